@@ -1,0 +1,62 @@
+/**
+ * Page and vault ⇄ service worker. Calls are `POST /safe/rpc/<name>` with a CBOR or binary body: a
+ * functional event, which wakes a worker the browser has put to sleep. Every call may be repeated.
+ */
+
+export const rpcPath = '/safe/rpc/';
+export const filesPath = '/safe/files/';
+/** Present on every answer of the worker, so that a static server's 404 is never taken for one. */
+export const workerHeader = 'x-safe-worker';
+
+export type Road = 'relayed' | 'direct' | 'websocket';
+export type RoadPreference = 'automatic' | Road;
+
+export interface ElderView {
+  /** Hex of the elder's name. */
+  readonly name: string;
+  readonly age: number;
+  readonly road: Road | null;
+  readonly state: 'idle' | 'dialling' | 'connected' | 'unreachable';
+  readonly roundTripMs: number | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** What the Network page shows; the answer to `POST /safe/rpc/status` as JSON. */
+export interface NetworkView {
+  /** Changes when the browser has restarted the worker. */
+  readonly instance: string;
+  readonly network: { readonly name: string; readonly networkId: string } | null;
+  /** `verified` once the section authority's signature fits the genesis key. */
+  readonly trust: 'unknown' | 'verified' | 'refused';
+  /** One sentence on what `trust` rests on, or why it is refused. */
+  readonly sentence: string;
+  readonly section: {
+    readonly prefix: string;
+    readonly key: string;
+    readonly generation: number;
+    readonly members: number;
+    readonly elders: readonly ElderView[];
+  } | null;
+  readonly rtc: {
+    /** RTCPeerConnections constructed in the hosting tab's life, and where WebRTC is switched off. */
+    readonly used: number;
+    readonly limit: number;
+    readonly host: boolean;
+  };
+  readonly preference: RoadPreference;
+  readonly offlineReady: boolean;
+}
+
+/** Messages a page posts to `registration.active`. */
+export type PageToWorker =
+  /** Offers a port on which this page hosts RTCPeerConnections; `used`: how many it has made. */
+  | { readonly kind: 'rtcHost'; readonly used: number }
+  /** Keeps the worker alive while something is in flight or a visible Safe is unlocked. */
+  | { readonly kind: 'keepAlive' }
+  | { readonly kind: 'applyUpdate' };
+
+/** Messages the worker posts to its pages. */
+export type WorkerToPage =
+  | { readonly kind: 'network'; readonly view: NetworkView }
+  | { readonly kind: 'needRtcHost' };

@@ -1,0 +1,144 @@
+/** Fixed-layout bytes for everything that is signed or hashed: one encoding per value. */
+import { assert } from '../assert.ts';
+import { err, ok, type Result } from '../result.ts';
+
+const encoder = new TextEncoder();
+
+export const utf8 = (text: string): Uint8Array => encoder.encode(text);
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  return difference === 0;
+}
+
+/** Lexicographic order, the one order of all sorted lists on the wire. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+export const toHex = (bytes: Uint8Array): string => {
+  let text = '';
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  return text;
+};
+
+/** @returns the bytes of lower-case hex, `malformed` for anything else. */
+export function fromHex(text: string): Result<Uint8Array, 'malformed'> {
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) return err('malformed');
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return ok(bytes);
+}
+
+/** Builds a fixed layout: numbers are big-endian, variable parts carry a u32 length. */
+export class Writer {
+  readonly #parts: Uint8Array[] = [];
+
+  /** A domain label, length-prefixed; every signed layout begins with one. */
+  label(text: string): this {
+    return this.sized(utf8(text));
+  }
+
+  /** Bytes whose length the layout fixes. */
+  fixed(bytes: Uint8Array, length: number): this {
+    assert(bytes.length === length, `a field of ${length} bytes`);
+    this.#parts.push(bytes);
+    return this;
+  }
+
+  sized(bytes: Uint8Array): this {
+    this.u32(bytes.length);
+    this.#parts.push(bytes);
+    return this;
+  }
+
+  u8(value: number): this {
+    return this.#number(BigInt(value), 1);
+  }
+
+  u32(value: number): this {
+    return this.#number(BigInt(value), 4);
+  }
+
+  u64(value: bigint): this {
+    return this.#number(value, 8);
+  }
+
+  finish(): Uint8Array {
+    return concat(...this.#parts);
+  }
+
+  #number(value: bigint, length: number): this {
+    assert(value >= 0n && value < 1n << BigInt(8 * length), `fits ${length} bytes`);
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i++) bytes[length - 1 - i] = Number((value >> BigInt(8 * i)) & 255n);
+    this.#parts.push(bytes);
+    return this;
+  }
+}
+
+/** Reads a fixed layout; after the first misfit every read yields nothing and `finish` fails. */
+export class Reader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+  #failed = false;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  fixed(length: number): Uint8Array {
+    if (this.#failed || this.#at + length > this.#bytes.length) {
+      this.#failed = true;
+      return new Uint8Array(length);
+    }
+    this.#at += length;
+    return this.#bytes.slice(this.#at - length, this.#at);
+  }
+
+  sized(max: number): Uint8Array {
+    const length = this.u32();
+    if (length > max) this.#failed = true;
+    return this.#failed ? new Uint8Array() : this.fixed(length);
+  }
+
+  u8(): number {
+    return Number(this.#number(1));
+  }
+
+  u32(): number {
+    return Number(this.#number(4));
+  }
+
+  u64(): bigint {
+    return this.#number(8);
+  }
+
+  /** True when everything fitted and nothing is left over. */
+  finish(): boolean {
+    return !this.#failed && this.#at === this.#bytes.length;
+  }
+
+  #number(length: number): bigint {
+    let value = 0n;
+    for (const byte of this.fixed(length)) value = (value << 8n) | BigInt(byte);
+    return value;
+  }
+}

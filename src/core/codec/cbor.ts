@@ -1,0 +1,54 @@
+/**
+ * Strict CBOR for envelopes (RFC 8949 §4.2 deterministic encoding): one encoding per value, no
+ * indefinite lengths, no tags, no floats, no undefined, no duplicate keys, bounded nesting.
+ * Signed and hashed bytes never pass through here: they have fixed layouts (`writer.ts`).
+ */
+import { decode, encode, Type, Token, type EncodeOptions } from 'cborg';
+import { err, ok, type Result } from '../result.ts';
+
+/** Deep enough for a request that carries a transaction with its proofs; shallow enough to scan. */
+const maxDepth = 12;
+
+const noFloats: EncodeOptions = {
+  typeEncoders: {
+    number: (value: number) => {
+      if (!Number.isSafeInteger(value)) throw new Error('only safe integers travel');
+      return value >= 0 ? new Token(Type.uint, value) : new Token(Type.negint, value);
+    },
+  },
+};
+
+/** @returns deterministic CBOR; throws only on values our own code must never build (floats). */
+export function encodeCbor(value: unknown): Uint8Array {
+  return encode(value, noFloats);
+}
+
+/** @returns the value, or `malformed` for anything that is not the one strict encoding of it. */
+export function decodeCbor(bytes: Uint8Array): Result<unknown, 'malformed'> {
+  try {
+    const value: unknown = decode(bytes, {
+      strict: true,
+      allowIndefinite: false,
+      allowUndefined: false,
+      allowInfinity: false,
+      allowNaN: false,
+      allowBigInt: true,
+      rejectDuplicateMapKeys: true,
+    });
+    if (depthOf(value, 0) > maxDepth) return err('malformed');
+    return ok(value);
+  } catch {
+    return err('malformed');
+  }
+}
+
+function depthOf(value: unknown, depth: number): number {
+  if (depth > maxDepth || typeof value !== 'object' || value === null) return depth;
+  if (value instanceof Uint8Array) return depth;
+  let deepest = depth;
+  for (const inner of Object.values(value)) {
+    deepest = Math.max(deepest, depthOf(inner, depth + 1));
+    if (deepest > maxDepth) break;
+  }
+  return deepest;
+}

@@ -1,0 +1,26 @@
+/**
+ * Why a node did not do what it was asked. One union for every protocol, mapped by kind and never
+ * by text; each kind means one of: repeat the same bytes, wait, follow the proof, tell the person.
+ */
+import { bytesUpTo, intBetween, record, textUpTo, union, type ShapeOf } from './codec/shape.ts';
+
+/** A proof chain page of 16 links, or two signed votes: far below one frame. */
+const maxEvidenceBytes = 64 * 1024;
+
+export const refusalShape = union({
+  malformed: record({ what: textUpTo(120) }),
+  tooLarge: record({ maxBytes: intBetween(0, 2 ** 32) }),
+  unsupportedVersion: record({ ours: intBetween(0, 255), theirs: intBetween(0, 255) }),
+  wrongNetwork: record({}),
+  redirect: record({ proof: bytesUpTo(maxEvidenceBytes) }),
+  retry: record({ proof: bytesUpTo(maxEvidenceBytes) }),
+  busy: record({ afterMs: intBetween(0, 600_000) }),
+  full: record({}),
+  notFound: record({}),
+  conflict: record({ evidence: bytesUpTo(maxEvidenceBytes) }),
+  spent: record({ certificate: bytesUpTo(maxEvidenceBytes) }),
+  sealed: record({ links: bytesUpTo(maxEvidenceBytes) }),
+  notAllowed: record({ rule: textUpTo(120) }),
+});
+
+export type Refusal = ShapeOf<typeof refusalShape>;

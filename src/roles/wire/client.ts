@@ -1,0 +1,109 @@
+/**
+ * The client protocol: what a light client may ask an elder (or the bootstrap node), and the
+ * answers. Payloads of the money and section protocols travel as bytes and are opened by their own
+ * codecs, so this door knows sizes and names and nothing else.
+ */
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import {
+  bool,
+  bytesOf,
+  bytesUpTo,
+  intBetween,
+  listOf,
+  nullable,
+  record,
+  textUpTo,
+  union,
+  type ShapeOf,
+} from '#core/codec/shape.ts';
+import { refusalShape } from '#core/refusal.ts';
+import { err, ok, type Result } from '#core/result.ts';
+
+/** A sealed piece: 1 MiB of plain bytes and the 16-byte tag of its cipher. */
+export const maxChunkBytes = 1024 * 1024 + 16;
+/** A pointer record: 64 KiB of ciphertext with its fixed fields (wire.md). */
+export const maxPointerBytes = 64 * 1024 + 512;
+/** A transaction of 8 inputs and 16 outputs with the proofs of its inputs. */
+export const maxMoneyMessageBytes = 128 * 1024;
+/** One page of the list of registered outputs. */
+export const maxOutputsPerPage = 128;
+/** A section authority with its chain: one page of links. */
+export const maxAuthorityBytes = 64 * 1024;
+/** Elders answer for seven holders at the most. */
+export const maxHolders = 7;
+
+const name = bytesOf(32);
+const signature = bytesOf(64);
+
+export const clientRequestShape = union({
+  /** Who are you, and of which network? */
+  hello: record({}),
+  /** The newest signed section authority, from genesis on. */
+  authority: record({}),
+  /** Node-signed address records of the elders. */
+  addresses: record({}),
+  putChunk: record({ name, bytes: bytesUpTo(maxChunkBytes) }),
+  /** `avoid`: holders that answered wrongly or not at all. */
+  getChunk: record({ name, avoid: listOf(name, maxHolders) }),
+  putPointer: record({ record: bytesUpTo(maxPointerBytes) }),
+  getPointer: record({ address: name }),
+  /** PREPARE and COMMIT of one spentbook slot (protocol/spentbook). */
+  slot: record({ slot: name, message: bytesUpTo(maxMoneyMessageBytes) }),
+  /** REGISTER of one output (protocol/mint). */
+  output: record({ key: name, message: bytesUpTo(maxMoneyMessageBytes) }),
+  /** This elder's list of registered outputs, oldest first, from a position on. */
+  outputs: record({ after: intBetween(0, 2 ** 48), limit: intBetween(1, maxOutputsPerPage) }),
+});
+
+export type ClientRequest = ShapeOf<typeof clientRequestShape>;
+
+const receipt = record({ holder: name, signature });
+
+export const clientReplyShape = union({
+  hello: record({
+    networkId: bytesOf(32),
+    name,
+    role: textUpTo(16),
+    protocol: intBetween(0, 255),
+    serving: bool,
+  }),
+  authority: record({ authority: bytesUpTo(maxAuthorityBytes) }),
+  addresses: record({ records: listOf(bytesUpTo(4096), 16) }),
+  stored: record({ receipts: listOf(receipt, maxHolders) }),
+  chunk: record({ bytes: bytesUpTo(maxChunkBytes), holder: name }),
+  /** Signed acknowledgements of the holders that keep this version of a pointer record. */
+  pointerStored: record({ receipts: listOf(receipt, maxHolders) }),
+  pointers: record({
+    copies: listOf(
+      record({ holder: name, record: nullable(bytesUpTo(maxPointerBytes)) }),
+      maxHolders,
+    ),
+  }),
+  money: record({ message: bytesUpTo(maxMoneyMessageBytes) }),
+  outputs: record({
+    entries: listOf(bytesUpTo(8192), maxOutputsPerPage),
+    /** Position after the last entry of this page. */
+    next: intBetween(0, 2 ** 48),
+    more: bool,
+  }),
+  refused: record({ refusal: refusalShape }),
+});
+
+export type ClientReply = ShapeOf<typeof clientReplyShape>;
+
+export const encodeClientRequest = (request: ClientRequest): Uint8Array => encodeCbor(request);
+export const encodeClientReply = (reply: ClientReply): Uint8Array => encodeCbor(reply);
+
+export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'malformed'> {
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const request = clientRequestShape(decoded.value);
+  return request === undefined ? err('malformed') : ok(request);
+}
+
+export function decodeClientReply(bytes: Uint8Array): Result<ClientReply, 'malformed'> {
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const reply = clientReplyShape(decoded.value);
+  return reply === undefined ? err('malformed') : ok(reply);
+}

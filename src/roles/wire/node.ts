@@ -1,0 +1,54 @@
+/**
+ * Between nodes: the data protocol (an elder asks an adult) and the section protocol (machines'
+ * messages, each wrapped with the name of the protocol it belongs to).
+ */
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { bytesOf, bytesUpTo, oneOf, record, union, type ShapeOf } from '#core/codec/shape.ts';
+import { refusalShape } from '#core/refusal.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { maxChunkBytes, maxPointerBytes } from './client.ts';
+
+const name = bytesOf(32);
+
+/** A dealing with its commitments and seven sealed shares is a few kB; leave room for issue B's. */
+export const maxSectionMessageBytes = 512 * 1024;
+
+export const nodeRequestShape = union({
+  storeChunk: record({ name, bytes: bytesUpTo(maxChunkBytes) }),
+  fetchChunk: record({ name }),
+  storePointer: record({ record: bytesUpTo(maxPointerBytes) }),
+  fetchPointer: record({ address: name }),
+  /** One message of one machine; answered by `taken`, its effects come as messages of their own. */
+  deliver: record({
+    protocol: oneOf('genesis'),
+    message: bytesUpTo(maxSectionMessageBytes),
+  }),
+});
+export type NodeRequest = ShapeOf<typeof nodeRequestShape>;
+
+export const nodeReplyShape = union({
+  /** The holder's signature that it stored these bytes (see data/receipt.ts). */
+  receipt: record({ signature: bytesOf(64) }),
+  chunk: record({ bytes: bytesUpTo(maxChunkBytes) }),
+  pointer: record({ record: bytesUpTo(maxPointerBytes) }),
+  taken: record({}),
+  refused: record({ refusal: refusalShape }),
+});
+export type NodeReply = ShapeOf<typeof nodeReplyShape>;
+
+export const encodeNodeRequest = (request: NodeRequest): Uint8Array => encodeCbor(request);
+export const encodeNodeReply = (reply: NodeReply): Uint8Array => encodeCbor(reply);
+
+export function decodeNodeRequest(bytes: Uint8Array): Result<NodeRequest, 'malformed'> {
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const request = nodeRequestShape(decoded.value);
+  return request === undefined ? err('malformed') : ok(request);
+}
+
+export function decodeNodeReply(bytes: Uint8Array): Result<NodeReply, 'malformed'> {
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const reply = nodeReplyShape(decoded.value);
+  return reply === undefined ? err('malformed') : ok(reply);
+}

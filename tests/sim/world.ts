@@ -1,0 +1,297 @@
+/**
+ * A whole network in one process: virtual clock, seeded faults, one event at a time.
+ *
+ * The world is a second driver for the machines in `src/protocol`. It performs the same effects
+ * as `runtime/driver.ts`, but it may lose, delay, repeat or reorder messages, cut links, and stop
+ * a node between any two effects. A run is a function of (scenario, seed), so a failing seed is
+ * a complete bug report.
+ */
+import type { Context, Effect, Event, Machine, NodeId, Protocol, Step } from '#core/machine.ts';
+import { createPrng, type Prng } from './prng.ts';
+
+export interface Faults {
+  readonly latencyMs: readonly [min: number, max: number];
+  readonly dropProbability: number;
+  readonly duplicateProbability: number;
+  readonly crashProbability: number;
+  readonly restartAfterMs: readonly [min: number, max: number];
+  readonly cutProbability: number;
+  /** How long a job takes; 0 means its answer is the very next event. */
+  readonly computeMs: readonly [min: number, max: number];
+}
+
+export interface Scenario<Config, State, P extends Protocol> {
+  readonly machine: Machine<Config, State, P>;
+  readonly configs: ReadonlyMap<NodeId, Config>;
+  readonly inputs: readonly { readonly atMs: number; readonly to: NodeId; readonly input: P['input'] }[];
+  /** Performs a job at once; the world delays the answer and a crash loses it. */
+  readonly compute: (job: P['job']) => P['result'];
+  readonly faults: Faults;
+  /** Faults stop here; from then on the run must make progress. */
+  readonly healAtMs: number;
+  readonly endAtMs: number;
+  /** Byzantine nodes: what they send instead of what the protocol told them to. */
+  readonly corrupt?: ReadonlyMap<NodeId, Corrupt<P>>;
+}
+
+/** Rewrites one outgoing message, per recipient, so that a node can tell two stories. */
+export type Corrupt<P extends Protocol> = (
+  message: P['message'],
+  to: NodeId,
+  prng: Prng,
+) => readonly P['message'][];
+
+export interface NodeView<State, P extends Protocol> {
+  readonly id: NodeId;
+  readonly honest: boolean;
+  readonly up: boolean;
+  readonly state: State;
+}
+
+/** What one event made one node do. */
+export interface Observation<State, P extends Protocol> {
+  readonly node: NodeView<State, P>;
+  readonly outputs: readonly P['output'][];
+  readonly faults: readonly P['fault'][];
+}
+
+/**
+ * Throws when a property that must hold after every event does not. A checker may remember what
+ * it saw, so a run takes a fresh one, and each observation costs the same however long the run.
+ */
+export type Checker<State, P extends Protocol> = (observation: Observation<State, P>) => void;
+
+export interface Report<State, P extends Protocol> {
+  readonly nodes: readonly NodeView<State, P>[];
+  readonly trace: readonly TraceLine[];
+  readonly events: number;
+}
+
+export interface TraceLine {
+  readonly atMs: number;
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly label: string;
+}
+
+interface Node<State, P extends Protocol> {
+  readonly id: NodeId;
+  readonly honest: boolean;
+  up: boolean;
+  /** Counts restarts: an answer asked for in an earlier life is lost. */
+  life: number;
+  state: State;
+  readonly disk: P['fact'][];
+  readonly timers: Map<P['timer'], number>;
+  readonly fresh: { outputs: P['output'][]; faults: P['fault'][] };
+}
+
+type Task<P extends Protocol> =
+  | { readonly kind: 'deliver'; readonly to: NodeId; readonly event: Event<P> }
+  | { readonly kind: 'timer'; readonly to: NodeId; readonly timer: P['timer']; readonly token: number }
+  | { readonly kind: 'computed'; readonly to: NodeId; readonly life: number; readonly event: Event<P> }
+  | { readonly kind: 'restart'; readonly to: NodeId };
+
+export function run<Config, State, P extends Protocol>(
+  scenario: Scenario<Config, State, P>,
+  seed: number,
+  check: Checker<State, P>,
+): Report<State, P> {
+  const prng = createPrng(seed);
+  const queue = createQueue<Task<P>>();
+  const nodes = new Map<NodeId, Node<State, P>>();
+  const cut = new Set<string>();
+  const trace: TraceLine[] = [];
+  let nowMs = 0;
+  let events = 0;
+  let tokens = 0;
+
+  const faulty = (): boolean => nowMs < scenario.healAtMs;
+  const between = ([min, max]: readonly [number, number]): number => min + prng.below(max - min + 1);
+  const context = (): Context => ({ now: nowMs, entropy: prng.bytes(32) });
+  const link = (a: NodeId, b: NodeId): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
+  const configOf = (id: NodeId): Config => must(scenario.configs.get(id), `no config for ${id}`);
+  const nodeOf = (id: NodeId): Node<State, P> => must(nodes.get(id), `no node ${id}`);
+
+  const transmit = (from: NodeId, to: NodeId, message: P['message']): void => {
+    const lost = faulty() && (cut.has(link(from, to)) || prng.chance(scenario.faults.dropProbability));
+    trace.push({ atMs: nowMs, from, to, label: `${lost ? 'x ' : ''}${labelOf(message)}` });
+    if (lost) return;
+    const copies = faulty() && prng.chance(scenario.faults.duplicateProbability) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      const task: Task<P> = { kind: 'deliver', to, event: { kind: 'received', from, message } };
+      queue.add(nowMs + between(scenario.faults.latencyMs), task);
+    }
+  };
+
+  const perform = (node: Node<State, P>, effect: Effect<P>): void => {
+    switch (effect.kind) {
+      case 'persist':
+        node.disk.push(effect.fact);
+        return;
+      case 'send': {
+        const corrupt = scenario.corrupt?.get(node.id);
+        for (const to of effect.to) {
+          const sent = corrupt ? corrupt(effect.message, to, prng) : [effect.message];
+          for (const message of sent) transmit(node.id, to, message);
+        }
+        return;
+      }
+      case 'setTimer': {
+        const token = ++tokens;
+        node.timers.set(effect.timer, token);
+        queue.add(nowMs + effect.afterMs, { kind: 'timer', to: node.id, timer: effect.timer, token });
+        return;
+      }
+      case 'clearTimer':
+        node.timers.delete(effect.timer);
+        return;
+      case 'compute': {
+        const event: Event<P> = { kind: 'computed', id: effect.id, result: scenario.compute(effect.job) };
+        const task: Task<P> = { kind: 'computed', to: node.id, life: node.life, event };
+        queue.add(nowMs + between(scenario.faults.computeMs), task);
+        return;
+      }
+      case 'blame':
+        node.fresh.faults.push(effect.fault);
+        return;
+      case 'output':
+        node.fresh.outputs.push(effect.output);
+    }
+  };
+
+  const apply = (node: Node<State, P>, step: Step<State, P>): void => {
+    node.state = step.state;
+    for (const effect of step.effects) {
+      if (faulty() && prng.chance(scenario.faults.crashProbability)) return crash(node);
+      perform(node, effect);
+    }
+  };
+
+  const crash = (node: Node<State, P>): void => {
+    node.up = false;
+    node.timers.clear(); // Memory is gone; `disk` is all that survives.
+    trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'crash' });
+    queue.add(nowMs + between(scenario.faults.restartAfterMs), { kind: 'restart', to: node.id });
+  };
+
+  const boot = (node: Node<State, P>): void => {
+    node.up = true;
+    node.life += 1;
+    apply(node, scenario.machine.start(configOf(node.id), [...node.disk], context()));
+  };
+
+  const handle = (node: Node<State, P>, event: Event<P>): void => {
+    if (!node.up) return;
+    deepFreeze(node.state); // A step that edits its input dies here, not three files away.
+    deepFreeze(event);
+    apply(node, scenario.machine.step(configOf(node.id), node.state, event, context()));
+  };
+
+  const moveLinks = (): void => {
+    if (!prng.chance(scenario.faults.cutProbability)) return;
+    const ids = [...nodes.keys()];
+    const chosen = link(prng.pick(ids), prng.pick(ids));
+    if (!cut.delete(chosen)) cut.add(chosen);
+  };
+
+  for (const id of scenario.configs.keys()) {
+    const initial = scenario.machine.start(configOf(id), [], context());
+    const honest = !scenario.corrupt?.has(id);
+    const node: Node<State, P> = {
+      id, honest, up: true, life: 0, state: initial.state,
+      disk: [], timers: new Map(), fresh: { outputs: [], faults: [] },
+    };
+    nodes.set(id, node);
+    apply(node, initial);
+  }
+  for (const { atMs, to, input } of scenario.inputs) {
+    queue.add(atMs, { kind: 'deliver', to, event: { kind: 'input', input } });
+  }
+
+  for (let next = queue.take(); next && next.atMs <= scenario.endAtMs; next = queue.take()) {
+    nowMs = next.atMs;
+    events += 1;
+    const { task } = next;
+    const node = nodeOf(task.to);
+    if (task.kind === 'restart') boot(node);
+    else if (task.kind === 'deliver') handle(node, task.event);
+    else if (task.kind === 'computed') {
+      if (task.life === node.life) handle(node, task.event);
+    } else if (node.timers.get(task.timer) === task.token) {
+      node.timers.delete(task.timer);
+      handle(node, { kind: 'timerFired', timer: task.timer });
+    }
+    if (faulty()) moveLinks();
+    check({ node, ...node.fresh });
+    node.fresh.outputs = [];
+    node.fresh.faults = [];
+  }
+  return { nodes: [...nodes.values()], trace, events };
+}
+
+/** A priority queue ordered by time, then by insertion, so that ties are never left to chance. */
+function createQueue<Task>() {
+  const heap: { readonly atMs: number; readonly order: number; readonly task: Task }[] = [];
+  let order = 0;
+  const before = (i: number, j: number): boolean => {
+    const x = must(heap[i], 'heap index');
+    const y = must(heap[j], 'heap index');
+    return x.atMs !== y.atMs ? x.atMs < y.atMs : x.order < y.order;
+  };
+  const swap = (i: number, j: number): void => {
+    const x = must(heap[i], 'heap index');
+    heap[i] = must(heap[j], 'heap index');
+    heap[j] = x;
+  };
+  return {
+    add: (atMs: number, task: Task): void => {
+      let i = heap.push({ atMs, order: order++, task }) - 1;
+      for (let parent = (i - 1) >> 1; i > 0 && before(i, parent); parent = (i - 1) >> 1) {
+        swap(i, parent);
+        i = parent;
+      }
+    },
+    take: (): { readonly atMs: number; readonly task: Task } | undefined => {
+      const top = heap[0];
+      const last = heap.pop();
+      if (top === undefined || last === undefined || heap.length === 0) return top;
+      heap[0] = last;
+      for (let i = 0; ; ) {
+        const left = 2 * i + 1;
+        const right = left + 1;
+        let least = i;
+        if (left < heap.length && before(left, least)) least = left;
+        if (right < heap.length && before(right, least)) least = right;
+        if (least === i) return top;
+        swap(i, least);
+        i = least;
+      }
+    },
+  };
+}
+
+function deepFreeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  if (ArrayBuffer.isView(value)) return; // Views cannot be frozen; machines never write to them.
+  Object.freeze(value);
+  for (const inner of Object.values(value)) deepFreeze(inner);
+}
+
+function labelOf(message: unknown): string {
+  return typeof message === 'object' && message !== null && 'kind' in message
+    ? String(message.kind)
+    : 'message';
+}
+
+function must<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(what);
+  return value;
+}
+
+/** The trace as a Mermaid sequence diagram, for docs and for reading a failing seed. */
+export function toMermaid(trace: readonly TraceLine[]): string {
+  const arrow = (line: TraceLine): string => (line.label.startsWith('x ') ? '--x' : '->>');
+  const lines = trace.map((line) => `  ${line.from}${arrow(line)}${line.to}: ${line.atMs}ms ${line.label}`);
+  return ['sequenceDiagram', ...lines].join('\n');
+}
