@@ -1,0 +1,163 @@
+/**
+ * A node's libp2p host (Node.js). Nodes speak TCP with each other; browsers come by `/webrtc`
+ * signalled through the bootstrap node's relay, by WebRTC-Direct, or by WebSocket.
+ */
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { identify } from '@libp2p/identify';
+import type { Connection, Stream } from '@libp2p/interface';
+import { ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { webRTC, webRTCDirect, type TransportCertificate } from '@libp2p/webrtc';
+import { webSockets } from '@libp2p/websockets';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { err, type Result } from '#core/result.ts';
+import { nameToPeerId, peerIdToName } from './peer.ts';
+import { protocolName, type ProtocolKind } from './protocols.ts';
+import { serveRpc, type ByteStream, type RpcError } from './rpc.ts';
+import { limitInboundDials } from './rtc/inbound-limit.ts';
+import { createStreamPool } from './streams.ts';
+
+export interface NodeHostOptions {
+  /** ed25519 seed, 32 bytes: name and PeerId come from the same key. */
+  readonly identitySeed: Uint8Array;
+  readonly role: 'bootstrap' | 'elder' | 'adult';
+  readonly tcpPort: number;
+  readonly wsPort: number | null;
+  readonly rtcDirectPort: number | null;
+  /** A long-lived certificate keeps the certhash in addresses constant. */
+  readonly rtcCertificate?: TransportCertificate;
+  /** The relay for signalling; `null` for the bootstrap node itself. */
+  readonly bootstrap: { readonly tcpAddress: string } | null;
+  readonly log: (line: object) => void;
+}
+
+export interface Remote {
+  readonly peerId: string;
+  /** The remote's 32-byte name, or `null` for other kinds of keys. */
+  readonly name: Uint8Array | null;
+}
+
+export interface NodeHost {
+  readonly name: Uint8Array;
+  readonly peerId: string;
+  readonly addresses: () => readonly string[];
+  readonly serve: (
+    kind: ProtocolKind,
+    tag: string,
+    handler: (request: Uint8Array, from: Remote) => Promise<Uint8Array>,
+  ) => Promise<void>;
+  readonly request: (
+    to: { readonly name: Uint8Array; readonly addresses: readonly string[] },
+    kind: ProtocolKind,
+    tag: string,
+    request: Uint8Array,
+    options: { readonly timeoutMs: number },
+  ) => Promise<Result<Uint8Array, RpcError>>;
+  readonly stop: () => Promise<void>;
+}
+
+/** One household or one machine is one address: bound work per peer, not connections per address. */
+const maxInboundPerSecond = 2_000;
+const maxConnections = 2_000;
+/** Relay reservations the bootstrap node grants: elders and nodes behind routers. */
+const maxReservations = 512;
+/** New WebRTC-Direct handshakes per second; each may cost 130 kB before it proves anything. */
+const maxRtcHandshakesPerSecond = 25;
+
+export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost> {
+  const privateKey = await generateKeyPairFromSeed('Ed25519', options.identitySeed);
+  const isBootstrap = options.bootstrap === null;
+  const reachable = options.role !== 'adult';
+
+  const listen = [`/ip4/127.0.0.1/tcp/${options.tcpPort}`];
+  if (options.wsPort !== null) listen.push(`/ip4/127.0.0.1/tcp/${options.wsPort}/ws`);
+  if (options.bootstrap !== null && reachable) {
+    listen.push(`${options.bootstrap.tcpAddress}/p2p-circuit`, '/webrtc');
+  }
+  if (options.rtcDirectPort !== null) {
+    listen.push(`/ip4/127.0.0.1/udp/${options.rtcDirectPort}/webrtc-direct`);
+  }
+  const rtcConfiguration = { iceServers: [] };
+  const direct = webRTCDirect({
+    rtcConfiguration,
+    ...(options.rtcCertificate === undefined ? {} : { certificate: options.rtcCertificate }),
+  });
+
+  const libp2p = await createLibp2p({
+    privateKey,
+    addresses: { listen },
+    transports: [
+      tcp(),
+      ...(reachable ? [webSockets(), circuitRelayTransport()] : []),
+      ...(reachable && !isBootstrap ? [webRTC({ rtcConfiguration })] : []),
+      ...(options.rtcDirectPort === null
+        ? []
+        : [limitInboundDials(direct, maxRtcHandshakesPerSecond)]),
+    ],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionGater: { denyDialMultiaddr: () => false },
+    connectionManager: {
+      maxConnections,
+      inboundConnectionThreshold: maxInboundPerSecond,
+      maxIncomingPendingConnections: maxInboundPerSecond,
+    },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      ...(isBootstrap
+        ? { relay: circuitRelayServer({ reservations: { maxReservations } }) }
+        : {}),
+    },
+  });
+  const streams = createStreamPool();
+  const name = privateKey.publicKey.raw;
+
+  return {
+    name,
+    peerId: libp2p.peerId.toString(),
+    addresses: () => libp2p.getMultiaddrs().map(String),
+    serve: async (kind, tag, handler) => {
+      const accept = (stream: Stream, connection: Connection): void => {
+        const from: Remote = {
+          peerId: connection.remotePeer.toString(),
+          name: peerIdToName(connection.remotePeer),
+        };
+        serveRpc(stream as unknown as ByteStream, (request) => handler(request, from));
+      };
+      await libp2p.handle(protocolName(kind, tag), accept, {
+        maxInboundStreams: 64,
+        maxOutboundStreams: 64,
+      });
+    },
+    request: async (to, kind, tag, request, { timeoutMs }) => {
+      const peerId = nameToPeerId(to.name);
+      if (peerId.equals(libp2p.peerId)) return err({ kind: 'unreachable' });
+      const connect = async (): Promise<Connection> => {
+        const open = libp2p.getConnections(peerId)[0];
+        if (open !== undefined) return open;
+        const addresses = to.addresses
+          .filter((address) => address.includes('/tcp/') && !address.includes('/ws'))
+          .map((address) => multiaddr(withPeer(address, peerId.toString())));
+        return libp2p.dial(addresses, { signal: AbortSignal.timeout(timeoutMs) });
+      };
+      return streams.request(
+        peerId.toString(),
+        protocolName(kind, tag),
+        connect,
+        request,
+        timeoutMs,
+      );
+    },
+    stop: async () => {
+      await libp2p.stop();
+    },
+  };
+}
+
+const withPeer = (address: string, peerId: string): string =>
+  address.includes('/p2p/') ? address : `${address}/p2p/${peerId}`;

@@ -1,0 +1,15 @@
+/** Names of the libp2p protocols (wire.md): `/safe/<tag>/<kind>/<major>`. */
+
+export type ProtocolKind = 'client' | 'section' | 'data';
+
+export const PROTOCOL_MAJOR = 1;
+
+/** First 16 hex digits of the network id; nodes that are being born use a tag of their own. */
+export const networkTag = (networkId: Uint8Array): string => {
+  let text = '';
+  for (const byte of networkId.subarray(0, 8)) text += byte.toString(16).padStart(2, '0');
+  return text;
+};
+
+export const protocolName = (kind: ProtocolKind, tag: string, major = PROTOCOL_MAJOR): string =>
+  `/safe/${tag}/${kind}/${major}`;
