@@ -1,0 +1,198 @@
+/**
+ * BLS12-381 threshold signatures, min-sig: signature 48 B in G1, public key 96 B in G2.
+ *
+ * Only outputs of hash-to-curve are ever signed, never a point somebody sent (ecash.md d.7). Each
+ * purpose has its own DST, so a share made for one purpose is worth nothing for another.
+ */
+import { bls12_381 } from '@noble/curves/bls12-381.js';
+import { assert } from '#core/assert.ts';
+import { equalBytes, utf8 } from '#core/codec/bytes.ts';
+import { createScalarField, lagrangeAtZero } from './scalar-field.ts';
+
+export const BLS_SECRET_BYTES = 32;
+export const BLS_PUBLIC_KEY_BYTES = 96;
+export const BLS_SIGNATURE_BYTES = 48;
+
+/** What a signature is for. */
+export type BlsPurpose =
+  | 'AUTHORITY'
+  | 'GENESIS'
+  | 'PREPARE'
+  | 'COMMIT'
+  | 'CHAIN'
+  | 'BATCH'
+  | 'BEACON'
+  | 'SEAL'
+  | 'PROBE';
+
+/** One elder's signature with the index (1…n) of its share. */
+export interface SignatureShare {
+  readonly index: number;
+  readonly signature: Uint8Array;
+}
+
+const { shortSignatures } = bls12_381;
+const G1 = bls12_381.G1.Point;
+const G2 = bls12_381.G2.Point;
+type G1Point = InstanceType<typeof G1>;
+type G2Point = InstanceType<typeof G2>;
+
+/** Fr: the integers modulo r, the order of G1 and G2. Scalars are 32 bytes big-endian. */
+export const blsScalars = createScalarField(bls12_381.fields.Fr.ORDER);
+
+/** @returns secret·g₂, 96 bytes compressed. */
+export function blsPublicKey(secret: Uint8Array): Uint8Array {
+  return G2.BASE.multiply(nonZero(secret)).toBytes();
+}
+
+/** @returns secret·H(message), 48 bytes compressed, H with the purpose's own DST (RFC 9380). */
+export function blsSign(secret: Uint8Array, purpose: BlsPurpose, message: Uint8Array): Uint8Array {
+  return hashToG1(purpose, message).multiply(nonZero(secret)).toBytes();
+}
+
+/**
+ * e(signature, g₂) = e(H(message), publicKey). False for identity, points off the curve or outside
+ * the subgroup and every other misfit; never throws.
+ */
+export function blsVerify(
+  publicKey: Uint8Array,
+  purpose: BlsPurpose,
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  const key = decodeG2(publicKey);
+  const point = decodeG1(signature);
+  if (key === undefined || point === undefined) return false;
+  try {
+    return shortSignatures.verify(point, hashToG1(purpose, message), key);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Σ λᵢ·shareᵢ with the Lagrange coefficients at 0: the section's signature, when every share is
+ * right. Shares are not checked one by one: verify the result, look for the liar only on failure.
+ * @returns undefined for no shares, a repeated index, an index outside 1…255 or a bad point.
+ */
+export function blsCombine(shares: readonly SignatureShare[]): Uint8Array | undefined {
+  const coefficients = lagrangeAtZero(
+    blsScalars,
+    shares.map(({ index }) => index),
+  );
+  if (coefficients === undefined) return undefined;
+  let sum = G1.ZERO;
+  for (const [at, share] of shares.entries()) {
+    const point = decodeG1(share.signature);
+    const coefficient = coefficients[at];
+    if (point === undefined || coefficient === undefined) return undefined;
+    sum = sum.add(point.multiplyUnsafe(coefficient));
+  }
+  return sum.is0() ? undefined : sum.toBytes();
+}
+
+/** True for a canonical, non-identity point of the right subgroup; never throws. */
+export const isBlsPublicKey = (bytes: Uint8Array): boolean => decodeG2(bytes) !== undefined;
+
+/** @returns Σ keys, undefined when one is invalid or the sum is the identity. */
+export function sumPublicKeys(keys: readonly Uint8Array[]): Uint8Array | undefined {
+  let sum = G2.ZERO;
+  for (const key of keys) {
+    const point = decodeG2(key);
+    if (point === undefined) return undefined;
+    sum = sum.add(point);
+  }
+  return sum.is0() ? undefined : sum.toBytes();
+}
+
+/**
+ * Σ λᵢ·keyᵢ with the Lagrange coefficients at `at`: what public shares say the key of index `at`
+ * is (0 = the section key itself).
+ */
+export function interpolatePublicKey(
+  shares: readonly { readonly index: number; readonly key: Uint8Array }[],
+  at: number,
+): Uint8Array | undefined {
+  const coefficients = blsScalars.lagrange(
+    shares.map(({ index }) => index),
+    at,
+  );
+  if (coefficients === undefined) return undefined;
+  let sum = G2.ZERO;
+  for (const [i, share] of shares.entries()) {
+    const point = decodeG2(share.key);
+    const coefficient = coefficients[i];
+    if (point === undefined || coefficient === undefined) return undefined;
+    sum = sum.add(multiplyG2(point, coefficient));
+  }
+  return sum.is0() ? undefined : sum.toBytes();
+}
+
+/** f(index) = Σₖ aₖ·indexᵏ mod r; coefficients from a₀ on, 32 bytes each. */
+export const evaluatePolynomial = (
+  coefficients: readonly Uint8Array[],
+  index: number,
+): Uint8Array => blsScalars.evaluate(coefficients, index);
+
+/** Feldman commitment Cₖ = aₖ·g₂, 96 bytes each. */
+export const commitPolynomial = (coefficients: readonly Uint8Array[]): readonly Uint8Array[] =>
+  coefficients.map(blsPublicKey);
+
+/**
+ * Σₖ Cₖ·indexᵏ: the public key that belongs to the share f(index).
+ * @returns 96 bytes, undefined when a commitment is not a valid key or the sum is the identity.
+ */
+export function evaluateCommitment(
+  commitment: readonly Uint8Array[],
+  index: number,
+): Uint8Array | undefined {
+  const points: G2Point[] = [];
+  for (const bytes of commitment) {
+    const point = decodeG2(bytes);
+    if (point === undefined) return undefined;
+    points.push(point);
+  }
+  // Horner from the top: indexes are small, so each step is a multiplication by a few bits.
+  const sum = points.reduceRight(
+    (higher, point) => multiplyG2(higher, BigInt(index)).add(point),
+    G2.ZERO,
+  );
+  return sum.is0() ? undefined : sum.toBytes();
+}
+
+const multiplyG2 = (point: G2Point, scalar: bigint): G2Point =>
+  scalar === 0n || point.is0() ? G2.ZERO : point.multiplyUnsafe(scalar);
+
+const hashToG1 = (purpose: BlsPurpose, message: Uint8Array): G1Point =>
+  shortSignatures.hash(message, dstOf(purpose));
+
+const dstOf = (purpose: BlsPurpose): Uint8Array =>
+  utf8(`SAFE-V1-${purpose}_BLS12381G1_XMD:SHA-256_SSWU_RO_`);
+
+function nonZero(secret: Uint8Array): bigint {
+  const scalar = blsScalars.decode(secret);
+  assert(scalar !== undefined && scalar !== 0n, 'a BLS secret is 32 bytes, in [1, r)');
+  return scalar;
+}
+
+function decodeG1(bytes: Uint8Array): G1Point | undefined {
+  if (bytes.length !== BLS_SIGNATURE_BYTES) return undefined;
+  try {
+    const point = G1.fromBytes(bytes);
+    point.assertValidity(); // On the curve, in the subgroup, not the identity.
+    return !point.is0() && equalBytes(point.toBytes(), bytes) ? point : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeG2(bytes: Uint8Array): G2Point | undefined {
+  if (bytes.length !== BLS_PUBLIC_KEY_BYTES) return undefined;
+  try {
+    const point = G2.fromBytes(bytes);
+    point.assertValidity();
+    return !point.is0() && equalBytes(point.toBytes(), bytes) ? point : undefined;
+  } catch {
+    return undefined;
+  }
+}

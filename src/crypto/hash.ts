@@ -1,0 +1,34 @@
+/** Hashing and key derivation: SHA-256 and HKDF-SHA-256 (RFC 5869), always with a label. */
+import { hkdf as nobleHkdf } from '@noble/hashes/hkdf.js';
+import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
+import { concat, utf8 } from '#core/codec/bytes.ts';
+
+/** @returns 32 bytes. Unlabelled: only for chunk names and layouts that carry their own label. */
+export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
+
+/**
+ * SHA-256(LP(label) ‖ LP(part) …), LP = u32 big-endian length, then the bytes. The lengths keep
+ * two different lists of parts from ever hashing the same bytes.
+ */
+export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  return nobleSha256(concat(...[utf8(label), ...parts].flatMap(lengthPrefixed)));
+}
+
+/**
+ * HKDF-SHA-256: extract with `salt`, expand with `info` (UTF-8).
+ * @param length bytes wanted, ≤ 8160 (255 blocks).
+ */
+export function hkdf(
+  ikm: Uint8Array,
+  salt: Uint8Array,
+  info: string,
+  length: number,
+): Uint8Array {
+  return nobleHkdf(nobleSha256, ikm, salt, utf8(info), length);
+}
+
+function lengthPrefixed(part: Uint8Array): readonly Uint8Array[] {
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, part.length);
+  return [length, part];
+}
