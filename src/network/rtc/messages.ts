@@ -1,0 +1,86 @@
+/**
+ * Between the stand-in (service worker) and the host (page), over one MessagePort. The worker
+ * chooses all ids; the page only keeps what they name. Bytes travel as transferred ArrayBuffers.
+ */
+
+export interface Description {
+  readonly type: RTCSdpType;
+  readonly sdp: string;
+}
+
+/** Worker → page. `call` is present when the worker waits for `answered`. */
+export type ToHost =
+  | { readonly op: 'ping'; readonly call: number }
+  | { readonly op: 'generateCertificate'; readonly call: number; readonly id: number }
+  | {
+      readonly op: 'create';
+      readonly id: number;
+      readonly iceServers: readonly RTCIceServer[];
+      readonly certificateIds: readonly number[];
+    }
+  | {
+      readonly op: 'createDataChannel';
+      readonly id: number;
+      readonly channel: number;
+      readonly label: string;
+      readonly options: RTCDataChannelInit;
+    }
+  | { readonly op: 'createOffer'; readonly call: number; readonly id: number }
+  | { readonly op: 'createAnswer'; readonly call: number; readonly id: number }
+  | {
+      readonly op: 'setLocalDescription';
+      readonly call: number;
+      readonly id: number;
+      readonly description: Description | null;
+    }
+  | {
+      readonly op: 'setRemoteDescription';
+      readonly call: number;
+      readonly id: number;
+      readonly description: Description;
+    }
+  | {
+      readonly op: 'addIceCandidate';
+      readonly call: number;
+      readonly id: number;
+      readonly candidate: RTCIceCandidateInit | null;
+    }
+  | { readonly op: 'close'; readonly id: number }
+  | { readonly op: 'sendOnChannel'; readonly channel: number; readonly data: ArrayBuffer }
+  | { readonly op: 'lowThreshold'; readonly channel: number; readonly bytes: number }
+  | { readonly op: 'closeChannel'; readonly channel: number };
+
+export interface ChannelState {
+  readonly readyState: RTCDataChannelState;
+  readonly channelId: number | null;
+  readonly bufferedAmount: number;
+  /** Bytes handed to the real channel since the last report: they are no longer under way. */
+  readonly sentBytes: number;
+}
+
+/** Page → worker. */
+export type FromHost =
+  | { readonly kind: 'answered'; readonly call: number; readonly value: unknown }
+  | { readonly kind: 'refused'; readonly call: number; readonly name: string; readonly message: string }
+  | { readonly kind: 'count'; readonly used: number }
+  | { readonly kind: 'connectionState'; readonly id: number; readonly state: RTCPeerConnectionState }
+  | { readonly kind: 'candidate'; readonly id: number; readonly candidate: RTCIceCandidateInit | null }
+  | {
+      readonly kind: 'channelOffered';
+      readonly id: number;
+      readonly channel: number;
+      readonly label: string;
+      readonly protocol: string;
+      readonly state: ChannelState;
+    }
+  | {
+      readonly kind: 'channel';
+      readonly channel: number;
+      readonly event: 'open' | 'closing' | 'close' | 'error' | 'bufferedamountlow';
+      readonly state: ChannelState;
+    }
+  | { readonly kind: 'sent'; readonly channel: number; readonly state: ChannelState }
+  | { readonly kind: 'message'; readonly channel: number; readonly data: ArrayBuffer };
+
+/** Channels that the remote opens get ids from here on, so they never meet the worker's own. */
+export const firstOfferedChannel = 1_000_000_000;

@@ -1,0 +1,321 @@
+/**
+ * RTCPeerConnection for a service worker: the same surface that `@libp2p/webrtc` uses, forwarded
+ * to a page over a MessagePort. The package is used unmodified; this module must be loaded and
+ * {@link installRtcStandIn} called before it, because it reads the globals when it loads.
+ */
+import type { ChannelState, Description, FromHost, ToHost } from './messages.ts';
+
+/** A page that does not answer within this time is taken for gone. */
+const answerMs = 10_000;
+
+interface Link {
+  readonly port: MessagePort;
+  readonly calls: Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>;
+  readonly connections: Map<number, StandInConnection>;
+  readonly channels: Map<number, StandInChannel>;
+}
+
+let link: Link | undefined;
+let nextId = 1;
+let used = 0;
+
+/** True while a page hosts connections for this worker. */
+export const hasRtcHost = (): boolean => link !== undefined;
+
+/** How many RTCPeerConnections the hosting tab has made in its life. */
+export const rtcUsed = (): number => used;
+
+/** Takes the port a page offered; connections of an earlier host are reported as closed. */
+export function attachRtcHost(port: MessagePort, already: number): void {
+  detachRtcHost();
+  used = already;
+  const fresh: Link = { port, calls: new Map(), connections: new Map(), channels: new Map() };
+  link = fresh;
+  port.onmessage = ({ data }: MessageEvent<FromHost>) => receive(fresh, data);
+  port.start();
+}
+
+/** The host is gone: every connection it owned has failed. */
+export function detachRtcHost(): void {
+  const gone = link;
+  if (gone === undefined) return;
+  link = undefined;
+  for (const { reject } of gone.calls.values()) reject(gonePage());
+  for (const channel of gone.channels.values()) channel.lost();
+  for (const connection of gone.connections.values()) connection.stateChanged('failed');
+  gone.port.close();
+}
+
+/** Is the page still there? Asks it, and answers `false` after two seconds of silence. */
+export async function probeRtcHost(withinMs = 2_000): Promise<boolean> {
+  const asked = link;
+  if (asked === undefined) return false;
+  const silence = new Promise<boolean>((answer) => setTimeout(() => answer(false), withinMs));
+  return Promise.race([call(asked, { op: 'ping' }).then(() => true, () => false), silence]);
+}
+
+export function installRtcStandIn(): void {
+  Object.assign(globalThis, {
+    RTCPeerConnection: StandInConnection,
+    RTCSessionDescription: StandInDescription,
+    RTCIceCandidate: StandInCandidate,
+  });
+}
+
+type Call = { [Op in ToHost as Op['op']]: Op extends { call: number } ? Omit<Op, 'call'> : never }[ToHost['op']];
+
+function call(to: Link, message: Call): Promise<unknown> {
+  const id = nextId++;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => settle(() => reject(gonePage())), answerMs);
+    const settle = (then: () => void): void => {
+      clearTimeout(timer);
+      to.calls.delete(id);
+      then();
+    };
+    to.calls.set(id, {
+      resolve: (value) => settle(() => resolve(value)),
+      reject: (error) => settle(() => reject(error)),
+    });
+    to.port.postMessage({ ...message, call: id });
+  });
+}
+
+function receive(from: Link, message: FromHost): void {
+  switch (message.kind) {
+    case 'answered':
+      return from.calls.get(message.call)?.resolve(message.value);
+    case 'refused':
+      return from.calls.get(message.call)?.reject(new DOMException(message.message, message.name));
+    case 'count':
+      used = message.used;
+      return;
+    case 'connectionState':
+      return from.connections.get(message.id)?.stateChanged(message.state);
+    case 'candidate':
+      return from.connections.get(message.id)?.candidateFound(message.candidate);
+    case 'channelOffered':
+      return from.connections.get(message.id)?.channelOffered(message);
+    case 'channel':
+      return from.channels.get(message.channel)?.changed(message.event, message.state);
+    case 'sent':
+      return from.channels.get(message.channel)?.sent(message.state);
+    case 'message':
+      return from.channels.get(message.channel)?.received(message.data);
+  }
+}
+
+const gonePage = (): Error => new DOMException('the page that held the connection is gone', 'NetworkError');
+
+/** An EventTarget whose `on…` properties are called too, as in the DOM. */
+class StandInTarget extends EventTarget {
+  protected fire(event: Event): void {
+    const handler: unknown = Reflect.get(this, `on${event.type}`);
+    if (typeof handler === 'function') handler.call(this, event);
+    this.dispatchEvent(event);
+  }
+}
+
+class StandInChannel extends StandInTarget {
+  readonly label: string;
+  readonly protocol: string;
+  binaryType = 'arraybuffer';
+  readyState: RTCDataChannelState = 'connecting';
+  id: number | null = null;
+  bufferedAmount = 0;
+  readonly #link: Link;
+  readonly #key: number;
+  #lowThreshold = 0;
+  /** Posted to the page and not yet in its buffer: counts, or a sender would never pause. */
+  #underWay = 0;
+
+  constructor(owner: Link, key: number, label: string, protocol: string, state?: ChannelState) {
+    super();
+    this.#link = owner;
+    this.#key = key;
+    this.label = label;
+    this.protocol = protocol;
+    if (state !== undefined) this.#take(state);
+    owner.channels.set(key, this);
+  }
+
+  get bufferedAmountLowThreshold(): number {
+    return this.#lowThreshold;
+  }
+
+  set bufferedAmountLowThreshold(bytes: number) {
+    this.#lowThreshold = bytes;
+    this.#post({ op: 'lowThreshold', channel: this.#key, bytes });
+  }
+
+  send(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): void {
+    if (this.readyState !== 'open') throw new DOMException('channel is not open', 'InvalidStateError');
+    const copy =
+      data instanceof ArrayBuffer
+        ? data.slice(0)
+        : data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+    this.#underWay += copy.byteLength;
+    this.bufferedAmount += copy.byteLength;
+    this.#link.port.postMessage({ op: 'sendOnChannel', channel: this.#key, data: copy }, [copy]);
+  }
+
+  close(): void {
+    if (this.readyState === 'closed') return;
+    this.readyState = 'closing';
+    this.#post({ op: 'closeChannel', channel: this.#key });
+  }
+
+  changed(event: string, state: ChannelState): void {
+    this.#take(state);
+    if (event === 'close') this.#link.channels.delete(this.#key);
+    // What is still under way will fill the page's buffer again, and its emptying be told again.
+    if (event === 'bufferedamountlow' && this.bufferedAmount > this.#lowThreshold) return;
+    this.fire(new Event(event));
+  }
+
+  sent(state: ChannelState): void {
+    this.#take(state);
+  }
+
+  received(data: ArrayBuffer): void {
+    this.fire(new MessageEvent('message', { data }));
+  }
+
+  lost(): void {
+    this.readyState = 'closed';
+    this.fire(new Event('close'));
+  }
+
+  #take(state: ChannelState): void {
+    this.readyState = state.readyState;
+    this.id = state.channelId;
+    this.#underWay -= state.sentBytes;
+    this.bufferedAmount = this.#underWay + state.bufferedAmount;
+  }
+
+  #post(message: ToHost): void {
+    this.#link.port.postMessage(message);
+  }
+}
+
+class StandInConnection extends StandInTarget {
+  connectionState: RTCPeerConnectionState = 'new';
+  iceConnectionState = 'new';
+  signalingState = 'stable';
+  localDescription: Description | null = null;
+  remoteDescription: Description | null = null;
+  readonly #link: Link;
+  readonly #id: number;
+
+  constructor(configuration?: RTCConfiguration) {
+    super();
+    if (link === undefined) throw gonePage();
+    this.#link = link;
+    this.#id = nextId++;
+    this.#link.connections.set(this.#id, this);
+    const certificates = (configuration?.certificates ?? []) as unknown as { standInId: number }[];
+    this.#post({
+      op: 'create',
+      id: this.#id,
+      iceServers: (configuration?.iceServers ?? []).map(({ urls }) => ({ urls })),
+      certificateIds: certificates.map(({ standInId }) => standInId),
+    });
+  }
+
+  static async generateCertificate(): Promise<{ standInId: number }> {
+    if (link === undefined) throw gonePage();
+    const id = nextId++;
+    await call(link, { op: 'generateCertificate', id });
+    return { standInId: id };
+  }
+
+  createDataChannel(label: string, options: RTCDataChannelInit = {}): StandInChannel {
+    const channel = nextId++;
+    const made = new StandInChannel(this.#link, channel, label, options.protocol ?? '');
+    this.#post({ op: 'createDataChannel', id: this.#id, channel, label, options: { ...options } });
+    return made;
+  }
+
+  createOffer(): Promise<unknown> {
+    return call(this.#link, { op: 'createOffer', id: this.#id });
+  }
+
+  createAnswer(): Promise<unknown> {
+    return call(this.#link, { op: 'createAnswer', id: this.#id });
+  }
+
+  async setLocalDescription(description?: Description): Promise<void> {
+    const plain = description === undefined ? null : { type: description.type, sdp: description.sdp };
+    const set = await call(this.#link, {
+      op: 'setLocalDescription',
+      id: this.#id,
+      description: plain,
+    });
+    this.localDescription = set as Description | null;
+  }
+
+  async setRemoteDescription(description: Description): Promise<void> {
+    const plain = { type: description.type, sdp: description.sdp };
+    await call(this.#link, { op: 'setRemoteDescription', id: this.#id, description: plain });
+    this.remoteDescription = plain;
+  }
+
+  async addIceCandidate(candidate?: RTCIceCandidateInit | null): Promise<void> {
+    const plain = candidate === undefined || candidate === null ? null : { ...candidate };
+    await call(this.#link, { op: 'addIceCandidate', id: this.#id, candidate: plain });
+  }
+
+  close(): void {
+    if (this.connectionState === 'closed') return;
+    this.connectionState = 'closed';
+    this.#post({ op: 'close', id: this.#id });
+    this.#link.connections.delete(this.#id);
+  }
+
+  stateChanged(state: RTCPeerConnectionState): void {
+    if (this.connectionState === 'closed') return;
+    this.connectionState = state;
+    this.fire(new Event('connectionstatechange'));
+  }
+
+  candidateFound(candidate: RTCIceCandidateInit | null): void {
+    const event = new Event('icecandidate');
+    const value = candidate === null ? null : new StandInCandidate(candidate);
+    this.fire(Object.assign(event, { candidate: value }));
+  }
+
+  channelOffered(offer: Extract<FromHost, { kind: 'channelOffered' }>): void {
+    const { channel: key, label, protocol, state } = offer;
+    const channel = new StandInChannel(this.#link, key, label, protocol, state);
+    this.fire(Object.assign(new Event('datachannel'), { channel }));
+  }
+
+  #post(message: ToHost): void {
+    this.#link.port.postMessage(message);
+  }
+}
+
+class StandInDescription {
+  readonly type: RTCSdpType;
+  readonly sdp: string;
+
+  constructor(init: Description) {
+    this.type = init.type;
+    this.sdp = init.sdp;
+  }
+}
+
+class StandInCandidate {
+  candidate = '';
+  sdpMid: string | null = null;
+  sdpMLineIndex: number | null = null;
+  usernameFragment: string | null = null;
+
+  constructor(init: RTCIceCandidateInit) {
+    Object.assign(this, init);
+  }
+
+  toJSON(): RTCIceCandidateInit {
+    return { ...this };
+  }
+}
