@@ -1,0 +1,133 @@
+/**
+ * What a node must not forget: facts of machines by key, the list of registered outputs, and the
+ * pointer records an adult keeps. One SQLite file per node.
+ */
+import { compareBytes } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { openDatabase } from './database.ts';
+
+const schema = 1;
+
+const create = `
+  CREATE TABLE facts (machine TEXT NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, fact BLOB NOT NULL,
+    PRIMARY KEY (machine, key, n)) WITHOUT ROWID;
+  CREATE TABLE outputs (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
+    entry BLOB NOT NULL);
+  CREATE TABLE pointers (address TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL)
+    WITHOUT ROWID`;
+
+export interface FactStore {
+  /** The facts of one instance, oldest first. */
+  readonly load: (machine: string, key: string) => Promise<readonly Uint8Array[]>;
+  /** Resolves only when the fact would survive a power cut. */
+  readonly append: (machine: string, key: string, fact: Uint8Array) => Promise<void>;
+  /**
+   * Appends a fact and the entry it adds to the output list in one transaction, so that neither
+   * exists without the other. A second entry for the same key leaves the first in its place.
+   */
+  readonly appendWithOutput: (
+    machine: string,
+    key: string,
+    fact: Uint8Array,
+    entry: Uint8Array,
+  ) => Promise<void>;
+  /** Entries after position `after` (0 = from the first on), at most `limit`. */
+  readonly listOutputs: (after: number, limit: number) => Promise<OutputPage>;
+  /** Keeps the record unless a higher version, or another body of this version, is kept. */
+  readonly putPointer: (
+    address: string,
+    version: bigint,
+    record: Uint8Array,
+  ) => Promise<Result<'stored', PointerConflict>>;
+  readonly getPointer: (address: string) => Promise<Uint8Array | null>;
+  readonly close: () => void;
+}
+
+export interface OutputPage {
+  readonly entries: readonly Uint8Array[];
+  /** Position after the last entry of this page; `after` itself when the page is empty. */
+  readonly next: number;
+  readonly more: boolean;
+}
+
+export interface PointerConflict {
+  readonly kind: 'lowerVersion' | 'versionTaken';
+  /** The record that is kept instead. */
+  readonly kept: Uint8Array;
+}
+
+/** SQLite keeps signed 64-bit numbers; a pointer's version is a u64. */
+const toSigned = (version: bigint): bigint => BigInt.asIntN(64, version);
+const toUnsigned = (version: bigint): bigint => BigInt.asUintN(64, version);
+
+/** wire.md: a lower version is refused, and so is a different body of the same version. */
+export function pointerConflict(
+  kept: { readonly version: bigint; readonly record: Uint8Array } | null,
+  version: bigint,
+  record: Uint8Array,
+): PointerConflict | null {
+  if (kept === null || version > kept.version) return null;
+  if (version < kept.version) return { kind: 'lowerVersion', kept: kept.record };
+  if (compareBytes(kept.record, record) === 0) return null;
+  return { kind: 'versionTaken', kept: kept.record };
+}
+
+/** Opens the store in the file `path`. Errors: see {@link openDatabase}. */
+export function openFacts(path: string): FactStore {
+  const database = openDatabase(path, schema, create);
+  const { sql, write } = database;
+  const selectFacts = sql.prepare('SELECT fact FROM facts WHERE machine = ? AND key = ? ORDER BY n');
+  const insertFact = sql.prepare(
+    `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
+       (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
+  );
+  const insertOutput = sql.prepare(
+    'INSERT INTO outputs (key, entry) VALUES (?, ?) ON CONFLICT (key) DO NOTHING',
+  );
+  const selectOutputs = sql.prepare(
+    'SELECT position, entry FROM outputs WHERE position > ? ORDER BY position LIMIT ?',
+  );
+  const selectPointer = sql.prepare('SELECT version, record FROM pointers WHERE address = ?');
+  selectPointer.setReadBigInts(true);
+  const upsertPointer = sql.prepare(
+    `INSERT INTO pointers (address, version, record) VALUES (?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET version = excluded.version, record = excluded.record`,
+  );
+
+  const keptPointer = (address: string) => {
+    const row = selectPointer.get(address);
+    if (row === undefined) return null;
+    return { version: toUnsigned(row['version'] as bigint), record: bytesIn(row['record']) };
+  };
+
+  return {
+    load: async (machine, key) => selectFacts.all(machine, key).map((row) => bytesIn(row['fact'])),
+    append: (machine, key, fact) =>
+      write(() => {
+        insertFact.run({ machine, key, fact });
+      }),
+    appendWithOutput: (machine, key, fact, entry) =>
+      write(() => {
+        insertFact.run({ machine, key, fact });
+        insertOutput.run(key, entry);
+      }),
+    listOutputs: async (after, limit) => {
+      const rows = selectOutputs.all(after, limit + 1);
+      const page = rows.slice(0, limit);
+      const next = Number(page.at(-1)?.['position'] ?? after);
+      return { entries: page.map((row) => bytesIn(row['entry'])), next, more: rows.length > limit };
+    },
+    putPointer: (address, version, record) =>
+      write(() => {
+        const conflict = pointerConflict(keptPointer(address), version, record);
+        if (conflict !== null) return err(conflict);
+        upsertPointer.run(address, toSigned(version), record);
+        return ok('stored' as const);
+      }),
+    getPointer: async (address) => keptPointer(address)?.record ?? null,
+    close: database.close,
+  };
+}
+
+const bytesIn = (value: unknown): Uint8Array =>
+  value instanceof Uint8Array ? new Uint8Array(value) : new Uint8Array();

@@ -1,0 +1,37 @@
+/** The fact store without a disk: for tests, and as the plain meaning of the port. */
+import { err, ok } from '#core/result.ts';
+import { pointerConflict, type FactStore } from './facts.ts';
+
+export function createMemoryFacts(): FactStore {
+  const factsByInstance = new Map<string, Uint8Array[]>();
+  const outputs: { readonly key: string; readonly entry: Uint8Array }[] = [];
+  const pointers = new Map<string, { readonly version: bigint; readonly record: Uint8Array }>();
+  const instance = (machine: string, key: string): string => `${machine}|${key}`;
+
+  const append = async (machine: string, key: string, fact: Uint8Array): Promise<void> => {
+    const id = instance(machine, key);
+    factsByInstance.set(id, [...(factsByInstance.get(id) ?? []), fact.slice()]);
+  };
+
+  return {
+    load: async (machine, key) => factsByInstance.get(instance(machine, key)) ?? [],
+    append,
+    appendWithOutput: async (machine, key, fact, entry) => {
+      await append(machine, key, fact);
+      if (!outputs.some((output) => output.key === key)) outputs.push({ key, entry: entry.slice() });
+    },
+    listOutputs: async (after, limit) => {
+      const page = outputs.slice(after, after + limit);
+      const next = after + page.length;
+      return { entries: page.map((output) => output.entry), next, more: next < outputs.length };
+    },
+    putPointer: async (address, version, record) => {
+      const conflict = pointerConflict(pointers.get(address) ?? null, version, record);
+      if (conflict !== null) return err(conflict);
+      pointers.set(address, { version, record: record.slice() });
+      return ok('stored');
+    },
+    getPointer: async (address) => pointers.get(address)?.record ?? null,
+    close: () => undefined,
+  };
+}

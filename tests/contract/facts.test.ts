@@ -1,0 +1,109 @@
+/** Goal: every fact store keeps what it acknowledged, in order, and refuses stale pointer records. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openFacts, type FactStore } from '#storage/node/facts.ts';
+import { createMemoryFacts } from '#storage/node/memory-facts.ts';
+
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+
+interface Adapter {
+  readonly name: string;
+  readonly open: (folder: string) => FactStore;
+  readonly durable: boolean;
+}
+
+const adapters: readonly Adapter[] = [
+  { name: 'memory', open: () => createMemoryFacts(), durable: false },
+  { name: 'sqlite', open: (folder) => openFacts(join(folder, 'facts')), durable: true },
+];
+
+describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
+  let folder: string;
+  let store: FactStore;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'safe-facts-'));
+    store = open(folder);
+  });
+  afterEach(() => {
+    store.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('an instance nobody wrote to has no facts', async () => {
+    expect(await store.load('spentbook', 'aa')).toEqual([]);
+  });
+
+  test('facts come back in the order they were appended, also when appended at once', async () => {
+    await Promise.all([1, 2, 3, 4].map((n) => store.append('spentbook', 'aa', bytes(n))));
+    expect(await store.load('spentbook', 'aa')).toEqual([1, 2, 3, 4].map((n) => bytes(n)));
+  });
+
+  test('instances do not see each other, by machine or by key', async () => {
+    await store.append('spentbook', 'aa', bytes(1));
+    await store.append('mint', 'aa', bytes(2));
+    await store.append('spentbook', 'ab', bytes(3));
+    expect(await store.load('spentbook', 'aa')).toEqual([bytes(1)]);
+    expect(await store.load('mint', 'aa')).toEqual([bytes(2)]);
+  });
+
+  test('outputs are paged oldest first and the last page says so', async () => {
+    for (const n of [1, 2, 3]) await store.appendWithOutput('mint', `k${n}`, bytes(n), bytes(9, n));
+    const first = await store.listOutputs(0, 2);
+    expect(first.entries).toEqual([bytes(9, 1), bytes(9, 2)]);
+    expect(first.more).toBe(true);
+    const second = await store.listOutputs(first.next, 2);
+    expect(second.entries).toEqual([bytes(9, 3)]);
+    expect(second.more).toBe(false);
+    expect(await store.listOutputs(second.next, 2)).toEqual({
+      entries: [],
+      next: second.next,
+      more: false,
+    });
+  });
+
+  test('a key is listed once, with its first entry', async () => {
+    await store.appendWithOutput('mint', 'k', bytes(1), bytes(1));
+    await store.appendWithOutput('mint', 'k', bytes(2), bytes(2));
+    expect((await store.listOutputs(0, 9)).entries).toEqual([bytes(1)]);
+    expect(await store.load('mint', 'k')).toEqual([bytes(1), bytes(2)]);
+  });
+
+  test('a pointer record moves forward only', async () => {
+    expect(await store.getPointer('p')).toBeNull();
+    expect((await store.putPointer('p', 2n, bytes(2))).ok).toBe(true);
+    expect(await store.putPointer('p', 1n, bytes(1))).toEqual({
+      ok: false,
+      error: { kind: 'lowerVersion', kept: bytes(2) },
+    });
+    expect(await store.putPointer('p', 2n, bytes(7))).toEqual({
+      ok: false,
+      error: { kind: 'versionTaken', kept: bytes(2) },
+    });
+    expect((await store.putPointer('p', 2n, bytes(2))).ok).toBe(true);
+    const last = (1n << 64n) - 1n;
+    expect((await store.putPointer('p', last, bytes(3))).ok).toBe(true);
+    expect((await store.putPointer('p', 3n, bytes(4))).ok).toBe(false);
+    expect(await store.getPointer('p')).toEqual(bytes(3));
+  });
+
+  test('of two versions put at the same moment one is refused', async () => {
+    const results = await Promise.all([
+      store.putPointer('p', 1n, bytes(1)),
+      store.putPointer('p', 1n, bytes(2)),
+    ]);
+    expect(results.map((result) => result.ok)).toEqual([true, false]);
+  });
+
+  if (durable) test('everything is there after the store was opened again', async () => {
+    await store.append('spentbook', 'aa', bytes(1));
+    await store.appendWithOutput('mint', 'k', bytes(2), bytes(3));
+    await store.putPointer('p', 5n, bytes(5));
+    store.close();
+    store = open(folder);
+    expect(await store.load('spentbook', 'aa')).toEqual([bytes(1)]);
+    expect((await store.listOutputs(0, 9)).entries).toEqual([bytes(3)]);
+    expect((await store.putPointer('p', 4n, bytes(4))).ok).toBe(false);
+  });
+});

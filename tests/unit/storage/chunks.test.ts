@@ -1,0 +1,94 @@
+/** Goal: a chunk that was acknowledged is there after any crash, and never under a wrong name. */
+import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { openChunks } from '#storage/node/chunks.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-chunks-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const nameOf = (bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(bytes).digest());
+
+test('a chunk comes back byte for byte and a missing one is not found', async () => {
+  const chunks = openChunks(folder);
+  const bytes = new Uint8Array(randomBytes(5000));
+  expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: true, value: 'stored' });
+  expect(await chunks.get(nameOf(bytes))).toEqual({ ok: true, value: bytes });
+  expect(await chunks.get(nameOf(new Uint8Array(3)))).toEqual({ ok: false, error: 'notFound' });
+});
+
+test('bytes that do not fit the name are refused', async () => {
+  const chunks = openChunks(folder);
+  expect(await chunks.put(new Uint8Array(32), Uint8Array.of(1))).toEqual({ ok: false, error: 'altered' });
+  expect(readdirSync(folder)).toEqual(['new']);
+});
+
+test('a file changed on disk counts as lost and a new put heals it', async () => {
+  const chunks = openChunks(folder);
+  const bytes = new Uint8Array(randomBytes(100));
+  const name = nameOf(bytes);
+  await chunks.put(name, bytes);
+  const hex = toHex(name);
+  writeFileSync(join(folder, hex.slice(0, 2), hex), 'other');
+  expect(await chunks.put(name, bytes)).toEqual({ ok: true, value: 'stored' });
+  expect(await chunks.get(name)).toEqual({ ok: true, value: bytes });
+  writeFileSync(join(folder, hex.slice(0, 2), hex), 'other');
+  expect(await chunks.get(name)).toEqual({ ok: false, error: 'notFound' });
+});
+
+test('the same chunk put many times at once is stored once', async () => {
+  const chunks = openChunks(folder);
+  const bytes = new Uint8Array(randomBytes(100));
+  const results = await Promise.all(Array.from({ length: 8 }, () => chunks.put(nameOf(bytes), bytes)));
+  expect(results.every((result) => result.ok)).toBe(true);
+  expect(readdirSync(join(folder, 'new'))).toEqual([]);
+});
+
+test('after kill -9 while writing, every acknowledged chunk is there and nothing half written', async () => {
+  const script = `
+    const { createHash, randomBytes } = await import('node:crypto');
+    const { openChunks } = await import('#storage/node/chunks.ts');
+    const { writeSync } = await import('node:fs');
+    const chunks = openChunks(${JSON.stringify(folder)});
+    const one = async () => {
+      for (;;) {
+        const bytes = new Uint8Array(randomBytes(200_000));
+        const name = createHash('sha256').update(bytes).digest();
+        const result = await chunks.put(new Uint8Array(name), bytes);
+        if (result.ok) writeSync(1, name.toString('hex') + '\\n');
+      }
+    };
+    for (let i = 0; i < 8; i++) void one();`;
+  const child = spawn('node', ['--input-type=module', '-e', script], { cwd: process.cwd() });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  while (output.split('\n').length < 40) await once(child.stdout, 'data');
+  const closed = once(child, 'close');
+  child.kill('SIGKILL');
+  await closed;
+  const acknowledged = output.split('\n').filter((line) => line.length === 64);
+  expect(acknowledged.length).toBeGreaterThanOrEqual(39);
+  const chunks = openChunks(folder);
+  expect(readdirSync(join(folder, 'new'))).toEqual([]);
+  for (const hex of acknowledged) {
+    const name = fromHex(hex);
+    expect(name.ok && (await chunks.get(name.value)).ok).toBe(true);
+  }
+  // What was renamed but not acknowledged must be whole as well.
+  for (const shelf of readdirSync(folder)) {
+    if (shelf === 'new') continue;
+    for (const hex of readdirSync(join(folder, shelf))) {
+      const name = fromHex(hex);
+      expect(name.ok && (await chunks.get(name.value)).ok).toBe(true);
+    }
+  }
+});
