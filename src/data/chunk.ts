@@ -1,0 +1,17 @@
+/** Chunk: what adults store. Its name is the hash of its bytes, so anyone can check a copy. */
+import { toXorName, type XorName } from '#address/xor-name.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
+import { sha256 } from '#crypto/hash.ts';
+
+/** Plain bytes of one piece of a file. */
+export const PIECE_BYTES = 1024 * 1024;
+/** The tag AES-256-GCM adds to a sealed piece. */
+export const SEAL_TAG_BYTES = 16;
+export const MAX_CHUNK_BYTES = PIECE_BYTES + SEAL_TAG_BYTES;
+
+/** @returns the 32-byte name under which these bytes are stored. */
+export const chunkName = (bytes: Uint8Array): XorName => toXorName(sha256(bytes));
+
+/** Is this a whole, unchanged copy of the chunk of this name? */
+export const isChunk = (name: Uint8Array, bytes: Uint8Array): boolean =>
+  bytes.length <= MAX_CHUNK_BYTES && equalBytes(sha256(bytes), name);

@@ -1,0 +1,137 @@
+/**
+ * Pointer record: a register with one owner (wire.md, "Records before registers"). It leads from an
+ * address that only the phrase can derive to the Safe's sealed index.
+ *
+ * address = SHA-256('safe/pointer/v1' ‖ networkId ‖ owner)
+ * record  = u8 1 ‖ owner 32 ‖ version u64 ‖ ciphertext (u32 length ‖ bytes) ‖ signature 64
+ * signed  = LP('safe/v1/pointer') ‖ networkId 32 ‖ owner 32 ‖ version u64 ‖ SHA-256(ciphertext) 32
+ */
+import { toXorName, type XorName } from '#address/xor-name.ts';
+import { assert } from '#core/assert.ts';
+import { compareBytes, concat, equalBytes, Reader, utf8, Writer } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { ed25519PublicKey, signEd25519, verifyEd25519 } from '#crypto/ed25519.ts';
+import { sha256 } from '#crypto/hash.ts';
+
+export const MAX_POINTER_CIPHERTEXT_BYTES = 64 * 1024;
+/** Everything around the ciphertext: u8, owner, version, length, signature. */
+export const POINTER_OVERHEAD_BYTES = 1 + 32 + 8 + 4 + 64;
+
+const layoutVersion = 1;
+
+export interface PointerRecord {
+  /** The owner's ed25519 key, 32 bytes. */
+  readonly owner: Uint8Array;
+  /** Grows by at least one with every write. */
+  readonly version: bigint;
+  readonly ciphertext: Uint8Array;
+  /** 64 bytes; binds the record to one network. */
+  readonly signature: Uint8Array;
+}
+
+export function pointerAddress(networkId: Uint8Array, owner: Uint8Array): XorName {
+  assert(networkId.length === 32 && owner.length === 32, 'network id and owner have 32 bytes');
+  return toXorName(sha256(concat(utf8('safe/pointer/v1'), networkId, owner)));
+}
+
+/** @param ownerSeed 32-byte ed25519 seed */
+export function signPointer(
+  networkId: Uint8Array,
+  ownerSeed: Uint8Array,
+  version: bigint,
+  ciphertext: Uint8Array,
+): PointerRecord {
+  assert(ciphertext.length <= MAX_POINTER_CIPHERTEXT_BYTES, 'the index was stored as chunks first');
+  const owner = ed25519PublicKey(ownerSeed);
+  const unsigned = { owner, version, ciphertext };
+  return { ...unsigned, signature: signEd25519(ownerSeed, signedBytes(networkId, unsigned)) };
+}
+
+export const verifyPointer = (networkId: Uint8Array, record: PointerRecord): boolean =>
+  record.ciphertext.length <= MAX_POINTER_CIPHERTEXT_BYTES &&
+  verifyEd25519(record.owner, signedBytes(networkId, record), record.signature);
+
+export const encodePointer = (record: PointerRecord): Uint8Array =>
+  new Writer()
+    .u8(layoutVersion)
+    .fixed(record.owner, 32)
+    .u64(record.version)
+    .sized(record.ciphertext)
+    .fixed(record.signature, 64)
+    .finish();
+
+/** Decodes only; {@link verifyPointer} says whether the owner signed it for this network. */
+export function decodePointer(bytes: Uint8Array): Result<PointerRecord, 'malformed'> {
+  const reader = new Reader(bytes);
+  const version = reader.u8();
+  const record: PointerRecord = {
+    owner: reader.fixed(32),
+    version: reader.u64(),
+    ciphertext: reader.sized(MAX_POINTER_CIPHERTEXT_BYTES),
+    signature: reader.fixed(64),
+  };
+  return reader.finish() && version === layoutVersion ? ok(record) : err('malformed');
+}
+
+/**
+ * The door for a record that came from elsewhere: decoded, of this address, signed by its owner.
+ * @returns which check it failed.
+ */
+export function openPointer(
+  networkId: Uint8Array,
+  address: Uint8Array,
+  bytes: Uint8Array,
+): Result<PointerRecord, 'malformed' | 'otherAddress' | 'badSignature'> {
+  const decoded = decodePointer(bytes);
+  if (!decoded.ok) return decoded;
+  const record = decoded.value;
+  if (!equalBytes(pointerAddress(networkId, record.owner), address)) return err('otherAddress');
+  return verifyPointer(networkId, record) ? ok(record) : err('badSignature');
+}
+
+/**
+ * Positive when `a` replaces `b`. Two bodies of one version come only from two devices writing at
+ * once to different adults; the order of their bytes makes all readers choose alike.
+ */
+export function comparePointers(a: PointerRecord, b: PointerRecord): number {
+  if (a.version !== b.version) return a.version > b.version ? 1 : -1;
+  return compareBytes(a.ciphertext, b.ciphertext);
+}
+
+/** May an adult that keeps `kept` replace it by `offered` (both verified)? (wire.md) */
+export function pointerVerdict(
+  kept: PointerRecord,
+  offered: PointerRecord,
+): 'same' | 'newer' | 'older' | 'taken' {
+  if (offered.version > kept.version) return 'newer';
+  if (offered.version < kept.version) return 'older';
+  return equalBytes(offered.ciphertext, kept.ciphertext) ? 'same' : 'taken';
+}
+
+/** @returns the highest valid version among copies from several holders, `null` when none is. */
+export function choosePointer(
+  networkId: Uint8Array,
+  address: Uint8Array,
+  copies: readonly Uint8Array[],
+): PointerRecord | null {
+  let chosen: PointerRecord | null = null;
+  for (const copy of copies) {
+    const opened = openPointer(networkId, address, copy);
+    if (!opened.ok) continue;
+    if (chosen === null || comparePointers(opened.value, chosen) > 0) chosen = opened.value;
+  }
+  return chosen;
+}
+
+function signedBytes(
+  networkId: Uint8Array,
+  record: Pick<PointerRecord, 'owner' | 'version' | 'ciphertext'>,
+): Uint8Array {
+  return new Writer()
+    .label('safe/v1/pointer')
+    .fixed(networkId, 32)
+    .fixed(record.owner, 32)
+    .u64(record.version)
+    .fixed(sha256(record.ciphertext), 32)
+    .finish();
+}
