@@ -1,0 +1,21 @@
+/**
+ * `npm run sim`: the simulator's scenarios. `-- --seed N` replays one seed, `-- --runs N` tries
+ * more seeds, `-- NAME` only the files whose name has NAME.
+ */
+import { ensureSynced } from './lib/build.js';
+import { main } from './lib/root.js';
+import { setup } from './lib/setup.js';
+import { runProject } from './lib/vitest.js';
+
+main(async (args) => {
+  await setup();
+  await ensureSynced();
+  const env = {};
+  const filters = [];
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === '--seed') env.SAFE_SIM_SEED = args[++i] ?? '';
+    else if (args[i] === '--runs') env.SAFE_SIM_RUNS = args[++i] ?? '';
+    else filters.push(args[i]);
+  }
+  return (await runProject('sim', { args: filters, env })).code;
+});
