@@ -1,0 +1,232 @@
+/**
+ * Section authority: who speaks for a section, signed by the section's own key.
+ *
+ * Whoever knows the genesis key of a network decides from these bytes alone who its elders are,
+ * which public share each of them holds, and who stores data (README: A1–A8).
+ */
+import { matches, type Prefix } from '#address/prefix.ts';
+import { toXorName, type XorName } from '#address/xor-name.ts';
+import { assert } from '#core/assert.ts';
+import { compareBytes, equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
+import { ELDER_COUNT, SHARES_REQUIRED } from './quorum.ts';
+
+export interface SectionElder {
+  readonly name: XorName;
+  /** 96 bytes: checks this elder's signature shares. */
+  readonly publicShare: Uint8Array;
+  /** 1…7, the position among the sorted elders: the abscissa of the elder's key share. */
+  readonly index: number;
+}
+
+export interface SectionMember {
+  readonly name: XorName;
+}
+
+/** The network's first coin: its one-time key and the whole supply (money). */
+export interface GenesisOutput {
+  readonly oneTimeKey: Uint8Array;
+  readonly amount: bigint;
+}
+
+export interface SectionAuthority {
+  readonly networkId: Uint8Array;
+  readonly prefix: Prefix;
+  /** 96 bytes: the section's public key. */
+  readonly key: Uint8Array;
+  /** Counts membership decisions; 0 at genesis. */
+  readonly generation: bigint;
+  /** Seven, sorted by name. */
+  readonly elders: readonly SectionElder[];
+  /** Elders and adults, sorted by name. */
+  readonly members: readonly SectionMember[];
+  /** Only the genesis authority names one. */
+  readonly genesisOutput: GenesisOutput | null;
+}
+
+export interface SignedAuthority {
+  readonly authority: SectionAuthority;
+  /** 48 bytes by `authority.key` over {@link authoritySigningBytes}, purpose AUTHORITY. */
+  readonly signature: Uint8Array;
+  /**
+   * Successor links from the genesis key to `authority.key`, oldest first. Empty as long as
+   * sections do not hand over; their inside is opaque here.
+   */
+  readonly chain: readonly Uint8Array[];
+}
+
+/** Why an authority was refused; the number of the rule it broke is in README.md. */
+export type SectionFault =
+  | { readonly kind: 'wrongNetwork' }
+  /** The key does not follow from the genesis key. */
+  | { readonly kind: 'unknownKey' }
+  | { readonly kind: 'wrongElders'; readonly rule: string }
+  | { readonly kind: 'wrongMembers'; readonly rule: string }
+  | { readonly kind: 'wrongShares' }
+  | { readonly kind: 'wrongSignature' };
+
+/** What a verifier knows beforehand: the two facts of the network file. */
+export interface TrustAnchor {
+  readonly genesisKey: Uint8Array;
+  readonly networkId: Uint8Array;
+}
+
+/** 32 B per name: half of {@link maxAuthorityBytes}; a section splits long before. */
+export const maxMembers = 1024;
+/** One page of links (N31). */
+export const maxChainLinks = 16;
+const maxLinkBytes = 1024;
+/** As the client protocol allows for one authority. */
+export const maxAuthorityBytes = 64 * 1024;
+
+const nameBytes = 32;
+const keyBytes = 96;
+const signatureBytes = 48;
+const formatVersion = 1;
+
+/** The one encoding of an authority: what is signed, and what travels. */
+export function authoritySigningBytes(authority: SectionAuthority): Uint8Array {
+  assert(authority.elders.length === ELDER_COUNT, 'a section has seven elders');
+  assert(authority.members.length <= maxMembers, 'a section splits before it has so many members');
+  const writer = new Writer()
+    .label('safe/v1/section-authority')
+    .fixed(authority.networkId, nameBytes)
+    .u8(authority.prefix.bitCount)
+    .fixed(authority.prefix.bits, nameBytes)
+    .fixed(authority.key, keyBytes)
+    .u64(authority.generation);
+  for (const elder of authority.elders) {
+    writer.fixed(elder.name, nameBytes).fixed(elder.publicShare, keyBytes);
+  }
+  writer.u32(authority.members.length);
+  for (const member of authority.members) writer.fixed(member.name, nameBytes);
+  const output = authority.genesisOutput;
+  if (output === null) return writer.u8(0).finish();
+  return writer.u8(1).fixed(output.oneTimeKey, nameBytes).u64(output.amount).finish();
+}
+
+/** @returns ≤ {@link maxAuthorityBytes} bytes. */
+export function encodeSignedAuthority(signed: SignedAuthority): Uint8Array {
+  assert(signed.chain.length <= maxChainLinks, 'one page of links');
+  const writer = new Writer()
+    .u8(formatVersion)
+    .sized(authoritySigningBytes(signed.authority))
+    .fixed(signed.signature, signatureBytes)
+    .u8(signed.chain.length);
+  for (const link of signed.chain) writer.sized(link);
+  return writer.finish();
+}
+
+/** The shape only; trust comes from {@link verifySignedAuthority}. */
+export function decodeSignedAuthority(bytes: Uint8Array): Result<SignedAuthority, 'malformed'> {
+  if (bytes.length > maxAuthorityBytes) return err('malformed');
+  const reader = new Reader(bytes);
+  if (reader.u8() !== formatVersion) return err('malformed');
+  const authority = decodeAuthority(reader.sized(maxAuthorityBytes));
+  const signature = reader.fixed(signatureBytes);
+  const links = reader.u8();
+  if (authority === undefined || links > maxChainLinks) return err('malformed');
+  const chain = Array.from({ length: links }, () => reader.sized(maxLinkBytes));
+  return reader.finish() ? ok({ authority, signature, chain }) : err('malformed');
+}
+
+function decodeAuthority(bytes: Uint8Array): SectionAuthority | undefined {
+  const reader = new Reader(bytes);
+  reader.sized(64); // The label: compared by encoding again below.
+  const networkId = reader.fixed(nameBytes);
+  const prefix = { bitCount: reader.u8(), bits: reader.fixed(nameBytes) };
+  const key = reader.fixed(keyBytes);
+  const generation = reader.u64();
+  const elders = Array.from({ length: ELDER_COUNT }, (_, at) => ({
+    name: toXorName(reader.fixed(nameBytes)),
+    publicShare: reader.fixed(keyBytes),
+    index: at + 1,
+  }));
+  const count = reader.u32();
+  if (count > maxMembers) return undefined;
+  const members = Array.from({ length: count }, () => ({ name: toXorName(reader.fixed(32)) }));
+  const flag = reader.u8();
+  const genesisOutput =
+    flag === 0 ? null : { oneTimeKey: reader.fixed(nameBytes), amount: reader.u64() };
+  if (flag > 1 || !reader.finish()) return undefined;
+  const authority = { networkId, prefix, key, generation, elders, members, genesisOutput };
+  return equalBytes(authoritySigningBytes(authority), bytes) ? authority : undefined;
+}
+
+/**
+ * Decides whether these are the elders of the network with this genesis key. Cheap checks first;
+ * the pairing and the interpolation (about 0.3 s with the real curve) last.
+ */
+export function verifySignedAuthority(
+  suite: ThresholdSuite,
+  anchor: TrustAnchor,
+  signed: SignedAuthority,
+): Result<SectionAuthority, SectionFault> {
+  const { authority, signature, chain } = signed;
+  if (!equalBytes(authority.networkId, anchor.networkId)) return err({ kind: 'wrongNetwork' });
+  // A2: until sections hand over, the only key that follows from the genesis key is itself.
+  if (chain.length > 0 || !equalBytes(authority.key, anchor.genesisKey)) {
+    return err({ kind: 'unknownKey' });
+  }
+  const names = checkNames(authority);
+  if (!names.ok) return names;
+  // A7: the signature comes before the shares, so strangers cannot make us interpolate.
+  if (!suite.verify(authority.key, 'AUTHORITY', authoritySigningBytes(authority), signature)) {
+    return err({ kind: 'wrongSignature' });
+  }
+  if (!sharesFit(suite, authority)) return err({ kind: 'wrongShares' });
+  return ok(authority);
+}
+
+function checkNames(authority: SectionAuthority): Result<true, SectionFault> {
+  const { elders, members, prefix } = authority;
+  const elderNames = elders.map(({ name }) => name);
+  const memberNames = members.map(({ name }) => name);
+  if (elders.length !== ELDER_COUNT) return err({ kind: 'wrongElders', rule: 'A3' });
+  if (!ascending(elderNames)) return err({ kind: 'wrongElders', rule: 'A3' });
+  if (elders.some(({ index }, at) => index !== at + 1)) {
+    return err({ kind: 'wrongElders', rule: 'A4' });
+  }
+  if (members.length > maxMembers || !ascending(memberNames)) {
+    return err({ kind: 'wrongMembers', rule: 'A5' });
+  }
+  if (!elderNames.every((elder) => memberNames.some((name) => equalBytes(name, elder)))) {
+    return err({ kind: 'wrongElders', rule: 'A5' });
+  }
+  if (!prefixIsCanonical(prefix)) return err({ kind: 'wrongMembers', rule: 'A6' });
+  if (!memberNames.every((name) => matches(prefix, name))) {
+    return err({ kind: 'wrongMembers', rule: 'A6' });
+  }
+  return ok(true);
+}
+
+/**
+ * A8: seven points lie on one polynomial of degree 4 whose value at 0 is the section key, when
+ * five of them interpolate to the key and to the two others.
+ */
+function sharesFit(suite: ThresholdSuite, authority: SectionAuthority): boolean {
+  const shares = authority.elders.map(({ index, publicShare }) => ({ index, key: publicShare }));
+  const base = shares.slice(0, SHARES_REQUIRED);
+  const expected = [{ index: 0, key: authority.key }, ...shares.slice(SHARES_REQUIRED)];
+  return expected.every(({ index, key }) => {
+    const computed = suite.interpolate(base, index);
+    return computed !== undefined && equalBytes(computed, key);
+  });
+}
+
+/** Strictly: sorted and distinct. */
+const ascending = (names: readonly Uint8Array[]): boolean =>
+  names.every((name, at) => {
+    const before = names[at - 1];
+    return before === undefined || compareBytes(before, name) < 0;
+  });
+
+/** Bits after the count are zero, so one prefix has one encoding. */
+function prefixIsCanonical({ bitCount, bits }: Prefix): boolean {
+  if (bits.length !== nameBytes || bitCount > 255) return false;
+  for (let bit = bitCount; bit < 256; bit++) {
+    if (((bits[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) return false;
+  }
+  return true;
+}
