@@ -52,11 +52,18 @@ export interface NetworkView {
 export type PageToWorker =
   /** Offers a port on which this page hosts RTCPeerConnections; `used`: how many it has made. */
   | { readonly kind: 'rtcHost'; readonly used: number }
+  /** This page gives up hosting. */
+  | { readonly kind: 'rtcHostGone' }
   /** Keeps the worker alive while something is in flight or a visible Safe is unlocked. */
   | { readonly kind: 'keepAlive' }
+  /** A page that was loaded past the worker (hard reload) asks to be taken over. */
+  | { readonly kind: 'claim' }
   | { readonly kind: 'applyUpdate' };
 
 /** Messages the worker posts to its pages. */
 export type WorkerToPage =
   | { readonly kind: 'network'; readonly view: NetworkView }
-  | { readonly kind: 'needRtcHost' };
+  | { readonly kind: 'needRtcHost'; readonly instance: string }
+  | { readonly kind: 'alive'; readonly instance: string }
+  /** The worker was restarted and has lost the read key of a file being opened. */
+  | { readonly kind: 'needFileKey'; readonly token: string };

@@ -1,0 +1,188 @@
+/**
+ * What a window must do (composition root): register the worker, start the vault, host the
+ * RTCPeerConnections, keep the worker alive while it matters. It decides nothing about data.
+ */
+import type { SafeApp, ShellView } from '#bridge/page.ts';
+import type { VaultView } from '#bridge/vault.ts';
+import {
+  rpcPath,
+  type NetworkView,
+  type PageToWorker,
+  type RoadPreference,
+  type WorkerToPage,
+} from '#bridge/worker.ts';
+import { startRtcHosting } from './rtc-hosting.ts';
+import { startVault, type VaultClient } from './vault-client.ts';
+
+/** The browser kills an idle worker after 30 s. */
+const keepAliveMs = 20_000;
+const statusWhileVisibleMs = 3_000;
+
+export function startSafeApp(): SafeApp {
+  const vaultView = observable<VaultView>({ kind: 'starting' });
+  const networkView = observable<NetworkView | null>(null);
+  const shell = observable<ShellView>({
+    offlineReady: false,
+    online: navigator.onLine,
+    updateReady: false,
+    unsupported: null,
+  });
+  const missing = missingFeature();
+  if (missing !== null) shell.set({ ...shell.get(), unsupported: missing });
+
+  let registration: ServiceWorkerRegistration | undefined;
+  const worker = (): ServiceWorker | null => registration?.active ?? null;
+  const post = (message: PageToWorker): void => worker()?.postMessage(message);
+  const rtc = startRtcHosting(worker);
+  let vault: VaultClient | undefined;
+  let restarted = false;
+
+  const beginVault = (): void => {
+    vault = startVault(vaultView.set, () => {
+      // A vault started before the worker took this page over cannot reach it: once more, after.
+      if (restarted) return;
+      restarted = true;
+      vault?.stop();
+      void controlled().then(beginVault);
+    });
+  };
+
+  const status = async (): Promise<void> => {
+    try {
+      const answer = await fetch(`${rpcPath}status`, { method: 'POST' });
+      if (!answer.ok) return;
+      const view = (await answer.json()) as NetworkView;
+      networkView.set(view);
+      if (view.offlineReady) shell.set({ ...shell.get(), offlineReady: true });
+    } catch {
+      // The worker is being replaced; the next tick asks again.
+    }
+  };
+
+  const begin = async (): Promise<void> => {
+    if (missing !== null) return;
+    registration = await navigator.serviceWorker.register('/service-worker.js', { type: 'module' });
+    watchUpdates(registration, () => shell.set({ ...shell.get(), updateReady: true }));
+    await controlled();
+    registration = await navigator.serviceWorker.ready;
+    beginVault();
+    post({ kind: 'keepAlive' });
+    void status();
+    setInterval(() => {
+      if (document.visibilityState === 'visible') void status();
+    }, statusWhileVisibleMs);
+    setInterval(() => {
+      const view = vaultView.get();
+      const open = view.kind === 'open';
+      const busy = open && view.transfers.some((transfer) => transfer.state === 'sending');
+      if ((open && document.visibilityState === 'visible') || busy) post({ kind: 'keepAlive' });
+    }, keepAliveMs);
+  };
+
+  navigator.serviceWorker?.addEventListener('message', ({ data }: MessageEvent<WorkerToPage>) => {
+    switch (data.kind) {
+      case 'network':
+        return networkView.set(data.view);
+      case 'needRtcHost':
+      case 'alive':
+        return rtc.wanted(data.instance);
+      case 'needFileKey':
+        return vault?.post(data);
+    }
+  });
+  for (const event of ['online', 'offline']) {
+    addEventListener(event, () => shell.set({ ...shell.get(), online: navigator.onLine }));
+  }
+  for (const event of ['visibilitychange', 'pageshow']) {
+    addEventListener(event, () => {
+      if (document.visibilityState === 'visible') post({ kind: 'keepAlive' });
+    });
+  }
+  void begin();
+
+  return {
+    onVault: vaultView.subscribe,
+    onNetwork: networkView.subscribe,
+    onShell: shell.subscribe,
+    ask: (request) => {
+      if (vault !== undefined) return vault.ask(request);
+      const message = 'The app is still starting. Try again in a moment.';
+      return Promise.reject(Object.assign(new Error(message), { kind: 'busy' }));
+    },
+    setRoad: async (preference: RoadPreference) => {
+      await fetch(`${rpcPath}road`, { method: 'POST', body: JSON.stringify({ preference }) });
+      await status();
+    },
+    applyUpdate: () => {
+      registration?.waiting?.postMessage({ kind: 'applyUpdate' } satisfies PageToWorker);
+      navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), {
+        once: true,
+      });
+    },
+  };
+}
+
+/** Resolves when the worker answers this page's fetches; a hard reload may need one soft one. */
+async function controlled(): Promise<void> {
+  const { active } = await navigator.serviceWorker.ready;
+  if (navigator.serviceWorker.controller !== null) return;
+  active?.postMessage({ kind: 'claim' } satisfies PageToWorker);
+  await new Promise<void>((go) => {
+    navigator.serviceWorker.addEventListener('controllerchange', () => go(), { once: true });
+    // Where a page loaded by hard reload cannot be claimed, load it once more, the ordinary way.
+    setTimeout(() => {
+      if (navigator.serviceWorker.controller === null && !alreadyReloaded()) location.reload();
+    }, 2_000);
+  });
+}
+
+/** Marked in the history entry: survives the reload, needs no storage, ends with the tab. */
+function alreadyReloaded(): boolean {
+  const state = (history.state ?? {}) as { safeReloaded?: boolean };
+  if (state.safeReloaded === true) return true;
+  history.replaceState({ ...state, safeReloaded: true }, '');
+  return false;
+}
+
+function watchUpdates(registration: ServiceWorkerRegistration, ready: () => void): void {
+  const look = (): void => {
+    if (registration.waiting !== null && navigator.serviceWorker.controller !== null) ready();
+  };
+  look();
+  registration.addEventListener('updatefound', () => {
+    registration.installing?.addEventListener('statechange', look);
+  });
+}
+
+function missingFeature(): string | null {
+  if (!('serviceWorker' in navigator)) {
+    return 'This browser window has no service worker (a private window, perhaps). Open Safe in an ordinary window.';
+  }
+  if (!('locks' in navigator) || typeof indexedDB === 'undefined') {
+    return 'This browser is too old for Safe. Update it, or open Safe in another one.';
+  }
+  return null;
+}
+
+interface Observable<T> {
+  readonly get: () => T;
+  readonly set: (value: T) => void;
+  readonly subscribe: (show: (value: T) => void) => () => void;
+}
+
+function observable<T>(initial: T): Observable<T> {
+  let value = initial;
+  const listeners = new Set<(value: T) => void>();
+  return {
+    get: () => value,
+    set: (next) => {
+      value = next;
+      for (const listener of listeners) listener(next);
+    },
+    subscribe: (show) => {
+      listeners.add(show);
+      show(value);
+      return () => void listeners.delete(show);
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * One tab at a time owns the RTCPeerConnections: the one that holds the Web Lock `rtc-host`. When
+ * it closes, the browser gives the lock to the next tab, which offers itself to the worker.
+ */
+import type { PageToWorker } from '#bridge/worker.ts';
+import { hostRtc, type RtcHost } from '#network/rtc/host.ts';
+
+export interface RtcHosting {
+  /** The worker asks for a host, or shows by a new instance id that it was restarted. */
+  readonly wanted: (instance: string) => void;
+  readonly openConnections: () => number;
+}
+
+export function startRtcHosting(worker: () => ServiceWorker | null): RtcHosting {
+  let hosting = false;
+  let host: RtcHost | undefined;
+  let instance: string | undefined;
+  let constructed = 0;
+
+  const offer = (): void => {
+    const to = worker();
+    if (!hosting || to === null) return;
+    // Connections of the worker's earlier life are unreachable for it: close them now.
+    host?.close();
+    const { port1, port2 } = new MessageChannel();
+    host = hostRtc(port1, () => ++constructed);
+    const message: PageToWorker = { kind: 'rtcHost', used: constructed };
+    to.postMessage(message, [port2]);
+  };
+
+  if (typeof RTCPeerConnection === 'function') {
+    void navigator.locks.request('rtc-host', async () => {
+      hosting = true;
+      offer();
+      // Held until the tab closes.
+      await new Promise<never>(() => undefined);
+    });
+  }
+
+  return {
+    wanted: (asking) => {
+      if (asking === instance && host !== undefined) return;
+      instance = asking;
+      offer();
+    },
+    openConnections: () => host?.openConnections() ?? 0,
+  };
+}

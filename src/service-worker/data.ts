@@ -1,0 +1,185 @@
+/** Chunks and pointer records: sent to elders, and believed only by name, receipt and signature. */
+import { nameToId } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import {
+  choosePointer,
+  encodePointer,
+  openPointer,
+  pointerAddress,
+  decodePointer,
+} from '#data/pointer.ts';
+import { receiptBytes, storedChunk, storedPointer, type StoredThing } from '#data/receipt.ts';
+import {
+  eldersFor,
+  receiptsRequired,
+  surelyAbsent,
+  type CopiesReport,
+} from '#roles/light-client/elders.ts';
+import { sha256Fast, verifyEd25519Fast } from '#runtime/jobs/ciphers.ts';
+import { CallError, unreachable } from './answers.ts';
+import type { AskError, Elder, LightNode, Section } from './light-node.ts';
+
+const putTimeoutMs = 30_000;
+const getTimeoutMs = 20_000;
+/** An elder that is busy says for how long; we wait that long once, then ask the next. */
+const longestBusyMs = 5_000;
+/** Holders that gave altered bytes, told to the elder so that it asks others. */
+const maxAvoided = 4;
+
+interface Receipt {
+  readonly holder: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** @returns how many genuine receipts of different members were given (at least three). */
+export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<number> {
+  const section = await node.section();
+  const name = await sha256Fast(bytes);
+  let refusal = '';
+  for (const elder of eldersFor(section.elders, name)) {
+    const reply = await askPatiently(node, elder, { kind: 'putChunk', name, bytes }, putTimeoutMs);
+    if (!reply.ok) {
+      refusal = reply.error.kind === 'refused' ? reply.error.refusal.kind : reply.error.kind;
+      continue;
+    }
+    if (reply.value.kind !== 'stored') continue;
+    const holders = await genuine(section, storedChunk(name), reply.value.receipts);
+    if (holders.size >= receiptsRequired) return holders.size;
+    refusal = 'too few receipts';
+  }
+  if (refusal === 'full') {
+    throw new CallError(507, {
+      kind: 'networkRefused',
+      message: 'The network has no room for this piece now. It is tried again in a minute.',
+      afterMs: 60_000,
+    });
+  }
+  throw unreachable(`No elder could store a piece (${refusal || 'none answered'}).`);
+}
+
+/** @returns the chunk, checked by its name; throws a 404 when nobody has it. */
+export async function getChunk(
+  node: LightNode,
+  name: Uint8Array,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const section = await node.section();
+  const told: string[] = [];
+  let absent = 0;
+  for (const elder of eldersFor(section.elders, name)) {
+    const avoid: Uint8Array[] = [];
+    while (avoid.length <= maxAvoided) {
+      const request = { kind: 'getChunk', name, avoid } as const;
+      const reply = await askPatiently(node, elder, request, getTimeoutMs, signal);
+      if (signal?.aborted === true) throw new CallError(499, { kind: 'cancelled', message: '' });
+      if (!reply.ok || reply.value.kind !== 'chunk') {
+        const missing =
+          !reply.ok && reply.error.kind === 'refused' && reply.error.refusal.kind === 'notFound';
+        if (missing) absent += 1;
+        told.push(`elder ${toHex(elder.name).slice(0, 6)}: ${missing ? 'not found' : 'no answer'}`);
+        break;
+      }
+      const { bytes, holder } = reply.value;
+      if (toHex(await sha256Fast(bytes)) === toHex(name)) return bytes;
+      // The holder or the elder lies: ask for another copy, then another elder.
+      told.push(`holder ${toHex(holder).slice(0, 6)}: altered bytes`);
+      if (avoid.some((known) => toHex(known) === toHex(holder))) break;
+      avoid.push(holder);
+    }
+  }
+  const detail = told.slice(0, 7).join('; ');
+  if (absent >= 5) {
+    throw new CallError(404, {
+      kind: 'notFound',
+      message: `A piece of this file is not on the network (${detail}).`,
+    });
+  }
+  throw unreachable(`A piece could not be fetched (${detail}).`);
+}
+
+/** @returns the encoded record of the highest valid version, or `null` when there is none. */
+export async function getPointer(node: LightNode, address: Uint8Array): Promise<Uint8Array | null> {
+  const section = await node.section();
+  const reports: CopiesReport[] = [];
+  for (const elder of eldersFor(section.elders, address)) {
+    const reply = await askPatiently(node, elder, { kind: 'getPointer', address }, getTimeoutMs);
+    if (!reply.ok || reply.value.kind !== 'pointers') continue;
+    const { copies } = reply.value;
+    reports.push({ copies: copies.filter(({ holder }) => section.members.has(nameToId(holder))) });
+    // One elder can hide the newest version but not forge one: two tell before we believe.
+    const found = reports.flatMap((report) => report.copies.flatMap(({ record }) => record ?? []));
+    if (reports.length >= 2 && found.length > 0) {
+      const best = choosePointer(section.networkId, address, found);
+      if (best !== null) return encodePointer(best);
+    }
+    if (surelyAbsent(reports)) return null;
+  }
+  throw unreachable('Too few elders answered to be sure what your Safe holds.');
+}
+
+/** Stores a record; throws a 409 when another device has taken this version. */
+export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<number> {
+  const section = await node.section();
+  const decoded = decodePointer(bytes);
+  if (!decoded.ok) throw new CallError(400, { kind: 'internal', message: 'Malformed record.' });
+  const record = decoded.value;
+  const address = pointerAddress(section.networkId, record.owner);
+  if (!openPointer(section.networkId, address, bytes).ok) {
+    throw new CallError(400, { kind: 'internal', message: 'The record is not signed for this network.' });
+  }
+  let taken = false;
+  for (const elder of eldersFor(section.elders, address)) {
+    const reply = await askPatiently(node, elder, { kind: 'putPointer', record: bytes }, putTimeoutMs);
+    if (!reply.ok) {
+      taken ||= reply.error.kind === 'refused' && reply.error.refusal.kind === 'conflict';
+      if (taken) break;
+      continue;
+    }
+    if (reply.value.kind !== 'pointerStored') continue;
+    const thing = storedPointer(section.networkId, record);
+    const holders = await genuine(section, thing, reply.value.receipts);
+    if (holders.size >= receiptsRequired) return holders.size;
+  }
+  if (taken) {
+    throw new CallError(409, {
+      kind: 'versionTaken',
+      message: 'Another device has just written; its changes are merged first.',
+    });
+  }
+  throw unreachable('Your Safe could not be saved on the network yet.');
+}
+
+async function askPatiently(
+  node: LightNode,
+  elder: Elder,
+  request: Parameters<LightNode['ask']>[1],
+  timeoutMs: number,
+  signal?: AbortSignal,
+): ReturnType<LightNode['ask']> {
+  const reply = await node.ask(elder, request, timeoutMs, signal);
+  const wait = busyMs(reply.ok ? undefined : reply.error);
+  if (wait === 0) return reply;
+  await new Promise((go) => setTimeout(go, Math.min(wait, longestBusyMs)));
+  return node.ask(elder, request, timeoutMs, signal);
+}
+
+const busyMs = (error: AskError | undefined): number =>
+  error?.kind === 'refused' && error.refusal.kind === 'busy' ? error.refusal.afterMs : 0;
+
+/** Members whose receipt for exactly this thing is genuine, each once. */
+async function genuine(
+  section: Section,
+  thing: StoredThing,
+  receipts: readonly Receipt[],
+): Promise<ReadonlySet<string>> {
+  const message = receiptBytes(section.networkId, thing);
+  const checked = await Promise.all(
+    receipts.map(async ({ holder, signature }) => {
+      const id = nameToId(holder);
+      if (!section.members.has(id)) return null;
+      return (await verifyEd25519Fast(holder, message, signature)) ? id : null;
+    }),
+  );
+  return new Set(checked.filter((id) => id !== null));
+}
+

@@ -1,0 +1,165 @@
+/**
+ * `/safe/files/<token>/<name>`: a file as a decrypting stream. The vault hands over the read key
+ * of one file; it lives in memory only and is asked for again after the worker's death.
+ */
+import { filesPath, workerHeader, type WorkerToPage } from '#bridge/worker.ts';
+import { decodeDataMap, type DataMap } from '#data/data-map.ts';
+import { readRange } from '#runtime/jobs/read-file.ts';
+import { CallError, failureAnswer } from './answers.ts';
+import { getChunk } from './data.ts';
+import type { LightNode } from './light-node.ts';
+import { instanceId, scope } from './scope.ts';
+
+interface OpenFile {
+  readonly map: DataMap;
+  readonly secret: Uint8Array;
+  readonly name: string;
+  readonly type: string;
+}
+
+const files = new Map<string, OpenFile>();
+const waiting = new Map<string, (() => void)[]>();
+/** Read keys held at once; the oldest goes first and is asked for again when needed. */
+const maxOpenFiles = 64;
+const keyWaitMs = 10_000;
+/** Pieces fetched ahead of the reader: enough to fill the road, and about 10 MiB of memory. */
+const piecesAhead = 4;
+
+/** The call `file/key`: remembers a read key and answers with the address to open. */
+export function takeFileKey(body: unknown): { readonly url: string } {
+  const { token, name, type, dataMap, secret } = (body ?? {}) as Record<string, unknown>;
+  if (
+    typeof token !== 'string' ||
+    !/^[0-9a-f]{16,64}$/.test(token) ||
+    typeof name !== 'string' ||
+    typeof type !== 'string' ||
+    typeof dataMap !== 'string' ||
+    typeof secret !== 'string'
+  ) {
+    throw new CallError(400, { kind: 'internal', message: 'Malformed file key.' });
+  }
+  const map = decodeDataMap(fromBase64(dataMap));
+  const secretBytes = fromBase64(secret);
+  if (!map.ok || secretBytes.length !== 32) {
+    throw new CallError(400, { kind: 'internal', message: 'Malformed data map.' });
+  }
+  files.delete(token);
+  files.set(token, { map: map.value, secret: secretBytes, name, type });
+  if (files.size > maxOpenFiles) files.delete(files.keys().next().value ?? '');
+  for (const go of waiting.get(token)?.splice(0) ?? []) go();
+  return { url: `${filesPath}${token}/${encodeURIComponent(name)}` };
+}
+
+export async function answerFile(
+  request: Request,
+  node: () => Promise<LightNode>,
+): Promise<Response> {
+  try {
+    const token = new URL(request.url).pathname.slice(filesPath.length).split('/')[0] ?? '';
+    const file = await fileOf(token);
+    return streamFile(request, file, await node());
+  } catch (error) {
+    return failureAnswer(error);
+  }
+}
+
+function streamFile(request: Request, file: OpenFile, node: LightNode): Response {
+  const { size } = file.map;
+  const range = rangeOf(request.headers.get('range'), size);
+  if (range === null) {
+    const headers = { 'content-range': `bytes */${size}`, [workerHeader]: instanceId };
+    return new Response(null, { status: 416, headers });
+  }
+  const cancelled = new AbortController();
+  const pieces = readRange(
+    file,
+    range.from,
+    range.to,
+    (name) => getChunk(node, name, cancelled.signal),
+    piecesAhead,
+  );
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        try {
+          const next = await pieces.next();
+          if (next.done === true) controller.close();
+          else controller.enqueue(next.value);
+        } catch (error) {
+          controller.error(error);
+        }
+      },
+      cancel: async () => {
+        cancelled.abort();
+        await pieces.return();
+      },
+    },
+    // Nothing is fetched before somebody reads.
+    { highWaterMark: 0 },
+  );
+  const headers = new Headers({
+    // Nothing a person stored may run on the origin that holds their keys.
+    'content-type': 'application/octet-stream',
+    'content-disposition': `attachment; filename*=UTF-8''${encodeRfc5987(file.name)}`,
+    'content-length': String(range.to - range.from),
+    'content-security-policy': "sandbox; default-src 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+    'x-content-type-options': 'nosniff',
+    'accept-ranges': 'bytes',
+    'cache-control': 'no-store',
+    [workerHeader]: instanceId,
+  });
+  if (range.partial) headers.set('content-range', `bytes ${range.from}-${range.to - 1}/${size}`);
+  return new Response(body as ReadableStream<Uint8Array<ArrayBuffer>>, {
+    status: range.partial ? 206 : 200,
+    headers,
+  });
+}
+
+export interface ByteRange {
+  readonly from: number;
+  readonly to: number;
+  readonly partial: boolean;
+}
+
+/** One range (RFC 9110 §14); `null` when it cannot be satisfied, the whole file when it is absent. */
+export function rangeOf(header: string | null, size: number): ByteRange | null {
+  const whole = { from: 0, to: size, partial: false };
+  if (header === null) return whole;
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header.trim());
+  if (match === null) return whole;
+  const [, first = '', last = ''] = match;
+  if (first === '' && last === '') return whole;
+  const from = first === '' ? Math.max(0, size - Number(last)) : Number(first);
+  const to = first === '' || last === '' ? size : Math.min(size, Number(last) + 1);
+  return from < to ? { from, to, partial: true } : null;
+}
+
+async function fileOf(token: string): Promise<OpenFile> {
+  const known = files.get(token);
+  if (known !== undefined) return known;
+  const pages = await scope.clients.matchAll({ type: 'window' });
+  const message: WorkerToPage = { kind: 'needFileKey', token };
+  for (const page of pages) page.postMessage(message);
+  await new Promise<void>((go) => {
+    waiting.set(token, [...(waiting.get(token) ?? []), go]);
+    setTimeout(go, keyWaitMs);
+  });
+  const given = files.get(token);
+  if (given !== undefined) return given;
+  throw new CallError(410, {
+    kind: 'locked',
+    message: 'This link belongs to a Safe that is locked now. Unlock it and open the file again.',
+  });
+}
+
+const encodeRfc5987 = (name: string): string =>
+  encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`);
+
+function fromBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  } catch {
+    return new Uint8Array();
+  }
+}

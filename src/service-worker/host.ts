@@ -1,0 +1,68 @@
+/** Starts the light node on the first call that needs it; the browser may have killed it a second ago. */
+import type { NetworkView, RoadPreference, WorkerToPage } from '#bridge/worker.ts';
+import { startLightNode, type LightNode } from './light-node.ts';
+import { memory } from './memory.ts';
+import { loadNetworkFile } from './network-file.ts';
+import { onRtcHostChanged } from './rtc.ts';
+import { instanceId, scope } from './scope.ts';
+import { shellStored } from './shell.ts';
+
+let starting: Promise<LightNode> | undefined;
+let node: LightNode | undefined;
+let preference: RoadPreference = 'automatic';
+let offlineReady = false;
+
+/** The light node of the network this origin serves. */
+export function lightNode(): Promise<LightNode> {
+  starting ??= begin().catch((error: unknown) => {
+    starting = undefined;
+    throw error;
+  });
+  return starting;
+}
+
+async function begin(): Promise<LightNode> {
+  preference = await memory.preference();
+  node = await startLightNode(await loadNetworkFile(), () => preference, changed);
+  return node;
+}
+
+export async function setPreference(chosen: RoadPreference): Promise<void> {
+  preference = chosen;
+  await memory.keepPreference(chosen);
+  node?.reconsider();
+  changed();
+}
+
+export async function networkView(): Promise<NetworkView> {
+  offlineReady ||= await shellStored();
+  const unknown = {
+    instance: instanceId,
+    network: null,
+    trust: 'unknown' as const,
+    sentence: 'Not connected yet.',
+    section: null,
+    rtc: { used: 0, limit: 0, host: false },
+  };
+  return { ...(node?.view() ?? unknown), preference, offlineReady };
+}
+
+let telling: ReturnType<typeof setTimeout> | undefined;
+
+/** Tells the pages, at most five times a second. */
+function changed(): void {
+  telling ??= setTimeout(() => {
+    telling = undefined;
+    void tell();
+  }, 200);
+}
+
+async function tell(): Promise<void> {
+  const message: WorkerToPage = { kind: 'network', view: await networkView() };
+  for (const page of await scope.clients.matchAll({ type: 'window' })) page.postMessage(message);
+}
+
+onRtcHostChanged(() => {
+  node?.reconsider();
+  changed();
+});

@@ -1,0 +1,70 @@
+/**
+ * What the worker must know after the browser has killed it: the last network file and verified
+ * authority, roads that worked, and the person's choice of road. Nothing here is secret.
+ */
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import type { Road, RoadPreference } from '#bridge/worker.ts';
+
+const schema = 1;
+
+export interface NetworkFile {
+  readonly format: 1;
+  readonly name: string;
+  readonly networkId: string;
+  readonly genesisKey: string;
+  readonly protocol: number;
+  readonly bootstrap: readonly string[];
+  readonly supply: string;
+  readonly faucet: string | null;
+}
+
+interface Memory extends DBSchema {
+  values: { key: string; value: unknown };
+  /** By network id: the signed authority and address records as they came. */
+  sections: { key: string; value: { authority: Uint8Array; addresses: readonly Uint8Array[] } };
+  /** By elder: the road that worked last. */
+  roads: { key: string; value: Road };
+}
+
+let opening: Promise<IDBPDatabase<Memory>> | undefined;
+
+const database = (): Promise<IDBPDatabase<Memory>> =>
+  (opening ??= openDB<Memory>('safe-worker', schema, {
+    upgrade: (db) => {
+      db.createObjectStore('values');
+      db.createObjectStore('sections');
+      db.createObjectStore('roads');
+    },
+    terminated: () => {
+      opening = undefined;
+    },
+  }));
+
+export const memory = {
+  networkFile: async (): Promise<NetworkFile | undefined> =>
+    (await (await database()).get('values', 'networkFile')) as NetworkFile | undefined,
+  keepNetworkFile: async (file: NetworkFile): Promise<void> => {
+    await (await database()).put('values', file, 'networkFile');
+  },
+  preference: async (): Promise<RoadPreference> =>
+    ((await (await database()).get('values', 'preference')) as RoadPreference | undefined) ??
+    'automatic',
+  keepPreference: async (preference: RoadPreference): Promise<void> => {
+    await (await database()).put('values', preference, 'preference');
+  },
+  section: async (networkId: string) => (await database()).get('sections', networkId),
+  keepSection: async (
+    networkId: string,
+    section: Memory['sections']['value'],
+  ): Promise<void> => {
+    await (await database()).put('sections', section, networkId);
+  },
+  roads: async (): Promise<ReadonlyMap<string, Road>> => {
+    const db = await database();
+    const [names, roads] = await Promise.all([db.getAllKeys('roads'), db.getAll('roads')]);
+    return new Map(names.map((name, i) => [name, roads[i] as Road]));
+  },
+  keepRoad: async (elder: string, road: Road): Promise<void> => {
+    await (await database()).put('roads', road, elder);
+  },
+};

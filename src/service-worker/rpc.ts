@@ -1,0 +1,82 @@
+/** Calls of page and vault: `POST /safe/rpc/<name>`. Each may be repeated. */
+import { rpcPath, type RoadPreference } from '#bridge/worker.ts';
+import { fromHex } from '#core/codec/bytes.ts';
+import { bytesAnswer, CallError, failureAnswer, jsonAnswer } from './answers.ts';
+import { getChunk, getPointer, putChunk, putPointer } from './data.ts';
+import { takeFileKey } from './files.ts';
+import { lightNode, networkView, setPreference } from './host.ts';
+import { outputsPage, pay } from './money.ts';
+
+/** A sealed piece with room for its headers. */
+const maxBodyBytes = 1024 * 1024 + 1024;
+
+type Call = (request: Request, url: URL) => Promise<Response>;
+
+const calls: Readonly<Record<string, Call>> = {
+  status: async () => {
+    // Asking for the status is how a page wakes the node; its answer does not wait for the network.
+    void lightNode()
+      .then((node) => node.section())
+      .catch(() => undefined);
+    return jsonAnswer(await networkView());
+  },
+  road: async (request) => {
+    const { preference } = (await request.json()) as { preference: RoadPreference };
+    await setPreference(preference);
+    return jsonAnswer({});
+  },
+  'chunk/put': async (request) => {
+    const bytes = await bodyOf(request);
+    return jsonAnswer({ receipts: await putChunk(await lightNode(), bytes) });
+  },
+  'chunk/get': async (request, url) =>
+    bytesAnswer(await getChunk(await lightNode(), nameIn(url, 'name'), request.signal)),
+  'pointer/put': async (request) => {
+    const record = await bodyOf(request);
+    return jsonAnswer({ receipts: await putPointer(await lightNode(), record) });
+  },
+  'pointer/get': async (_request, url) => {
+    const record = await getPointer(await lightNode(), nameIn(url, 'address'));
+    if (record !== null) return bytesAnswer(record);
+    throw new CallError(404, { kind: 'notFound', message: 'There is no such Safe on this network.' });
+  },
+  'file/key': async (request) => jsonAnswer(takeFileKey(await request.json())),
+  pay: async (request) => {
+    const { paymentId } = (await request.json()) as { paymentId: string };
+    return jsonAnswer(await pay(await lightNode(), paymentId));
+  },
+  outputs: async (request) => {
+    const ask = (await request.json()) as { elder: number; after: number };
+    return bytesAnswer(await outputsPage(await lightNode(), ask.elder, ask.after));
+  },
+};
+
+export const isRpc = (request: Request): boolean =>
+  new URL(request.url).pathname.startsWith(rpcPath);
+
+export async function answerRpc(request: Request): Promise<Response> {
+  try {
+    const url = new URL(request.url);
+    const call = calls[url.pathname.slice(rpcPath.length)];
+    if (request.method !== 'POST' || call === undefined) {
+      throw new CallError(404, { kind: 'internal', message: 'No such call.' });
+    }
+    return await call(request, url);
+  } catch (error) {
+    return failureAnswer(error);
+  }
+}
+
+async function bodyOf(request: Request): Promise<Uint8Array> {
+  const body = new Uint8Array(await request.arrayBuffer());
+  if (body.length > maxBodyBytes) {
+    throw new CallError(413, { kind: 'internal', message: 'A piece is larger than 1 MiB.' });
+  }
+  return body;
+}
+
+function nameIn(url: URL, field: string): Uint8Array {
+  const name = fromHex(url.searchParams.get(field) ?? '');
+  if (name.ok && name.value.length === 32) return name.value;
+  throw new CallError(400, { kind: 'internal', message: `No ${field} given.` });
+}
