@@ -1,0 +1,252 @@
+/**
+ * Goal: only the authority its section signed is believed, and every rule of the README can fail.
+ * Method: one honest section, then one lie per rule, signed by the section itself where only the
+ * rule stands between the lie and belief; frozen vectors; hostile bytes.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { toXorName } from '#address/xor-name.ts';
+import { compareBytes, concat, fromHex, toHex, utf8 } from '#core/codec/bytes.ts';
+import { blsScalars } from '#crypto/bls.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import {
+  authoritySigningBytes,
+  decodeAddressRecord,
+  decodeSignedAuthority,
+  encodeAddressRecord,
+  encodeSignedAuthority,
+  maxAuthorityBytes,
+  maxMembers,
+  networkIdOf,
+  signAddressRecord,
+  supermajority,
+  verifyAddressRecord,
+  verifySignedAuthority,
+  type SectionAuthority,
+} from '#protocol/section/index.ts';
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import vectors from '../../vectors/section.json' with { type: 'json' };
+import { makeSection, signWith } from './fixtures.ts';
+
+const hex = (text: string): Uint8Array => {
+  const bytes = fromHex(text);
+  if (!bytes.ok) throw new Error('not hex');
+  return bytes.value;
+};
+
+const section = makeSection(toySuite, toyScalars);
+const { authority, anchor, signed, secretShares } = section;
+
+/** The verdict on an authority that five elders really signed. */
+const verdict = (changed: Partial<SectionAuthority>) =>
+  verifySignedAuthority(toySuite, anchor, signWith(toySuite, secretShares, { ...authority, ...changed }));
+
+describe('section authority', () => {
+  test('supermajority is more than two thirds', () => {
+    expect([1, 2, 3, 4, 5, 6, 7].map(supermajority)).toEqual([1, 2, 3, 3, 4, 5, 5]);
+  });
+
+  test('an honest authority is believed, also after a trip over the wire', () => {
+    expect(verifySignedAuthority(toySuite, anchor, signed)).toEqual({ ok: true, value: authority });
+    const decoded = decodeSignedAuthority(encodeSignedAuthority(signed));
+    expect(decoded).toEqual({ ok: true, value: signed });
+  });
+
+  test('A1: an authority of another network is refused', () => {
+    expect(verdict({ networkId: networkIdOf(anchor.genesisKey, 'other') })).toMatchObject({
+      error: { kind: 'wrongNetwork' },
+    });
+  });
+
+  test('A2: a key other than the genesis key is refused, with or without links', () => {
+    const stranger = makeSection(blsSuite, blsScalars);
+    const foreign = { ...stranger.signed, authority: { ...stranger.authority, networkId: anchor.networkId } };
+    expect(verifySignedAuthority(blsSuite, anchor, foreign)).toMatchObject({
+      error: { kind: 'unknownKey' },
+    });
+    const linked = { ...signed, chain: [utf8('a link nobody can check yet')] };
+    expect(verifySignedAuthority(toySuite, anchor, linked)).toMatchObject({
+      error: { kind: 'unknownKey' },
+    });
+  });
+
+  test('A3: unsorted or repeated elders are refused', () => {
+    const [first, second, ...rest] = authority.elders;
+    if (first === undefined || second === undefined) throw new Error('seven elders');
+    const swapped = [{ ...second, index: 1 }, { ...first, index: 2 }, ...rest];
+    expect(verdict({ elders: swapped })).toMatchObject({ error: { rule: 'A3' } });
+    const repeated = [first, { ...second, name: first.name }, ...rest];
+    expect(verdict({ elders: repeated })).toMatchObject({ error: { rule: 'A3' } });
+  });
+
+  test('A4: an index that is not the position is refused', () => {
+    const elders = authority.elders.map((elder) => ({ ...elder, index: 8 - elder.index }));
+    expect(verdict({ elders })).toMatchObject({ error: { rule: 'A4' } });
+  });
+
+  test('A5: an elder that is no member, and unsorted members, are refused', () => {
+    const elder = authority.elders[0]?.name ?? new Uint8Array();
+    const without = authority.members.filter(({ name }) => compareBytes(name, elder) !== 0);
+    expect(verdict({ members: without })).toMatchObject({ error: { rule: 'A5' } });
+    expect(verdict({ members: [...authority.members].reverse() })).toMatchObject({
+      error: { rule: 'A5' },
+    });
+  });
+
+  test('A6: a member outside the prefix and a prefix with stray bits are refused', () => {
+    const bits = new Uint8Array(32);
+    expect(verdict({ prefix: { bitCount: 1, bits } })).toMatchObject({ error: { rule: 'A6' } });
+    const stray = bits.slice();
+    stray[31] = 1;
+    expect(verdict({ prefix: { bitCount: 0, bits: stray } })).toMatchObject({
+      error: { rule: 'A6' },
+    });
+  });
+
+  test('A7: any field changed after signing breaks the signature', () => {
+    const lies: readonly Partial<SectionAuthority>[] = [
+      { generation: 1n },
+      { genesisOutput: null },
+      { genesisOutput: { oneTimeKey: sha256(utf8('mine')), amount: 1_000_000n } },
+      { members: authority.members.filter(({ name }) => isElder(name)) },
+    ];
+    for (const lie of lies) {
+      const changed = { ...signed, authority: { ...authority, ...lie } };
+      expect(verifySignedAuthority(toySuite, anchor, changed)).toMatchObject({
+        error: { kind: 'wrongSignature' },
+      });
+    }
+  });
+
+  test('A8: public shares off the polynomial are refused although the section signed them', () => {
+    for (const at of [0, 4, 5, 6]) {
+      const elders = authority.elders.map((elder, i) =>
+        i === at ? { ...elder, publicShare: toySuite.publicKey(toyScalars.encode(77n)) } : elder,
+      );
+      expect(verdict({ elders })).toMatchObject({ error: { kind: 'wrongShares' } });
+    }
+  });
+
+  test('with the real curve an honest section is believed and a swapped share is not', () => {
+    const real = makeSection(blsSuite, blsScalars);
+    expect(verifySignedAuthority(blsSuite, real.anchor, real.signed).ok).toBe(true);
+    const [first, second, ...rest] = real.authority.elders;
+    if (first === undefined || second === undefined) throw new Error('seven elders');
+    const elders = [
+      { ...first, publicShare: second.publicShare },
+      { ...second, publicShare: first.publicShare },
+      ...rest,
+    ];
+    const lie = signWith(blsSuite, real.secretShares, { ...real.authority, elders });
+    expect(verifySignedAuthority(blsSuite, real.anchor, lie)).toMatchObject({
+      error: { kind: 'wrongShares' },
+    });
+  });
+
+  test('decoding refuses every truncation, every extension, and never throws', () => {
+    const bytes = encodeSignedAuthority(signed);
+    for (let length = 0; length < bytes.length; length += 7) {
+      expect(decodeSignedAuthority(bytes.slice(0, length)).ok).toBe(false);
+    }
+    expect(decodeSignedAuthority(concat(bytes, new Uint8Array(1))).ok).toBe(false);
+    expect(decodeSignedAuthority(new Uint8Array(maxAuthorityBytes + 1)).ok).toBe(false);
+    fc.assert(
+      fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, mask) => {
+        const changed = bytes.map((byte, i) => (i === at ? byte ^ mask : byte));
+        const decoded = decodeSignedAuthority(changed);
+        if (!decoded.ok) return;
+        expect(encodeSignedAuthority(decoded.value)).toEqual(changed);
+        expect(verifySignedAuthority(toySuite, anchor, decoded.value).ok).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('a section as large as allowed fits its limit', () => {
+    const members = Array.from({ length: maxMembers }, (_, i) => ({
+      name: toXorName(sha256(utf8(`member ${i}`))),
+    }));
+    const bytes = encodeSignedAuthority({ ...signed, authority: { ...authority, members } });
+    expect(bytes.length).toBeLessThan(maxAuthorityBytes);
+    expect(decodeSignedAuthority(bytes).ok).toBe(true);
+  });
+
+  function isElder(name: Uint8Array): boolean {
+    return authority.elders.some((elder) => compareBytes(elder.name, name) === 0);
+  }
+});
+
+describe('frozen layouts', () => {
+  test('the network id is SHA-256 of label, genesis key and name', () => {
+    const { genesisKey, name, expected } = vectors.networkId;
+    expect(toHex(networkIdOf(hex(genesisKey), name))).toBe(expected);
+    expect(sha256(concat(utf8('safe/network/v1'), hex(genesisKey), utf8(name)))).toEqual(hex(expected));
+  });
+
+  test('the golden authority decodes, verifies and encodes to the same bytes', () => {
+    const decoded = decodeSignedAuthority(hex(vectors.authority.encoded));
+    if (!decoded.ok) throw new Error('malformed');
+    const golden = decoded.value;
+    expect(toHex(sha256(authoritySigningBytes(golden.authority)))).toBe(
+      vectors.authority.signingBytesSha256,
+    );
+    expect(toHex(golden.signature)).toBe(vectors.authority.signature);
+    expect(toHex(encodeSignedAuthority(golden))).toBe(vectors.authority.encoded);
+    const trust = {
+      genesisKey: hex(vectors.networkId.genesisKey),
+      networkId: hex(vectors.networkId.expected),
+    };
+    expect(verifySignedAuthority(blsSuite, trust, golden).ok).toBe(true);
+  });
+
+  test('the golden address record verifies', () => {
+    const decoded = decodeAddressRecord(hex(vectors.addressRecord.encoded));
+    if (!decoded.ok) throw new Error('malformed');
+    expect(verifyAddressRecord(hex(vectors.networkId.expected), decoded.value).ok).toBe(true);
+  });
+});
+
+describe('address record', () => {
+  const seed = section.identitySeeds[0] ?? new Uint8Array();
+  const addresses = ['/ip4/127.0.0.1/tcp/4101', '/dns4/example.org/tcp/443/wss'];
+  const record = signAddressRecord(seed, anchor.networkId, 9n, addresses);
+
+  test('N28: a node signs its own addresses, and they survive the wire', () => {
+    expect(decodeAddressRecord(encodeAddressRecord(record))).toEqual({ ok: true, value: record });
+    expect(verifyAddressRecord(anchor.networkId, record).ok).toBe(true);
+  });
+
+  test('N28: another counter, name, address or network breaks the record', () => {
+    const other = section.authority.elders.find(
+      ({ name }) => compareBytes(name, record.name) !== 0,
+    )?.name;
+    if (other === undefined) throw new Error('seven elders');
+    for (const lie of [{ counter: 10n }, { name: other }, { addresses: ['/ip4/6.6.6.6/tcp/1'] }]) {
+      expect(verifyAddressRecord(anchor.networkId, { ...record, ...lie })).toEqual({
+        ok: false,
+        error: 'wrongSignature',
+      });
+    }
+    expect(verifyAddressRecord(sha256(utf8('other')), record)).toEqual({
+      ok: false,
+      error: 'wrongNetwork',
+    });
+  });
+
+  test('bytes changed on the way are refused or no longer verify', () => {
+    const bytes = encodeAddressRecord(record);
+    for (let at = 0; at < bytes.length; at++) {
+      const decoded = decodeAddressRecord(bytes.map((byte, i) => (i === at ? byte ^ 1 : byte)));
+      if (decoded.ok) expect(verifyAddressRecord(anchor.networkId, decoded.value).ok).toBe(false);
+    }
+    expect(decodeAddressRecord(bytes.slice(1)).ok).toBe(false);
+  });
+
+  test('nine addresses, a long one and control characters cannot be signed', () => {
+    const sign = (list: readonly string[]) => () => signAddressRecord(seed, anchor.networkId, 1n, list);
+    expect(sign(Array.from({ length: 9 }, () => '/ip4/1.1.1.1'))).toThrow();
+    expect(sign(['/'.repeat(257)])).toThrow();
+    expect(sign(['/ip4/1.1.1.1\n'])).toThrow();
+  });
+});
