@@ -1,0 +1,77 @@
+/**
+ * The body of the pointer record, and of the copy kept on a device.
+ *
+ * body   = u8 1 ‖ memoryKiB u32 ‖ passes u32 ‖ sealed (u32 length ‖ bytes)
+ * sealed = AES-256-GCM under the index key of: u8 0 ‖ index (u32 length ‖ bytes)
+ *       or, when the index is kept as chunks, of: u8 1 ‖ secret 32 ‖ data map (u32 length ‖ bytes)
+ *
+ * The stretching parameters stand in front because whoever opens a Safe on a new device needs them
+ * first; they are covered by the owner's signature and by the range check.
+ */
+import { Reader, Writer } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { decodeDataMap, encodeDataMap, type DataMap } from '#data/data-map.ts';
+import { MAX_POINTER_CIPHERTEXT_BYTES } from '#data/pointer.ts';
+import { stretchWithinLimits, type StretchParameters } from '#crypto/stretch.ts';
+import { MAX_INDEX_BYTES } from './index-set.ts';
+
+/** An index whose body is larger goes to chunks; 4 KiB stay free for what the body may grow by. */
+export const MAX_INLINE_BYTES = 60 * 1024;
+/** Around an inline index: layout fields, nonce and tag. */
+export const ENVELOPE_OVERHEAD_BYTES = 1 + 4 + 4 + 4 + 12 + 16 + 1 + 4;
+
+const layoutVersion = 1;
+
+export interface Envelope {
+  readonly parameters: StretchParameters;
+  readonly sealed: Uint8Array;
+}
+
+export type IndexPlace =
+  | { readonly kind: 'inline'; readonly index: Uint8Array }
+  | { readonly kind: 'chunks'; readonly secret: Uint8Array; readonly map: DataMap };
+
+export const fitsInline = (index: Uint8Array): boolean =>
+  index.length + ENVELOPE_OVERHEAD_BYTES <= MAX_INLINE_BYTES;
+
+export const encodeEnvelope = ({ parameters, sealed }: Envelope): Uint8Array =>
+  new Writer()
+    .u8(layoutVersion)
+    .u32(parameters.memoryKiB)
+    .u32(parameters.passes)
+    .sized(sealed)
+    .finish();
+
+/** @param maxBytes of the sealed part: a device's copy is inline whatever its size */
+export function decodeEnvelope(
+  bytes: Uint8Array,
+  maxBytes: number = MAX_POINTER_CIPHERTEXT_BYTES,
+): Result<Envelope, 'malformed'> {
+  const reader = new Reader(bytes);
+  const version = reader.u8();
+  const parameters = { memoryKiB: reader.u32(), passes: reader.u32() };
+  const sealed = reader.sized(maxBytes);
+  if (!reader.finish() || version !== layoutVersion) return err('malformed');
+  return stretchWithinLimits(parameters) ? ok({ parameters, sealed }) : err('malformed');
+}
+
+export function encodePlace(place: IndexPlace): Uint8Array {
+  const writer = new Writer();
+  if (place.kind === 'inline') return writer.u8(0).sized(place.index).finish();
+  return writer.u8(1).fixed(place.secret, 32).sized(encodeDataMap(place.map)).finish();
+}
+
+export function decodePlace(bytes: Uint8Array): Result<IndexPlace, 'malformed'> {
+  const reader = new Reader(bytes);
+  const kind = reader.u8();
+  if (kind === 0) {
+    const index = reader.sized(MAX_INDEX_BYTES);
+    return reader.finish() ? ok({ kind: 'inline', index }) : err('malformed');
+  }
+  const secret = reader.fixed(32);
+  const map = decodeDataMap(reader.sized(MAX_POINTER_CIPHERTEXT_BYTES));
+  if (kind !== 1 || !reader.finish() || !map.ok) return err('malformed');
+  return map.value.size <= MAX_INDEX_BYTES
+    ? ok({ kind: 'chunks', secret, map: map.value })
+    : err('malformed');
+}
