@@ -21,8 +21,7 @@ export const ageOf = (name: Uint8Array): number => name[XOR_NAME_BYTES - 1] ?? 0
 /** Negative when `a` is closer to `target` than `b`. */
 export function compareDistance(target: Uint8Array, a: Uint8Array, b: Uint8Array): number {
   for (let i = 0; i < XOR_NAME_BYTES; i++) {
-    const difference =
-      ((a[i] ?? 0) ^ (target[i] ?? 0)) - ((b[i] ?? 0) ^ (target[i] ?? 0));
+    const difference = ((a[i] ?? 0) ^ (target[i] ?? 0)) - ((b[i] ?? 0) ^ (target[i] ?? 0));
     if (difference !== 0) return difference;
   }
   return 0;

@@ -6,7 +6,12 @@
 
 /** Why words are not a phrase we made; positions count from 1. */
 export type PhraseProblem =
-  | { readonly kind: 'unknownWord'; readonly position: number; readonly word: string; readonly suggestion: string | null }
+  | {
+      readonly kind: 'unknownWord';
+      readonly position: number;
+      readonly word: string;
+      readonly suggestion: string | null;
+    }
   | { readonly kind: 'wrongWord'; readonly position: number; readonly suggestion: string }
   | { readonly kind: 'oneOfThese'; readonly positions: readonly number[] }
   | { readonly kind: 'swapped'; readonly position: number }
@@ -28,7 +33,12 @@ export type VaultRequest =
   | { readonly kind: 'passwordStrength'; readonly password: string }
   | { readonly kind: 'createSafe'; readonly words: string; readonly password: string }
   | { readonly kind: 'unlockHere'; readonly password: string }
-  | { readonly kind: 'unlockWithPhrase'; readonly words: string; readonly password: string; readonly remember: boolean }
+  | {
+      readonly kind: 'unlockWithPhrase';
+      readonly words: string;
+      readonly password: string;
+      readonly remember: boolean;
+    }
   | { readonly kind: 'lock' }
   /** Removes this Safe from this device; the Safe itself stays. */
   | { readonly kind: 'forget' }
@@ -40,7 +50,12 @@ export type VaultRequest =
   | { readonly kind: 'removeFile'; readonly fileId: string }
   | { readonly kind: 'restoreFile'; readonly fileId: string }
   | { readonly kind: 'askFaucet' }
-  | { readonly kind: 'send'; readonly address: string; readonly amount: string; readonly memo: string }
+  | {
+      readonly kind: 'send';
+      readonly address: string;
+      readonly amount: string;
+      readonly memo: string;
+    }
   /** A receipt as text: the second way for a payment to arrive. */
   | { readonly kind: 'redeem'; readonly text: string }
   | { readonly kind: 'receiptText'; readonly paymentId: string }

@@ -60,7 +60,12 @@ export interface Step<State, P extends Protocol> {
 export interface Machine<Config, State, P extends Protocol> {
   /** Starts fresh when `facts` is empty, and recovers after a crash when it is not. */
   readonly start: (config: Config, facts: readonly P['fact'][], context: Context) => Step<State, P>;
-  readonly step: (config: Config, state: State, event: Event<P>, context: Context) => Step<State, P>;
+  readonly step: (
+    config: Config,
+    state: State,
+    event: Event<P>,
+    context: Context,
+  ) => Step<State, P>;
 }
 
 /** A step that changes nothing: late, duplicate and irrelevant events end here. */

@@ -54,10 +54,9 @@ export interface LightHost {
     request: Uint8Array,
     timeoutMs: number,
   ) => Promise<Result<Uint8Array, RpcError>>;
-  readonly view: (name: Uint8Array) => Pick<
-    ElderView,
-    'road' | 'state' | 'roundTripMs' | 'bytesIn' | 'bytesOut'
-  >;
+  readonly view: (
+    name: Uint8Array,
+  ) => Pick<ElderView, 'road' | 'state' | 'roundTripMs' | 'bytesIn' | 'bytesOut'>;
   /** Lets connections go that a better road could replace (a page has come, or a choice changed). */
   readonly reconsider: () => void;
   readonly stop: () => Promise<void>;
@@ -134,7 +133,10 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
     if (addresses.length === 0) throw new Error(`no ${road} address`);
     if (road !== 'websocket') rtcAtStart.opened += 1;
     const signal = AbortSignal.timeout(dialTimeoutMs[road]);
-    return libp2p.dial(addresses.map((address) => multiaddr(address)), { signal });
+    return libp2p.dial(
+      addresses.map((address) => multiaddr(address)),
+      { signal },
+    );
   };
 
   const dial = async (elder: ElderPeer, peer: PeerState): Promise<Connection> => {
@@ -251,7 +253,8 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
 }
 
 const isSdpRefusal = (error: unknown): boolean =>
-  error instanceof Error && /InvalidModification|SDP is modified/.test(`${error.name} ${error.message}`);
+  error instanceof Error &&
+  /InvalidModification|SDP is modified/.test(`${error.name} ${error.message}`);
 
 /** Runs at most `width` tasks at once, the others in order of arrival. */
 function createGate(width: number): <T>(task: () => Promise<T>) => Promise<T> {

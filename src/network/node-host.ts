@@ -109,9 +109,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     services: {
       identify: identify(),
       ping: ping(),
-      ...(isBootstrap
-        ? { relay: circuitRelayServer({ reservations: { maxReservations } }) }
-        : {}),
+      ...(isBootstrap ? { relay: circuitRelayServer({ reservations: { maxReservations } }) } : {}),
     },
   });
   const streams = createStreamPool();

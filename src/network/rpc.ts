@@ -24,9 +24,7 @@ export interface ByteStream {
 type Chunk = Uint8Array | { subarray(): Uint8Array };
 
 export type RpcError =
-  | { readonly kind: 'unreachable' }
-  | { readonly kind: 'timeout' }
-  | { readonly kind: 'tooLarge' };
+  { readonly kind: 'unreachable' } | { readonly kind: 'timeout' } | { readonly kind: 'tooLarge' };
 
 export interface RpcCounters {
   bytesIn: number;
@@ -133,10 +131,7 @@ export function createRpcClient(
   };
 }
 
-function createWriter(
-  stream: ByteStream,
-  counters: RpcCounters,
-): (frame: Frame) => Promise<void> {
+function createWriter(stream: ByteStream, counters: RpcCounters): (frame: Frame) => Promise<void> {
   // One writer at a time: frames must not interleave, and each waits until the stream drained.
   let tail: Promise<void> = Promise.resolve();
   return (frame) => {

@@ -1,7 +1,13 @@
 /** One rpc client per peer and protocol over a libp2p host, opened on demand and shared. */
 import type { Connection } from '@libp2p/interface';
 import { err, type Result } from '#core/result.ts';
-import { createRpcClient, type ByteStream, type RpcClient, type RpcCounters, type RpcError } from './rpc.ts';
+import {
+  createRpcClient,
+  type ByteStream,
+  type RpcClient,
+  type RpcCounters,
+  type RpcError,
+} from './rpc.ts';
 
 export interface StreamPool {
   readonly request: (

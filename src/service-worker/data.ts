@@ -125,11 +125,19 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
   const record = decoded.value;
   const address = pointerAddress(section.networkId, record.owner);
   if (!openPointer(section.networkId, address, bytes).ok) {
-    throw new CallError(400, { kind: 'internal', message: 'The record is not signed for this network.' });
+    throw new CallError(400, {
+      kind: 'internal',
+      message: 'The record is not signed for this network.',
+    });
   }
   let taken = false;
   for (const elder of eldersFor(section.elders, address)) {
-    const reply = await askPatiently(node, elder, { kind: 'putPointer', record: bytes }, putTimeoutMs);
+    const reply = await askPatiently(
+      node,
+      elder,
+      { kind: 'putPointer', record: bytes },
+      putTimeoutMs,
+    );
     if (!reply.ok) {
       taken ||= reply.error.kind === 'refused' && reply.error.refusal.kind === 'conflict';
       if (taken) break;
@@ -182,4 +190,3 @@ async function genuine(
   );
   return new Set(checked.filter((id) => id !== null));
 }
-

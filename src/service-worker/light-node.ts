@@ -49,7 +49,8 @@ export interface Section {
   readonly members: ReadonlySet<string>;
 }
 
-export type AskError = RpcError | { readonly kind: 'refused'; readonly refusal: Refusal } | { readonly kind: 'lie' };
+export type AskError =
+  RpcError | { readonly kind: 'refused'; readonly refusal: Refusal } | { readonly kind: 'lie' };
 
 export interface LightNode {
   readonly file: NetworkFile;
@@ -195,7 +196,8 @@ export async function startLightNode(
     view: () => ({
       instance: instanceId,
       network: { name: file.name, networkId: file.networkId },
-      trust: section !== undefined ? 'verified' : refusedBecause === undefined ? 'unknown' : 'refused',
+      trust:
+        section !== undefined ? 'verified' : refusedBecause === undefined ? 'unknown' : 'refused',
       sentence: sentenceFor(section, refusedBecause),
       section:
         section === undefined
@@ -205,13 +207,11 @@ export async function startLightNode(
               key: toHex(section.authority.key),
               generation: Number(section.authority.generation),
               members: section.members.size,
-              elders: section.elders.map(
-                (elder): ElderView => ({
-                  name: nameToId(elder.name),
-                  age: ageOf(elder.name),
-                  ...host.view(elder.name),
-                }),
-              ),
+              elders: section.elders.map((elder): ElderView => ({
+                name: nameToId(elder.name),
+                age: ageOf(elder.name),
+                ...host.view(elder.name),
+              })),
             },
       rtc: { used: rtcUsed(), limit: rtcOffFrom, host: hasRtcHost() },
     }),

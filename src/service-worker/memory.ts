@@ -53,10 +53,7 @@ export const memory = {
     await (await database()).put('values', preference, 'preference');
   },
   section: async (networkId: string) => (await database()).get('sections', networkId),
-  keepSection: async (
-    networkId: string,
-    section: Memory['sections']['value'],
-  ): Promise<void> => {
+  keepSection: async (networkId: string, section: Memory['sections']['value']): Promise<void> => {
     await (await database()).put('sections', section, networkId);
   },
   roads: async (): Promise<ReadonlyMap<string, Road>> => {

@@ -38,7 +38,10 @@ const calls: Readonly<Record<string, Call>> = {
   'pointer/get': async (_request, url) => {
     const record = await getPointer(await lightNode(), nameIn(url, 'address'));
     if (record !== null) return bytesAnswer(record);
-    throw new CallError(404, { kind: 'notFound', message: 'There is no such Safe on this network.' });
+    throw new CallError(404, {
+      kind: 'notFound',
+      message: 'There is no such Safe on this network.',
+    });
   },
   'file/key': async (request) => jsonAnswer(takeFileKey(await request.json())),
   pay: async (request) => {

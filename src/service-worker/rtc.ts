@@ -35,7 +35,8 @@ export async function rtcReady(): Promise<void> {
   if (pages.length === 0) return;
   if (Date.now() - asked > 500) {
     asked = Date.now();
-    for (const page of pages) page.postMessage({ kind: 'needRtcHost', instance: instanceId } satisfies WorkerToPage);
+    for (const page of pages)
+      page.postMessage({ kind: 'needRtcHost', instance: instanceId } satisfies WorkerToPage);
   }
   await new Promise<void>((go) => {
     waiting.push(go);

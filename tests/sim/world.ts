@@ -23,7 +23,11 @@ export interface Faults {
 export interface Scenario<Config, State, P extends Protocol> {
   readonly machine: Machine<Config, State, P>;
   readonly configs: ReadonlyMap<NodeId, Config>;
-  readonly inputs: readonly { readonly atMs: number; readonly to: NodeId; readonly input: P['input'] }[];
+  readonly inputs: readonly {
+    readonly atMs: number;
+    readonly to: NodeId;
+    readonly input: P['input'];
+  }[];
   /** Performs a job at once; the world delays the answer and a crash loses it. */
   readonly compute: (job: P['job']) => P['result'];
   readonly faults: Faults;
@@ -88,8 +92,18 @@ interface Node<State, P extends Protocol> {
 
 type Task<P extends Protocol> =
   | { readonly kind: 'deliver'; readonly to: NodeId; readonly event: Event<P> }
-  | { readonly kind: 'timer'; readonly to: NodeId; readonly timer: P['timer']; readonly token: number }
-  | { readonly kind: 'computed'; readonly to: NodeId; readonly life: number; readonly event: Event<P> }
+  | {
+      readonly kind: 'timer';
+      readonly to: NodeId;
+      readonly timer: P['timer'];
+      readonly token: number;
+    }
+  | {
+      readonly kind: 'computed';
+      readonly to: NodeId;
+      readonly life: number;
+      readonly event: Event<P>;
+    }
   | { readonly kind: 'restart'; readonly to: NodeId };
 
 export function run<Config, State, P extends Protocol>(
@@ -107,14 +121,16 @@ export function run<Config, State, P extends Protocol>(
   let tokens = 0;
 
   const faulty = (): boolean => nowMs < scenario.healAtMs;
-  const between = ([min, max]: readonly [number, number]): number => min + prng.below(max - min + 1);
+  const between = ([min, max]: readonly [number, number]): number =>
+    min + prng.below(max - min + 1);
   const context = (): Context => ({ now: nowMs, entropy: prng.bytes(32) });
   const link = (a: NodeId, b: NodeId): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
   const configOf = (id: NodeId): Config => must(scenario.configs.get(id), `no config for ${id}`);
   const nodeOf = (id: NodeId): Node<State, P> => must(nodes.get(id), `no node ${id}`);
 
   const transmit = (from: NodeId, to: NodeId, message: P['message']): void => {
-    const lost = faulty() && (cut.has(link(from, to)) || prng.chance(scenario.faults.dropProbability));
+    const lost =
+      faulty() && (cut.has(link(from, to)) || prng.chance(scenario.faults.dropProbability));
     trace.push({ atMs: nowMs, from, to, label: `${lost ? 'x ' : ''}${labelOf(message)}` });
     if (lost) return;
     const copies = faulty() && prng.chance(scenario.faults.duplicateProbability) ? 2 : 1;
@@ -140,14 +156,23 @@ export function run<Config, State, P extends Protocol>(
       case 'setTimer': {
         const token = ++tokens;
         node.timers.set(effect.timer, token);
-        queue.add(nowMs + effect.afterMs, { kind: 'timer', to: node.id, timer: effect.timer, token });
+        queue.add(nowMs + effect.afterMs, {
+          kind: 'timer',
+          to: node.id,
+          timer: effect.timer,
+          token,
+        });
         return;
       }
       case 'clearTimer':
         node.timers.delete(effect.timer);
         return;
       case 'compute': {
-        const event: Event<P> = { kind: 'computed', id: effect.id, result: scenario.compute(effect.job) };
+        const event: Event<P> = {
+          kind: 'computed',
+          id: effect.id,
+          result: scenario.compute(effect.job),
+        };
         const task: Task<P> = { kind: 'computed', to: node.id, life: node.life, event };
         queue.add(nowMs + between(scenario.faults.computeMs), task);
         return;
@@ -199,8 +224,14 @@ export function run<Config, State, P extends Protocol>(
     const initial = scenario.machine.start(configOf(id), [], context());
     const honest = !scenario.corrupt?.has(id);
     const node: Node<State, P> = {
-      id, honest, up: true, life: 0, state: initial.state,
-      disk: [], timers: new Map(), fresh: { outputs: [], faults: [] },
+      id,
+      honest,
+      up: true,
+      life: 0,
+      state: initial.state,
+      disk: [],
+      timers: new Map(),
+      fresh: { outputs: [], faults: [] },
     };
     nodes.set(id, node);
     apply(node, initial);
@@ -257,7 +288,7 @@ function createQueue<Task>() {
       const last = heap.pop();
       if (top === undefined || last === undefined || heap.length === 0) return top;
       heap[0] = last;
-      for (let i = 0; ; ) {
+      for (let i = 0; ;) {
         const left = 2 * i + 1;
         const right = left + 1;
         let least = i;
@@ -292,6 +323,8 @@ function must<T>(value: T | undefined, what: string): T {
 /** The trace as a Mermaid sequence diagram, for docs and for reading a failing seed. */
 export function toMermaid(trace: readonly TraceLine[]): string {
   const arrow = (line: TraceLine): string => (line.label.startsWith('x ') ? '--x' : '->>');
-  const lines = trace.map((line) => `  ${line.from}${arrow(line)}${line.to}: ${line.atMs}ms ${line.label}`);
+  const lines = trace.map(
+    (line) => `  ${line.from}${arrow(line)}${line.to}: ${line.atMs}ms ${line.label}`,
+  );
   return ['sequenceDiagram', ...lines].join('\n');
 }

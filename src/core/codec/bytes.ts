@@ -88,7 +88,8 @@ export class Writer {
   #number(value: bigint, length: number): this {
     assert(value >= 0n && value < 1n << BigInt(8 * length), `fits ${length} bytes`);
     const bytes = new Uint8Array(length);
-    for (let i = 0; i < length; i++) bytes[length - 1 - i] = Number((value >> BigInt(8 * i)) & 255n);
+    for (let i = 0; i < length; i++)
+      bytes[length - 1 - i] = Number((value >> BigInt(8 * i)) & 255n);
     this.#parts.push(bytes);
     return this;
   }

@@ -5,6 +5,7 @@
  */
 import { decode, encode, Type, Token, type EncodeOptions } from 'cborg';
 import { err, ok, type Result } from '../result.ts';
+import { equalBytes } from './bytes.ts';
 
 /** Deep enough for a request that carries a transaction with its proofs; shallow enough to scan. */
 const maxDepth = 12;
@@ -36,7 +37,9 @@ export function decodeCbor(bytes: Uint8Array): Result<unknown, 'malformed'> {
       rejectDuplicateMapKeys: true,
     });
     if (depthOf(value, 0) > maxDepth) return err('malformed');
-    return ok(value);
+    // The library lets unsorted keys and broken UTF-8 through: only what encodes to the very same
+    // bytes is the one encoding of its value.
+    return equalBytes(encodeCbor(value), bytes) ? ok(value) : err('malformed');
   } catch {
     return err('malformed');
   }

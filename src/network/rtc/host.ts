@@ -63,7 +63,14 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
       const offered = nextOffered++;
       bind(offered, channel);
       const { label, protocol } = channel;
-      post({ kind: 'channelOffered', id, channel: offered, label, protocol, state: stateOf(offered, channel) });
+      post({
+        kind: 'channelOffered',
+        id,
+        channel: offered,
+        label,
+        protocol,
+        state: stateOf(offered, channel),
+      });
     };
   };
 
@@ -114,7 +121,11 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
         const sentBytes = (unreported.get(message.channel) ?? 0) + message.data.byteLength;
         unreported.set(message.channel, sentBytes);
         if (sentBytes >= reportEveryBytes) {
-          post({ kind: 'sent', channel: message.channel, state: stateOf(message.channel, channel) });
+          post({
+            kind: 'sent',
+            channel: message.channel,
+            state: stateOf(message.channel, channel),
+          });
         }
         return null;
       }

@@ -38,7 +38,11 @@ export function limitInboundDials<Components extends object, T>(
 }
 
 /** The same object with one member replaced; methods keep their own `this`. */
-function intercept<T extends object>(target: T, name: string, change: (member: unknown) => unknown): T {
+function intercept<T extends object>(
+  target: T,
+  name: string,
+  change: (member: unknown) => unknown,
+): T {
   return new Proxy(target, {
     get: (object, key) => {
       const member: unknown = Reflect.get(object, key, object);

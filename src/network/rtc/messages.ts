@@ -61,10 +61,23 @@ export interface ChannelState {
 /** Page → worker. */
 export type FromHost =
   | { readonly kind: 'answered'; readonly call: number; readonly value: unknown }
-  | { readonly kind: 'refused'; readonly call: number; readonly name: string; readonly message: string }
+  | {
+      readonly kind: 'refused';
+      readonly call: number;
+      readonly name: string;
+      readonly message: string;
+    }
   | { readonly kind: 'count'; readonly used: number }
-  | { readonly kind: 'connectionState'; readonly id: number; readonly state: RTCPeerConnectionState }
-  | { readonly kind: 'candidate'; readonly id: number; readonly candidate: RTCIceCandidateInit | null }
+  | {
+      readonly kind: 'connectionState';
+      readonly id: number;
+      readonly state: RTCPeerConnectionState;
+    }
+  | {
+      readonly kind: 'candidate';
+      readonly id: number;
+      readonly candidate: RTCIceCandidateInit | null;
+    }
   | {
       readonly kind: 'channelOffered';
       readonly id: number;

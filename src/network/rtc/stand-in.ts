@@ -10,7 +10,10 @@ const answerMs = 10_000;
 
 interface Link {
   readonly port: MessagePort;
-  readonly calls: Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>;
+  readonly calls: Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (error: Error) => void }
+  >;
   readonly connections: Map<number, StandInConnection>;
   readonly channels: Map<number, StandInChannel>;
 }
@@ -51,7 +54,13 @@ export async function probeRtcHost(withinMs = 2_000): Promise<boolean> {
   const asked = link;
   if (asked === undefined) return false;
   const silence = new Promise<boolean>((answer) => setTimeout(() => answer(false), withinMs));
-  return Promise.race([call(asked, { op: 'ping' }).then(() => true, () => false), silence]);
+  return Promise.race([
+    call(asked, { op: 'ping' }).then(
+      () => true,
+      () => false,
+    ),
+    silence,
+  ]);
 }
 
 export function installRtcStandIn(): void {
@@ -62,7 +71,9 @@ export function installRtcStandIn(): void {
   });
 }
 
-type Call = { [Op in ToHost as Op['op']]: Op extends { call: number } ? Omit<Op, 'call'> : never }[ToHost['op']];
+type Call = {
+  [Op in ToHost as Op['op']]: Op extends { call: number } ? Omit<Op, 'call'> : never;
+}[ToHost['op']];
 
 function call(to: Link, message: Call): Promise<unknown> {
   const id = nextId++;
@@ -105,7 +116,8 @@ function receive(from: Link, message: FromHost): void {
   }
 }
 
-const gonePage = (): Error => new DOMException('the page that held the connection is gone', 'NetworkError');
+const gonePage = (): Error =>
+  new DOMException('the page that held the connection is gone', 'NetworkError');
 
 /** An EventTarget whose `on…` properties are called too, as in the DOM. */
 class StandInTarget extends EventTarget {
@@ -149,7 +161,8 @@ class StandInChannel extends StandInTarget {
   }
 
   send(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): void {
-    if (this.readyState !== 'open') throw new DOMException('channel is not open', 'InvalidStateError');
+    if (this.readyState !== 'open')
+      throw new DOMException('channel is not open', 'InvalidStateError');
     const copy =
       data instanceof ArrayBuffer
         ? data.slice(0)
@@ -245,7 +258,8 @@ class StandInConnection extends StandInTarget {
   }
 
   async setLocalDescription(description?: Description): Promise<void> {
-    const plain = description === undefined ? null : { type: description.type, sdp: description.sdp };
+    const plain =
+      description === undefined ? null : { type: description.type, sdp: description.sdp };
     const set = await call(this.#link, {
       op: 'setLocalDescription',
       id: this.#id,

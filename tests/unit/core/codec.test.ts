@@ -1,0 +1,137 @@
+/** Goal: bytes become values at one door, with limits, and in one way only. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { compareBytes, equalBytes, fromHex, Reader, toHex, Writer } from '#core/codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import {
+  bytesOf,
+  intBetween,
+  listOf,
+  nullable,
+  record,
+  textUpTo,
+  u64,
+  union,
+} from '#core/codec/shape.ts';
+
+const value = fc.letrec((tie) => ({
+  any: fc.oneof(
+    { maxDepth: 4 },
+    fc.maxSafeInteger(),
+    fc.boolean(),
+    fc.constant(null),
+    fc.string({ maxLength: 20 }),
+    fc.uint8Array({ maxLength: 40 }),
+    fc.array(tie('any'), { maxLength: 4 }),
+    fc.dictionary(
+      fc.string({ maxLength: 5 }).filter((key) => key !== '__proto__'),
+      tie('any'),
+      {
+        maxKeys: 4,
+        noNullPrototype: true,
+      },
+    ),
+  ),
+})).any;
+
+test('what is encoded decodes to the same value, and has one encoding', () => {
+  fc.assert(
+    fc.property(value, (each) => {
+      const bytes = encodeCbor(each);
+      const decoded = decodeCbor(bytes);
+      expect(decoded.ok).toBe(true);
+      if (decoded.ok) expect(toHex(encodeCbor(decoded.value))).toBe(toHex(bytes));
+    }),
+  );
+});
+
+test('bytes that decode encode to themselves, so no second form of a value is accepted', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 1, maxLength: 24 }), (bytes) => {
+      const decoded = decodeCbor(bytes);
+      if (decoded.ok) expect(toHex(encodeCbor(decoded.value))).toBe(toHex(bytes));
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test.each([
+  ['an indefinite list', '9f01ff'],
+  ['a number longer than need be', '1801'],
+  ['a repeated key', 'a2616101616102'],
+  ['undefined', 'f7'],
+  ['a tag', 'c001'],
+  ['a rest after the value', '0101'],
+  ['a cut text', '6261'],
+  ['a float', 'f93e00'],
+  ['broken UTF-8', '6180'],
+  ['keys out of order', 'a2616201616102'],
+  ['nesting without end', '81'.repeat(200) + '01'],
+])('%s is malformed', (_what, hex) => {
+  const bytes = fromHex(hex);
+  expect(bytes.ok && decodeCbor(bytes.value).ok).toBe(false);
+});
+
+test('a shape takes exactly its fields', () => {
+  const shape = union({ put: record({ name: bytesOf(2), size: intBetween(0, 9) }) });
+  const fits = { kind: 'put', name: new Uint8Array(2), size: 3 };
+  expect(shape(fits)).toEqual(fits);
+  expect(shape({ ...fits, extra: 1 })).toBeUndefined();
+  expect(shape({ kind: 'put', name: new Uint8Array(2) })).toBeUndefined();
+  expect(shape({ ...fits, size: 10 })).toBeUndefined();
+  expect(shape({ ...fits, size: 1.5 })).toBeUndefined();
+  expect(shape({ ...fits, name: new Uint8Array(3) })).toBeUndefined();
+  expect(shape({ ...fits, kind: 'toString' })).toBeUndefined();
+  expect(shape([fits])).toBeUndefined();
+});
+
+test('lists, texts, nothing and big numbers are bounded', () => {
+  expect(listOf(textUpTo(2), 2)(['a', 'bb'])).toEqual(['a', 'bb']);
+  expect(listOf(textUpTo(2), 2)(['a', 'b', 'c'])).toBeUndefined();
+  expect(listOf(textUpTo(2), 2)(['abc'])).toBeUndefined();
+  expect(nullable(textUpTo(1))(null)).toBeNull();
+  expect(u64(5)).toBe(5n);
+  expect(u64((1n << 64n) - 1n)).toBe((1n << 64n) - 1n);
+  expect(u64(1n << 64n)).toBeUndefined();
+  expect(u64(-1)).toBeUndefined();
+});
+
+test('a fixed layout reads back, and a byte more or less is refused', () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 4, maxLength: 4 }),
+      fc.uint8Array({ maxLength: 9 }),
+      fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+      (fixed, sized, big) => {
+        const bytes = new Writer().fixed(fixed, 4).sized(sized).u64(big).u8(7).finish();
+        const read = (from: Uint8Array): boolean => {
+          const reader = new Reader(from);
+          const same =
+            equalBytes(reader.fixed(4), fixed) &&
+            equalBytes(reader.sized(9), sized) &&
+            reader.u64() === big &&
+            reader.u8() === 7;
+          return reader.finish() && same;
+        };
+        expect(read(bytes)).toBe(true);
+        expect(read(bytes.slice(0, -1))).toBe(false);
+        expect(read(new Uint8Array([...bytes, 0]))).toBe(false);
+      },
+    ),
+  );
+});
+
+test('a sized part above its bound is refused before it is read', () => {
+  const bytes = new Writer().sized(new Uint8Array(10)).finish();
+  const reader = new Reader(bytes);
+  expect(reader.sized(9).length).toBe(0);
+  expect(reader.finish()).toBe(false);
+});
+
+test('hex has one form, and bytes have one order', () => {
+  expect(fromHex('0aff')).toEqual({ ok: true, value: new Uint8Array([10, 255]) });
+  expect(fromHex('0AFF').ok).toBe(false);
+  expect(fromHex('0af').ok).toBe(false);
+  expect(compareBytes(new Uint8Array([1]), new Uint8Array([1, 0]))).toBeLessThan(0);
+  expect(compareBytes(new Uint8Array([2]), new Uint8Array([1, 255]))).toBeGreaterThan(0);
+});
