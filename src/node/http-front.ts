@@ -1,0 +1,231 @@
+/**
+ * The one public port: the app, the network file, the faucet, counters, and, as an upgrade, the
+ * bootstrap node's WebSocket. It decides nothing about the network.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Problem } from '#storage/node/problem.ts';
+import type { StaticFiles } from './static-files.ts';
+
+export interface FrontOptions {
+  readonly port: number;
+  readonly files: StaticFiles;
+  readonly networkFile: () => string;
+  /** The bootstrap's own WebSocket port on this machine. */
+  readonly wsPort: () => number;
+  readonly metrics: () => string;
+  /** Paths that take `POST` with a JSON body. */
+  readonly posts: Readonly<Record<string, JsonHandler>>;
+  readonly count: (kind: string) => void;
+}
+
+export interface JsonAnswer {
+  readonly status: number;
+  readonly body: object;
+  readonly retryAfterSeconds?: number;
+}
+export type JsonHandler = (body: unknown) => Promise<JsonAnswer>;
+
+export interface Front {
+  readonly close: () => Promise<void>;
+}
+
+const securityHeaders: Readonly<Record<string, string>> = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'permissions-policy':
+    'camera=(self), microphone=(), geolocation=(), payment=(), usb=(), serial=(), hid=()',
+  // The rest of the policy stands in the page; browsers take this part from a header only.
+  'content-security-policy': "frame-ancestors 'none'",
+  'x-frame-options': 'DENY',
+};
+
+/** An address and little else. */
+const maxBodyBytes = 8 * 1024;
+/** Browsers open a handful; a flood is not queued for ever. */
+const maxConnections = 512;
+const localHosts = ['127.0.0.1', '::1'];
+
+/** Listens on this machine's two loopback addresses. Errors: throws a Problem `portTaken`. */
+export async function startFront(options: FrontOptions): Promise<Front> {
+  const sockets = new Set<Duplex>();
+  const servers: Server[] = [];
+  for (const host of localHosts) {
+    const server = createServer((request, response) => void handle(options, request, response));
+    server.maxConnections = maxConnections;
+    server.headersTimeout = 10_000;
+    server.requestTimeout = 30_000;
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+    });
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      options.count('upgrade');
+      proxyUpgrade(request, socket, head, options.wsPort(), sockets);
+    });
+    try {
+      if (await listen(server, host, options.port)) servers.push(server);
+    } catch (error) {
+      for (const other of servers) other.close();
+      throw error;
+    }
+  }
+  return {
+    close: async () => {
+      const closed = servers.map((server) => new Promise((done) => server.close(done)));
+      for (const socket of sockets) socket.destroy();
+      await Promise.all(closed);
+    },
+  };
+}
+
+/** @returns false when the machine has no such address (no IPv6). */
+function listen(server: Server, host: string, port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: Error & { code?: string }) => {
+      if (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT') resolve(false);
+      else reject(portProblem(port, error.code));
+    });
+    server.listen({ host, port, exclusive: true }, () => resolve(true));
+  });
+}
+
+function portProblem(port: number, code: string | undefined): Problem {
+  if (code === 'EACCES') {
+    return new Problem('notPermitted', `Port ${port} needs special rights: choose one above 1023 with --port.`);
+  }
+  return new Problem(
+    'portTaken',
+    `Port ${port} is taken by another program: stop it, or choose another port with --port.`,
+  );
+}
+
+async function handle(
+  options: FrontOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? '/').split('?')[0] ?? '/';
+  try {
+    if (path === '/safe' || path.startsWith('/safe/')) {
+      // Only the service worker answers here; without it nobody does.
+      return sendJson(response, { status: 404, body: { error: 'noWorker' } });
+    }
+    const post = Object.hasOwn(options.posts, path) ? options.posts[path] : undefined;
+    if (post !== undefined) return sendJson(response, await handlePost(request, post));
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return sendJson(response, { status: 405, body: { error: 'methodNotAllowed' } });
+    }
+    if (path === '/network.json') {
+      options.count('networkFile');
+      return send(request, response, 200, jsonHeaders, Buffer.from(options.networkFile()));
+    }
+    if (path === '/metrics') {
+      const headers = { 'content-type': 'text/plain; version=0.0.4', 'cache-control': 'no-store' };
+      return send(request, response, 200, headers, Buffer.from(options.metrics()));
+    }
+    const { status, headers, body } = options.files.answer(path, request.headers['if-none-match']);
+    options.count(status === 404 ? 'missing' : 'file');
+    send(request, response, status, headers, body);
+  } catch {
+    if (!response.headersSent) sendJson(response, { status: 500, body: { error: 'internal' } });
+    else response.destroy();
+  }
+}
+
+const jsonHeaders = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: Buffer,
+): void {
+  const length = status === 304 ? {} : { 'content-length': String(body.length) };
+  response.writeHead(status, { ...securityHeaders, ...headers, ...length });
+  response.end(request.method === 'HEAD' || status === 304 ? undefined : body);
+}
+
+function sendJson(response: ServerResponse, answer: JsonAnswer): void {
+  const body = Buffer.from(JSON.stringify(answer.body));
+  const { retryAfterSeconds } = answer;
+  response.writeHead(answer.status, {
+    ...securityHeaders,
+    ...jsonHeaders,
+    'content-length': String(body.length),
+    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+  });
+  response.end(body);
+}
+
+async function handlePost(request: IncomingMessage, handler: JsonHandler): Promise<JsonAnswer> {
+  if (request.method !== 'POST') return { status: 405, body: { error: 'methodNotAllowed' } };
+  // A page of another origin cannot send this type without asking first, and nobody answers that.
+  if (request.headers['content-type']?.split(';')[0]?.trim() !== 'application/json') {
+    return { status: 415, body: { error: 'wrongType', message: 'Send application/json.' } };
+  }
+  const body = await readBody(request);
+  if (body === undefined) {
+    return { status: 413, body: { error: 'tooLarge', message: 'The request is too large.' } };
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return { status: 400, body: { error: 'malformed', message: 'The request is not JSON.' } };
+  }
+  return handler(value);
+}
+
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > maxBodyBytes) return undefined;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+/**
+ * Hands a WebSocket on `/` to the bootstrap node byte by byte: the request as it came, what the
+ * client sent right behind it, then both directions.
+ */
+function proxyUpgrade(
+  request: IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+  port: number,
+  sockets: Set<Duplex>,
+): void {
+  const path = (request.url ?? '/').split('?')[0];
+  if (path !== '/' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
+    client.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+    return;
+  }
+  const upstream = connect({ host: '127.0.0.1', port, noDelay: true });
+  sockets.add(upstream);
+  const end = (): void => {
+    sockets.delete(upstream);
+    client.destroy();
+    upstream.destroy();
+  };
+  for (const side of [client, upstream]) side.on('error', end).on('close', end);
+  if ('setNoDelay' in client) (client as Socket).setNoDelay(true);
+  upstream.on('connect', () => {
+    const lines = [`${request.method} / HTTP/1.1`];
+    for (let i = 0; i < request.rawHeaders.length; i += 2) {
+      lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+    }
+    upstream.write(`${lines.join('\r\n')}\r\n\r\n`);
+    if (head.length > 0) upstream.write(head);
+    upstream.pipe(client);
+    client.pipe(upstream);
+  });
+}

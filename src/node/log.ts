@@ -1,0 +1,81 @@
+/**
+ * The log: JSON lines, rotated at 10 MiB × 5. A line says which node, which peer, which kind of
+ * message, which rule. Fields outside this list are dropped, so that no caller can log a secret,
+ * an amount or a file name by handing over a whole object.
+ */
+import { closeSync, fstatSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface LogLine {
+  readonly event: string;
+  readonly node?: string;
+  readonly peer?: string;
+  readonly kind?: string;
+  readonly rule?: string;
+  readonly ms?: number;
+  readonly count?: number;
+  readonly error?: string;
+}
+
+const allowed = ['event', 'node', 'peer', 'kind', 'rule', 'ms', 'count', 'error'] as const;
+const maxFileBytes = 10 * 1024 * 1024;
+const filesKept = 5;
+const maxFieldCharacters = 300;
+
+export interface Log {
+  readonly write: (line: LogLine) => void;
+  readonly close: () => void;
+}
+
+/** Opens `<folder>/safe.log`. A disk that refuses loses log lines, never the program. */
+export function openLog(folder: string, limits = { maxFileBytes, filesKept }): Log {
+  const path = join(folder, 'safe.log');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  let file = openSync(path, 'a', 0o600);
+  let size = fstatSync(file).size;
+  let open = true;
+
+  const rotate = (): void => {
+    closeSync(file);
+    rmSync(`${path}.${limits.filesKept - 1}`, { force: true });
+    for (let n = limits.filesKept - 2; n >= 0; n--) {
+      try {
+        renameSync(n === 0 ? path : `${path}.${n}`, `${path}.${n + 1}`);
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ENOENT') throw error;
+      }
+    }
+    file = openSync(path, 'a', 0o600);
+    size = 0;
+  };
+
+  return {
+    write: (line) => {
+      if (!open) return;
+      try {
+        const bytes = Buffer.from(`${toText(line)}\n`);
+        if (size + bytes.length > limits.maxFileBytes) rotate();
+        size += writeSync(file, bytes);
+      } catch {
+        // A full disk is reported where it stops work; here there is nobody to tell.
+      }
+    },
+    close: () => {
+      if (open) closeSync(file);
+      open = false;
+    },
+  };
+}
+
+/** For programs without a data folder, and tests. */
+export const silentLog: Log = { write: () => undefined, close: () => undefined };
+
+function toText(line: LogLine): string {
+  const kept: Record<string, unknown> = { at: new Date().toISOString() };
+  for (const field of allowed) {
+    const value = line[field];
+    if (typeof value === 'string') kept[field] = value.slice(0, maxFieldCharacters);
+    else if (typeof value === 'number') kept[field] = value;
+  }
+  return JSON.stringify(kept);
+}

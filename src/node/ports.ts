@@ -1,0 +1,75 @@
+/** Ports on this machine: free ones chosen once and remembered, so that addresses stay good. */
+import { createServer } from 'node:net';
+import { createSocket } from 'node:dgram';
+
+/** What one node listens on. */
+export interface NodePorts {
+  readonly tcp: number;
+  readonly ws: number | null;
+  readonly rtc: number | null;
+}
+
+const host = '127.0.0.1';
+
+export const isTcpFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+
+export const isUdpFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(false);
+    });
+    socket.bind({ port, address: host, exclusive: true }, () => socket.close(() => resolve(true)));
+  });
+
+const anyTcp = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen({ port: 0, host }, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+
+/** A port free for TCP and for UDP, not among `taken`; it is added there. */
+export async function takePort(taken: Set<number>): Promise<number> {
+  for (;;) {
+    const port = await anyTcp();
+    if (taken.has(port) || !(await isUdpFree(port))) continue;
+    taken.add(port);
+    return port;
+  }
+}
+
+/**
+ * The remembered ports when they are still free, else new ones. A changed port changes addresses,
+ * which nodes sign anew at every start (N28), so nothing else breaks.
+ */
+export async function settlePorts(
+  remembered: NodePorts | undefined,
+  needs: { readonly ws: boolean; readonly rtc: boolean },
+  taken: Set<number>,
+): Promise<NodePorts> {
+  const settle = async (
+    port: number | null | undefined,
+    isFree: (port: number) => Promise<boolean>,
+  ): Promise<number> => {
+    if (typeof port === 'number' && !taken.has(port) && (await isFree(port))) {
+      taken.add(port);
+      return port;
+    }
+    return takePort(taken);
+  };
+  return {
+    tcp: await settle(remembered?.tcp, isTcpFree),
+    ws: needs.ws ? await settle(remembered?.ws, isTcpFree) : null,
+    rtc: needs.rtc ? await settle(remembered?.rtc, isUdpFree) : null,
+  };
+}

@@ -1,0 +1,30 @@
+/** Goal: the log is bounded and holds only what wire.md allows in it. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openLog, type LogLine } from '#node/log.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-log-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('a line is JSON with a time and without fields nobody listed', () => {
+  const log = openLog(folder);
+  log.write({ event: 'refused', kind: 'slot', amount: 5, seed: 'x', name: 'taxes.pdf' } as LogLine);
+  log.close();
+  const line = JSON.parse(readFileSync(join(folder, 'safe.log'), 'utf8')) as Record<string, unknown>;
+  expect(Object.keys(line)).toEqual(['at', 'event', 'kind']);
+});
+
+test('five files at most, none larger than the limit', () => {
+  const log = openLog(folder, { maxFileBytes: 500, filesKept: 5 });
+  for (let n = 0; n < 100; n++) log.write({ event: 'tick', count: n });
+  log.close();
+  const files = readdirSync(folder).sort();
+  expect(files).toEqual(['safe.log', 'safe.log.1', 'safe.log.2', 'safe.log.3', 'safe.log.4']);
+  for (const file of files) expect(statSync(join(folder, file)).size).toBeLessThanOrEqual(500);
+  expect(readFileSync(join(folder, 'safe.log'), 'utf8')).toContain('"count":99');
+});
