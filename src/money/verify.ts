@@ -1,0 +1,84 @@
+/** The one validity rule of transactions. */
+import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { decodePoint } from '#crypto/ristretto.ts';
+import { verifyInput } from './ring-signature.ts';
+import {
+  decodeTransaction,
+  transactionHash,
+  type Transaction,
+  type TransactionInput,
+} from './transaction.ts';
+
+export type TransactionProblem =
+  | 'malformed'
+  | 'unsupportedVersion'
+  | 'wrongNetwork'
+  | 'inputsNotSorted'
+  | 'outputsNotSorted'
+  | 'badPoint'
+  | 'zeroAmount'
+  | 'unbalanced'
+  | 'unknownInput'
+  | 'amountMismatch'
+  | 'badSignature';
+
+/**
+ * What is known of the output an input spends: its amount, or undefined when nobody proved it.
+ * `certified`: commit certificates stand beside the transaction, and the elders who signed them
+ * resolved the inputs.
+ */
+export type ResolveInput =
+  | ((input: TransactionInput, index: number) => bigint | undefined)
+  | 'certified';
+
+/**
+ * Is this a transaction of this network that its coins' owners signed and that makes no money?
+ * Checks go from cheap to dear (ecash d.6).
+ */
+export function verifyTransaction(
+  bytes: Uint8Array,
+  networkId: Uint8Array,
+  resolveInput: ResolveInput,
+): Result<Transaction, TransactionProblem> {
+  const decoded = decodeTransaction(bytes);
+  if (!decoded.ok) return decoded;
+  const transaction = decoded.value;
+  const { inputs, outputs, fee } = transaction;
+  if (!equalBytes(transaction.networkId, networkId)) return err('wrongNetwork');
+  // Strictly ascending: no coin is spent twice in one transaction, no one-time key made twice.
+  if (!ascending(inputs.map(({ keyImage }) => keyImage))) return err('inputsNotSorted');
+  if (!ascending(outputs.map(({ oneTimeKey }) => oneTimeKey))) return err('outputsNotSorted');
+  if ([...inputs, ...outputs].some(({ amount }) => amount === 0n)) return err('zeroAmount');
+  // Σ in = Σ out + fee, in ℕ: bigint sums of at most 17 values below 2⁶⁴ cannot wrap.
+  const spent = sum(inputs);
+  if (spent >= 1n << 64n || spent !== sum(outputs) + fee) return err('unbalanced');
+  if (resolveInput !== 'certified') {
+    for (const [index, input] of inputs.entries()) {
+      const amount = resolveInput(input, index);
+      if (amount === undefined) return err('unknownInput');
+      if (amount !== input.amount) return err('amountMismatch');
+    }
+  }
+  if (outputs.some(({ oneTimeKey }) => decodePoint(oneTimeKey) === undefined)) return err('badPoint');
+  return signaturesHold(transaction) ? ok(transaction) : err('badSignature');
+}
+
+/** Did the owner of every input sign exactly this body? */
+export function signaturesHold(transaction: Transaction): boolean {
+  if (transaction.signatures.length !== transaction.inputs.length) return false;
+  const hash = transactionHash(transaction);
+  return transaction.inputs.every((input, index) => {
+    const signature = transaction.signatures[index];
+    return signature !== undefined && verifyInput(input, hash, signature);
+  });
+}
+
+const sum = (parts: readonly { readonly amount: bigint }[]): bigint =>
+  parts.reduce((total, { amount }) => total + amount, 0n);
+
+const ascending = (keys: readonly Uint8Array[]): boolean =>
+  keys.every((key, i) => {
+    const before = keys[i - 1];
+    return before === undefined || compareBytes(before, key) < 0;
+  });
