@@ -1,0 +1,3 @@
+/** One shell for every place; what a person sees is made on their device only. */
+export const ssr = false;
+export const prerender = false;

@@ -1,0 +1,23 @@
+/** What a person can do with an open Safe as a whole: lock it, forget it here. */
+import type { App } from '../shared/app.svelte.ts';
+import { Task } from '../shared/task.svelte.ts';
+
+export class OverviewController {
+  asksToForget = $state(false);
+  readonly locking = new Task();
+  readonly forgetting = new Task();
+  readonly #app: App;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  lock(): void {
+    void this.locking.run(() => this.#app.ask({ kind: 'lock' }));
+  }
+
+  async forget(): Promise<void> {
+    const done = await this.forgetting.run(() => this.#app.ask({ kind: 'forget' }));
+    if (done !== null) this.asksToForget = false;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * What every screen shares: the last thing the vault, the network and the app's shell said, and
+ * one way to ask. It knows the {@link SafeApp} interface only.
+ */
+import { createContext } from 'svelte';
+import { isVaultError, type SafeApp, type ShellView } from '#bridge/page.ts';
+import type { VaultError, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
+import type { NetworkView, RoadPreference } from '#bridge/worker.ts';
+import { sharedTexts } from './texts.ts';
+import { trustOwnWorkers } from './trusted-urls.ts';
+
+export type OpenSafe = Extract<VaultView, { kind: 'open' }>;
+
+export class App {
+  vault = $state.raw<VaultView>({ kind: 'starting' });
+  network = $state.raw<NetworkView | null>(null);
+  shell = $state.raw<ShellView>({
+    offlineReady: false,
+    online: true,
+    updateReady: false,
+    unsupported: null,
+  });
+
+  readonly #started: Promise<SafeApp>;
+  #stops: (() => void)[] = [];
+
+  constructor(started: Promise<SafeApp>) {
+    this.#started = started;
+    started.then(
+      (app) => {
+        this.#stops = [
+          app.onVault((view) => (this.vault = view)),
+          app.onNetwork((view) => (this.network = view)),
+          app.onShell((view) => (this.shell = view)),
+        ];
+      },
+      () => (this.shell = { ...this.shell, unsupported: sharedTexts.cannotStart }),
+    );
+  }
+
+  /** Rejects with a {@link VaultError} only: whatever else breaks becomes a sentence too. */
+  async ask<Request extends VaultRequest>(
+    request: Request,
+  ): Promise<VaultReplies[Request['kind']]> {
+    const app = await this.#started;
+    try {
+      return (await (app.ask as (asked: VaultRequest) => Promise<unknown>)(
+        request,
+      )) as VaultReplies[Request['kind']];
+    } catch (error) {
+      throw toVaultError(error);
+    }
+  }
+
+  async setRoad(preference: RoadPreference): Promise<void> {
+    try {
+      await (await this.#started).setRoad(preference);
+    } catch (error) {
+      throw toVaultError(error);
+    }
+  }
+
+  applyUpdate(): void {
+    void this.#started.then((app) => app.applyUpdate());
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop();
+  }
+}
+
+export function toVaultError(error: unknown): VaultError {
+  return isVaultError(error) ? error : { kind: 'internal', message: sharedTexts.internal };
+}
+
+export const [useApp, provideApp] = createContext<App>();
+
+/** Starts the app of this window; call it once, from the root layout, in a browser. */
+export function startApp(): App {
+  trustOwnWorkers();
+  return new App(import('#page/app.ts').then((page) => page.startSafeApp()));
+}

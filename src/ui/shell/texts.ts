@@ -1,0 +1,18 @@
+export const shellTexts = {
+  skip: 'Skip to the page',
+  places: 'Places',
+  safe: 'Safe',
+  files: 'Files',
+  money: 'Money',
+  network: 'Network',
+  // End-to-end tests wait for these exact words.
+  offlineReady: 'Ready for offline',
+  offlinePreparing: 'Getting ready for offline…',
+  offline: 'No network right now',
+  updateReady: 'A new version of Safe is ready.',
+  useUpdate: 'Use the new version',
+  unsupportedTitle: 'Safe cannot run here',
+  lostTitle: 'There is nothing here',
+  lostText: 'This address does not lead to a place in Safe. Your files and money are where they were.',
+  lostAction: 'Go to your Safe',
+} as const;

@@ -1,0 +1,66 @@
+import { fileURLToPath } from 'node:url';
+import { sveltekit } from '@sveltejs/kit/vite';
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import type { Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
+
+/**
+ * `vite build --mode fake` puts an app without a network behind the screens, for screenshots and
+ * accessibility tests. Only this mode knows that app, so no other build can contain it.
+ */
+const fakeApp = (mode: string): Plugin[] =>
+  mode === 'fake'
+    ? [
+        {
+          name: 'safe-fake-app',
+          enforce: 'pre',
+          resolveId: (source) =>
+            source === '#page/app.ts'
+              ? fileURLToPath(new URL('./tests/e2e/fake-app/app.ts', import.meta.url))
+              : null,
+        },
+      ]
+    : [];
+
+export default defineConfig(({ mode }) => ({
+  // Tests compile `.svelte.ts` modules; Kit's own plugin is for the app.
+  plugins: process.env['VITEST'] ? [svelte({ configFile: false })] : [...fakeApp(mode), sveltekit()],
+  build: { target: 'es2022', chunkSizeWarningLimit: 1500 },
+  worker: { format: 'es' as const },
+  test: {
+    projects: [
+      {
+        extends: true as const,
+        test: {
+          name: 'unit',
+          environment: 'node',
+          include: ['tests/**/*.test.ts'],
+          exclude: ['tests/e2e/**', 'tests/sim/**'],
+        },
+      },
+      {
+        extends: true as const,
+        test: {
+          name: 'sim',
+          environment: 'node',
+          include: ['tests/sim/**/*.test.ts'],
+          testTimeout: 120_000,
+        },
+      },
+      {
+        extends: true as const,
+        test: {
+          name: 'e2e',
+          environment: 'node',
+          include: ['tests/e2e/**/*.test.ts'],
+          // Real browsers and real processes on two cores: one at a time, with patience.
+          testTimeout: 300_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          maxConcurrency: 1,
+          retry: 0,
+        },
+      },
+    ],
+  },
+}));
