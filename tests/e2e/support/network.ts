@@ -1,0 +1,100 @@
+/** A real local network for a test: real processes, real ports, a data folder of its own. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../../..');
+
+export interface TestNetwork {
+  readonly url: string;
+  readonly port: number;
+  readonly data: string;
+  readonly pid: () => number;
+  /** Ends the network as Ctrl-C does; resolves with the milliseconds it took. */
+  readonly stop: () => Promise<number>;
+  /** `kill -9`: no farewell. */
+  readonly kill: () => Promise<void>;
+  /** Starts again with the same data folder and port. */
+  readonly restart: () => Promise<void>;
+  readonly adult: (index: number, mode: 'ok' | 'off' | 'lie') => Promise<void>;
+  readonly log: () => string;
+  readonly remove: () => void;
+}
+
+export async function freePort(): Promise<number> {
+  return new Promise((resolvePort, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolvePort(typeof address === 'object' ? (address?.port ?? 0) : 0));
+    });
+  });
+}
+
+export async function startNetwork(
+  options: { readonly port?: number; readonly data?: string; readonly adults?: number } = {},
+): Promise<TestNetwork> {
+  const port = options.port ?? (await freePort());
+  const data = options.data ?? mkdtempSync(join(tmpdir(), 'safe-e2e-'));
+  let child: ChildProcess;
+  let log = '';
+
+  const begin = (): Promise<void> =>
+    new Promise((ready, reject) => {
+      const args = ['--port', `${port}`, '--data', data, '--adults', `${options.adults ?? 6}`];
+      // The program itself, not its starter: a test may kill -9 it and mean the network.
+      child = spawn(process.execPath, [join(root, 'src/node/main.ts'), ...args, '--test-controls'], {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const timer = setTimeout(() => reject(new Error(`the network did not start:\n${log}`)), 90_000);
+      child.stdout?.on('data', (text: Buffer) => {
+        log += text.toString();
+        if (!text.toString().includes('Safe is ready')) return;
+        clearTimeout(timer);
+        ready();
+      });
+      child.stderr?.on('data', (text: Buffer) => {
+        log += text.toString();
+      });
+      child.on('exit', (code) => reject(new Error(`the network ended with ${code}:\n${log}`)));
+    });
+
+  const ended = (): Promise<void> =>
+    new Promise((gone) => {
+      if (child.exitCode !== null || child.signalCode !== null) gone();
+      else child.once('exit', () => gone());
+    });
+
+  await begin();
+  return {
+    url: `http://localhost:${port}`,
+    port,
+    data,
+    pid: () => child.pid ?? 0,
+    stop: async () => {
+      const startedMs = performance.now();
+      child.kill('SIGINT');
+      await ended();
+      return performance.now() - startedMs;
+    },
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended();
+    },
+    restart: begin,
+    adult: async (index, mode) => {
+      const answer = await fetch(`http://localhost:${port}/test/adult`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ index, mode }),
+      });
+      if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
+    },
+    log: () => log,
+    remove: () => rmSync(data, { recursive: true, force: true }),
+  };
+}
