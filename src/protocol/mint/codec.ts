@@ -1,0 +1,61 @@
+/** Bytes ⇄ messages and facts of one output, with limits. */
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { bytesOf, bytesUpTo, intBetween, literal, record, textUpTo, union } from '#core/codec/shape.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { maxEntryBytes } from '#money/certificate.ts';
+import { entryFields } from '#money/shapes.ts';
+import type { MintAnswer, MintRequest } from './messages.ts';
+import type { MintFact } from './state.ts';
+
+/** One entry and a little envelope. */
+export const maxMintMessageBytes = 8 * 1024;
+
+const request = bytesOf(16);
+const key = bytesOf(32);
+
+const requestShape = record({ kind: literal('register'), request, key, ...entryFields });
+
+const answerShape = union({
+  registered: record({ request, signature: bytesOf(64) }),
+  duplicate: record({ request, entry: bytesUpTo(maxEntryBytes) }),
+  unregistrable: record({ request, what: textUpTo(120) }),
+  mintBusy: record({ request, afterMs: intBetween(0, 600_000) }),
+});
+
+const factShape = record({
+  kind: literal('registered'),
+  registration: record({ key, txid: bytesOf(32), ...entryFields }),
+});
+
+export const encodeMintRequest = (message: MintRequest): Uint8Array => encodeCbor(message);
+export const encodeMintAnswer = (message: MintAnswer): Uint8Array => encodeCbor(message);
+export const encodeMintFact = (fact: MintFact): Uint8Array => encodeCbor(fact);
+
+/** The key of the machine instance that keeps this output. */
+export const mintKey = (oneTimeKey: Uint8Array): string => toHex(oneTimeKey);
+
+/** @param oneTimeKey the key the envelope named. */
+export function decodeMintRequest(
+  oneTimeKey: Uint8Array,
+  bytes: Uint8Array,
+): Result<MintRequest, 'malformed'> {
+  const message = open(bytes, requestShape);
+  return message !== undefined && equalBytes(message.key, oneTimeKey) ? ok(message) : err('malformed');
+}
+
+export function decodeMintAnswer(bytes: Uint8Array): Result<MintAnswer, 'malformed'> {
+  const message = open(bytes, answerShape);
+  return message === undefined ? err('malformed') : ok(message);
+}
+
+export function decodeMintFact(bytes: Uint8Array): Result<MintFact, 'malformed'> {
+  const fact = open(bytes, factShape);
+  return fact === undefined ? err('malformed') : ok(fact);
+}
+
+function open<T>(bytes: Uint8Array, shape: (value: unknown) => T | undefined): T | undefined {
+  if (bytes.length > maxMintMessageBytes) return undefined;
+  const decoded = decodeCbor(bytes);
+  return decoded.ok ? shape(decoded.value) : undefined;
+}

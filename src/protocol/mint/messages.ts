@@ -1,0 +1,20 @@
+/** What travels about one output of a final transaction. */
+import type { RegistryEntry } from '#money/certificate.ts';
+
+export type MintRequest = {
+  readonly kind: 'register';
+  /** 16 bytes, comes back in the answer. */
+  readonly request: Uint8Array;
+  /** P, the output's one-time key. */
+  readonly key: Uint8Array;
+} & RegistryEntry;
+
+export type MintAnswer =
+  /** This elder keeps the output; the signature is over network, P and txid. */
+  | { readonly kind: 'registered'; readonly request: Uint8Array; readonly signature: Uint8Array }
+  /** M2: another transaction made this one-time key first; `entry` proves it. */
+  | { readonly kind: 'duplicate'; readonly request: Uint8Array; readonly entry: Uint8Array }
+  | { readonly kind: 'unregistrable'; readonly request: Uint8Array; readonly what: string }
+  | { readonly kind: 'mintBusy'; readonly request: Uint8Array; readonly afterMs: number };
+
+export type MintMessage = MintRequest | MintAnswer;

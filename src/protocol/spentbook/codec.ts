@@ -1,0 +1,92 @@
+/** Bytes ⇄ messages and facts of one slot, with limits. */
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import {
+  bytesOf,
+  intBetween,
+  record,
+  textUpTo,
+  union,
+} from '#core/codec/shape.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { SIGNATURE_BYTES } from '#money/certificate.ts';
+import {
+  certificateShape,
+  certificatesShape,
+  sourcesShape,
+  transactionBytesShape,
+} from '#money/shapes.ts';
+import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
+import type { SpentbookFact } from './state.ts';
+
+/** 8 sources of one transaction and 8 certificates each, and the transaction itself: < 48 kB. */
+export const maxSpentbookMessageBytes = 64 * 1024;
+export const REQUEST_BYTES = 16;
+
+const request = bytesOf(REQUEST_BYTES);
+const share = bytesOf(SIGNATURE_BYTES);
+const name = bytesOf(32);
+const ballot = intBetween(0, Number.MAX_SAFE_INTEGER);
+const transaction = transactionBytesShape;
+
+const requestShape = union({
+  prepare: record({ request, slot: name, transaction, sources: sourcesShape }),
+  commit: record({ request, slot: name, transaction, prepared: certificatesShape }),
+});
+
+const vote = record({ elder: name, ballot, txid: name, signature: bytesOf(64) });
+
+const answerShape = union({
+  prepared: record({ request, share }),
+  committed: record({ request, share }),
+  spent: record({ request, transaction, certificate: certificateShape }),
+  conflict: record({ request, vote, transaction }),
+  malformed: record({ request, what: textUpTo(120) }),
+  notAllowed: record({ request, rule: textUpTo(120) }),
+  busy: record({ request, afterMs: intBetween(0, 600_000) }),
+});
+
+const written = { slot: name, ballot, txid: name, transaction, share } as const;
+
+const factShape = union({
+  voted: record({ vote: record(written) }),
+  bundled: record({ bundle: record({ ...written, prepared: certificatesShape }) }),
+  decided: record({
+    decision: record({ slot: name, txid: name, transaction, certificate: certificateShape }),
+  }),
+});
+
+export const encodeSpentbookRequest = (message: SpentbookRequest): Uint8Array => encodeCbor(message);
+export const encodeSpentbookAnswer = (message: SpentbookAnswer): Uint8Array => encodeCbor(message);
+export const encodeSpentbookFact = (fact: SpentbookFact): Uint8Array => encodeCbor(fact);
+
+/** The key of the machine instance that keeps this slot. */
+export const spentbookKey = (slot: Uint8Array): string => toHex(slot);
+
+/**
+ * @param slot the slot the envelope named: a message for another slot must not reach this slot's
+ *   machine, or one elder would keep two memories of one coin.
+ */
+export function decodeSpentbookRequest(
+  slot: Uint8Array,
+  bytes: Uint8Array,
+): Result<SpentbookRequest, 'malformed'> {
+  const message = open(bytes, requestShape);
+  return message !== undefined && equalBytes(message.slot, slot) ? ok(message) : err('malformed');
+}
+
+export function decodeSpentbookAnswer(bytes: Uint8Array): Result<SpentbookAnswer, 'malformed'> {
+  const message = open(bytes, answerShape);
+  return message === undefined ? err('malformed') : ok(message);
+}
+
+export function decodeSpentbookFact(bytes: Uint8Array): Result<SpentbookFact, 'malformed'> {
+  const fact = open(bytes, factShape);
+  return fact === undefined ? err('malformed') : ok(fact);
+}
+
+function open<T>(bytes: Uint8Array, shape: (value: unknown) => T | undefined): T | undefined {
+  if (bytes.length > maxSpentbookMessageBytes) return undefined;
+  const decoded = decodeCbor(bytes);
+  return decoded.ok ? shape(decoded.value) : undefined;
+}
