@@ -1,6 +1,6 @@
 /** Frames of wire.md: u32 length (big-endian), then strict CBOR; ≤ 1 MiB + 16 KiB. */
 import { concat } from '#core/codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { decodeCborList, encodeCbor } from '#core/codec/cbor.ts';
 import { bytesUpTo, intBetween } from '#core/codec/shape.ts';
 
 export const maxFrameBytes = 1024 * 1024 + 16 * 1024;
@@ -25,8 +25,8 @@ export function encodeFrame(frame: Frame): Uint8Array {
 }
 
 function decodeFrame(body: Uint8Array): Frame | undefined {
-  const decoded = decodeCbor(body);
-  if (!decoded.ok || !Array.isArray(decoded.value) || decoded.value.length !== 3) return undefined;
+  const decoded = decodeCborList(body);
+  if (!decoded.ok || decoded.value.length !== 3) return undefined;
   const id = idShape(decoded.value[0]);
   const kind: unknown = decoded.value[1];
   const payload = payloadShape(decoded.value[2]);

@@ -19,7 +19,12 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
-  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  // Whole words where both start at one: pieces of a mebibyte are compared on every hop.
+  const words = (a.byteOffset | b.byteOffset) % 4 === 0 ? a.length >> 2 : 0;
+  const wordsA = new Uint32Array(a.buffer, words === 0 ? 0 : a.byteOffset, words);
+  const wordsB = new Uint32Array(b.buffer, words === 0 ? 0 : b.byteOffset, words);
+  for (let i = 0; i < words; i++) difference |= (wordsA[i] ?? 0) ^ (wordsB[i] ?? 0);
+  for (let i = 4 * words; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
   return difference === 0;
 }
 

@@ -26,6 +26,28 @@ export function encodeCbor(value: unknown): Uint8Array {
 
 /** @returns the value, or `malformed` for anything that is not the one strict encoding of it. */
 export function decodeCbor(bytes: Uint8Array): Result<unknown, 'malformed'> {
+  const decoded = decodeWithLibrary(bytes);
+  if (!decoded.ok) return decoded;
+  try {
+    // The library lets unsorted keys, floats and broken UTF-8 through: only what encodes to the
+    // very same bytes is the one encoding of its value.
+    return equalBytes(encodeCbor(decoded.value), bytes) ? decoded : err('malformed');
+  } catch {
+    return err('malformed');
+  }
+}
+
+/**
+ * For values that the caller's shapes know to hold only lists, integers and bytes: there the
+ * library's own strictness is complete, and a mebibyte need not be encoded again.
+ */
+export function decodeCborList(bytes: Uint8Array): Result<readonly unknown[], 'malformed'> {
+  const decoded = decodeWithLibrary(bytes);
+  if (!decoded.ok) return decoded;
+  return Array.isArray(decoded.value) ? ok(decoded.value) : err('malformed');
+}
+
+function decodeWithLibrary(bytes: Uint8Array): Result<unknown, 'malformed'> {
   try {
     const value: unknown = decode(bytes, {
       strict: true,
@@ -36,10 +58,7 @@ export function decodeCbor(bytes: Uint8Array): Result<unknown, 'malformed'> {
       allowBigInt: true,
       rejectDuplicateMapKeys: true,
     });
-    if (depthOf(value, 0) > maxDepth) return err('malformed');
-    // The library lets unsorted keys and broken UTF-8 through: only what encodes to the very same
-    // bytes is the one encoding of its value.
-    return equalBytes(encodeCbor(value), bytes) ? ok(value) : err('malformed');
+    return depthOf(value, 0) > maxDepth ? err('malformed') : ok(value);
   } catch {
     return err('malformed');
   }
