@@ -31,6 +31,11 @@ function decodeFrame(body: Uint8Array): Frame | undefined {
   const kind: unknown = decoded.value[1];
   const payload = payloadShape(decoded.value[2]);
   if (id === undefined || payload === undefined || (kind !== 0 && kind !== 1)) return undefined;
+  // A number in a longer form (the library takes 1.0 for 1) shows in the length.
+  const sizeOfLength =
+    payload.length < 24 ? 1 : payload.length < 256 ? 2 : payload.length < 65_536 ? 3 : 5;
+  const plain = encodeCbor([id, kind]).length + sizeOfLength + payload.length;
+  if (body.length !== plain) return undefined;
   return { id, kind: kind === 0 ? 'request' : 'reply', payload };
 }
 

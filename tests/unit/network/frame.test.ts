@@ -42,6 +42,16 @@ test('a frame that announces more than the limit ends the stream at its fourth b
   expect(createFrameReader().push(head)).toBeUndefined();
 });
 
+test('a number in a longer form is malformed', () => {
+  const frameOf = (hex: string): Uint8Array => {
+    const body = Buffer.from(hex, 'hex');
+    return concat(new Uint8Array([0, 0, 0, body.length]), body);
+  };
+  expect(createFrameReader().push(frameOf('83010041aa'))).toHaveLength(1);
+  expect(createFrameReader().push(frameOf('83f93c000041aa'))).toBeUndefined();
+  expect(createFrameReader().push(frameOf('8301f9000041aa'))).toBeUndefined();
+});
+
 test('the largest payload fits one frame', () => {
   const bytes = encodeFrame({
     id: 2 ** 40,
