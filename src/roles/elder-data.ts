@@ -108,10 +108,12 @@ export function replyToGetChunk(asking: Asking): ClientReply {
 }
 
 export function replyToGetPointer(asking: Asking): ClientReply {
-  const copies = asking.answers.flatMap(({ holder, answer }) => {
-    if (answer.kind === 'found') return [{ holder, record: answer.bytes }];
-    return answer.kind === 'nothing' ? [{ holder, record: null }] : [];
-  });
+  const copies = asking.answers
+    .filter(({ answer }) => isCopy(answer))
+    .map(({ holder, answer }) => ({
+      holder,
+      record: answer.kind === 'found' ? answer.bytes : null,
+    }));
   if (copies.length < copiesRequired) return refused({ kind: 'busy', afterMs: retryAfterMs });
   return { kind: 'pointers', copies };
 }

@@ -36,6 +36,8 @@ export type AskError =
 export interface Instances<P extends Protocol> {
   /** Hands a message to the instance of `key`; resolves with what it sends back. */
   readonly ask: (key: string, message: P['message']) => Promise<Result<P['message'], AskError>>;
+  /** Hands an input to the instance of `key`; what follows from it is in its facts. */
+  readonly input: (key: string, input: P['input']) => void;
   /** Instances in memory: for metrics and tests. */
   readonly size: () => number;
   /** Ends timers and answers everybody who still waits with `failed`. */
@@ -166,19 +168,24 @@ export function createInstances<Config, State, P extends Protocol>(
     settleAll(instance, error);
   };
 
+  const awake = (key: string): Instance<State, P> => {
+    const present = instances.get(key);
+    if (present !== undefined) return present;
+    const instance: Instance<State, P> = {
+      key, state: undefined, queue: [], asks: new Map(), timers: new Map(), running: false,
+      computing: 0,
+    };
+    instances.set(key, instance);
+    return instance;
+  };
+
   return {
+    // Our own machines' outputs lead here: as many as there are answers, so no bound of its own.
+    input: (key, input) => push(awake(key), { kind: 'input', input }),
     ask: (key, message) => {
-      let instance = instances.get(key);
-      if (stopped || (instance === undefined && instances.size >= maxInstances)) {
-        return Promise.resolve(err('busy'));
-      }
-      if (instance === undefined) {
-        instance = {
-          key, state: undefined, queue: [], asks: new Map(), timers: new Map(), running: false,
-          computing: 0,
-        };
-        instances.set(key, instance);
-      }
+      const crowded = !instances.has(key) && instances.size >= maxInstances;
+      if (stopped || crowded) return Promise.resolve(err('busy'));
+      const instance = awake(key);
       if (instance.asks.size >= maxAsksPerKey) return Promise.resolve(err('busy'));
       const { asks } = instance;
       const from = `asker-${++asked}`;

@@ -56,6 +56,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     const second = await store.listOutputs(first.next, 2);
     expect(second.entries).toEqual([bytes(9, 3)]);
     expect(second.more).toBe(false);
+    expect(await store.lastOutputs(2)).toEqual([bytes(9, 2), bytes(9, 3)]);
     expect(await store.listOutputs(second.next, 2)).toEqual({
       entries: [],
       next: second.next,

@@ -33,6 +33,8 @@ export interface FactStore {
   ) => Promise<void>;
   /** Entries after position `after` (0 = from the first on), at most `limit`. */
   readonly listOutputs: (after: number, limit: number) => Promise<OutputPage>;
+  /** The newest entries, oldest first, at most `limit`. */
+  readonly lastOutputs: (limit: number) => Promise<readonly Uint8Array[]>;
   /** Keeps the record unless a higher version, or another body of this version, is kept. */
   readonly putPointer: (
     address: string,
@@ -87,6 +89,7 @@ export function openFacts(path: string): FactStore {
   const selectOutputs = sql.prepare(
     'SELECT position, entry FROM outputs WHERE position > ? ORDER BY position LIMIT ?',
   );
+  const selectLast = sql.prepare('SELECT entry FROM outputs ORDER BY position DESC LIMIT ?');
   const selectPointer = sql.prepare('SELECT version, record FROM pointers WHERE address = ?');
   selectPointer.setReadBigInts(true);
   const upsertPointer = sql.prepare(
@@ -117,6 +120,8 @@ export function openFacts(path: string): FactStore {
       const next = Number(page.at(-1)?.['position'] ?? after);
       return { entries: page.map((row) => bytesIn(row['entry'])), next, more: rows.length > limit };
     },
+    lastOutputs: async (limit) =>
+      selectLast.all(limit).map((row) => bytesIn(row['entry'])).reverse(),
     putPointer: (address, version, record) =>
       write(() => {
         const conflict = pointerConflict(keptPointer(address), version, record);

@@ -25,6 +25,7 @@ export function createMemoryFacts(): FactStore {
       const next = after + page.length;
       return { entries: page.map((output) => output.entry), next, more: next < outputs.length };
     },
+    lastOutputs: async (limit) => outputs.slice(-limit).map((output) => output.entry),
     putPointer: async (address, version, record) => {
       const conflict = pointerConflict(pointers.get(address) ?? null, version, record);
       if (conflict !== null) return err(conflict);

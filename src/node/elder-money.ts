@@ -1,0 +1,169 @@
+/** The money half of an elder: its slots, its registry of outputs, and how one tells the other. */
+import { randomBytes } from 'node:crypto';
+import { assert } from '#core/assert.ts';
+import type { Result } from '#core/result.ts';
+import { decodeEntry, encodeEntry } from '#money/certificate.ts';
+import { ed25519Identity } from '#money/identity.ts';
+import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
+import {
+  decodeMintFact,
+  decodeMintRequest,
+  encodeMintAnswer,
+  encodeMintFact,
+  mint,
+  mintKey,
+  type MintMessage,
+} from '#protocol/mint/index.ts';
+import type { SectionAuthority } from '#protocol/section/index.ts';
+import {
+  decodeSpentbookFact,
+  decodeSpentbookRequest,
+  encodeSpentbookAnswer,
+  encodeSpentbookFact,
+  spentbook,
+  spentbookKey,
+  type SpentbookMessage,
+} from '#protocol/spentbook/index.ts';
+import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
+import { createInstances, type AskError } from '#runtime/instances.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import { refused } from './client-door.ts';
+import type { Log } from './log.ts';
+import { systemClock } from './system-clock.ts';
+
+export interface ElderMoneyOptions {
+  readonly label: string;
+  readonly name: Uint8Array;
+  readonly identitySeed: Uint8Array;
+  readonly secretShare: Uint8Array;
+  readonly authority: SectionAuthority;
+  readonly facts: FactStore;
+  readonly jobs: JobPool;
+  readonly log: Log;
+}
+
+export type MoneyRequest = Extract<ClientRequest, { kind: 'slot' | 'output' | 'outputs' }>;
+
+export interface ElderMoney {
+  readonly answer: (request: MoneyRequest) => Promise<ClientReply>;
+  readonly stop: () => void;
+}
+
+/** A crash can come between an output's fact and its slots; more than this never run at once. */
+const resettledAtStart = 64;
+const busyAfterMs = 1_000;
+
+/** Opens slots and outputs on the elder's facts. */
+export async function createElderMoney(options: ElderMoneyOptions): Promise<ElderMoney> {
+  const { facts, jobs, log, label, authority: section, name, identitySeed, secretShare } = options;
+  const identity = ed25519Identity;
+  const onFailure = (key: string, error: unknown): void =>
+    log.write({ event: 'instanceFailed', node: label, peer: key, error: String(error) });
+  const onFault = (_key: string, fault: { kind: string; what: string }): void =>
+    log.write({ event: 'blamed', node: label, kind: fault.kind, rule: fault.what });
+  const shared = {
+    clock: systemClock,
+    randomBytes: (length: number) => new Uint8Array(randomBytes(length)),
+    onFailure,
+    onFault,
+  };
+
+  const slots = createInstances(
+    spentbook,
+    () => ({ name, section, secretShare, identitySeed, identity }),
+    {
+      ...shared,
+      facts: {
+        load: async (key) => ours(await facts.load('spentbook', key), decodeSpentbookFact),
+        append: (key, fact) => facts.append('spentbook', key, encodeSpentbookFact(fact)),
+      },
+      compute: (job) => jobs.run('spentbook', job),
+      onOutput: () => undefined,
+    },
+  );
+
+  const outputs = createInstances(mint, () => ({ section, identitySeed, identity }), {
+    ...shared,
+    facts: {
+      load: async (key) => ours(await facts.load('mint', key), decodeMintFact),
+      // The fact and its line in the list are one change: neither exists without the other.
+      append: (key, fact) =>
+        facts.appendWithOutput('mint', key, encodeMintFact(fact), encodeEntry(fact.registration)),
+    },
+    compute: (job) => jobs.run('mint', job),
+    onOutput: (_key, output) => {
+      for (const decision of output.decisions) {
+        slots.input(spentbookKey(decision.slot), { kind: 'settle', decision });
+      }
+    },
+  });
+
+  for (const entry of await facts.lastOutputs(resettledAtStart)) {
+    const decoded = decodeEntry(entry);
+    assert(decoded.ok, 'the list holds what we encoded');
+    const { transaction, certificates } = decoded.value;
+    const body = decodeTransaction(transaction);
+    assert(body.ok, 'a listed transaction was verified');
+    body.value.inputs.forEach(({ keyImage }, i) => {
+      const certificate = certificates[i];
+      assert(certificate !== undefined, 'a listed transaction has a certificate per input');
+      const slot = slotName(keyImage);
+      const decision = { slot, txid: txidOf(body.value), transaction, certificate };
+      slots.input(spentbookKey(slot), { kind: 'settle', decision });
+    });
+  }
+
+  return {
+    answer: async (request) => {
+      switch (request.kind) {
+        case 'slot': {
+          const message = decodeSpentbookRequest(request.slot, request.message);
+          if (!message.ok) return refused({ kind: 'malformed', what: 'slot' });
+          const answer = await slots.ask(spentbookKey(request.slot), message.value);
+          return toReply(answer, encodeSlotAnswer);
+        }
+        case 'output': {
+          const message = decodeMintRequest(request.key, request.message);
+          if (!message.ok) return refused({ kind: 'malformed', what: 'output' });
+          const answer = await outputs.ask(mintKey(request.key), message.value);
+          return toReply(answer, encodeOutputAnswer);
+        }
+        case 'outputs':
+          return { kind: 'outputs', ...(await facts.listOutputs(request.after, request.limit)) };
+      }
+    },
+    stop: () => {
+      slots.stop();
+      outputs.stop();
+    },
+  };
+}
+
+function toReply<M>(answer: Result<M, AskError>, encode: (message: M) => Uint8Array): ClientReply {
+  if (answer.ok) return { kind: 'money', message: encode(answer.value) };
+  // The same bytes again are always safe: an elder gives the same share for them.
+  return refused({ kind: 'busy', afterMs: busyAfterMs });
+}
+
+function encodeSlotAnswer(message: SpentbookMessage): Uint8Array {
+  assert(message.kind !== 'prepare' && message.kind !== 'commit', 'an elder sends answers');
+  return encodeSpentbookAnswer(message);
+}
+
+function encodeOutputAnswer(message: MintMessage): Uint8Array {
+  assert(message.kind !== 'register', 'an elder sends answers');
+  return encodeMintAnswer(message);
+}
+
+/** Our own facts decode, or the store is damaged and this key must not be answered for. */
+function ours<T>(
+  stored: readonly Uint8Array[],
+  decode: (bytes: Uint8Array) => Result<T, 'malformed'>,
+): readonly T[] {
+  return stored.map((bytes) => {
+    const fact = decode(bytes);
+    assert(fact.ok, 'a stored fact decodes');
+    return fact.value;
+  });
+}

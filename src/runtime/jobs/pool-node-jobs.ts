@@ -1,0 +1,38 @@
+/** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { performMintJob, type MintJob, type MintResult } from '#protocol/mint/index.ts';
+import {
+  performSpentbookJob,
+  type SpentbookJob,
+  type SpentbookResult,
+} from '#protocol/spentbook/index.ts';
+
+interface Jobs {
+  readonly spentbook: { readonly job: SpentbookJob; readonly result: SpentbookResult };
+  readonly mint: { readonly job: MintJob; readonly result: MintResult };
+}
+
+export type JobKind = keyof Jobs;
+export type JobOf<Kind extends JobKind> = Jobs[Kind]['job'];
+export type ResultOf<Kind extends JobKind> = Jobs[Kind]['result'];
+
+export type JobRequest = {
+  readonly [Kind in JobKind]: {
+    readonly id: number;
+    readonly kind: Kind;
+    readonly job: JobOf<Kind>;
+  };
+}[JobKind];
+
+export type JobReply =
+  | { readonly kind: 'done'; readonly id: number; readonly result: ResultOf<JobKind> }
+  | { readonly kind: 'failed'; readonly id: number; readonly message: string };
+
+export function performJob(request: JobRequest): ResultOf<JobKind> {
+  switch (request.kind) {
+    case 'spentbook':
+      return performSpentbookJob(request.job, blsSuite);
+    case 'mint':
+      return performMintJob(request.job, blsSuite);
+  }
+}

@@ -1,0 +1,83 @@
+/** Jobs of the protocols on worker threads, so that a node answers while it verifies and signs. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import type { JobKind, JobOf, JobReply, JobRequest, ResultOf } from './pool-node-jobs.ts';
+
+export interface JobPool {
+  /** Runs one pure job. Rejects when the job throws, which is a bug of ours. */
+  readonly run: <Kind extends JobKind>(kind: Kind, job: JobOf<Kind>) => Promise<ResultOf<Kind>>;
+  readonly stop: () => Promise<void>;
+}
+
+interface Waiting {
+  readonly request: JobRequest;
+  readonly done: (value: never) => void;
+  readonly failed: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  current: Waiting | undefined;
+}
+
+/** Starts threads when they are first needed; `size` is usually the number of cores. */
+export function createJobPool(size = availableParallelism()): JobPool {
+  const threads: Thread[] = [];
+  const queue: Waiting[] = [];
+  let nextId = 1;
+  let stopped = false;
+
+  const startThread = (): Thread => {
+    const worker = new Worker(new URL('./pool-node-thread.ts', import.meta.url));
+    const thread: Thread = { worker, current: undefined };
+    worker.on('message', (reply: JobReply) => {
+      const waiting = thread.current;
+      thread.current = undefined;
+      worker.unref(); // An idle thread keeps no program alive.
+      if (reply.kind === 'done') waiting?.done(reply.result as never);
+      else waiting?.failed(new Error(reply.message));
+      feed();
+    });
+    worker.on('error', (error: Error) => lose(thread, error));
+    worker.on('exit', () => lose(thread, new Error('a job thread ended')));
+    threads.push(thread);
+    return thread;
+  };
+
+  const lose = (thread: Thread, error: Error): void => {
+    const at = threads.indexOf(thread);
+    if (at >= 0) threads.splice(at, 1);
+    thread.current?.failed(error);
+    thread.current = undefined;
+    if (!stopped) feed();
+  };
+
+  const feed = (): void => {
+    while (queue.length > 0) {
+      const idle = threads.find((thread) => thread.current === undefined);
+      const thread = idle ?? (threads.length < size ? startThread() : undefined);
+      const waiting = thread === undefined ? undefined : queue.shift();
+      if (thread === undefined || waiting === undefined) return;
+      thread.current = waiting;
+      thread.worker.ref();
+      thread.worker.postMessage(waiting.request);
+    }
+  };
+
+  return {
+    run: (kind, job) =>
+      new Promise((done, failed) => {
+        if (stopped) {
+          failed(new Error('the job pool is stopped'));
+          return;
+        }
+        queue.push({ request: { id: nextId++, kind, job } as JobRequest, done, failed });
+        feed();
+      }),
+    stop: async () => {
+      stopped = true;
+      for (const { failed } of queue.splice(0)) failed(new Error('the job pool is stopped'));
+      await Promise.all([...threads].map(({ worker }) => worker.terminate()));
+    },
+  };
+}
