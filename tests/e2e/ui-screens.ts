@@ -1,0 +1,36 @@
+/**
+ * Pictures of every state, for looking at:
+ * `node tests/e2e/ui-screens.ts [name part] [--no-build]` writes test-results/screens/.
+ */
+import { mkdir } from 'node:fs/promises';
+import { buildStage, openStage } from './ui-stage.ts';
+import { states } from './ui-states.ts';
+
+const words = process.argv.slice(2);
+const wanted = words.find((word) => !word.startsWith('--')) ?? '';
+const folder = new URL('../../test-results/screens/', import.meta.url).pathname;
+const looks = [
+  { name: '360-light', width: 360, height: 740, scheme: 'light' },
+  { name: '360-dark', width: 360, height: 740, scheme: 'dark' },
+  { name: '1280-light', width: 1280, height: 800, scheme: 'light' },
+  { name: '1280-dark', width: 1280, height: 800, scheme: 'dark' },
+] as const;
+
+await mkdir(folder, { recursive: true });
+if (!words.includes('--no-build')) await buildStage();
+const stage = await openStage();
+for (const state of states.filter(({ name }) => name.includes(wanted))) {
+  for (const look of looks) {
+    const shown = await stage.open(state.scene, state.path, {
+      viewport: { width: look.width, height: look.height },
+      colorScheme: look.scheme,
+      reducedMotion: 'reduce',
+    });
+    await state.act?.(shown.page);
+    await shown.page.screenshot({ path: `${folder}${state.name}-${look.name}.png` });
+    await shown.page.evaluate(() => document.querySelector('nav')?.style.setProperty('position', 'static'));
+    for (const complaint of shown.complaints) console.log(`${state.name} ${look.name}: ${complaint}`);
+    await shown.close();
+  }
+}
+await stage.close();
