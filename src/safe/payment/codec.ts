@@ -1,0 +1,90 @@
+/** Bytes ⇄ bundle, facts and messages of a payment; what goes into envelopes and on disk. */
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { bytesOf, intBetween, listOf, nullable, record, union } from '#core/codec/shape.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import {
+  certificateShape,
+  certificatesShape,
+  sourceShape,
+  transactionBytesShape,
+} from '#money/shapes.ts';
+import { decodeTransaction, maxInputs } from '#money/transaction.ts';
+import { decodeMintAnswer, encodeMintRequest } from '#protocol/mint/index.ts';
+import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
+import type { PaymentMessage } from './messages.ts';
+import type { PaymentBundle, PaymentFact } from './state.ts';
+
+/** Eight sources of the largest size and the transaction. */
+export const maxBundleBytes = 64 * 1024;
+
+const bundleShape = record({
+  transaction: transactionBytesShape,
+  sources: listOf(sourceShape, maxInputs),
+  prepared: nullable(certificatesShape),
+  certificates: nullable(certificatesShape),
+});
+
+const place = { index: intBetween(0, maxInputs - 1), certificate: certificateShape } as const;
+
+const factShape = union({
+  prepared: record(place),
+  committed: record(place),
+  registered: record({}),
+  replaced: record({
+    by: record({
+      txid: bytesOf(32),
+      transaction: transactionBytesShape,
+      keyImage: bytesOf(32),
+      certificate: certificateShape,
+    }),
+  }),
+});
+
+export const encodeBundle = (bundle: PaymentBundle): Uint8Array => encodeCbor(bundle);
+
+/** @returns a bundle whose transaction decodes; its validity is the elders' to say. */
+export function decodeBundle(bytes: Uint8Array): Result<PaymentBundle, 'malformed'> {
+  if (bytes.length > maxBundleBytes) return err('malformed');
+  const decoded = decodeCbor(bytes);
+  const bundle = decoded.ok ? bundleShape(decoded.value) : undefined;
+  if (bundle === undefined || !decodeTransaction(bundle.transaction).ok) return err('malformed');
+  return ok(bundle);
+}
+
+export const encodePaymentFact = (fact: PaymentFact): Uint8Array => encodeCbor(fact);
+
+export function decodePaymentFact(bytes: Uint8Array): Result<PaymentFact, 'malformed'> {
+  if (bytes.length > maxBundleBytes) return err('malformed');
+  const decoded = decodeCbor(bytes);
+  const fact = decoded.ok ? factShape(decoded.value) : undefined;
+  return fact === undefined ? err('malformed') : ok(fact);
+}
+
+/** A request of the client protocol (`slot` or `output`), ready for its envelope. */
+export type PaymentRequest =
+  | { readonly kind: 'slot'; readonly slot: Uint8Array; readonly message: Uint8Array }
+  | { readonly kind: 'output'; readonly key: Uint8Array; readonly message: Uint8Array };
+
+/** @returns undefined for answers, which a client never sends. */
+export function encodePaymentRequest(message: PaymentMessage): PaymentRequest | undefined {
+  if (message.kind === 'slot') {
+    return { kind: 'slot', slot: message.slot, message: encodeSpentbookRequest(message.message) };
+  }
+  if (message.kind === 'output') {
+    return { kind: 'output', key: message.key, message: encodeMintRequest(message.message) };
+  }
+  return undefined;
+}
+
+/** Opens the bytes that answered a request of this kind, as a message for the payment machine. */
+export function decodePaymentAnswer(
+  asked: PaymentRequest['kind'],
+  bytes: Uint8Array,
+): Result<PaymentMessage, 'malformed'> {
+  if (asked === 'slot') {
+    const answer = decodeSpentbookAnswer(bytes);
+    return answer.ok ? ok({ kind: 'slotAnswer', answer: answer.value }) : answer;
+  }
+  const answer = decodeMintAnswer(bytes);
+  return answer.ok ? ok({ kind: 'outputAnswer', answer: answer.value }) : answer;
+}

@@ -1,0 +1,178 @@
+/** One payment at the client: its bundle, what it gathered, and how it may end. */
+import type { NodeId } from '#core/machine.ts';
+import type { Certificate, MoneySection, Phase, Source, Statement } from '#money/certificate.ts';
+import type { IdentitySuite } from '#money/identity.ts';
+import type { MintAnswer } from '#protocol/mint/index.ts';
+import type { SpentbookAnswer } from '#protocol/spentbook/index.ts';
+import type { PaymentMessage } from './messages.ts';
+
+/** An elder as the section's authority lists it; its node id is the hex of its name. */
+export interface PaymentElder {
+  readonly name: Uint8Array;
+  /** 96 bytes: what its signature shares verify against. */
+  readonly publicShare: Uint8Array;
+  /** 1…7. */
+  readonly index: number;
+}
+
+/**
+ * R0: everything a payment needs, written down before the first byte is sent. No secret inside:
+ * whoever holds it can finish the payment and change nothing about it.
+ */
+export interface PaymentBundle {
+  readonly transaction: Uint8Array;
+  /** One per input; may be empty when `prepared` or `certificates` is there. */
+  readonly sources: readonly Source[];
+  /** Given by who starts at COMMIT: a prepared certificate per input, already verified. */
+  readonly prepared: readonly Certificate[] | null;
+  /** Given by who starts at REGISTER: a commit certificate per input, already verified. */
+  readonly certificates: readonly Certificate[] | null;
+}
+
+export interface PaymentConfig {
+  readonly section: MoneySection;
+  readonly elders: readonly PaymentElder[];
+  readonly identity: IdentitySuite;
+  readonly bundle: PaymentBundle;
+  /** First pause before the identical requests go out again; it doubles up to 16-fold. */
+  readonly repeatEveryMs: number;
+}
+
+/** Shares for one slot and phase, on their way to a certificate. */
+export interface Collection {
+  readonly certificate: Certificate | null;
+  readonly shares: ReadonlyMap<NodeId, Uint8Array>;
+  /** Elders whose share was wrong; nothing more is taken from them in this phase. */
+  readonly dropped: ReadonlySet<NodeId>;
+  readonly combining: boolean;
+}
+
+export type PaymentPhase =
+  | { readonly kind: 'preparing'; readonly collections: readonly Collection[] }
+  | {
+      readonly kind: 'committing';
+      readonly prepared: readonly Certificate[];
+      readonly collections: readonly Collection[];
+    }
+  | {
+      readonly kind: 'registering';
+      readonly certificates: readonly Certificate[];
+      /** Who acknowledged each output. */
+      readonly acks: readonly ReadonlySet<NodeId>[];
+    }
+  | { readonly kind: 'registered'; readonly certificates: readonly Certificate[] }
+  | { readonly kind: 'replaced'; readonly by: Replacement };
+
+/** The coin was spent by another transaction; the certificate is verified. */
+export interface Replacement {
+  readonly txid: Uint8Array;
+  readonly transaction: Uint8Array;
+  readonly keyImage: Uint8Array;
+  readonly certificate: Certificate;
+}
+
+export interface PaymentState {
+  readonly phase: PaymentPhase;
+  /** Commit certificates known per slot, whatever the phase. */
+  readonly committed: readonly (Certificate | null)[];
+  /** Rounds of repetition since the last progress. */
+  readonly round: number;
+  /** Elders that answered anything in this phase. */
+  readonly heard: ReadonlySet<NodeId>;
+  /** Elders that showed a vote for another transaction, verified. */
+  readonly conflicts: ReadonlySet<NodeId>;
+  /** Elders that called our bytes wrong. */
+  readonly refusals: ReadonlySet<NodeId>;
+  /** Evidence being checked: at most one per elder and place. */
+  readonly checking: ReadonlyMap<string, SpentbookAnswer | MintAnswer>;
+  /** The reason last told, so that it is told once. */
+  readonly told: WaitingReason['kind'] | null;
+}
+
+export type PaymentFact =
+  | { readonly kind: 'prepared'; readonly index: number; readonly certificate: Certificate }
+  | { readonly kind: 'committed'; readonly index: number; readonly certificate: Certificate }
+  | { readonly kind: 'registered' }
+  | { readonly kind: 'replaced'; readonly by: Replacement };
+
+/** Why a payment has not come further; it goes on repeating its first bytes. */
+export type WaitingReason =
+  /** Elders wrote another payment of this coin; until recovery (R3) exists it may wait for ever. */
+  | { readonly kind: 'conflict'; readonly txid: Uint8Array; readonly transaction: Uint8Array }
+  | { readonly kind: 'tooFewElders'; readonly answered: number }
+  /** More elders than may lie say the bytes are wrong. */
+  | { readonly kind: 'refused'; readonly what: string }
+  /** Another transaction made the same one-time key. */
+  | { readonly kind: 'duplicateKey'; readonly oneTimeKey: Uint8Array };
+
+export type PaymentOutput =
+  | { readonly kind: 'prepared'; readonly prepared: readonly Certificate[] }
+  | { readonly kind: 'final'; readonly certificates: readonly Certificate[] }
+  | { readonly kind: 'registered'; readonly certificates: readonly Certificate[] }
+  | { readonly kind: 'replaced'; readonly by: Replacement }
+  | { readonly kind: 'waiting'; readonly reason: WaitingReason };
+
+export type PaymentFault =
+  /** The share does not verify against the elder's public share. */
+  | {
+      readonly kind: 'badShare';
+      readonly culprit: NodeId;
+      readonly phase: Phase;
+      readonly statement: Statement;
+      readonly share: Uint8Array;
+    }
+  | {
+      readonly kind: 'badEvidence';
+      readonly culprit: NodeId;
+      readonly answer: SpentbookAnswer | MintAnswer;
+    };
+
+export type PaymentJob =
+  | {
+      readonly kind: 'combine';
+      readonly section: MoneySection;
+      readonly phase: Phase;
+      readonly statement: Statement;
+      readonly shares: readonly {
+        readonly from: NodeId;
+        readonly index: number;
+        readonly publicShare: Uint8Array;
+        readonly share: Uint8Array;
+      }[];
+    }
+  | {
+      readonly kind: 'checkSpent';
+      readonly section: MoneySection;
+      readonly keyImage: Uint8Array;
+      readonly transaction: Uint8Array;
+      readonly certificate: Certificate;
+    }
+  | {
+      readonly kind: 'checkConflict';
+      readonly section: MoneySection;
+      readonly keyImage: Uint8Array;
+      readonly txid: Uint8Array;
+      readonly transaction: Uint8Array;
+    }
+  | {
+      readonly kind: 'checkDuplicate';
+      readonly section: MoneySection;
+      readonly oneTimeKey: Uint8Array;
+      readonly entry: Uint8Array;
+    };
+
+export type PaymentResult =
+  | { readonly kind: 'combined'; readonly certificate: Certificate | null; readonly bad: readonly NodeId[] }
+  /** The txid the evidence is about, null when the evidence proves nothing. */
+  | { readonly kind: 'checked'; readonly txid: Uint8Array | null };
+
+export interface Payment {
+  readonly input: { readonly kind: 'repeat' };
+  readonly message: PaymentMessage;
+  readonly fact: PaymentFact;
+  readonly output: PaymentOutput;
+  readonly fault: PaymentFault;
+  readonly timer: 'repeat';
+  readonly job: PaymentJob;
+  readonly result: PaymentResult;
+}
