@@ -2,6 +2,7 @@
 import type { NetworkView, RoadPreference, WorkerToPage } from '#bridge/worker.ts';
 import { startLightNode, type LightNode } from './light-node.ts';
 import { memory } from './memory.ts';
+import { resumePayments } from './money.ts';
 import { loadNetworkFile } from './network-file.ts';
 import { onRtcHostChanged } from './rtc.ts';
 import { instanceId, scope } from './scope.ts';
@@ -24,6 +25,7 @@ export function lightNode(): Promise<LightNode> {
 async function begin(): Promise<LightNode> {
   preference = await memory.preference();
   node = await startLightNode(await loadNetworkFile(), () => preference, changed);
+  void resumePayments(node).catch(() => undefined);
   return node;
 }
 

@@ -1,7 +1,182 @@
+/**
+ * Payments in the worker: it carries out what the vault wrote down, without any secret, and goes
+ * on after its own death. Also pages through the elders' lists of registered outputs.
+ */
+import { encodeCbor, decodeCbor } from '#core/codec/cbor.ts';
+import { bytesUpTo, listOf } from '#core/codec/shape.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { ed25519Identity } from '#money/identity.ts';
+import { runPayment, type RunningPayment } from '#runtime/payment-runner.ts';
+import {
+  decodeBundle,
+  decodePaymentFact,
+  encodePaymentFact,
+  type PaymentFact,
+  type PaymentOutput,
+} from '#safe/payment/index.ts';
+import { getFacts, getIntent, listIntents, putFacts } from '#storage/browser/payments.ts';
+import { CallError, unreachable } from './answers.ts';
 import type { LightNode } from './light-node.ts';
-export async function pay(_n: LightNode, _id: string): Promise<unknown> {
-  return {};
+
+/** First pause before identical requests go out again. */
+const repeatEveryMs = 1_500;
+const askTimeoutMs = 15_000;
+/** How long the call `pay` waits before it says how far the payment is. */
+const answerWithinMs = 20_000;
+const outputsPerPage = 64;
+/** Certificates of eight inputs in two phases, and the end: more facts than that is our bug. */
+const factsShape = listOf(bytesUpTo(64 * 1024), 64);
+
+/** How far a payment is, as the vault shows it. */
+export type PaymentProgress =
+  | { readonly state: 'preparing' | 'committing' | 'final' | 'registered' }
+  | { readonly state: 'replaced' }
+  | { readonly state: 'waiting'; readonly reason: string };
+
+interface Run {
+  progress: PaymentProgress;
+  readonly running: Promise<RunningPayment>;
+  readonly changed: Set<() => void>;
 }
-export async function outputsPage(_n: LightNode, _e: number, _a: number): Promise<Uint8Array> {
-  return new Uint8Array();
+
+const runs = new Map<string, Run>();
+
+/**
+ * Starts the payment, or joins the run that is under way; answers when it is final, registered,
+ * replaced, or waits for something a person should know.
+ * @param known what the caller has heard already: the answer waits for something newer
+ */
+export async function pay(
+  node: LightNode,
+  paymentId: string,
+  known?: string,
+): Promise<PaymentProgress> {
+  const run = runs.get(paymentId) ?? (await begin(node, paymentId));
+  const telling = (): boolean =>
+    ['final', 'registered', 'replaced', 'waiting'].includes(run.progress.state) &&
+    run.progress.state !== known;
+  const deadline = Date.now() + answerWithinMs;
+  while (!telling() && Date.now() < deadline) {
+    await new Promise<void>((go) => {
+      const timer = setTimeout(go, deadline - Date.now());
+      run.changed.add(() => {
+        clearTimeout(timer);
+        go();
+      });
+    });
+  }
+  return run.progress;
+}
+
+/** Goes on with whatever an earlier life of the worker left unfinished. */
+export async function resumePayments(node: LightNode): Promise<void> {
+  for (const { paymentId } of await listIntents()) {
+    if (runs.has(paymentId)) continue;
+    const facts = await loadFacts(paymentId);
+    const over = facts.some(({ kind }) => kind === 'registered' || kind === 'replaced');
+    if (!over) await begin(node, paymentId).catch(() => undefined);
+  }
+}
+
+/** One page of one elder's list, as the elder sent it: CBOR {entries, next, more}. */
+export async function outputsPage(
+  node: LightNode,
+  elderIndex: number,
+  after: number,
+): Promise<Uint8Array> {
+  const section = await node.section();
+  const elder = section.elders[elderIndex % section.elders.length];
+  if (elder === undefined) throw unreachable('No elder is known yet.');
+  const request = { kind: 'outputs', after, limit: outputsPerPage } as const;
+  const reply = await node.ask(elder, request, askTimeoutMs);
+  if (!reply.ok || reply.value.kind !== 'outputs') throw unreachable('An elder did not answer.');
+  const { entries, next, more } = reply.value;
+  return encodeCbor({ entries, next, more });
+}
+
+async function begin(node: LightNode, paymentId: string): Promise<Run> {
+  const intent = await getIntent(paymentId);
+  if (intent === undefined) {
+    throw new CallError(404, { kind: 'internal', message: 'This payment was not written down.' });
+  }
+  const bundle = decodeBundle(intent);
+  if (!bundle.ok) {
+    throw new CallError(400, { kind: 'internal', message: 'This payment cannot be read.' });
+  }
+  const section = await node.section();
+  const known = runs.get(paymentId);
+  if (known !== undefined) return known;
+
+  const tell = (progress: PaymentProgress): void => {
+    run.progress = progress;
+    for (const go of [...run.changed]) go();
+    run.changed.clear();
+  };
+  const run: Run = {
+    progress: { state: 'preparing' },
+    changed: new Set(),
+    running: runPayment(
+      {
+        section: section.authority,
+        elders: section.elders,
+        identity: ed25519Identity,
+        bundle: bundle.value,
+        repeatEveryMs,
+      },
+      {
+        ask: async (elder, request) => {
+          const known = section.elders.find((each) => each.index === elder.index);
+          if (known === undefined) return { ok: false, error: 'unknown elder' };
+          return node.ask(known, request, askTimeoutMs);
+        },
+        facts: {
+          load: () => loadFacts(paymentId),
+          append: (fact) => appendFact(paymentId, fact),
+        },
+        suite: blsSuite,
+        now: () => Date.now(),
+        randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+        onOutput: (output) => tell(progressOf(output)),
+        // The machine has dropped the liar already; the Network page shows elders, not blame, yet.
+        onFault: (fault) => console.warn('payment: an elder lied', fault.kind, fault.culprit),
+      },
+    ),
+  };
+  runs.set(paymentId, run);
+  void run.running.then(
+    (running) => running.ended,
+    () => runs.delete(paymentId),
+  );
+  return run;
+}
+
+function progressOf(output: PaymentOutput): PaymentProgress {
+  switch (output.kind) {
+    case 'prepared':
+      return { state: 'committing' };
+    case 'final':
+    case 'registered':
+    case 'replaced':
+      return { state: output.kind };
+    case 'waiting':
+      return { state: 'waiting', reason: output.reason.kind };
+  }
+}
+
+async function loadFacts(paymentId: string): Promise<readonly PaymentFact[]> {
+  return (await storedFacts(paymentId)).flatMap((bytes) => {
+    const fact = decodePaymentFact(bytes);
+    return fact.ok ? [fact.value] : [];
+  });
+}
+
+async function appendFact(paymentId: string, fact: PaymentFact): Promise<void> {
+  const facts = [...(await storedFacts(paymentId)), encodePaymentFact(fact)];
+  await putFacts(paymentId, encodeCbor(facts));
+}
+
+async function storedFacts(paymentId: string): Promise<readonly Uint8Array[]> {
+  const kept = await getFacts(paymentId);
+  const decoded = kept === undefined ? undefined : decodeCbor(kept);
+  return decoded?.ok === true ? (factsShape(decoded.value) ?? []) : [];
 }

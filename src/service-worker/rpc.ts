@@ -45,8 +45,8 @@ const calls: Readonly<Record<string, Call>> = {
   },
   'file/key': async (request) => jsonAnswer(takeFileKey(await request.json())),
   pay: async (request) => {
-    const { paymentId } = (await request.json()) as { paymentId: string };
-    return jsonAnswer(await pay(await lightNode(), paymentId));
+    const asked = (await request.json()) as { paymentId: string; known?: string };
+    return jsonAnswer(await pay(await lightNode(), asked.paymentId, asked.known));
   },
   outputs: async (request) => {
     const ask = (await request.json()) as { elder: number; after: number };

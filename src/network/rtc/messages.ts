@@ -3,8 +3,33 @@
  * chooses all ids; the page only keeps what they name. Bytes travel as transferred ArrayBuffers.
  */
 
+// Workers have no names for these: the fields of the DOM's types that travel.
+export type SdpType = 'offer' | 'answer' | 'pranswer' | 'rollback';
+export type ConnectionState =
+  'new' | 'connecting' | 'connected' | 'disconnected' | 'failed' | 'closed';
+export type ChannelReadyState = 'connecting' | 'open' | 'closing' | 'closed';
+
+export interface IceServer {
+  readonly urls: string | string[];
+}
+
+export interface ChannelOptions {
+  readonly ordered?: boolean;
+  readonly maxRetransmits?: number;
+  readonly protocol?: string;
+  readonly negotiated?: boolean;
+  readonly id?: number;
+}
+
+export interface Candidate {
+  readonly candidate?: string;
+  readonly sdpMid?: string | null;
+  readonly sdpMLineIndex?: number | null;
+  readonly usernameFragment?: string | null;
+}
+
 export interface Description {
-  readonly type: RTCSdpType;
+  readonly type: SdpType;
   readonly sdp: string;
 }
 
@@ -15,7 +40,7 @@ export type ToHost =
   | {
       readonly op: 'create';
       readonly id: number;
-      readonly iceServers: readonly RTCIceServer[];
+      readonly iceServers: readonly IceServer[];
       readonly certificateIds: readonly number[];
     }
   | {
@@ -23,7 +48,7 @@ export type ToHost =
       readonly id: number;
       readonly channel: number;
       readonly label: string;
-      readonly options: RTCDataChannelInit;
+      readonly options: ChannelOptions;
     }
   | { readonly op: 'createOffer'; readonly call: number; readonly id: number }
   | { readonly op: 'createAnswer'; readonly call: number; readonly id: number }
@@ -43,7 +68,7 @@ export type ToHost =
       readonly op: 'addIceCandidate';
       readonly call: number;
       readonly id: number;
-      readonly candidate: RTCIceCandidateInit | null;
+      readonly candidate: Candidate | null;
     }
   | { readonly op: 'close'; readonly id: number }
   | { readonly op: 'sendOnChannel'; readonly channel: number; readonly data: ArrayBuffer }
@@ -51,7 +76,7 @@ export type ToHost =
   | { readonly op: 'closeChannel'; readonly channel: number };
 
 export interface ChannelState {
-  readonly readyState: RTCDataChannelState;
+  readonly readyState: ChannelReadyState;
   readonly channelId: number | null;
   readonly bufferedAmount: number;
   /** Bytes handed to the real channel since the last report: they are no longer under way. */
@@ -71,12 +96,12 @@ export type FromHost =
   | {
       readonly kind: 'connectionState';
       readonly id: number;
-      readonly state: RTCPeerConnectionState;
+      readonly state: ConnectionState;
     }
   | {
       readonly kind: 'candidate';
       readonly id: number;
-      readonly candidate: RTCIceCandidateInit | null;
+      readonly candidate: Candidate | null;
     }
   | {
       readonly kind: 'channelOffered';

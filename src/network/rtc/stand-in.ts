@@ -3,7 +3,18 @@
  * to a page over a MessagePort. The package is used unmodified; this module must be loaded and
  * {@link installRtcStandIn} called before it, because it reads the globals when it loads.
  */
-import type { ChannelState, Description, FromHost, ToHost } from './messages.ts';
+import type {
+  Candidate,
+  ChannelOptions,
+  ChannelReadyState,
+  ChannelState,
+  ConnectionState,
+  Description,
+  FromHost,
+  IceServer,
+  SdpType,
+  ToHost,
+} from './messages.ts';
 
 /** A page that does not answer within this time is taken for gone. */
 const answerMs = 10_000;
@@ -132,7 +143,7 @@ class StandInChannel extends StandInTarget {
   readonly label: string;
   readonly protocol: string;
   binaryType = 'arraybuffer';
-  readyState: RTCDataChannelState = 'connecting';
+  readyState: ChannelReadyState = 'connecting';
   id: number | null = null;
   bufferedAmount = 0;
   readonly #link: Link;
@@ -211,8 +222,13 @@ class StandInChannel extends StandInTarget {
   }
 }
 
+interface Configuration {
+  readonly iceServers?: readonly IceServer[];
+  readonly certificates?: readonly { readonly standInId: number }[];
+}
+
 class StandInConnection extends StandInTarget {
-  connectionState: RTCPeerConnectionState = 'new';
+  connectionState: ConnectionState = 'new';
   iceConnectionState = 'new';
   signalingState = 'stable';
   localDescription: Description | null = null;
@@ -220,13 +236,13 @@ class StandInConnection extends StandInTarget {
   readonly #link: Link;
   readonly #id: number;
 
-  constructor(configuration?: RTCConfiguration) {
+  constructor(configuration?: Configuration) {
     super();
     if (link === undefined) throw gonePage();
     this.#link = link;
     this.#id = nextId++;
     this.#link.connections.set(this.#id, this);
-    const certificates = (configuration?.certificates ?? []) as unknown as { standInId: number }[];
+    const certificates = configuration?.certificates ?? [];
     this.#post({
       op: 'create',
       id: this.#id,
@@ -242,7 +258,7 @@ class StandInConnection extends StandInTarget {
     return { standInId: id };
   }
 
-  createDataChannel(label: string, options: RTCDataChannelInit = {}): StandInChannel {
+  createDataChannel(label: string, options: ChannelOptions = {}): StandInChannel {
     const channel = nextId++;
     const made = new StandInChannel(this.#link, channel, label, options.protocol ?? '');
     this.#post({ op: 'createDataChannel', id: this.#id, channel, label, options: { ...options } });
@@ -274,7 +290,7 @@ class StandInConnection extends StandInTarget {
     this.remoteDescription = plain;
   }
 
-  async addIceCandidate(candidate?: RTCIceCandidateInit | null): Promise<void> {
+  async addIceCandidate(candidate?: Candidate | null): Promise<void> {
     const plain = candidate === undefined || candidate === null ? null : { ...candidate };
     await call(this.#link, { op: 'addIceCandidate', id: this.#id, candidate: plain });
   }
@@ -286,13 +302,13 @@ class StandInConnection extends StandInTarget {
     this.#link.connections.delete(this.#id);
   }
 
-  stateChanged(state: RTCPeerConnectionState): void {
+  stateChanged(state: ConnectionState): void {
     if (this.connectionState === 'closed') return;
     this.connectionState = state;
     this.fire(new Event('connectionstatechange'));
   }
 
-  candidateFound(candidate: RTCIceCandidateInit | null): void {
+  candidateFound(candidate: Candidate | null): void {
     const event = new Event('icecandidate');
     const value = candidate === null ? null : new StandInCandidate(candidate);
     this.fire(Object.assign(event, { candidate: value }));
@@ -310,7 +326,7 @@ class StandInConnection extends StandInTarget {
 }
 
 class StandInDescription {
-  readonly type: RTCSdpType;
+  readonly type: SdpType;
   readonly sdp: string;
 
   constructor(init: Description) {
@@ -325,11 +341,11 @@ class StandInCandidate {
   sdpMLineIndex: number | null = null;
   usernameFragment: string | null = null;
 
-  constructor(init: RTCIceCandidateInit) {
+  constructor(init: Candidate) {
     Object.assign(this, init);
   }
 
-  toJSON(): RTCIceCandidateInit {
+  toJSON(): Candidate {
     return { ...this };
   }
 }
