@@ -1,0 +1,57 @@
+/** A final payment as text: the second way for money to arrive (bech32m `safereceipt1…`). */
+import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { decodeBech32m, encodeBech32m } from '#crypto/bech32m.ts';
+import {
+  decodeCommitted,
+  encodeCommitted,
+  type CommittedTransaction,
+} from '#money/certificate.ts';
+import { NETWORK_PREFIX_BYTES } from '#money/address.ts';
+import { decodeTransaction } from '#money/transaction.ts';
+
+const textPrefix = 'safereceipt';
+const receiptVersion = 1;
+
+export type ReceiptError = 'mistyped' | 'wrongVersion' | 'wrongNetwork' | 'malformed';
+
+export const encodeReceipt = (networkId: Uint8Array, committed: CommittedTransaction): Uint8Array =>
+  encodeCommitted(
+    new Writer()
+      .u8(receiptVersion)
+      .fixed(networkId.slice(0, NETWORK_PREFIX_BYTES), NETWORK_PREFIX_BYTES),
+    committed,
+  ).finish();
+
+export const receiptText = (networkId: Uint8Array, committed: CommittedTransaction): string =>
+  encodeBech32m(textPrefix, encodeReceipt(networkId, committed));
+
+/** The text of a stored receipt (`PaymentRecord.receipt`). */
+export const receiptBytesToText = (receipt: Uint8Array): string =>
+  encodeBech32m(textPrefix, receipt);
+
+/** Shape and network only: `verifyCommitted` says whether it is worth anything. */
+export function parseReceiptText(
+  networkId: Uint8Array,
+  text: string,
+): Result<CommittedTransaction, ReceiptError> {
+  const decoded = decodeBech32m(textPrefix, text);
+  return decoded.ok ? decodeReceipt(networkId, decoded.value) : decoded;
+}
+
+export function decodeReceipt(
+  networkId: Uint8Array,
+  bytes: Uint8Array,
+): Result<CommittedTransaction, ReceiptError> {
+  const reader = new Reader(bytes);
+  if (reader.u8() !== receiptVersion) return err('wrongVersion');
+  const network = reader.fixed(NETWORK_PREFIX_BYTES);
+  const committed = decodeCommitted(reader);
+  if (committed === undefined || !reader.finish()) return err('malformed');
+  if (!equalBytes(network, networkId.slice(0, NETWORK_PREFIX_BYTES))) return err('wrongNetwork');
+  const transaction = decodeTransaction(committed.transaction);
+  if (!transaction.ok || transaction.value.inputs.length !== committed.certificates.length) {
+    return err('malformed');
+  }
+  return equalBytes(transaction.value.networkId, networkId) ? ok(committed) : err('wrongNetwork');
+}

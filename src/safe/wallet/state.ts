@@ -1,0 +1,183 @@
+/**
+ * The wallet as a set that merges: coins by key image, payments by txid, each with facts that only
+ * grow. Two devices that wrote at once lose nothing, in whatever order their copies meet.
+ */
+import { assert } from '#core/assert.ts';
+import { compareBytes, toHex } from '#core/codec/bytes.ts';
+import { encodeCbor } from '#core/codec/cbor.ts';
+import type { Source } from '#money/certificate.ts';
+
+export interface Coin {
+  /** I: names the coin here and its slot in the network. */
+  readonly keyImage: Uint8Array;
+  readonly oneTimeKey: Uint8Array;
+  readonly amount: bigint;
+  /** How its secret follows from the wallet seed. */
+  readonly key: { readonly kind: 'genesis' } | { readonly kind: 'stealth'; readonly tweak: Uint8Array };
+  /** The transaction that made it, 32 bytes; null for the network's first coin. */
+  readonly txid: Uint8Array | null;
+  readonly memo: Uint8Array;
+}
+
+export interface CoinRecord {
+  readonly coin: Coin;
+  /** The proof that it exists; dropped once the coin is spent. */
+  readonly source: Source | null;
+  /** Display only: milliseconds since 1970 on the device that saw it first. */
+  readonly seenAt: number;
+  /** Txids (hex) of own payments written for it. A reservation is never taken back (R0). */
+  readonly reservedBy: ReadonlySet<string>;
+  /** Txids (hex) proven to have spent it. */
+  readonly spentBy: ReadonlySet<string>;
+}
+
+export type PaymentStage = 'prepared' | 'final' | 'registered';
+
+export interface PaymentRecord {
+  readonly txid: Uint8Array;
+  readonly amount: bigint;
+  /** The recipient's address as it was given. */
+  readonly address: string;
+  readonly memo: Uint8Array;
+  readonly at: number;
+  /** `encodeBundle`: any device of this Safe can finish the payment. Dropped when registered. */
+  readonly bundle: Uint8Array | null;
+  /** `encodeReceipt`, once final. */
+  readonly receipt: Uint8Array | null;
+  readonly stages: ReadonlySet<PaymentStage>;
+}
+
+export interface WalletState {
+  readonly coins: ReadonlyMap<string, CoinRecord>;
+  readonly payments: ReadonlyMap<string, PaymentRecord>;
+}
+
+export const emptyWallet: WalletState = { coins: new Map(), payments: new Map() };
+
+/** Commutative, associative, idempotent: a join of sets. */
+export const mergeWallets = (a: WalletState, b: WalletState): WalletState => ({
+  coins: mergeMaps(a.coins, b.coins, mergeCoins),
+  payments: mergeMaps(a.payments, b.payments, mergePayments),
+});
+
+/** Adds a coin; `source` proves it and must have been verified. */
+export function addCoin(state: WalletState, coin: Coin, source: Source, now: number): WalletState {
+  const record: CoinRecord = {
+    coin,
+    source,
+    seenAt: now,
+    reservedBy: new Set(),
+    spentBy: new Set(),
+  };
+  return mergeWallets(state, { coins: new Map([[toHex(coin.keyImage), record]]), payments: new Map() });
+}
+
+/** Writes a payment and reserves its coins; must be stored before anything is sent (R0). */
+export function addPayment(
+  state: WalletState,
+  payment: Omit<PaymentRecord, 'receipt' | 'stages'>,
+  spends: readonly Uint8Array[],
+): WalletState {
+  const txid = toHex(payment.txid);
+  const reserved = spends.map((keyImage): readonly [string, CoinRecord] => {
+    const known = state.coins.get(toHex(keyImage));
+    assert(known !== undefined, 'a payment spends coins of this wallet');
+    return [toHex(keyImage), { ...known, reservedBy: new Set([txid]) }];
+  });
+  const record = { ...payment, receipt: null, stages: new Set<PaymentStage>() };
+  return mergeWallets(state, { coins: new Map(reserved), payments: new Map([[txid, record]]) });
+}
+
+export function addStage(
+  state: WalletState,
+  txid: Uint8Array,
+  stage: PaymentStage,
+  receipt: Uint8Array | null = null,
+): WalletState {
+  return withPayment(state, txid, (known) => ({
+    ...known,
+    receipt: receipt ?? known.receipt,
+    stages: new Set(known.stages).add(stage),
+  }));
+}
+
+/** `spender` holds a verified commit certificate for this coin. */
+export function addSpend(state: WalletState, keyImage: Uint8Array, spender: Uint8Array): WalletState {
+  const key = toHex(keyImage);
+  const by = toHex(spender);
+  const known = state.coins.get(key);
+  if (known === undefined) return state;
+  const spent = settleCoin({ ...known, spentBy: new Set(known.spentBy).add(by) });
+  return { ...state, coins: new Map(state.coins).set(key, spent) };
+}
+
+/**
+ * Did another payment spend a coin of this one? Derived, never stored: one device may know the
+ * spend and another the payment, and the merge of both must say it.
+ */
+export function isReplaced(state: WalletState, txid: Uint8Array): boolean {
+  const own = toHex(txid);
+  return [...state.coins.values()].some(
+    ({ reservedBy, spentBy }) => reservedBy.has(own) && spentBy.size > 0 && !spentBy.has(own),
+  );
+}
+
+function withPayment(
+  state: WalletState,
+  txid: Uint8Array,
+  change: (record: PaymentRecord) => PaymentRecord,
+): WalletState {
+  const known = state.payments.get(toHex(txid));
+  if (known === undefined) return state;
+  const payments = new Map(state.payments).set(toHex(txid), settlePayment(change(known)));
+  return { ...state, payments };
+}
+
+function mergeMaps<T>(
+  a: ReadonlyMap<string, T>,
+  b: ReadonlyMap<string, T>,
+  join: (a: T, b: T) => T,
+): ReadonlyMap<string, T> {
+  const merged = new Map(a);
+  for (const [key, theirs] of b) {
+    const ours = merged.get(key);
+    merged.set(key, ours === undefined ? theirs : join(ours, theirs));
+  }
+  return new Map([...merged].sort(([x], [y]) => (x < y ? -1 : 1)));
+}
+
+const mergeCoins = (a: CoinRecord, b: CoinRecord): CoinRecord =>
+  settleCoin({
+    coin: least(a.coin, b.coin),
+    source: leastOrNull(a.source, b.source),
+    seenAt: Math.min(a.seenAt, b.seenAt),
+    reservedBy: union(a.reservedBy, b.reservedBy),
+    spentBy: union(a.spentBy, b.spentBy),
+  });
+
+function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
+  const fixed = ({ txid, amount, address, memo }: PaymentRecord) => ({ txid, amount, address, memo });
+  return settlePayment({
+    ...least(fixed(a), fixed(b)),
+    at: Math.min(a.at, b.at),
+    bundle: leastOrNull(a.bundle, b.bundle),
+    receipt: leastOrNull(a.receipt, b.receipt),
+    stages: union(a.stages, b.stages),
+  });
+}
+
+/** What a fact makes needless goes; the fact itself stays, so every order ends the same. */
+const settleCoin = (record: CoinRecord): CoinRecord =>
+  record.spentBy.size > 0 ? { ...record, source: null } : record;
+
+const settlePayment = (record: PaymentRecord): PaymentRecord =>
+  record.stages.has('registered') ? { ...record, bundle: null } : record;
+
+/** Two devices may hold different proofs of one thing; any rule will do if all use the same. */
+const least = <T>(a: T, b: T): T => (compareBytes(encodeCbor(a), encodeCbor(b)) <= 0 ? a : b);
+
+const leastOrNull = <T>(a: T | null, b: T | null): T | null =>
+  a === null ? b : b === null ? a : least(a, b);
+
+const union = <T extends string>(a: ReadonlySet<T>, b: ReadonlySet<T>): ReadonlySet<T> =>
+  new Set([...a, ...b].sort());
