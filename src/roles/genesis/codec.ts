@@ -1,0 +1,60 @@
+/** Bytes ⇄ messages and facts of a birth. */
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { bytesOf, bytesUpTo, intBetween, record, union, type Shape } from '#core/codec/shape.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { dkgFactShape, dkgMessageShape, maxDkgMessageBytes } from '#protocol/dkg/index.ts';
+import {
+  decodeSignedAuthority,
+  ELDER_COUNT,
+  encodeSignedAuthority,
+  maxAuthorityBytes,
+} from '#protocol/section/index.ts';
+import type { GenesisMessage } from './messages.ts';
+import type { GenesisFact } from './state.ts';
+
+/** A DKG message in its envelope; far below the 512 KiB of a section message. */
+export const maxGenesisMessageBytes = maxDkgMessageBytes + 1024;
+
+const sessionId = bytesOf(32);
+const signature = bytesOf(48);
+
+const messageShape: Shape<GenesisMessage> = union({
+  dkg: record({ message: dkgMessageShape }),
+  share: record({ sessionId, signature }),
+  ask: record({ sessionId }),
+  born: record({ sessionId, signature }),
+});
+
+const factShape = union({
+  dkg: record({ fact: dkgFactShape }),
+  born: record({
+    signed: bytesUpTo(maxAuthorityBytes),
+    secretShare: bytesOf(32),
+    index: intBetween(1, ELDER_COUNT),
+  }),
+});
+
+export const encodeGenesisMessage = (message: GenesisMessage): Uint8Array => encodeCbor(message);
+
+export function decodeGenesisMessage(bytes: Uint8Array): Result<GenesisMessage, 'malformed'> {
+  if (bytes.length > maxGenesisMessageBytes) return err('malformed');
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const message = messageShape(decoded.value);
+  return message === undefined ? err('malformed') : ok(message);
+}
+
+export function encodeGenesisFact(fact: GenesisFact): Uint8Array {
+  if (fact.kind === 'dkg') return encodeCbor(fact);
+  return encodeCbor({ ...fact, signed: encodeSignedAuthority(fact.signed) });
+}
+
+export function decodeGenesisFact(bytes: Uint8Array): Result<GenesisFact, 'malformed'> {
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const fact = factShape(decoded.value);
+  if (fact === undefined) return err('malformed');
+  if (fact.kind === 'dkg') return ok(fact);
+  const signed = decodeSignedAuthority(fact.signed);
+  return signed.ok ? ok({ ...fact, signed: signed.value }) : signed;
+}

@@ -1,0 +1,273 @@
+/**
+ * Goal: a network is born with one authority that a stranger verifies from its genesis key alone,
+ * whatever crashes on the way and though two of seven sign rubbish.
+ * Method: the genesis role (key generation and signing composed) in the simulator, messages and
+ * facts through their codecs; then one seed with the real curves.
+ */
+import { describe, expect, test } from 'vitest';
+import { nameToId, toXorName } from '#address/xor-name.ts';
+import { compareBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';
+import { ed25519PublicKey } from '#crypto/ed25519.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
+import { blsGroup, type DkgGroup } from '#protocol/dkg/index.ts';
+import {
+  encodeSignedAuthority,
+  networkIdOf,
+  SHARES_REQUIRED,
+  verifySignedAuthority,
+} from '#protocol/section/index.ts';
+import {
+  decodeGenesisFact,
+  decodeGenesisMessage,
+  encodeGenesisFact,
+  encodeGenesisMessage,
+  genesis,
+  performGenesisJob,
+  type Born,
+  type Genesis,
+  type GenesisConfig,
+  type GenesisState,
+} from '#roles/genesis/index.ts';
+import { toyGroup, toyIdentity, toySuite } from './toy-suite.ts';
+import { run, type Checker, type Corrupt, type Faults, type Scenario } from './world.ts';
+
+const seeds: readonly number[] =
+  process.env['SEED'] === undefined
+    ? Array.from({ length: 40 }, (_, i) => i + 1)
+    : [Number(process.env['SEED'])];
+
+const hostile: Faults = {
+  latencyMs: [1, 400],
+  dropProbability: 0.2,
+  duplicateProbability: 0.1,
+  crashProbability: 0.02,
+  restartAfterMs: [10, 3000],
+  cutProbability: 0.02,
+  computeMs: [0, 200],
+};
+
+type Name = (seed: Uint8Array) => Uint8Array;
+type GenesisMachine = Machine<GenesisConfig, GenesisState, Genesis>;
+type GenesisScenario = Scenario<GenesisConfig, GenesisState, Genesis>;
+
+function castOf(
+  suite: ThresholdSuite,
+  group: DkgGroup,
+  nameOf: Name,
+): ReadonlyMap<NodeId, GenesisConfig> {
+  const identities = Array.from({ length: 13 }, (_, i) => sha256(utf8(`node ${i}`))).map((seed) => ({
+    identitySeed: seed,
+    name: toXorName(nameOf(seed)),
+  }));
+  const founders = identities.slice(0, 7).sort((a, b) => compareBytes(a.name, b.name));
+  const shared = {
+    adults: identities.slice(7).map(({ name }) => name),
+    networkName: 'sim',
+    nonce: sha256(utf8('nonce')),
+    genesisOutput: { oneTimeKey: sha256(utf8('faucet')), amount: 10n ** 15n },
+    gossipEveryMs: 1000,
+    suite,
+    group,
+  };
+  return new Map(
+    founders.map(({ identitySeed, name }, at) => {
+      const self = nameToId(name);
+      // The order in a configuration file is nobody's promise: rotate it per candidate.
+      const names = founders.map((each) => each.name);
+      const candidates = [...names.slice(at), ...names.slice(0, at)];
+      return [self, { ...shared, self, identitySeed, candidates }];
+    }),
+  );
+}
+
+function scenarioOf(
+  configs: ReadonlyMap<NodeId, GenesisConfig>,
+  changes: Partial<GenesisScenario> = {},
+): GenesisScenario {
+  const { suite, group } = must([...configs.values()][0]);
+  return {
+    machine: overTheWire,
+    configs,
+    inputs: [],
+    compute: (job) => performGenesisJob(job, suite, group),
+    faults: hostile,
+    healAtMs: 10_000,
+    endAtMs: 40_000,
+    ...changes,
+  };
+}
+
+const overTheWire: GenesisMachine = {
+  start: (config, facts, context) => through(genesis.start(config, facts, context)),
+  step: (config, state, event, context) => through(genesis.step(config, state, event, context)),
+};
+
+function through(step: Step<GenesisState, Genesis>): Step<GenesisState, Genesis> {
+  const effects = step.effects.map((effect): Effect<Genesis> => {
+    if (effect.kind === 'send') {
+      const decoded = decodeGenesisMessage(encodeGenesisMessage(effect.message));
+      if (!decoded.ok) throw new Error('a message its own codec refuses');
+      return { ...effect, message: decoded.value };
+    }
+    if (effect.kind !== 'persist') return effect;
+    const decoded = decodeGenesisFact(encodeGenesisFact(effect.fact));
+    if (!decoded.ok) throw new Error('a fact its own codec refuses');
+    return { ...effect, fact: decoded.value };
+  });
+  return { state: step.state, effects };
+}
+
+/** One authority, believed by a stranger; nobody but the liars is blamed; a share never changes. */
+function safety(
+  suite: ThresholdSuite,
+  liars: ReadonlySet<NodeId>,
+  bornById: Map<NodeId, Born>,
+): Checker<GenesisState, Genesis> {
+  let agreed: string | undefined;
+  return ({ node, outputs, faults }) => {
+    for (const { kind, culprit } of faults) {
+      if (!liars.has(culprit)) throw new Error(`noFalseBlame: ${kind}`);
+    }
+    for (const output of outputs) {
+      if (output.kind === 'failed') throw new Error('no dealer cheats here');
+      const { signed, secretShare, index } = output;
+      const { key } = signed.authority;
+      const anchor = { genesisKey: key, networkId: networkIdOf(key, 'sim') };
+      const believed = verifySignedAuthority(suite, anchor, signed);
+      if (!believed.ok) throw new Error(`believed: ${believed.error.kind}`);
+      const bytes = toHex(encodeSignedAuthority(signed));
+      agreed ??= bytes;
+      if (bytes !== agreed) throw new Error('oneAuthority');
+      const elder = must(signed.authority.elders[index - 1]);
+      if (nameToId(elder.name) !== node.id) throw new Error('ownIndex');
+      expect(suite.publicKey(secretShare)).toEqual(elder.publicShare);
+      expect(bornById.get(node.id)?.secretShare ?? secretShare).toEqual(secretShare);
+      bornById.set(node.id, output);
+    }
+  };
+}
+
+function expectElders(suite: ThresholdSuite, bornById: ReadonlyMap<NodeId, Born>): void {
+  expect(bornById.size).toBe(7);
+  const message = utf8('a later vote');
+  const all = [...bornById.values()];
+  const shares = all
+    .slice(2)
+    .map(({ index, secretShare }) => ({ index, signature: suite.sign(secretShare, 'PREPARE', message) }));
+  expect(shares.length).toBe(SHARES_REQUIRED);
+  const combined = must(suite.combine(shares));
+  expect(suite.verify(must(all[0]).signed.authority.key, 'PREPARE', message, combined)).toBe(true);
+}
+
+describe('genesis', () => {
+  const configs = castOf(toySuite, toyGroup, toyIdentity);
+  const ids = [...configs.keys()];
+
+  test('G1–G5: all seven are born with one authority, over 40 seeds, each twice', () => {
+    let crashes = 0;
+    for (const seed of seeds) {
+      named(seed, () => {
+        const born = new Map<NodeId, Born>();
+        const report = run(scenarioOf(configs), seed, safety(toySuite, new Set(), born));
+        expectElders(toySuite, born);
+        crashes += report.trace.filter(({ label }) => label === 'crash').length;
+        const again = run(scenarioOf(configs), seed, safety(toySuite, new Set(), new Map()));
+        expect(JSON.stringify(again.trace)).toBe(JSON.stringify(report.trace));
+      });
+    }
+    expect(crashes).toBeGreaterThan(seeds.length / 2);
+  });
+
+  test('G2: two liars sign rubbish, are blamed for it, and delay nobody', () => {
+    const liars = new Set(ids.slice(0, 2));
+    let blamed = 0;
+    const rubbish: Corrupt<Genesis> = (message, _, prng) =>
+      message.kind === 'share' || message.kind === 'born'
+        ? [{ ...message, kind: prng.pick(['share', 'born'] as const), signature: prng.bytes(48) }]
+        : [message];
+    const corrupt = new Map([...liars].map((id) => [id, rubbish]));
+    for (const seed of seeds) {
+      named(seed, () => {
+        const born = new Map<NodeId, Born>();
+        const check = safety(toySuite, liars, born);
+        run(scenarioOf(configs, { corrupt }), seed, (seen) => {
+          blamed += seen.faults.length;
+          check(seen);
+        });
+        expectElders(toySuite, born);
+      });
+    }
+    expect(blamed).toBeGreaterThan(seeds.length);
+  });
+
+  const planted: readonly { readonly name: string; readonly machine: GenesisMachine }[] = [
+    {
+      name: 'told before the share is on disk (G3)',
+      machine: edited(({ state, effects }) => ({
+        state,
+        effects: [...effects].sort((a, b) => Number(a.kind === 'persist') - Number(b.kind === 'persist')),
+      })),
+    },
+    {
+      name: 'facts of the key generation lost (G4)',
+      machine: edited(({ state, effects }) => ({
+        state,
+        effects: effects.filter((effect) => effect.kind !== 'persist' || effect.fact.kind !== 'dkg'),
+      })),
+    },
+    {
+      name: 'own share asked for once and never again (G5)',
+      machine: edited(({ state, effects }) => ({
+        state,
+        effects: effects.filter((effect) => effect.kind !== 'setTimer' || effect.timer !== 'gossip'),
+      })),
+    },
+  ];
+
+  test.each(planted)('planted bug is found: $name', ({ machine }) => {
+    const clean = (seed: number): boolean => {
+      try {
+        const born = new Map<NodeId, Born>();
+        run(scenarioOf(configs, { machine }), seed, safety(toySuite, new Set(), born));
+        return born.size === 7;
+      } catch {
+        return false;
+      }
+    };
+    expect(seeds.every(clean)).toBe(false);
+  });
+
+  test('with the real curves: one seed with crashes', { timeout: 90_000 }, () => {
+    const real = castOf(blsSuite, blsGroup, ed25519PublicKey);
+    const born = new Map<NodeId, Born>();
+    const faults = { ...hostile, dropProbability: 0.1, crashProbability: 0.01 };
+    const scenario = scenarioOf(real, { faults, healAtMs: 4000, endAtMs: 30_000 });
+    const report = run(scenario, 7, safety(blsSuite, new Set(), born));
+    expect(report.trace.some(({ label }) => label === 'crash')).toBe(true);
+    expectElders(blsSuite, born);
+  });
+});
+
+function edited(
+  edit: (step: Step<GenesisState, Genesis>) => Step<GenesisState, Genesis>,
+): GenesisMachine {
+  return {
+    start: (config, facts, context) => edit(genesis.start(config, facts, context)),
+    step: (config, state, event, context) => edit(genesis.step(config, state, event, context)),
+  };
+}
+
+function named(seed: number, body: () => void): void {
+  try {
+    body();
+  } catch (error) {
+    throw new Error(`SEED=${seed} npx vitest run tests/sim/dkg-genesis.test.ts`, { cause: error });
+  }
+}
+
+function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('missing');
+  return value;
+}
