@@ -15,15 +15,7 @@ export const BLS_SIGNATURE_BYTES = 48;
 
 /** What a signature is for. */
 export type BlsPurpose =
-  | 'AUTHORITY'
-  | 'GENESIS'
-  | 'PREPARE'
-  | 'COMMIT'
-  | 'CHAIN'
-  | 'BATCH'
-  | 'BEACON'
-  | 'SEAL'
-  | 'PROBE';
+  'AUTHORITY' | 'GENESIS' | 'PREPARE' | 'COMMIT' | 'CHAIN' | 'BATCH' | 'BEACON' | 'SEAL' | 'PROBE';
 
 /** One elder's signature with the index (1…n) of its share. */
 export interface SignatureShare {
@@ -176,8 +168,7 @@ const multiplyG2 = (point: G2Point, scalar: bigint): G2Point =>
 const hashToG1 = (purpose: BlsPurpose, message: Uint8Array): G1Point =>
   shortSignatures.hash(message, utf8(dstOf(purpose)));
 
-const dstOf = (purpose: BlsPurpose): string =>
-  `SAFE-V1-${purpose}_BLS12381G1_XMD:SHA-256_SSWU_RO_`;
+const dstOf = (purpose: BlsPurpose): string => `SAFE-V1-${purpose}_BLS12381G1_XMD:SHA-256_SSWU_RO_`;
 
 function nonZero(secret: Uint8Array): bigint {
   const scalar = blsScalars.decode(secret);

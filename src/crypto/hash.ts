@@ -18,12 +18,7 @@ export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Ui
  * HKDF-SHA-256: extract with `salt`, expand with `info` (UTF-8).
  * @param length bytes wanted, ≤ 8160 (255 blocks).
  */
-export function hkdf(
-  ikm: Uint8Array,
-  salt: Uint8Array,
-  info: string,
-  length: number,
-): Uint8Array {
+export function hkdf(ikm: Uint8Array, salt: Uint8Array, info: string, length: number): Uint8Array {
   return nobleHkdf(nobleSha256, ikm, salt, utf8(info), length);
 }
 

@@ -73,9 +73,7 @@ export function createScalarField(order: bigint): ScalarField {
     reduce: (bytes) => encode(mod(toNumber(bytes))),
     sum: (scalars) => encode(scalars.reduce((sum, scalar) => mod(sum + own(scalar)), 0n)),
     evaluate: (coefficients, index) =>
-      encode(
-        coefficients.reduceRight((higher, low) => mod(higher * BigInt(index) + own(low)), 0n),
-      ),
+      encode(coefficients.reduceRight((higher, low) => mod(higher * BigInt(index) + own(low)), 0n)),
     lagrange: (indexes, at) => {
       if (indexes.length === 0 || new Set(indexes).size !== indexes.length) return undefined;
       if (!indexes.every((x) => Number.isInteger(x) && x >= 1 && x <= 255)) return undefined;

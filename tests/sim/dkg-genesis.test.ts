@@ -57,10 +57,12 @@ function castOf(
   group: DkgGroup,
   nameOf: Name,
 ): ReadonlyMap<NodeId, GenesisConfig> {
-  const identities = Array.from({ length: 13 }, (_, i) => sha256(utf8(`node ${i}`))).map((seed) => ({
-    identitySeed: seed,
-    name: toXorName(nameOf(seed)),
-  }));
+  const identities = Array.from({ length: 13 }, (_, i) => sha256(utf8(`node ${i}`))).map(
+    (seed) => ({
+      identitySeed: seed,
+      name: toXorName(nameOf(seed)),
+    }),
+  );
   const founders = identities.slice(0, 7).sort((a, b) => compareBytes(a.name, b.name));
   const shared = {
     adults: identities.slice(7).map(({ name }) => name),
@@ -155,7 +157,10 @@ function expectElders(suite: ThresholdSuite, bornById: ReadonlyMap<NodeId, Born>
   const all = [...bornById.values()];
   const shares = all
     .slice(2)
-    .map(({ index, secretShare }) => ({ index, signature: suite.sign(secretShare, 'PREPARE', message) }));
+    .map(({ index, secretShare }) => ({
+      index,
+      signature: suite.sign(secretShare, 'PREPARE', message),
+    }));
   expect(shares.length).toBe(SHARES_REQUIRED);
   const combined = must(suite.combine(shares));
   expect(suite.verify(must(all[0]).signed.authority.key, 'PREPARE', message, combined)).toBe(true);
@@ -207,21 +212,27 @@ describe('genesis', () => {
       name: 'told before the share is on disk (G3)',
       machine: edited(({ state, effects }) => ({
         state,
-        effects: [...effects].sort((a, b) => Number(a.kind === 'persist') - Number(b.kind === 'persist')),
+        effects: [...effects].sort(
+          (a, b) => Number(a.kind === 'persist') - Number(b.kind === 'persist'),
+        ),
       })),
     },
     {
       name: 'facts of the key generation lost (G4)',
       machine: edited(({ state, effects }) => ({
         state,
-        effects: effects.filter((effect) => effect.kind !== 'persist' || effect.fact.kind !== 'dkg'),
+        effects: effects.filter(
+          (effect) => effect.kind !== 'persist' || effect.fact.kind !== 'dkg',
+        ),
       })),
     },
     {
       name: 'own share asked for once and never again (G5)',
       machine: edited(({ state, effects }) => ({
         state,
-        effects: effects.filter((effect) => effect.kind !== 'setTimer' || effect.timer !== 'gossip'),
+        effects: effects.filter(
+          (effect) => effect.kind !== 'setTimer' || effect.timer !== 'gossip',
+        ),
       })),
     },
   ];

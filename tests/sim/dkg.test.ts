@@ -37,7 +37,14 @@ import { ackBytes, complaintBytes, keyBytes } from '#protocol/dkg/transcript.ts'
 import { SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { Prng } from './prng.ts';
 import { toyGroup, toyIdentity, toySuite } from './toy-suite.ts';
-import { run, type Checker, type Corrupt, type Faults, type Report, type Scenario } from './world.ts';
+import {
+  run,
+  type Checker,
+  type Corrupt,
+  type Faults,
+  type Report,
+  type Scenario,
+} from './world.ts';
 
 const seeds: readonly number[] =
   process.env['SEED'] === undefined
@@ -241,7 +248,10 @@ describe('a liar among seven', () => {
     }),
     (message) => ({
       ...message,
-      dealings: message.dealings.map((dealing) => ({ ...dealing, dealer: (dealing.dealer % 7) + 1 })),
+      dealings: message.dealings.map((dealing) => ({
+        ...dealing,
+        dealer: (dealing.dealer % 7) + 1,
+      })),
     }),
     // D3: somebody else's dealing with a spoiled key signature: the dealer must not be blamed.
     (message) => ({
@@ -338,7 +348,7 @@ describe('planted bugs are found', () => {
     { name: 'own key not persisted (D1)', plant: () => ({ machine: forgetting('announced') }) },
     { name: 'gossip timer not set again (D7)', plant: () => ({ machine: silentAfterStart }) },
     { name: 'session id not bound (D3)', plant: sessionNotBound },
-    { name: 'a part\'s signature not checked (D3)', plant: signaturesNotChecked },
+    { name: "a part's signature not checked (D3)", plant: signaturesNotChecked },
     { name: 'share not checked against the commitment (D4)', plant: sharesNotChecked },
     { name: 'complaint believed unopened (D6)', plant: complaintsBelieved },
   ];
@@ -504,9 +514,11 @@ function falseComplaint(dealing: SignedDealing): SignedComplaint {
 function announcementsOf(session: Cast): Parts {
   const keys = [...session.configs.values()].flatMap((config) => {
     const context = { now: 0, entropy: sha256(config.identitySeed) };
-    return dkg.start(config, [], context).effects.flatMap((effect) =>
-      effect.kind === 'send' && effect.message.kind === 'parts' ? effect.message.keys : [],
-    );
+    return dkg
+      .start(config, [], context)
+      .effects.flatMap((effect) =>
+        effect.kind === 'send' && effect.message.kind === 'parts' ? effect.message.keys : [],
+      );
   });
   const { sessionId } = session.config(1);
   return { kind: 'parts', sessionId, keys, dealings: [], acks: [], complaints: [] };

@@ -23,7 +23,10 @@ export const toySuite: ThresholdSuite = {
 
   sign: (secretShare, purpose, message) => {
     const secret = number(secretShare);
-    return pad(toyScalars.encode(toyScalars.mod(secret * digest(purpose, message))), signatureBytes);
+    return pad(
+      toyScalars.encode(toyScalars.mod(secret * digest(purpose, message))),
+      signatureBytes,
+    );
   },
 
   verify: (publicKey, purpose, message, signature) => {

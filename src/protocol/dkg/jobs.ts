@@ -116,10 +116,8 @@ function openShare(
 function judge(sessionId: Uint8Array, complaint: SignedComplaint, group: DkgGroup): DkgResult {
   const { candidate, dealing, boxSecret } = complaint;
   const announced = dealing.keys[candidate - 1]?.boxKey;
-  const genuine =
-    announced !== undefined && equalBytes(group.boxPublicKey(boxSecret), announced);
-  const fits =
-    genuine && openShare(group, sessionId, candidate, boxSecret, dealing) !== undefined;
+  const genuine = announced !== undefined && equalBytes(group.boxPublicKey(boxSecret), announced);
+  const fits = genuine && openShare(group, sessionId, candidate, boxSecret, dealing) !== undefined;
   const guilty = genuine && !fits ? 'dealer' : 'complainer';
   return { kind: 'judged', complainer: candidate, guilty };
 }

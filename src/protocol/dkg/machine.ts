@@ -7,7 +7,14 @@
 import { nameToId } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
-import { stay, type Context, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
+import {
+  stay,
+  type Context,
+  type Effect,
+  type Machine,
+  type NodeId,
+  type Step,
+} from '#core/machine.ts';
 import { hkdf } from '#crypto/hash.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
 import type { DkgResult } from './jobs.ts';
@@ -28,13 +35,7 @@ import type {
   KeyShareSet,
   Open,
 } from './state.ts';
-import {
-  ackBytes,
-  complaintBytes,
-  dealingBytes,
-  dealingHash,
-  keyBytes,
-} from './transcript.ts';
+import { ackBytes, complaintBytes, dealingBytes, dealingHash, keyBytes } from './transcript.ts';
 
 type DkgStep = Step<DkgState, Dkg>;
 type DkgEffect = Effect<Dkg>;
@@ -67,7 +68,10 @@ export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
 function announce(config: DkgConfig, context: Context): DkgStep {
   const boxSecret = hkdf(context.entropy, config.sessionId, 'safe/v1/dkg-box-secret', 32);
   const unsigned = { candidate: ownIndex(config), boxKey: config.group.boxPublicKey(boxSecret) };
-  const key: SignedKey = { ...unsigned, signature: sign(config, keyBytes(config.sessionId, unsigned)) };
+  const key: SignedKey = {
+    ...unsigned,
+    signature: sign(config, keyBytes(config.sessionId, unsigned)),
+  };
   return {
     state: gathering(boxSecret, key),
     effects: [
@@ -196,12 +200,7 @@ function takeKey(config: DkgConfig, state: Open, from: NodeId, key: SignedKey): 
 }
 
 /** D3: a dealing is checked when its signature and every key it was sealed to are genuine. */
-function takeDealing(
-  config: DkgConfig,
-  state: Open,
-  from: NodeId,
-  dealing: SignedDealing,
-): Taken {
+function takeDealing(config: DkgConfig, state: Open, from: NodeId, dealing: SignedDealing): Taken {
   const { dealer } = dealing;
   const known = state.dealings.get(dealer);
   const hash = dealingHash(config.sessionId, dealing);
@@ -381,7 +380,12 @@ function dealt(
   context: Context,
 ): DkgStep {
   const { commitment, sealedShares } = result;
-  const unsigned = { dealer: ownIndex(config), keys: inOrder(state.keys), commitment, sealedShares };
+  const unsigned = {
+    dealer: ownIndex(config),
+    keys: inOrder(state.keys),
+    commitment,
+    sealedShares,
+  };
   const signature = sign(config, dealingBytes(config.sessionId, unsigned));
   const dealing: SignedDealing = { ...unsigned, signature };
   const hash = dealingHash(config.sessionId, dealing);

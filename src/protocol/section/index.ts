@@ -16,6 +16,8 @@ export {
 export {
   decodeAddressRecord,
   encodeAddressRecord,
+  maxAddressCharacters,
+  maxAddresses,
   maxAddressRecordBytes,
   signAddressRecord,
   verifyAddressRecord,

@@ -7,7 +7,14 @@ import { nameToId } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
 import { lift, type Lift } from '#core/compose.ts';
-import { stay, type Context, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
+import {
+  stay,
+  type Context,
+  type Effect,
+  type Machine,
+  type NodeId,
+  type Step,
+} from '#core/machine.ts';
 import {
   dkg,
   sessionIdOf,
@@ -187,19 +194,13 @@ function genesisAuthority(config: GenesisConfig, keys: KeyShareSet): SectionAuth
       assert(publicShare !== undefined, 'seven public shares');
       return { name, publicShare, index: at + 1 };
     }),
-    members: [...config.candidates, ...config.adults]
-      .sort(compareBytes)
-      .map((name) => ({ name })),
+    members: [...config.candidates, ...config.adults].sort(compareBytes).map((name) => ({ name })),
     genesisOutput: config.genesisOutput,
   };
 }
 
 /** G2: a share is kept as its sender's word; it is judged only when five do not combine. */
-function takeShare(
-  state: GenesisState,
-  index: number,
-  signature: Uint8Array,
-): GenesisStep {
+function takeShare(state: GenesisState, index: number, signature: Uint8Array): GenesisStep {
   if (state.kind === 'born' || state.kind === 'failed' || state.shares.has(index)) {
     return stay(state);
   }
@@ -222,11 +223,7 @@ function combineFive(state: Signing): GenesisStep {
 }
 
 /** G2: wrong shares are dropped and blamed; their senders may still send right ones. */
-function dropWrong(
-  config: GenesisConfig,
-  state: Signing,
-  wrong: readonly number[],
-): GenesisStep {
+function dropWrong(config: GenesisConfig, state: Signing, wrong: readonly number[]): GenesisStep {
   assert(wrong.length > 0, 'five right shares combine');
   const kept = [...state.shares.entries()].filter(([index]) => !wrong.includes(index));
   const next = combineFive({ ...state, shares: new Map(kept), busy: false });
@@ -286,7 +283,9 @@ function answer(config: GenesisConfig, state: GenesisState, to: NodeId): Genesis
   }
   if (state.kind !== 'signing') return stay(state);
   const own = state.shares.get(state.keys.index);
-  return own === undefined ? stay(state) : { state, effects: [message(config, 'share', own, [to])] };
+  return own === undefined
+    ? stay(state)
+    : { state, effects: [message(config, 'share', own, [to])] };
 }
 
 const message = (

@@ -63,8 +63,7 @@ export type GenesisState =
   | { readonly kind: 'failed'; readonly dkg: DkgState };
 
 export type GenesisFact =
-  | { readonly kind: 'dkg'; readonly fact: DkgFact }
-  | ({ readonly kind: 'born' } & Born);
+  { readonly kind: 'dkg'; readonly fact: DkgFact } | ({ readonly kind: 'born' } & Born);
 
 export type GenesisFault =
   | { readonly kind: 'dkg'; readonly culprit: NodeId; readonly fault: DkgFault }

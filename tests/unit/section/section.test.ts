@@ -40,7 +40,11 @@ const { authority, anchor, signed, secretShares } = section;
 
 /** The verdict on an authority that five elders really signed. */
 const verdict = (changed: Partial<SectionAuthority>) =>
-  verifySignedAuthority(toySuite, anchor, signWith(toySuite, secretShares, { ...authority, ...changed }));
+  verifySignedAuthority(
+    toySuite,
+    anchor,
+    signWith(toySuite, secretShares, { ...authority, ...changed }),
+  );
 
 describe('section authority', () => {
   test('supermajority is more than two thirds', () => {
@@ -61,7 +65,10 @@ describe('section authority', () => {
 
   test('A2: a key other than the genesis key is refused, with or without links', () => {
     const stranger = makeSection(blsSuite, blsScalars);
-    const foreign = { ...stranger.signed, authority: { ...stranger.authority, networkId: anchor.networkId } };
+    const foreign = {
+      ...stranger.signed,
+      authority: { ...stranger.authority, networkId: anchor.networkId },
+    };
     expect(verifySignedAuthority(blsSuite, anchor, foreign)).toMatchObject({
       error: { kind: 'unknownKey' },
     });
@@ -181,7 +188,9 @@ describe('frozen layouts', () => {
   test('the network id is SHA-256 of label, genesis key and name', () => {
     const { genesisKey, name, expected } = vectors.networkId;
     expect(toHex(networkIdOf(hex(genesisKey), name))).toBe(expected);
-    expect(sha256(concat(utf8('safe/network/v1'), hex(genesisKey), utf8(name)))).toEqual(hex(expected));
+    expect(sha256(concat(utf8('safe/network/v1'), hex(genesisKey), utf8(name)))).toEqual(
+      hex(expected),
+    );
   });
 
   test('the golden authority decodes, verifies and encodes to the same bytes', () => {
@@ -244,7 +253,8 @@ describe('address record', () => {
   });
 
   test('nine addresses, a long one and control characters cannot be signed', () => {
-    const sign = (list: readonly string[]) => () => signAddressRecord(seed, anchor.networkId, 1n, list);
+    const sign = (list: readonly string[]) => () =>
+      signAddressRecord(seed, anchor.networkId, 1n, list);
     expect(sign(Array.from({ length: 9 }, () => '/ip4/1.1.1.1'))).toThrow();
     expect(sign(['/'.repeat(257)])).toThrow();
     expect(sign(['/ip4/1.1.1.1\n'])).toThrow();
