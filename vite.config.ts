@@ -24,7 +24,9 @@ const fakeApp = (mode: string): Plugin[] =>
 
 export default defineConfig(({ mode }) => ({
   // Tests compile `.svelte.ts` modules; Kit's own plugin is for the app.
-  plugins: process.env['VITEST'] ? [svelte({ configFile: false })] : [...fakeApp(mode), sveltekit()],
+  plugins: process.env['VITEST']
+    ? [svelte({ configFile: false })]
+    : [...fakeApp(mode), sveltekit()],
   build: { target: 'es2022', chunkSizeWarningLimit: 1500 },
   worker: { format: 'es' as const },
   test: {

@@ -28,8 +28,11 @@ for (const state of states.filter(({ name }) => name.includes(wanted))) {
     });
     await state.act?.(shown.page);
     await shown.page.screenshot({ path: `${folder}${state.name}-${look.name}.png` });
-    await shown.page.evaluate(() => document.querySelector('nav')?.style.setProperty('position', 'static'));
-    for (const complaint of shown.complaints) console.log(`${state.name} ${look.name}: ${complaint}`);
+    await shown.page.evaluate(() =>
+      document.querySelector('nav')?.style.setProperty('position', 'static'),
+    );
+    for (const complaint of shown.complaints)
+      console.log(`${state.name} ${look.name}: ${complaint}`);
     await shown.close();
   }
 }

@@ -40,7 +40,11 @@ export interface Stage {
   readonly browser: Browser;
   readonly origin: string;
   /** A fresh page in `scene` at `path`, with every complaint of the browser written down. */
-  readonly open: (scene: SceneName, path: string, options?: BrowserContextOptions) => Promise<Shown>;
+  readonly open: (
+    scene: SceneName,
+    path: string,
+    options?: BrowserContextOptions,
+  ) => Promise<Shown>;
   readonly close: () => Promise<void>;
 }
 
@@ -53,10 +57,20 @@ export interface Shown {
 
 export async function buildStage(): Promise<void> {
   const vite = join(root, 'node_modules/vite/bin/vite.js');
-  await promisify(execFile)(process.execPath, [vite, 'build', '--mode', 'fake', '--logLevel', 'error'], {
-    cwd: root,
-    env: { ...process.env, SAFE_BUILD: 'test-results/fake-app', VITEST: '', SAFE_VERSION: 'fake', NODE_ENV: 'production' },
-  });
+  await promisify(execFile)(
+    process.execPath,
+    [vite, 'build', '--mode', 'fake', '--logLevel', 'error'],
+    {
+      cwd: root,
+      env: {
+        ...process.env,
+        SAFE_BUILD: 'test-results/fake-app',
+        VITEST: '',
+        SAFE_VERSION: 'fake',
+        NODE_ENV: 'production',
+      },
+    },
+  );
 }
 
 export async function openStage(): Promise<Stage> {
@@ -77,7 +91,8 @@ export async function openStage(): Promise<Stage> {
           complaints.push(`${message.type()}: ${message.text()}`);
       });
       page.on('request', (request) => {
-        const foreign = !request.url().startsWith(origin) && !/^(data|blob|about):/.test(request.url());
+        const foreign =
+          !request.url().startsWith(origin) && !/^(data|blob|about):/.test(request.url());
         if (foreign) complaints.push(`foreign request: ${request.url()}`);
       });
       await page.goto(origin + path);
@@ -97,7 +112,8 @@ async function serve(): Promise<Server> {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url ?? '/', 'http://stage').pathname);
     readFile(join(built, path)).then(
-      (body) => response.writeHead(200, { 'content-type': types[extname(path)] ?? 'text/plain' }).end(body),
+      (body) =>
+        response.writeHead(200, { 'content-type': types[extname(path)] ?? 'text/plain' }).end(body),
       () =>
         extname(path) === ''
           ? response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(shell)

@@ -37,7 +37,12 @@ const toConfirm = async (page: Page) => {
 export const states: readonly UiState[] = [
   { name: 'starting', scene: 'starting', path: '/' },
   { name: 'welcome', scene: 'none', path: '/' },
-  { name: 'welcome-how', scene: 'offline', path: '/', act: (page) => page.getByText('How it works').click() },
+  {
+    name: 'welcome-how',
+    scene: 'offline',
+    path: '/',
+    act: (page) => page.getByText('How it works').click(),
+  },
   { name: 'unsupported', scene: 'unsupported', path: '/' },
   { name: 'lost', scene: 'none', path: '/nowhere' },
   {
@@ -79,7 +84,9 @@ export const states: readonly UiState[] = [
     path: '/',
     act: async (page) => {
       await toCheck(page);
-      await field(page, 'Phrase').fill([...phrase.slice(0, 6), 'wroth', ...phrase.slice(7)].join(' '));
+      await field(page, 'Phrase').fill(
+        [...phrase.slice(0, 6), 'wroth', ...phrase.slice(7)].join(' '),
+      );
       await button(page, 'Check and create').click();
       await page.getByText('Word 7 looks wrong').waitFor();
     },
@@ -102,7 +109,9 @@ export const states: readonly UiState[] = [
     path: '/',
     act: async (page) => {
       await toCheck(page);
-      await field(page, 'Phrase').fill(phrase.map((word, index) => `${index + 1}. ${word}`).join('\n'));
+      await field(page, 'Phrase').fill(
+        phrase.map((word, index) => `${index + 1}. ${word}`).join('\n'),
+      );
       await button(page, 'Check and create').click();
       await page.getByText('Your Safe is ready.').waitFor();
     },
@@ -116,7 +125,8 @@ export const states: readonly UiState[] = [
       await page.evaluate(() =>
         window.safeFake!.failNext('unlockHere', {
           kind: 'wrongPassword',
-          message: 'That password doesn’t fit this Safe. Check Caps Lock and the keyboard’s language, then try again.',
+          message:
+            'That password doesn’t fit this Safe. Check Caps Lock and the keyboard’s language, then try again.',
         }),
       );
       await field(page, 'Password').fill('wrong');
@@ -124,7 +134,12 @@ export const states: readonly UiState[] = [
       await page.getByRole('alert').waitFor();
     },
   },
-  { name: 'open-phrase', scene: 'none', path: '/', act: (page) => button(page, 'Open my Safe').click() },
+  {
+    name: 'open-phrase',
+    scene: 'none',
+    path: '/',
+    act: (page) => button(page, 'Open my Safe').click(),
+  },
   {
     name: 'open-phrase-short',
     scene: 'none',
@@ -223,7 +238,8 @@ export const states: readonly UiState[] = [
       await page.evaluate(() =>
         window.safeFake!.failNext('send', {
           kind: 'offline',
-          message: 'The network did not answer, so nothing was sent. Check the connection and press Confirm again.',
+          message:
+            'The network did not answer, so nothing was sent. Check the connection and press Confirm again.',
         }),
       );
       await button(page, 'Confirm').click();

@@ -103,9 +103,7 @@ export class DoorController {
       return;
     }
     const password = this.password;
-    const judged = await this.task.run(() =>
-      this.#app.ask({ kind: 'passwordStrength', password }),
-    );
+    const judged = await this.task.run(() => this.#app.ask({ kind: 'passwordStrength', password }));
     if (judged === null) return;
     this.strength = judged.value;
     if (!judged.value.acceptable) {
@@ -128,7 +126,10 @@ export class DoorController {
       const { problem } = await this.#app.ask({ kind: 'checkPhrase', words: words.join(' ') });
       this.phraseProblem = problem;
       if (problem !== null) return;
-      const difference = firstDifference(words, this.phrase.map((word) => wordsOf(word)[0] ?? ''));
+      const difference = firstDifference(
+        words,
+        this.phrase.map((word) => wordsOf(word)[0] ?? ''),
+      );
       if (difference !== null) {
         this.phraseNote = doorTexts.differentPhrase(difference);
         return;

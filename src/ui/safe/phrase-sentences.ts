@@ -32,7 +32,8 @@ export function problemSentence(problem: PhraseProblem, typed: readonly string[]
     case 'swapped':
       return `Words ${problem.position} and ${problem.position + 1} may be swapped.`;
     case 'missing':
-      if (problem.after === null) return 'One word is missing. Compare with your paper, word by word.';
+      if (problem.after === null)
+        return 'One word is missing. Compare with your paper, word by word.';
       return problem.after === 0
         ? 'One word is missing, probably the first.'
         : `One word is missing, probably after word ${problem.after}.`;

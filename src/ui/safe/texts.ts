@@ -51,7 +51,8 @@ export const doorTexts = {
   wroteDown: 'I wrote it down',
 
   checkTitle: 'Check what you wrote',
-  checkText: 'Type the words from your paper. This way you know today that you can read them later.',
+  checkText:
+    'Type the words from your paper. This way you know today that you can read them later.',
   createNow: 'Check and create',
   creating: 'Creating your Safe. This takes a few seconds on purpose: it makes guessing slow.',
   differentPhrase: (position: number) =>
@@ -96,7 +97,8 @@ export const overviewTexts = {
   published: 'Kept by the network',
   publishedHint: 'Your list of files and money can be opened from any device.',
   waiting: 'Waiting for the network',
-  waitingHint: 'So far this Safe is on this device only. It is published as soon as the network answers.',
+  waitingHint:
+    'So far this Safe is on this device only. It is published as soon as the network answers.',
   files: 'Files',
   filesCount: (count: number) => (count === 1 ? '1 file' : `${count} files`),
   sending: (count: number) => (count === 1 ? '1 on its way' : `${count} on their way`),

@@ -17,7 +17,11 @@ declare global {
 }
 
 interface FakeControls {
-  readonly say: (part: { vault?: VaultView; network?: NetworkView | null; shell?: ShellView }) => void;
+  readonly say: (part: {
+    vault?: VaultView;
+    network?: NetworkView | null;
+    shell?: ShellView;
+  }) => void;
   /** Requests so far, to check what the screens ask. */
   readonly asked: VaultRequest[];
   /** The next request of this kind fails with this error. */
@@ -34,7 +38,10 @@ interface Told<Value> {
 export function startSafeApp(): SafeApp {
   const scene = scenes[window.safeScene ?? 'none'];
   const vault: Told<VaultView> = { value: scene.vault, listeners: new Set() };
-  const network: Told<NetworkView | null> = { value: scene.network ?? networks.good, listeners: new Set() };
+  const network: Told<NetworkView | null> = {
+    value: scene.network ?? networks.good,
+    listeners: new Set(),
+  };
   const shell: Told<ShellView> = { value: scene.shell ?? shells.ready, listeners: new Set() };
   const failures = new Map<string, VaultError>();
   const asked: VaultRequest[] = [];
@@ -68,7 +75,8 @@ export function startSafeApp(): SafeApp {
         return { words: phrase };
       case 'checkPhrase': {
         const words = request.words.split(' ');
-        if (words.length !== phrase.length) return { problem: { kind: 'wrongCount', count: words.length } };
+        if (words.length !== phrase.length)
+          return { problem: { kind: 'wrongCount', count: words.length } };
         const wrong = words.findIndex((word, index) => word !== phrase[index]);
         const right = phrase[wrong];
         if (right === undefined) return { problem: null };
@@ -76,8 +84,17 @@ export function startSafeApp(): SafeApp {
       }
       case 'passwordStrength':
         return request.password.length < 12
-          ? { acceptable: false, score: 1, sentence: 'This is too easy to guess. Add two or three more words.' }
-          : { acceptable: true, score: 4, sentence: 'A thief who also has your phrase would pay about $37,000,000 to find this.' };
+          ? {
+              acceptable: false,
+              score: 1,
+              sentence: 'This is too easy to guess. Add two or three more words.',
+            }
+          : {
+              acceptable: true,
+              score: 4,
+              sentence:
+                'A thief who also has your phrase would pay about $37,000,000 to find this.',
+            };
       case 'createSafe':
       case 'unlockHere':
       case 'unlockWithPhrase':
@@ -128,7 +145,8 @@ export function startSafeApp(): SafeApp {
     onShell: listen(shell),
     ask: async (request) => {
       asked.push(request as VaultRequest);
-      if (controls.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, controls.delayMs));
+      if (controls.delayMs > 0)
+        await new Promise((resolve) => setTimeout(resolve, controls.delayMs));
       const failure = failures.get(request.kind);
       if (failure) {
         failures.delete(request.kind);

@@ -3,9 +3,8 @@ import type { ShellView } from '../../../src/bridge/page.ts';
 import type { VaultView } from '../../../src/bridge/vault.ts';
 import type { ElderView, NetworkView } from '../../../src/bridge/worker.ts';
 
-export const phrase: readonly string[] = (
-  'legal winner thank year wave sausage worth useful legal winner thank yellow orbit'
-).split(' ');
+export const phrase: readonly string[] =
+  'legal winner thank year wave sausage worth useful legal winner thank yellow orbit'.split(' ');
 
 export const shells = {
   ready: { offlineReady: true, online: true, updateReady: false, unsupported: null },
@@ -29,12 +28,26 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
   fingerprint: 'harbor lantern oxide',
   published: 'published',
   files: [
-    { id: 'a', name: 'Grandmother’s recipes, scanned.pdf', size: 48_210_334, type: 'application/pdf', addedAt: now - 2 * hour },
+    {
+      id: 'a',
+      name: 'Grandmother’s recipes, scanned.pdf',
+      size: 48_210_334,
+      type: 'application/pdf',
+      addedAt: now - 2 * hour,
+    },
     { id: 'b', name: 'harbour.jpg', size: 3_481_204, type: 'image/jpeg', addedAt: now - 30 * hour },
-    { id: 'c', name: 'a-file-name-that-somebody-made-very-very-long-without-a-single-space-in-it-2026-final.tar.gz', size: 812_000_001, type: 'application/gzip', addedAt: now - 24 * 40 * hour },
+    {
+      id: 'c',
+      name: 'a-file-name-that-somebody-made-very-very-long-without-a-single-space-in-it-2026-final.tar.gz',
+      size: 812_000_001,
+      type: 'application/gzip',
+      addedAt: now - 24 * 40 * hour,
+    },
     { id: 'd', name: 'notes', size: 1, type: 'text/plain', addedAt: now - 24 * 400 * hour },
   ],
-  removedFiles: [{ id: 'r', name: 'old draft.txt', size: 2_300, type: 'text/plain', addedAt: now - 50 * hour }],
+  removedFiles: [
+    { id: 'r', name: 'old draft.txt', size: 2_300, type: 'text/plain', addedAt: now - 50 * hour },
+  ],
   transfers: [],
   money: {
     balance: '1250.75',
@@ -42,17 +55,63 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
     addressWords: 'copper meadow violin',
     faucet: true,
     payments: [
-      { id: 'p1', direction: 'out', amount: '12.5', memo: 'Bread and cheese', at: now - hour / 4, state: 'committing', sentence: 'Five of seven elders have to sign; four have.' },
-      { id: 'p2', direction: 'out', amount: '40', memo: '', at: now - 3 * hour, state: 'registered', sentence: 'The other person can see it.' },
-      { id: 'p3', direction: 'in', amount: '300', memo: 'Rent, October', at: now - 28 * hour, state: 'registered', sentence: '' },
-      { id: 'p4', direction: 'out', amount: '7', memo: '', at: now - 29 * hour, state: 'replaced', sentence: 'The coin was spent by another payment of this Safe; nothing was lost.' },
-      { id: 'p5', direction: 'in', amount: '1000', memo: 'Test money', at: now - 24 * 60 * hour, state: 'final', sentence: '' },
+      {
+        id: 'p1',
+        direction: 'out',
+        amount: '12.5',
+        memo: 'Bread and cheese',
+        at: now - hour / 4,
+        state: 'committing',
+        sentence: 'Five of seven elders have to sign; four have.',
+      },
+      {
+        id: 'p2',
+        direction: 'out',
+        amount: '40',
+        memo: '',
+        at: now - 3 * hour,
+        state: 'registered',
+        sentence: 'The other person can see it.',
+      },
+      {
+        id: 'p3',
+        direction: 'in',
+        amount: '300',
+        memo: 'Rent, October',
+        at: now - 28 * hour,
+        state: 'registered',
+        sentence: '',
+      },
+      {
+        id: 'p4',
+        direction: 'out',
+        amount: '7',
+        memo: '',
+        at: now - 29 * hour,
+        state: 'replaced',
+        sentence: 'The coin was spent by another payment of this Safe; nothing was lost.',
+      },
+      {
+        id: 'p5',
+        direction: 'in',
+        amount: '1000',
+        memo: 'Test money',
+        at: now - 24 * 60 * hour,
+        state: 'final',
+        sentence: '',
+      },
     ],
   },
   notice: '',
 };
 
-const elder = (name: string, age: number, road: ElderView['road'], state: ElderView['state'], roundTripMs: number | null): ElderView => ({
+const elder = (
+  name: string,
+  age: number,
+  road: ElderView['road'],
+  state: ElderView['state'],
+  roundTripMs: number | null,
+): ElderView => ({
   name: name.repeat(8),
   age,
   road,
@@ -64,9 +123,13 @@ const elder = (name: string, age: number, road: ElderView['road'], state: ElderV
 
 const good: NetworkView = {
   instance: '7f3a91',
-  network: { name: 'Local network', networkId: '9f1c44de0b7a5ce2aa80431bd2295c1a55ce7b01d4c7e0a49d2b8130ff0c6e21' },
+  network: {
+    name: 'Local network',
+    networkId: '9f1c44de0b7a5ce2aa80431bd2295c1a55ce7b01d4c7e0a49d2b8130ff0c6e21',
+  },
   trust: 'verified',
-  sentence: 'Five of seven elders signed this section’s authority, and the signature leads back to the genesis key in the network file.',
+  sentence:
+    'Five of seven elders signed this section’s authority, and the signature leads back to the genesis key in the network file.',
   section: {
     prefix: '',
     key: 'b1a6f7c04d2e9b853c6f11a0e45d79028c3b6e5fd10492a7bb3c86e0d97f5a12',
@@ -92,11 +155,17 @@ export const networks = {
   refused: {
     ...good,
     trust: 'refused',
-    sentence: 'The section’s signature does not fit the genesis key. Nothing is sent. Check that you opened the right address.',
+    sentence:
+      'The section’s signature does not fit the genesis key. Nothing is sent. Check that you opened the right address.',
     section: null,
     rtc: { used: 0, limit: 400, host: false },
   },
-  unknown: { ...good, trust: 'unknown', sentence: 'No elder has answered yet. This goes on by itself.', section: null },
+  unknown: {
+    ...good,
+    trust: 'unknown',
+    sentence: 'No elder has answered yet. This goes on by itself.',
+    section: null,
+  },
 } satisfies Record<string, NetworkView>;
 
 interface Scene {
@@ -117,7 +186,10 @@ export const scenes = {
     vault: {
       kind: 'otherNetwork',
       pinned: { name: 'Local network', networkId: good.network?.networkId ?? '' },
-      served: { name: 'Somebody’s network', networkId: '00aa44de0b7a5ce2aa80431bd2295c1a55ce7b01d4c7e0a49d2b8130ff0cffff' },
+      served: {
+        name: 'Somebody’s network',
+        networkId: '00aa44de0b7a5ce2aa80431bd2295c1a55ce7b01d4c7e0a49d2b8130ff0cffff',
+      },
     },
   },
   open: { vault: openSafe },
@@ -136,11 +208,51 @@ export const scenes = {
       ...openSafe,
       notice: 'The network did not answer just now. Safe tries again by itself; you can go on.',
       transfers: [
-        { id: 't1', name: 'holiday.mp4', size: 64_000_000, doneBytes: 22_400_000, bytesPerSecond: 3_200_000, state: 'sending', sentence: '' },
-        { id: 't2', name: 'backup.zip', size: 900_000_000, doneBytes: 310_000_000, bytesPerSecond: 0, state: 'needsFile', sentence: '' },
-        { id: 't3', name: 'letter.odt', size: 48_000, doneBytes: 0, bytesPerSecond: 0, state: 'preparing', sentence: '' },
-        { id: 't4', name: 'song.flac', size: 31_000_000, doneBytes: 30_900_000, bytesPerSecond: 0, state: 'waiting', sentence: 'No elder answers right now. It goes on by itself.' },
-        { id: 't5', name: 'archive.iso', size: 700_000_000, doneBytes: 1_000, bytesPerSecond: 0, state: 'failed', sentence: 'This device is out of space. Free some and add the file again.' },
+        {
+          id: 't1',
+          name: 'holiday.mp4',
+          size: 64_000_000,
+          doneBytes: 22_400_000,
+          bytesPerSecond: 3_200_000,
+          state: 'sending',
+          sentence: '',
+        },
+        {
+          id: 't2',
+          name: 'backup.zip',
+          size: 900_000_000,
+          doneBytes: 310_000_000,
+          bytesPerSecond: 0,
+          state: 'needsFile',
+          sentence: '',
+        },
+        {
+          id: 't3',
+          name: 'letter.odt',
+          size: 48_000,
+          doneBytes: 0,
+          bytesPerSecond: 0,
+          state: 'preparing',
+          sentence: '',
+        },
+        {
+          id: 't4',
+          name: 'song.flac',
+          size: 31_000_000,
+          doneBytes: 30_900_000,
+          bytesPerSecond: 0,
+          state: 'waiting',
+          sentence: 'No elder answers right now. It goes on by itself.',
+        },
+        {
+          id: 't5',
+          name: 'archive.iso',
+          size: 700_000_000,
+          doneBytes: 1_000,
+          bytesPerSecond: 0,
+          state: 'failed',
+          sentence: 'This device is out of space. Free some and add the file again.',
+        },
       ],
     },
   },

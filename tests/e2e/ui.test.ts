@@ -1,0 +1,244 @@
+/**
+ * Goal: a person can use every screen, whatever they see, hear or press. Method: each state of the
+ * list in ui-states.ts in a real browser over the fake Safe; axe on both colour schemes; the
+ * browser's own complaints (script errors, refused content, foreign requests) must be none.
+ */
+import { AxeBuilder } from '@axe-core/playwright';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { phrase } from './fake-app/scenes.ts';
+import { buildStage, openStage, type Stage } from './ui-stage.ts';
+import { states } from './ui-states.ts';
+
+const phone = { viewport: { width: 360, height: 740 }, reducedMotion: 'reduce' } as const;
+/** Kit logs the address it has no page for; that state is about exactly this. */
+const expected = (complaint: string): boolean => complaint.includes('Not found: /nowhere');
+
+let stage: Stage;
+
+beforeAll(async () => {
+  await buildStage();
+  stage = await openStage();
+}, 180_000);
+
+afterAll(() => stage.close());
+
+const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
+const field = (page: Page, name: string) => page.getByLabel(name, { exact: true });
+
+async function violations(page: Page): Promise<readonly string[]> {
+  const { violations: found } = await new AxeBuilder({ page }).analyze();
+  return found.map(
+    (one) =>
+      `${one.id}: ${one.help} (${one.nodes.map((node) => node.html.slice(0, 120)).join(' | ')})`,
+  );
+}
+
+describe('every state', () => {
+  test.each(states)(
+    '$name is accessible in light and dark and breaks no content policy',
+    async (state) => {
+      const shown = await stage.open(state.scene, state.path, { ...phone, colorScheme: 'light' });
+      const { page } = shown;
+      await state.act?.(page);
+      expect(await violations(page)).toEqual([]);
+      await page.emulateMedia({ colorScheme: 'dark' });
+      const dark = await new AxeBuilder({ page }).withRules(['color-contrast']).analyze();
+      expect(
+        dark.violations.flatMap((one) => one.nodes.map((node) => node.html.slice(0, 160))),
+      ).toEqual([]);
+      // WCAG 1.4.10: nothing is wider than the screen.
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(
+        360,
+      );
+      expect(shown.complaints.filter((complaint) => !expected(complaint))).toEqual([]);
+      await shown.close();
+    },
+  );
+});
+
+describe('reflow', () => {
+  test.each(['/', '/files', '/money', '/network'])(
+    '%s fits a 320 px wide screen (1280 px at 400 %)',
+    async (path) => {
+      const { page, close } = await stage.open('open', path, {
+        viewport: { width: 320, height: 256 },
+      });
+      await page.locator('h1').waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(
+        320,
+      );
+      await close();
+    },
+  );
+
+  test.each(['/', '/files', '/money', '/network'])(
+    '%s: everything to press is at least 44 px high',
+    async (path) => {
+      const { page, close } = await stage.open('open', path, phone);
+      await page.locator('h1').waitFor();
+      const small = await page.evaluate(() =>
+        [...document.querySelectorAll('button, nav a, select, input:not([hidden]), summary')]
+          .filter(
+            (element) => element.checkVisibility() && element.getBoundingClientRect().height < 43.5,
+          )
+          .map((element) => element.outerHTML.slice(0, 120)),
+      );
+      expect(small).toEqual([]);
+      await close();
+    },
+  );
+
+  test('forced colours keep borders, marks and text', async () => {
+    const { page, close } = await stage.open('sending', '/files', {
+      ...phone,
+      forcedColors: 'active',
+    });
+    await page.locator('h1').waitFor();
+    expect(await violations(page)).toEqual([]);
+    await close();
+  });
+});
+
+describe('keyboard', () => {
+  test('a Safe is created with the keyboard alone, and the focus follows the steps', async () => {
+    const { page, close } = await stage.open('none', '/', phone);
+    const pressOn = async (name: string): Promise<void> => {
+      for (let presses = 0; presses < 40; presses++) {
+        await page.keyboard.press('Tab');
+        const at = await page.evaluate(() => document.activeElement?.textContent?.trim() ?? '');
+        if (at === name) return page.keyboard.press('Enter');
+      }
+      throw new Error(`“${name}” is not in the keyboard's path`);
+    };
+    const heading = () => page.evaluate(() => document.activeElement?.textContent?.trim());
+    await pressOn('Create a Safe');
+    await expect.poll(heading).toBe('Choose a password');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('correct horse battery staple');
+    for (let presses = 0; presses < 3; presses++) await page.keyboard.press('Tab');
+    await page.keyboard.type('correct horse battery staple');
+    await page.keyboard.press('Enter');
+    await expect.poll(heading).toBe('Your phrase');
+    await pressOn('Show');
+    await pressOn('I wrote it down');
+    await expect.poll(heading).toBe('Check what you wrote');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(phrase.join(' '));
+    await pressOn('Check and create');
+    await expect.poll(heading).toBe('Your Safe');
+    const asked = await page.evaluate(() => window.safeFake!.asked.map(({ kind }) => kind));
+    expect(asked.filter((kind) => kind !== 'passwordStrength')).toEqual([
+      'newPhrase',
+      'checkPhrase',
+      'createSafe',
+    ]);
+    await close();
+  });
+
+  test('a dialog keeps the focus inside, Escape closes it, and the focus goes back', async () => {
+    const { page, close } = await stage.open('open', '/', phone);
+    await button(page, 'Forget this device').focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    for (let presses = 0; presses < 6; presses++) {
+      await page.keyboard.press('Tab');
+      expect(
+        await page.evaluate(() => document.activeElement?.closest('[role=dialog]') !== null),
+      ).toBe(true);
+    }
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement?.textContent?.trim()))
+      .toBe('Forget this device');
+    expect(await page.evaluate(() => window.safeFake!.asked.length)).toBe(0);
+    await close();
+  });
+});
+
+describe('rules', () => {
+  test('strong key first, password last: a new device asks for no password before the phrase fits', async () => {
+    const { page, close } = await stage.open('none', '/', phone);
+    await button(page, 'Open my Safe').click();
+    expect(await field(page, 'Password').count()).toBe(0);
+    await field(page, 'Phrase').fill([...phrase.slice(0, 12), 'wrong'].join(' '));
+    await page.getByText('Word 13 looks wrong').waitFor();
+    expect(await field(page, 'Password').count()).toBe(0);
+    await button(page, 'Use “orbit”').click();
+    await field(page, 'Password').waitFor();
+    await field(page, 'Phrase').fill('legal');
+    expect(await field(page, 'Password').count()).toBe(0);
+    await close();
+  });
+
+  test('a phrase other than the one shown does not make a Safe', async () => {
+    const { page, close } = await stage.open('none', '/', phone);
+    await states.find(({ name }) => name === 'create-check-wrong')?.act?.(page);
+    const asked = await page.evaluate(() => window.safeFake!.asked.map(({ kind }) => kind));
+    expect(asked).not.toContain('createSafe');
+    await close();
+  });
+
+  test('money leaves only after Confirm, with the amount and address that were shown', async () => {
+    const { page, close } = await stage.open('open', '/money', phone);
+    await states.find(({ name }) => name === 'money-confirm')?.act?.(page);
+    expect(await page.evaluate(() => window.safeFake!.asked.length)).toBe(0);
+    await page.getByRole('dialog').getByText('12.5').waitFor();
+    await button(page, 'Confirm').click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect(await page.evaluate(() => window.safeFake!.asked)).toMatchObject([
+      { kind: 'send', amount: '12.5', memo: 'Bread and cheese' },
+    ]);
+    await close();
+  });
+
+  test('added files go to the vault, and a removed one comes back with Undo', async () => {
+    const { page, close } = await stage.open('open', '/files', phone);
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      button(page, 'Add files').click(),
+    ]);
+    await chooser.setFiles([
+      { name: 'one.txt', mimeType: 'text/plain', buffer: Buffer.from('one') },
+      { name: 'two.txt', mimeType: 'text/plain', buffer: Buffer.from('two') },
+    ]);
+    await expect
+      .poll(() => page.evaluate(() => window.safeFake!.asked.map(({ kind }) => kind)))
+      .toEqual(['upload', 'upload']);
+    const row = page
+      .getByRole('list', { name: 'Files', exact: true })
+      .getByRole('listitem', { name: 'harbour.jpg' });
+    await button(page, 'More for harbour.jpg').click();
+    await page.getByRole('menuitem', { name: 'Remove' }).click();
+    await row.waitFor({ state: 'detached' });
+    await button(page, 'Undo').click();
+    await row.waitFor();
+    await close();
+  });
+
+  test('words end-to-end tests and people wait for: Ready for offline, Use the new version', async () => {
+    const { page, close } = await stage.open('starting', '/', phone);
+    expect(await page.getByText('Ready for offline', { exact: true }).count()).toBe(0);
+    await page.evaluate(() =>
+      window.safeFake!.say({
+        shell: { offlineReady: true, online: true, updateReady: true, unsupported: null },
+      }),
+    );
+    await page.getByText('Ready for offline', { exact: true }).waitFor();
+    await button(page, 'Use the new version').click();
+    await page.getByText('A new version').waitFor({ state: 'detached' });
+    await close();
+  });
+
+  test('the printed sheet has the words and nothing else of the page', async () => {
+    const { page, close } = await stage.open('none', '/', phone);
+    await states.find(({ name }) => name === 'create-phrase-shown')?.act?.(page);
+    await page.emulateMedia({ media: 'print' });
+    const visible = await page.evaluate(() => document.body.innerText);
+    expect(visible).toContain('13. orbit');
+    expect(visible).not.toContain('I wrote it down');
+    expect(visible).not.toContain('correct horse');
+    await close();
+  });
+});
