@@ -1,0 +1,177 @@
+/** What the vault remembers on this device. Everything a person would call theirs is sealed. */
+import type { DBSchema, IDBPDatabase } from 'idb';
+import { lazyDatabase } from './open.ts';
+
+const schema = 1;
+
+/** The network a Safe belongs to, fixed at first contact. */
+export interface PinnedNetwork {
+  readonly name: string;
+  /** Hex. */
+  readonly networkId: string;
+  /** Hex. */
+  readonly genesisKey: string;
+}
+
+/** One Safe that this device remembers. */
+export interface SafeRecord {
+  /** Random; a phrase used on two networks is two Safes. */
+  readonly id: string;
+  /** Hex of the pointer owner's key. */
+  readonly owner: string;
+  readonly fingerprint: string;
+  /** `null` until the first contact. */
+  readonly network: PinnedNetwork | null;
+  /** 8 random bytes that tell this device's changes from another's. */
+  readonly device: Uint8Array;
+  /** The phrase's member key, wrapped by the device key. */
+  readonly member: Uint8Array;
+  /** The sealed index, with the stretching parameters in front (safe/index/envelope.ts). */
+  readonly envelope: Uint8Array;
+  /** Highest version of the pointer record this device has seen, as decimal text. */
+  readonly version: string;
+  /** False while the index here has something that the network has not acknowledged. */
+  readonly published: boolean;
+  /** Milliseconds since the Unix epoch: the Safe offered first is the one used last. */
+  readonly usedAt: number;
+}
+
+/** The plan of an unfinished upload, sealed under its Safe's plan key. */
+export interface PlanRecord {
+  readonly id: string;
+  readonly owner: string;
+  readonly sealed: Uint8Array;
+}
+
+/** The vault's port; tests/unit/vault has one in memory. */
+export interface VaultStore {
+  readonly listSafes: () => Promise<readonly SafeRecord[]>;
+  readonly getSafe: (id: string) => Promise<SafeRecord | undefined>;
+  readonly putSafe: (record: SafeRecord) => Promise<void>;
+  readonly deleteSafe: (id: string) => Promise<void>;
+  /** Seals under a key that this browser keeps and never shows, not even to us. */
+  readonly wrap: (bytes: Uint8Array, context: Uint8Array) => Promise<Uint8Array>;
+  /** `null` when this device's key is gone or not the one that wrapped. */
+  readonly unwrap: (wrapped: Uint8Array, context: Uint8Array) => Promise<Uint8Array | null>;
+  readonly listPlans: (owner: string) => Promise<readonly PlanRecord[]>;
+  /** Resolves when the plan would survive a power cut. */
+  readonly putPlan: (plan: PlanRecord) => Promise<void>;
+  readonly deletePlan: (id: string) => Promise<void>;
+  /** Notes that the network has acknowledged a piece under this chunk name. */
+  readonly markPiece: (planId: string, index: number, chunkName: Uint8Array) => Promise<void>;
+  readonly listPieces: (planId: string) => Promise<ReadonlyMap<number, Uint8Array>>;
+}
+
+interface VaultSchema extends DBSchema {
+  safes: { key: string; value: SafeRecord };
+  keys: { key: string; value: CryptoKey };
+  plans: { key: string; value: PlanRecord; indexes: { owner: string } };
+  pieces: { key: [string, number]; value: Uint8Array };
+}
+
+const durable = { durability: 'strict' } as const;
+
+/** Opens nothing until it is used. */
+export function createBrowserVaultStore(): VaultStore {
+  const database = lazyDatabase<VaultSchema>('safe-vault', schema, (db) => {
+    db.createObjectStore('safes', { keyPath: 'id' });
+    db.createObjectStore('keys');
+    db.createObjectStore('plans', { keyPath: 'id' }).createIndex('owner', 'owner');
+    db.createObjectStore('pieces');
+  });
+  const piecesOf = (planId: string): IDBKeyRange =>
+    IDBKeyRange.bound([planId, 0], [planId, Infinity]);
+
+  return {
+    listSafes: async () => (await database()).getAll('safes'),
+    getSafe: async (id) => (await database()).get('safes', id),
+    putSafe: async (record) => {
+      const tx = (await database()).transaction('safes', 'readwrite', durable);
+      await Promise.all([tx.store.put(record), tx.done]);
+    },
+    deleteSafe: async (id) => (await database()).delete('safes', id),
+    wrap: async (bytes, context) => {
+      const key = (await readKey(await database())) ?? (await makeKey(await database()));
+      return wrapWith(key, bytes, context);
+    },
+    unwrap: async (wrapped, context) => {
+      const key = await readKey(await database());
+      return key === undefined ? null : unwrapWith(key, wrapped, context);
+    },
+    listPlans: async (owner) => (await database()).getAllFromIndex('plans', 'owner', owner),
+    putPlan: async (plan) => {
+      const tx = (await database()).transaction('plans', 'readwrite', durable);
+      await Promise.all([tx.store.put(plan), tx.done]);
+    },
+    deletePlan: async (id) => {
+      const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite');
+      await Promise.all([
+        tx.objectStore('plans').delete(id),
+        tx.objectStore('pieces').delete(piecesOf(id)),
+        tx.done,
+      ]);
+    },
+    // Relaxed: a lost mark costs one piece sent twice.
+    markPiece: async (planId, index, chunkName) => {
+      await (await database()).put('pieces', chunkName, [planId, index]);
+    },
+    listPieces: async (planId) => {
+      const tx = (await database()).transaction('pieces');
+      const range = piecesOf(planId);
+      const [keys, names] = await Promise.all([tx.store.getAllKeys(range), tx.store.getAll(range)]);
+      return new Map(keys.map(([, index], i) => [index, names[i] ?? new Uint8Array()]));
+    },
+  };
+}
+
+const readKey = async (db: IDBPDatabase<VaultSchema>): Promise<CryptoKey | undefined> =>
+  db.get('keys', 'device');
+
+/** Makes the device key; when two tabs do so at once, the first one stays. */
+async function makeKey(db: IDBPDatabase<VaultSchema>): Promise<CryptoKey> {
+  const fresh = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
+    'encrypt',
+    'decrypt',
+  ]);
+  const tx = db.transaction('keys', 'readwrite', durable);
+  const first = await tx.store.get('device');
+  if (first === undefined) await tx.store.put(fresh, 'device');
+  await tx.done;
+  return first ?? fresh;
+}
+
+/** @returns nonce 12 ‖ AES-256-GCM. */
+export async function wrapWith(
+  key: CryptoKey,
+  bytes: Uint8Array,
+  context: Uint8Array,
+): Promise<Uint8Array> {
+  const nonce = crypto.getRandomValues(new Uint8Array(12));
+  const sealed = await crypto.subtle.encrypt(aesGcm(nonce, context), key, plain(bytes));
+  const wrapped = new Uint8Array(12 + sealed.byteLength);
+  wrapped.set(nonce);
+  wrapped.set(new Uint8Array(sealed), 12);
+  return wrapped;
+}
+
+export async function unwrapWith(
+  key: CryptoKey,
+  wrapped: Uint8Array,
+  context: Uint8Array,
+): Promise<Uint8Array | null> {
+  try {
+    const parameters = aesGcm(wrapped.slice(0, 12), context);
+    const bytes = await crypto.subtle.decrypt(parameters, key, plain(wrapped.slice(12)));
+    return new Uint8Array(bytes);
+  } catch {
+    return null;
+  }
+}
+
+const plain = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>;
+
+const aesGcm = (nonce: Uint8Array, context: Uint8Array): AesGcmParams => ({
+  name: 'AES-GCM',
+  iv: plain(nonce),
+  additionalData: plain(context),
+});

@@ -1,0 +1,51 @@
+/** The dedicated worker that holds the open Safe: connects the vault to a real browser. */
+import type { FromVault, ToVault, VaultError } from '#bridge/vault.ts';
+import type { WorkerToPage } from '#bridge/worker.ts';
+import { STRETCH_STANDARD } from '#crypto/stretch.ts';
+import { stretchPassword } from '#runtime/jobs/argon2.ts';
+import { createBrowserVaultStore } from '#storage/browser/vault-store.ts';
+import { createVault } from './vault.ts';
+import { walletFactory } from './wallet/wallet.ts';
+
+declare const self: DedicatedWorkerGlobalScope;
+
+const post = (message: FromVault): void => self.postMessage(message);
+
+const vault = createVault({
+  fetch: (path, init) => fetch(path, init),
+  store: createBrowserVaultStore(),
+  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  now: () => Date.now(),
+  wait,
+  withLock: async (name, body) => navigator.locks.request(name, body),
+  stretch: stretchPassword,
+  stretchParameters: STRETCH_STANDARD,
+  post,
+  wallets: walletFactory,
+});
+
+self.onmessage = ({ data }: MessageEvent<ToVault | WorkerToPage>) => {
+  if ('request' in data) void answer(data);
+  else if (data.kind === 'needFileKey') vault.giveFileKey(data.token).catch(() => undefined);
+};
+
+async function answer({ id, request }: ToVault): Promise<void> {
+  try {
+    post({ kind: 'reply', id, value: await vault.ask(request) });
+  } catch (error) {
+    post({ kind: 'error', id, error: error as VaultError });
+  }
+}
+
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((done) => {
+    const timer = setTimeout(finish, ms);
+    signal.addEventListener('abort', finish);
+    function finish(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', finish);
+      done();
+    }
+  });
+}

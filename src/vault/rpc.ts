@@ -1,0 +1,124 @@
+/** Calls to the service worker. Each may be repeated; each failure says whether to wait. */
+import { rpcPath, workerHeader } from '#bridge/worker.ts';
+import { toHex } from '#core/codec/bytes.ts';
+
+/** Why the worker did not do what it was asked. */
+export class RpcFailure extends Error {
+  /** The worker's kind, or `offline` when no worker answered. */
+  readonly kind: string;
+  readonly status: number;
+  /** How long to wait, when the worker knows. */
+  readonly afterMs: number | undefined;
+
+  constructor(kind: string, status: number, message: string, afterMs?: number) {
+    super(message);
+    this.kind = kind;
+    this.status = status;
+    this.afterMs = afterMs;
+  }
+
+  /** Will the same call work later, without anybody doing anything? */
+  get passes(): boolean {
+    return (
+      this.status === 0 || this.status === 429 || this.status >= 500 || this.afterMs !== undefined
+    );
+  }
+}
+
+export interface FileKey {
+  readonly token: string;
+  readonly fileId: string;
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  /** Base64 of the decoded data map. */
+  readonly dataMap: string;
+  readonly secret: string;
+}
+
+export interface Rpc {
+  /** Resolves when at least three adults have signed that they keep the chunk. */
+  readonly putChunk: (name: Uint8Array, bytes: Uint8Array, signal?: AbortSignal) => Promise<void>;
+  readonly getChunk: (name: Uint8Array) => Promise<Uint8Array>;
+  /** `null` when the network is sure that there is no such record. */
+  readonly getPointer: (address: Uint8Array) => Promise<Uint8Array | null>;
+  readonly putPointer: (record: Uint8Array) => Promise<'stored' | 'versionTaken'>;
+  readonly giveFileKey: (key: FileKey) => Promise<string>;
+  /** For calls this list does not know (the wallet's). */
+  readonly call: (path: string, init?: RequestInit) => Promise<Response>;
+}
+
+export const offlineSentence =
+  'The network cannot be reached. Check your connection; it goes on by itself.';
+
+/** @param onUncontrolled called once, when something other than our worker answers */
+export function createRpc(
+  fetch: (path: string, init?: RequestInit) => Promise<Response>,
+  onUncontrolled: () => void,
+): Rpc {
+  let told = false;
+
+  const call = async (path: string, init: RequestInit = {}): Promise<Response> => {
+    let response: Response;
+    try {
+      response = await fetch(rpcPath + path, { method: 'POST', ...init });
+    } catch {
+      init.signal?.throwIfAborted();
+      throw new RpcFailure('offline', 0, offlineSentence);
+    }
+    if (!response.headers.has(workerHeader)) {
+      if (!told) onUncontrolled();
+      told = true;
+      throw new RpcFailure('offline', 0, 'The app is still starting. It goes on by itself.');
+    }
+    if (response.ok) return response;
+    throw await failureOf(response);
+  };
+
+  return {
+    call,
+    putChunk: async (name, bytes, signal) => {
+      const init: RequestInit = { body: bytes as Uint8Array<ArrayBuffer> };
+      if (signal !== undefined) init.signal = signal;
+      await call(`chunk/put?name=${toHex(name)}`, init);
+    },
+    getChunk: async (name) => bytesOf(await call(`chunk/get?name=${toHex(name)}`)),
+    getPointer: async (address) => {
+      try {
+        return await bytesOf(await call(`pointer/get?address=${toHex(address)}`));
+      } catch (error) {
+        if (error instanceof RpcFailure && error.status === 404 && error.kind === 'notFound') {
+          return null;
+        }
+        throw error;
+      }
+    },
+    putPointer: async (record) => {
+      try {
+        await call('pointer/put', { body: record as Uint8Array<ArrayBuffer> });
+        return 'stored';
+      } catch (error) {
+        if (error instanceof RpcFailure && error.kind === 'versionTaken') return 'versionTaken';
+        throw error;
+      }
+    },
+    giveFileKey: async (key) => {
+      const answer: unknown = await (await call('file/key', { body: JSON.stringify(key) })).json();
+      return (answer as { readonly url: string }).url;
+    },
+  };
+}
+
+const bytesOf = async (response: Response): Promise<Uint8Array> =>
+  new Uint8Array(await response.arrayBuffer());
+
+async function failureOf(response: Response): Promise<RpcFailure> {
+  const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  const { kind, message, afterMs } = body;
+  return new RpcFailure(
+    typeof kind === 'string' ? kind : 'internal',
+    response.status,
+    typeof message === 'string' ? message : offlineSentence,
+    typeof afterMs === 'number' && afterMs >= 0 ? afterMs : undefined,
+  );
+}

@@ -1,0 +1,10 @@
+/** Text that must fit a field. */
+import { utf8 } from '#core/codec/bytes.ts';
+
+/** @returns the longest beginning of `text` that has at most `maxBytes` bytes of UTF-8. */
+export function clipText(text: string, maxBytes: number): string {
+  // Half of a character pair would come back as another character.
+  const characters = [...text.toWellFormed()];
+  while (utf8(characters.join('')).length > maxBytes) characters.pop();
+  return characters.join('');
+}

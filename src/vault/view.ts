@@ -1,0 +1,56 @@
+/** What the page may show: built anew from the vault's state, never a secret. */
+import type { FileView, MoneyView, VaultView } from '#bridge/vault.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import type { FileEntry } from '#safe/index/file-entry.ts';
+import { listFiles } from '#safe/index/index-set.ts';
+import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
+import { isElsewhere } from './context.ts';
+import type { ServedNetwork } from './network-file.ts';
+import type { OpenSafe } from './open-safe.ts';
+import type { Uploads } from './uploads.ts';
+
+const noMoney: MoneyView = {
+  balance: '0',
+  address: '',
+  addressWords: '',
+  payments: [],
+  faucet: false,
+};
+
+export function buildView(
+  ready: boolean,
+  remembered: SafeRecord | null,
+  open: { readonly safe: OpenSafe; readonly uploads: Uploads } | null,
+  served: ServedNetwork | null,
+): VaultView {
+  if (!ready) return { kind: 'starting' };
+  const network = open?.safe.network ?? (open === null ? (remembered?.network ?? null) : null);
+  if (network !== null && served !== null && isElsewhere(network, served)) {
+    return { kind: 'otherNetwork', pinned: shown(network), served: shown(served) };
+  }
+  if (open === null) {
+    if (remembered === null) return { kind: 'none' };
+    return { kind: 'locked', fingerprint: remembered.fingerprint };
+  }
+  const { safe, uploads } = open;
+  return {
+    kind: 'open',
+    fingerprint: safe.strong.fingerprint,
+    published: safe.published ? 'published' : 'waiting',
+    files: listFiles(safe.index, false).map(fileView),
+    removedFiles: listFiles(safe.index, true).map(fileView),
+    transfers: uploads.views(),
+    money: safe.wallet?.view() ?? noMoney,
+    notice: safe.notice,
+  };
+}
+
+const fileView = ({ id, name, size, type, addedAt }: FileEntry): FileView => ({
+  id: toHex(id),
+  name,
+  size,
+  type,
+  addedAt,
+});
+
+const shown = ({ name, networkId }: PinnedNetwork) => ({ name, networkId });
