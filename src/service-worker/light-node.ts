@@ -43,6 +43,8 @@ export interface Elder {
 
 export interface Section {
   readonly authority: SectionAuthority;
+  /** The signed authority as it came, for the vault to verify itself. */
+  readonly signed: Uint8Array;
   readonly networkId: Uint8Array;
   readonly elders: readonly Elder[];
   /** Members that may hold chunks and pointer records, as hex names. */
@@ -120,7 +122,7 @@ export async function startLightNode(
       addresses: addresses.get(nameToId(elder.name)) ?? [],
     }));
     const members = new Set(authority.members.map((member) => nameToId(member.name)));
-    return { authority, networkId, elders, members };
+    return { authority, signed: authorityBytes, networkId, elders, members };
   };
 
   const askBootstrap = async (request: ClientRequest): Promise<ClientReply | undefined> => {

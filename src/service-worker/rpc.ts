@@ -43,6 +43,7 @@ const calls: Readonly<Record<string, Call>> = {
       message: 'There is no such Safe on this network.',
     });
   },
+  section: async () => bytesAnswer((await (await lightNode()).section()).signed),
   'file/key': async (request) => jsonAnswer(takeFileKey(await request.json())),
   pay: async (request) => {
     const asked = (await request.json()) as { paymentId: string; known?: string };

@@ -227,7 +227,8 @@ function openWallet(context: WalletContext): WalletPort {
 
   return {
     view: () => viewOf(state, context, addressOf(keys), faucetPath !== null, outgoing.sentence),
-    ask: async (request) => {
+    ask: async (asked) => {
+      const request: MoneyRequest = asked;
       switch (request.kind) {
         case 'send':
           return { paymentId: await send(request) } as never;

@@ -1,0 +1,99 @@
+/**
+ * Goal: the light node survives what browsers do to service workers, and touches nothing when the
+ * address suddenly serves another network.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startNetwork, type TestNetwork } from './support/network.ts';
+import {
+  addFile,
+  createSafe,
+  download,
+  goTo,
+  makeFile,
+  networkStatus,
+  openProfile,
+  password,
+  published,
+  stopWorker,
+  stored,
+  unlock,
+  type Person,
+} from './support/person.ts';
+
+let network: TestNetwork;
+let person: Person;
+
+beforeAll(async () => {
+  network = await startNetwork();
+  person = await openProfile(network.url);
+  await createSafe(person.page);
+  await published(person.page);
+});
+
+afterAll(async () => {
+  await person?.close();
+  await network?.stop();
+  network?.remove();
+});
+
+test('a hundred deaths of the worker in one tab lose neither WebRTC nor connections', async () => {
+  const { page } = person;
+  const deaths = 100;
+  const seen = new Set<string>();
+  for (let death = 0; death < deaths; death++) {
+    // A chunk that is not there: the shortest call that needs an elder.
+    await page.evaluate(async (n) => {
+      const name = n.toString(16).padStart(64, '0');
+      await fetch(`/safe/rpc/chunk/get?name=${name}`, { method: 'POST' });
+    }, death);
+    const status = await networkStatus(page);
+    seen.add(status.instance);
+    await stopWorker(page);
+  }
+  expect(seen.size).toBe(deaths);
+  const file = makeFile(4 * 1024 * 1024, 'deaths');
+  await goTo(page, 'Files');
+  await addFile(page, file.path);
+  await stored(page, file.name);
+  expect(await download(page, file.name)).toBe(file.sha256);
+  const status = await networkStatus(page);
+  const roads = status.section?.elders.map(({ road }) => road) ?? [];
+  expect(roads.some((road) => road === 'relayed' || road === 'direct')).toBe(true);
+  expect(status.rtc.used).toBeLessThan(300);
+  // The host closes a dead worker's connections: only the living one's are open.
+  const open = await page.evaluate(() => {
+    const counted = (globalThis as { safeOpenRtcConnections?: () => number }).safeOpenRtcConnections;
+    return counted?.() ?? -1;
+  });
+  expect(open).toBeLessThanOrEqual(8);
+}, 300_000);
+
+test('a page loaded by hard reload recovers', async () => {
+  const { page } = person;
+  const session = await page.context().newCDPSession(page);
+  await session.send('Page.enable');
+  await session.send('Page.reload', { ignoreCache: true });
+  await unlock(page);
+  await page.getByRole('button', { name: 'Lock', exact: true }).waitFor();
+  await goTo(page, 'Files');
+  await stored(page, `picture-deaths-${4 * 1024 * 1024}.bin`, 30_000);
+});
+
+test('the app opened against another network at the same address touches nothing', async () => {
+  const { port } = network;
+  await person.page.goto('about:blank');
+  await network.stop();
+  const other = await startNetwork({ port });
+  await person.page.goto(network.url);
+  await person.page.getByText('This is a different network').waitFor();
+  const put = other.log().match(/putPointer|putChunk/g) ?? [];
+  expect(put).toEqual([]);
+  await person.page.goto('about:blank');
+  await other.stop();
+  other.remove();
+  await network.restart();
+  await person.page.goto(network.url);
+  await unlock(person.page, password);
+  await goTo(person.page, 'Files');
+  await stored(person.page, `picture-deaths-${4 * 1024 * 1024}.bin`, 60_000);
+});
