@@ -12,8 +12,8 @@ export interface FrontOptions {
   readonly port: number;
   readonly files: StaticFiles;
   readonly networkFile: () => string;
-  /** The bootstrap's own WebSocket port on this machine. */
-  readonly wsPort: () => number;
+  /** The bootstrap's own WebSocket port on this machine; null until it listens. */
+  readonly wsPort: () => number | null;
   readonly metrics: () => string;
   /** Paths that take `POST` with a JSON body. */
   readonly posts: Readonly<Record<string, JsonHandler>>;
@@ -122,6 +122,9 @@ async function handle(
     }
     if (path === '/network.json') {
       options.count('networkFile');
+      if (options.networkFile() === '') {
+        return sendJson(response, { status: 503, body: { error: 'starting' }, retryAfterSeconds: 1 });
+      }
       return send(request, response, 200, jsonHeaders, Buffer.from(options.networkFile()));
     }
     if (path === '/metrics') {
@@ -201,9 +204,13 @@ function proxyUpgrade(
   request: IncomingMessage,
   client: Duplex,
   head: Buffer,
-  port: number,
+  port: number | null,
   sockets: Set<Duplex>,
 ): void {
+  if (port === null) {
+    client.end('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+    return;
+  }
   const path = (request.url ?? '/').split('?')[0];
   if (path !== '/' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
     client.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');

@@ -18,7 +18,9 @@ import {
   type PaymentFact,
   type PaymentFault,
   type PaymentMessage,
+  type PaymentJob,
   type PaymentOutput,
+  type PaymentResult,
   type PaymentState,
 } from '#safe/payment/index.ts';
 import { startDriver } from './driver.ts';
@@ -37,6 +39,8 @@ export interface PaymentPorts {
   readonly randomBytes: (length: number) => Uint8Array;
   readonly onOutput: (output: PaymentOutput) => void;
   readonly onFault: (fault: PaymentFault) => void;
+  /** Where jobs run; without it on this thread, which suits a service worker (it has no other). */
+  readonly compute?: (job: PaymentJob) => Promise<PaymentResult>;
 }
 
 export interface RunningPayment {
@@ -79,7 +83,7 @@ export async function runPayment(
     },
     randomBytes: ports.randomBytes,
     facts: ports.facts,
-    compute: async (job) => performPaymentJob(job, ports.suite),
+    compute: ports.compute ?? (async (job) => performPaymentJob(job, ports.suite)),
     transport: { send: (to, message) => void send(to, message).catch(() => undefined) },
     onOutput: (output) => {
       ports.onOutput(output);

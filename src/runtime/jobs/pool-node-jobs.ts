@@ -1,15 +1,21 @@
 /** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
 import { blsSuite } from '#crypto/threshold-suite.ts';
+import { blsGroup } from '#protocol/dkg/index.ts';
 import { performMintJob, type MintJob, type MintResult } from '#protocol/mint/index.ts';
 import {
   performSpentbookJob,
   type SpentbookJob,
   type SpentbookResult,
 } from '#protocol/spentbook/index.ts';
+import { performGenesisJob, type GenesisJob, type GenesisResult } from '#roles/genesis/index.ts';
+import { performPaymentJob, type PaymentJob, type PaymentResult } from '#safe/payment/index.ts';
 
 interface Jobs {
+  readonly genesis: { readonly job: GenesisJob; readonly result: GenesisResult };
   readonly spentbook: { readonly job: SpentbookJob; readonly result: SpentbookResult };
   readonly mint: { readonly job: MintJob; readonly result: MintResult };
+  /** The faucet pays like any client. */
+  readonly payment: { readonly job: PaymentJob; readonly result: PaymentResult };
 }
 
 export type JobKind = keyof Jobs;
@@ -30,9 +36,13 @@ export type JobReply =
 
 export function performJob(request: JobRequest): ResultOf<JobKind> {
   switch (request.kind) {
+    case 'genesis':
+      return performGenesisJob(request.job, blsSuite, blsGroup);
     case 'spentbook':
       return performSpentbookJob(request.job, blsSuite);
     case 'mint':
       return performMintJob(request.job, blsSuite);
+    case 'payment':
+      return performPaymentJob(request.job, blsSuite);
   }
 }
