@@ -61,7 +61,10 @@ export interface WalletPort {
   readonly ask: <Kind extends MoneyRequest['kind']>(
     request: Extract<MoneyRequest, { kind: Kind }>,
   ) => Promise<VaultReplies[Kind]>;
-  /** Another device's section was merged in; this is the result. */
+  /**
+   * Another device's or tab's section was merged into the index; this is the result. The wallet
+   * merges it with what it holds: it may have a change on its way to `save`.
+   */
   readonly absorb: (section: Uint8Array) => void;
   /** Looks for incoming payments and goes on with unfinished ones. */
   readonly refresh: () => Promise<void>;

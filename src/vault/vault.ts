@@ -185,6 +185,9 @@ export function createVault(ports: VaultPorts): Vault {
         return (await answer(request)) as never;
       } catch (error) {
         throw error instanceof RpcFailure ? networkError(error) : toVaultError(error);
+      } finally {
+        // Whoever reads the answer has already been shown what it changed.
+        show.flush();
       }
     },
     giveFileKey: async (token) => open?.downloads.giveAgain(token),
@@ -205,9 +208,10 @@ async function begin(context: VaultContext, safe: OpenSafe): Promise<Open> {
       network: () => safe.network,
       save: async (section) => {
         const merge = ports.wallets?.merge;
-        safe.walletSection = section;
         await updateIndex(context, safe, (index) => {
           const { wallet } = index;
+          // Here, where changes are serialised: an older change must not be given to the wallet.
+          safe.walletSection = section;
           return withWallet(
             index,
             merge === undefined || wallet.length === 0 ? section : merge(wallet, section),
@@ -231,19 +235,28 @@ const networkError = ({ kind, message, passes }: RpcFailure): VaultError => ({
   message,
 });
 
-/** At once when the last notice is old enough, else once the time has come; never lost. */
-function throttle(ports: VaultPorts, emit: () => void): () => void {
+interface Throttle {
+  /** At once when the last notice is old enough, else once the time has come; never lost. */
+  (): void;
+  /** Now, when something is waiting to be shown. */
+  readonly flush: () => void;
+}
+
+function throttle(ports: VaultPorts, emit: () => void): Throttle {
   const never = new AbortController().signal;
   let lastAt = -Infinity;
   let pending = false;
-  return () => {
+  const flush = (): void => {
+    if (!pending) return;
+    pending = false;
+    lastAt = ports.now();
+    emit();
+  };
+  const later = (): void => {
     if (pending) return;
     pending = true;
-    const ms = Math.max(0, lastAt + showEveryMs - ports.now());
-    void (ms === 0 ? Promise.resolve() : ports.wait(Math.min(ms, showEveryMs), never)).then(() => {
-      pending = false;
-      lastAt = ports.now();
-      emit();
-    });
+    const ms = Math.min(showEveryMs, Math.max(0, lastAt + showEveryMs - ports.now()));
+    void (ms === 0 ? Promise.resolve() : ports.wait(ms, never)).then(flush);
   };
+  return Object.assign(later, { flush });
 }

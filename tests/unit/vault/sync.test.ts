@@ -1,0 +1,232 @@
+/** Goal: what two devices do to one Safe, together or apart, ends up the same on both. */
+import { expect, test } from 'vitest';
+import { decodePointer } from '#data/pointer.ts';
+import type { WalletContext, WalletFactory } from '../../../src/vault/ports.ts';
+import {
+  bytesOfText,
+  createBrowser,
+  createNetwork,
+  goodPassword,
+  openTab,
+  openWith,
+  textOf,
+  type Tab,
+} from './world.ts';
+
+async function twoDevices(wallets: WalletFactory | null = null) {
+  const network = createNetwork('home');
+  const [phone, laptop] = [createBrowser(network), createBrowser(network)];
+  const onPhone = openTab(phone, wallets);
+  const words = (await onPhone.ask({ kind: 'newPhrase' })).words.join(' ');
+  await onPhone.ask({ kind: 'createSafe', words, password: goodPassword });
+  await onPhone.until(openWith((view) => view.published === 'published'));
+  const onLaptop = openTab(laptop, wallets);
+  const request = {
+    kind: 'unlockWithPhrase',
+    words,
+    password: goodPassword,
+    remember: true,
+  } as const;
+  await onLaptop.ask(request);
+  await onLaptop.until(openWith((view) => view.published === 'published'));
+  return { network, phone, laptop, onPhone, onLaptop, words };
+}
+
+const add = (tab: Tab, name: string) =>
+  tab.ask({ kind: 'upload', file: new File([`content of ${name}`], name) });
+const has = (...names: readonly string[]) =>
+  openWith(
+    (view) =>
+      view.published === 'published' &&
+      names.every((name) => view.files.some((file) => file.name === name)),
+  );
+const versionOf = (pointers: ReadonlyMap<string, Uint8Array>): bigint => {
+  const [bytes] = [...pointers.values()];
+  const record = bytes === undefined ? null : decodePointer(bytes);
+  return record?.ok === true ? record.value.version : -1n;
+};
+
+test('a file put in on one device is there on the other after a refresh', async () => {
+  const { onPhone, onLaptop } = await twoDevices();
+  await add(onPhone, 'letter.txt');
+  await onPhone.until(has('letter.txt'));
+  await onLaptop.ask({ kind: 'refresh' });
+  const view = await onLaptop.until(has('letter.txt'));
+  expect(view.files[0]).toMatchObject({ name: 'letter.txt', size: 21 });
+});
+
+test('two devices that write at once keep both changes', async () => {
+  const { phone, onPhone, onLaptop, laptop } = await twoDevices();
+  // Both read the same version before either writes.
+  let waiting = 0;
+  let go: () => void = () => undefined;
+  const both = new Promise<void>((done) => (go = done));
+  const hold = async (call: string): Promise<void> => {
+    if (call !== 'pointer/put') return;
+    if (++waiting === 2) go();
+    await both;
+  };
+  phone.intercept = hold;
+  laptop.intercept = hold;
+  await Promise.all([add(onPhone, 'from phone'), add(onLaptop, 'from laptop')]);
+  await onPhone.until(openWith((view) => view.files.length >= 1 && view.published === 'published'));
+  await onLaptop.until(
+    openWith((view) => view.files.length >= 1 && view.published === 'published'),
+  );
+  await onPhone.ask({ kind: 'refresh' });
+  await onLaptop.ask({ kind: 'refresh' });
+  await onPhone.until(has('from phone', 'from laptop'));
+  await onLaptop.until(has('from phone', 'from laptop'));
+});
+
+test('a removal made offline and a file added elsewhere both survive', async () => {
+  const { phone, onPhone, onLaptop } = await twoDevices();
+  await add(onPhone, 'old');
+  const { files } = await onPhone.until(has('old'));
+  await onLaptop.ask({ kind: 'refresh' });
+  phone.online = false;
+  await onPhone.ask({ kind: 'removeFile', fileId: files[0]?.id ?? '' });
+  const offline = await onPhone.until(openWith((view) => view.files.length === 0));
+  expect(offline.published).toBe('waiting');
+  await add(onLaptop, 'new');
+  await onLaptop.until(has('new'));
+  phone.online = true;
+  await onPhone.ask({ kind: 'refresh' });
+  const view = await onPhone.until(has('new'));
+  expect(view.removedFiles.map(({ name }) => name)).toEqual(['old']);
+  await onLaptop.ask({ kind: 'refresh' });
+  await onLaptop.until(openWith((v) => v.removedFiles.length === 1));
+  await onLaptop.ask({ kind: 'restoreFile', fileId: files[0]?.id ?? '' });
+  await onLaptop.until(has('old', 'new'));
+  await onPhone.ask({ kind: 'refresh' });
+  await onPhone.until(has('old', 'new'));
+});
+
+test('a change is on the device before the network hears of it', async () => {
+  const { phone, onPhone } = await twoDevices();
+  await add(onPhone, 'kept');
+  const { files } = await onPhone.until(has('kept'));
+  phone.online = false;
+  await onPhone.ask({ kind: 'removeFile', fileId: files[0]?.id ?? '' });
+  // The tab dies here.
+  const again = openTab(phone);
+  await again.ask({ kind: 'unlockHere', password: goodPassword });
+  const view = await again.until(openWith((v) => v.removedFiles.length === 1));
+  expect(view.published).toBe('waiting');
+  phone.online = true;
+  await again.ask({ kind: 'refresh' });
+  await again.until(openWith((v) => v.published === 'published'));
+});
+
+test('two tabs of one browser do not undo each other', async () => {
+  const { phone, onPhone } = await twoDevices();
+  const second = openTab(phone);
+  await second.ask({ kind: 'unlockHere', password: goodPassword });
+  await Promise.all([add(onPhone, 'a'), add(second, 'b')]);
+  await onPhone.until(openWith((view) => view.files.length >= 1 && view.transfers.length === 0));
+  await second.until(openWith((view) => view.files.length >= 1 && view.transfers.length === 0));
+  await onPhone.ask({ kind: 'refresh' });
+  await second.ask({ kind: 'refresh' });
+  await onPhone.until(has('a', 'b'));
+  await second.until(has('a', 'b'));
+});
+
+test('an idle Safe writes nothing', async () => {
+  const { network, onPhone, onLaptop } = await twoDevices();
+  const before = versionOf(network.pointers);
+  for (let i = 0; i < 3; i++) {
+    await onPhone.ask({ kind: 'refresh' });
+    await onLaptop.ask({ kind: 'refresh' });
+  }
+  expect(versionOf(network.pointers)).toBe(before);
+});
+
+test('an older record than the one seen is written over, never gone back to', async () => {
+  const { network, onPhone } = await twoDevices();
+  const old = new Map(network.pointers);
+  await add(onPhone, 'later');
+  await onPhone.until(has('later'));
+  const seen = versionOf(network.pointers);
+  for (const [address, record] of old) network.pointers.set(address, record);
+  await onPhone.ask({ kind: 'refresh' });
+  await onPhone.until(has('later'));
+  expect(versionOf(network.pointers)).toBe(seen + 1n);
+});
+
+test('an index too large for the record goes to chunks and is read from there', async () => {
+  const wallets = fakeWallets();
+  const { network, onPhone, onLaptop } = await twoDevices(wallets.factory);
+  const large = 'x'.repeat(1_500_000);
+  await wallets.contexts[0]?.save(bytesOfText(large));
+  await onPhone.ask({ kind: 'refresh' });
+  await onPhone.until(openWith((view) => view.published === 'published'));
+  expect(network.chunks.size).toBe(2);
+  for (const record of network.pointers.values()) expect(record.length).toBeLessThan(60 * 1024);
+  await onLaptop.ask({ kind: 'refresh' });
+  expect(wallets.absorbed.at(-1)).toBe(large);
+});
+
+test('the wallet’s section travels with the index and merges by its own rules', async () => {
+  const wallets = fakeWallets();
+  const { phone, onPhone, onLaptop } = await twoDevices(wallets.factory);
+  const [phoneWallet, laptopWallet] = wallets.contexts;
+  phone.online = false;
+  await phoneWallet?.save(bytesOfText('a'));
+  await laptopWallet?.save(bytesOfText('b'));
+  await onLaptop.ask({ kind: 'refresh' });
+  await onLaptop.until(openWith((view) => view.published === 'published'));
+  phone.online = true;
+  await onPhone.ask({ kind: 'refresh' });
+  expect(wallets.absorbed.at(-1)).toBe('a,b');
+  await onLaptop.ask({ kind: 'refresh' });
+  expect(wallets.absorbed.filter((section) => section === 'a,b')).toHaveLength(2);
+  expect(onPhone.view()).toMatchObject({ money: { balance: '2' } });
+});
+
+test('money requests are refused with a sentence in a build without a wallet', async () => {
+  const { onPhone } = await twoDevices();
+  await expect(onPhone.ask({ kind: 'askFaucet' })).rejects.toMatchObject({ kind: 'internal' });
+});
+
+test('the page is told at most five times a second during an upload', async () => {
+  const { onPhone } = await twoDevices();
+  onPhone.posted.length = 0;
+  const started = Date.now();
+  await onPhone.ask({ kind: 'upload', file: new File([new Uint8Array(12 << 20)], 'big') });
+  await onPhone.until(has('big'));
+  // Waits run 50 times faster here, so five a second are 250.
+  expect(onPhone.posted.length).toBeLessThanOrEqual((Date.now() - started) / 4 + 2);
+});
+
+/** A wallet whose section is a sorted list of words. */
+function fakeWallets() {
+  const contexts: WalletContext[] = [];
+  const absorbed: string[] = [];
+  const merge = (a: Uint8Array, b: Uint8Array): Uint8Array => {
+    const words = new Set([...textOf(a).split(','), ...textOf(b).split(',')].filter(Boolean));
+    return bytesOfText([...words].sort().join(','));
+  };
+  const factory: WalletFactory = {
+    merge,
+    open: async (context) => {
+      contexts.push(context);
+      let section = textOf(context.section);
+      return {
+        view: () => ({
+          balance: String(section.split(',').length),
+          address: '',
+          addressWords: '',
+          payments: [],
+          faucet: false,
+        }),
+        ask: () => Promise.reject(new Error('not in this test')),
+        absorb: (bytes) => {
+          section = textOf(bytes);
+          absorbed.push(section);
+        },
+        refresh: async () => undefined,
+      };
+    },
+  };
+  return { factory, contexts, absorbed };
+}
