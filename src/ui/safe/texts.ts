@@ -1,5 +1,6 @@
 /** Every word of the place Safe: the door (create, open, unlock) and what is behind it. */
 export const doorTexts = {
+  startingTitle: 'One moment',
   starting: 'Starting Safe on this device…',
 
   welcomeTitle: 'A place for your files and your money that no company keeps for you',

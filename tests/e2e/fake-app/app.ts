@@ -7,7 +7,15 @@
 import type { SafeApp, ShellView } from '../../../src/bridge/page.ts';
 import type { VaultError, VaultRequest, VaultView } from '../../../src/bridge/vault.ts';
 import type { NetworkView } from '../../../src/bridge/worker.ts';
-import { networks, openSafe, phrase, scenes, shells, type SceneName } from './scenes.ts';
+import {
+  networks,
+  openSafe,
+  phrase,
+  scenes,
+  shells,
+  type Scene,
+  type SceneName,
+} from './scenes.ts';
 
 declare global {
   interface Window {
@@ -36,7 +44,7 @@ interface Told<Value> {
 }
 
 export function startSafeApp(): SafeApp {
-  const scene = scenes[window.safeScene ?? 'none'];
+  const scene: Scene = scenes[window.safeScene ?? 'none'];
   const vault: Told<VaultView> = { value: scene.vault, listeners: new Set() };
   const network: Told<NetworkView | null> = {
     value: scene.network ?? networks.good,

@@ -168,7 +168,7 @@ export const networks = {
   },
 } satisfies Record<string, NetworkView>;
 
-interface Scene {
+export interface Scene {
   readonly vault: VaultView;
   readonly network?: NetworkView;
   readonly shell?: ShellView;
