@@ -12,7 +12,9 @@ main(async (args) => {
     .filter((file) => file.endsWith('.ts'))
     .map((file) => file.slice(0, -'.ts'.length));
   if (name === undefined || !names.includes(name)) {
-    throw new Stop(`Which benchmark? npm run bench -- NAME [--json], NAME one of: ${names.join(', ')}.`);
+    throw new Stop(
+      `Which benchmark? npm run bench -- NAME [--json], NAME one of: ${names.join(', ')}.`,
+    );
   }
   const node = await setup();
   if (existsSync(join(root, 'src/routes'))) await ensureBuilt();

@@ -55,7 +55,8 @@ function watchNpm(gone) {
 /** npm runs us through a shell; its parent is npm. 0 where the system does not say. */
 function parentOfShell(pid) {
   try {
-    const [, name, rest] = /^\d+ \((.*)\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+    const [, name, rest] =
+      /^\d+ \((.*)\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
     return /^(sh|dash|bash|zsh)$/.test(name ?? '') ? Number(rest) : 0;
   } catch {
     return 0;

@@ -32,9 +32,12 @@ main(async (args) => {
   }
   if (browser !== undefined) await ensureBuilt();
   for (const project of ['unit', 'sim', 'e2e', 'long']) {
-    if (wants(project)) add(await runProject(project, { env: browser ? { CHROME_PATH: browser } : {} }));
+    if (wants(project))
+      add(await runProject(project, { env: browser ? { CHROME_PATH: browser } : {} }));
   }
   say(`Everything took ${Math.round((Date.now() - started) / 1000)} s.`);
-  process.stdout.write(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
+  process.stdout.write(
+    `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`,
+  );
   return totals.failed === 0 ? 0 : 1;
 });

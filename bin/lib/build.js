@@ -6,7 +6,13 @@ import { root, Stop } from './root.js';
 import { runTool, step } from './run.js';
 
 const stamp = join(root, 'build', '.stamp');
-const files = ['package.json', 'package-lock.json', 'svelte.config.js', 'vite.config.ts', 'tsconfig.json'];
+const files = [
+  'package.json',
+  'package-lock.json',
+  'svelte.config.js',
+  'vite.config.ts',
+  'tsconfig.json',
+];
 /** Parts of src that only Node programs run. */
 const nodeOnly = ['src/node/', 'src/storage/node/', 'src/network/node-'];
 
@@ -16,12 +22,20 @@ export function hashOfSources() {
   const paths = ['src', 'static'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join('/')),
+      .map((entry) =>
+        relative(root, join(entry.parentPath ?? entry.path, entry.name))
+          .split(sep)
+          .join('/'),
+      ),
   );
   const read = [...files, ...paths.sort()].filter(
     (path) => !nodeOnly.some((prefix) => path.startsWith(prefix)) && existsSync(join(root, path)),
   );
-  for (const path of read) hash.update(path).update('\0').update(readFileSync(join(root, path)));
+  for (const path of read)
+    hash
+      .update(path)
+      .update('\0')
+      .update(readFileSync(join(root, path)));
   return hash.digest('hex');
 }
 

@@ -8,7 +8,12 @@ import { runTool, step } from './run.js';
 const has = (path) => existsSync(join(root, path));
 
 const checks = [
-  { name: 'types', needs: 'tsconfig.json', tool: 'typescript/bin/tsc', args: ['--noEmit', '-p', 'tsconfig.json'] },
+  {
+    name: 'types',
+    needs: 'tsconfig.json',
+    tool: 'typescript/bin/tsc',
+    args: ['--noEmit', '-p', 'tsconfig.json'],
+  },
   {
     name: 'types of the service worker',
     needs: 'src/service-worker/tsconfig.json',
@@ -25,9 +30,22 @@ const checks = [
     name: 'types of the components',
     needs: 'src/routes',
     tool: 'svelte-check/bin/svelte-check',
-    args: ['--tsconfig', './tsconfig.json', '--output', 'human', '--threshold', 'warning', '--fail-on-warnings'],
+    args: [
+      '--tsconfig',
+      './tsconfig.json',
+      '--output',
+      'human',
+      '--threshold',
+      'warning',
+      '--fail-on-warnings',
+    ],
   },
-  { name: 'lint', needs: 'eslint.config.js', tool: 'eslint/bin/eslint.js', args: ['.', '--max-warnings', '0'] },
+  {
+    name: 'lint',
+    needs: 'eslint.config.js',
+    tool: 'eslint/bin/eslint.js',
+    args: ['.', '--max-warnings', '0'],
+  },
   {
     name: 'format',
     needs: '.prettierrc',

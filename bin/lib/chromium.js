@@ -25,7 +25,9 @@ export async function ensureChromium() {
     const env = { DEBIAN_FRONTEND: 'noninteractive' };
     await step('Installing Chromium for the tests', async () => {
       await run('apt-get', ['update', '-qq'], { env });
-      await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], { env });
+      await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
+        env,
+      });
     });
     if (existsSync('/usr/bin/chromium')) return '/usr/bin/chromium';
   }

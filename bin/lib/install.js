@@ -23,7 +23,9 @@ export async function ensureInstalled() {
   if (!isInstalled()) {
     // No package may run code while it is installed; ours need none.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    const code = await step('Installing dependencies (once; some minutes on a slow line)', () => npm(args));
+    const code = await step('Installing dependencies (once; some minutes on a slow line)', () =>
+      npm(args),
+    );
     if (code !== 0 || !existsSync(installed)) {
       throw new Stop(
         'Installing the dependencies failed: check the network connection (npm’s own lines are above) and run the command again.',

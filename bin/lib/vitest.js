@@ -13,7 +13,15 @@ export async function runProject(project, { args = [], env = {} } = {}) {
   const code = await step(`Testing: ${project}`, () =>
     runTool(
       'vitest/vitest.mjs',
-      ['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
+      [
+        'run',
+        '--project',
+        project,
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
+        ...args,
+      ],
       { env, stdout: 'inherit' },
     ),
   );
@@ -24,7 +32,8 @@ function countsIn(report, code) {
   try {
     const json = JSON.parse(readFileSync(report, 'utf8'));
     const failedFiles = json.testResults.filter(
-      (file) => file.status === 'failed' && !file.assertionResults.some((each) => each.status === 'failed'),
+      (file) =>
+        file.status === 'failed' && !file.assertionResults.some((each) => each.status === 'failed'),
     ).length;
     const failed = json.numFailedTests + failedFiles;
     return {

@@ -3,7 +3,12 @@ import { nameToId } from '#address/xor-name.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { decodePointer, pointerAddress, verifyPointer } from '#data/pointer.ts';
 import { receiptBytes, storedChunk, storedPointer } from '#data/receipt.ts';
-import { decodeNodeRequest, encodeNodeReply, type NodeReply, type NodeRequest } from '#roles/wire/node.ts';
+import {
+  decodeNodeRequest,
+  encodeNodeReply,
+  type NodeReply,
+  type NodeRequest,
+} from '#roles/wire/node.ts';
 import type { ChunkStore } from '#storage/node/chunks.ts';
 import type { FactStore } from '#storage/node/facts.ts';
 import type { Log } from './log.ts';
@@ -47,7 +52,8 @@ export function createAdultService(options: AdultOptions): AdultService {
       }
       case 'fetchChunk': {
         const found = await chunks.get(request.name);
-        if (found.ok) return { kind: 'chunk', bytes: mode === 'lie' ? altered(found.value) : found.value };
+        if (found.ok)
+          return { kind: 'chunk', bytes: mode === 'lie' ? altered(found.value) : found.value };
         if (found.error === 'broken') log.write({ event: 'readFailed', node: options.label });
         return refused({ kind: 'notFound' });
       }
@@ -55,7 +61,8 @@ export function createAdultService(options: AdultOptions): AdultService {
         const decoded = decodePointer(request.record);
         if (!decoded.ok) return refused({ kind: 'malformed', what: 'pointer' });
         const record = decoded.value;
-        if (!verifyPointer(networkId, record)) return refused({ kind: 'notAllowed', rule: 'owner' });
+        if (!verifyPointer(networkId, record))
+          return refused({ kind: 'notAllowed', rule: 'owner' });
         const address = nameToId(pointerAddress(networkId, record.owner));
         const stored = await facts.putPointer(address, record.version, request.record);
         if (stored.ok) return receiptFor(receiptBytes(networkId, storedPointer(networkId, record)));
@@ -73,7 +80,10 @@ export function createAdultService(options: AdultOptions): AdultService {
     }
   };
 
-  const receiptFor = (bytes: Uint8Array): NodeReply => ({ kind: 'receipt', signature: sign(bytes) });
+  const receiptFor = (bytes: Uint8Array): NodeReply => ({
+    kind: 'receipt',
+    signature: sign(bytes),
+  });
 
   return {
     handle: async (bytes, from) => {
@@ -87,7 +97,12 @@ export function createAdultService(options: AdultOptions): AdultService {
       try {
         return encodeNodeReply(await answer(request.value));
       } catch (error) {
-        log.write({ event: 'adultFailed', node: options.label, kind: request.value.kind, error: String(error) });
+        log.write({
+          event: 'adultFailed',
+          node: options.label,
+          kind: request.value.kind,
+          error: String(error),
+        });
         return encodeNodeReply(refused({ kind: 'full' }));
       }
     },

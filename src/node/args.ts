@@ -50,7 +50,9 @@ export function parseArguments(args: readonly string[], cwd: string): Result<Arg
         const text = value();
         adults = Number(text);
         if (!/^\d+$/.test(text) || adults < copiesWanted || adults > maxAdults) {
-          return err(`--adults takes a number from ${copiesWanted} to ${maxAdults}, not "${text}".`);
+          return err(
+            `--adults takes a number from ${copiesWanted} to ${maxAdults}, not "${text}".`,
+          );
         }
         break;
       }

@@ -3,7 +3,12 @@
  * peer, counts, and answers with a refusal instead of dying.
  */
 import type { Refusal } from '#core/refusal.ts';
-import { decodeClientRequest, encodeClientReply, type ClientReply, type ClientRequest } from '#roles/wire/client.ts';
+import {
+  decodeClientRequest,
+  encodeClientReply,
+  type ClientReply,
+  type ClientRequest,
+} from '#roles/wire/client.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -49,7 +54,12 @@ export function createClientDoor(
       }
       return encodeClientReply(reply);
     } catch (error) {
-      options.log.write({ event: 'requestFailed', node: options.label, kind, error: String(error) });
+      options.log.write({
+        event: 'requestFailed',
+        node: options.label,
+        kind,
+        error: String(error),
+      });
       return encodeClientReply(refused({ kind: 'busy', afterMs: 4 * busyForMs }));
     } finally {
       running -= 1;

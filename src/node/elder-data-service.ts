@@ -19,7 +19,12 @@ import {
 } from '#roles/elder-data.ts';
 import { candidatesFor } from '#roles/placement.ts';
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
-import { decodeNodeReply, encodeNodeRequest, type NodeReply, type NodeRequest } from '#roles/wire/node.ts';
+import {
+  decodeNodeReply,
+  encodeNodeRequest,
+  type NodeReply,
+  type NodeRequest,
+} from '#roles/wire/node.ts';
 import { askHolders, createSuspects } from './ask-holders.ts';
 import type { Log } from './log.ts';
 import { isSignedBy } from './native-ed25519.ts';
@@ -28,7 +33,10 @@ export interface ElderDataOptions {
   readonly label: string;
   readonly authority: SectionAuthority;
   /** Sends one request of the data protocol to an adult. */
-  readonly request: (holder: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
+  readonly request: (
+    holder: Uint8Array,
+    request: Uint8Array,
+  ) => Promise<Result<Uint8Array, unknown>>;
   readonly log: Log;
 }
 
@@ -38,7 +46,9 @@ export type DataRequest = Extract<
 >;
 
 /** @returns the function that answers a client's data requests; it never rejects. */
-export function createElderData(options: ElderDataOptions): (request: DataRequest) => Promise<ClientReply> {
+export function createElderData(
+  options: ElderDataOptions,
+): (request: DataRequest) => Promise<ClientReply> {
   const { authority, log } = options;
   const { networkId } = authority;
   const suspects = createSuspects();
@@ -85,7 +95,8 @@ export function createElderData(options: ElderDataOptions): (request: DataReques
     switch (request.kind) {
       case 'putChunk': {
         const { name, bytes } = request;
-        if (!isNameOf(name, bytes)) return { kind: 'refused', refusal: { kind: 'malformed', what: 'name' } };
+        if (!isNameOf(name, bytes))
+          return { kind: 'refused', refusal: { kind: 'malformed', what: 'name' } };
         const asked = await put(name, { kind: 'storeChunk', name, bytes }, storedChunk(name));
         return replyToPut(asked, 'stored');
       }
@@ -95,14 +106,17 @@ export function createElderData(options: ElderDataOptions): (request: DataReques
           ask(holder, { kind: 'fetchChunk', name }, (reply) => {
             if (isNotFound(reply)) return { kind: 'nothing' };
             if (reply.kind !== 'chunk') return 'otherAnswer';
-            return isNameOf(name, reply.bytes) ? { kind: 'found', bytes: reply.bytes } : 'chunkAltered';
+            return isNameOf(name, reply.bytes)
+              ? { kind: 'found', bytes: reply.bytes }
+              : 'chunkAltered';
           }),
         );
         return replyToGetChunk(asked);
       }
       case 'putPointer': {
         const decoded = decodePointer(request.record);
-        if (!decoded.ok) return { kind: 'refused', refusal: { kind: 'malformed', what: 'pointer' } };
+        if (!decoded.ok)
+          return { kind: 'refused', refusal: { kind: 'malformed', what: 'pointer' } };
         const record = decoded.value;
         if (!verifyPointer(networkId, record)) {
           return { kind: 'refused', refusal: { kind: 'notAllowed', rule: 'owner' } };

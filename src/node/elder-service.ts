@@ -20,7 +20,10 @@ export interface ElderOptions {
   readonly jobs: JobPool;
   /** The elders' own address records, encoded. */
   readonly addresses: () => readonly Uint8Array[];
-  readonly request: (holder: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
+  readonly request: (
+    holder: Uint8Array,
+    request: Uint8Array,
+  ) => Promise<Result<Uint8Array, unknown>>;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -43,7 +46,12 @@ export async function createElderService(options: ElderOptions): Promise<ClientS
       case 'hello':
       case 'authority':
       case 'addresses':
-        return answerAboutSection(request, { role: 'elder', name, signed, addresses: options.addresses });
+        return answerAboutSection(request, {
+          role: 'elder',
+          name,
+          signed,
+          addresses: options.addresses,
+        });
       case 'putChunk':
       case 'getChunk':
       case 'putPointer':

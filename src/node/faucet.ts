@@ -7,7 +7,16 @@ import { randomBytes } from 'node:crypto';
 import { assert } from '#core/assert.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import { bytesOf, bytesUpTo, intBetween, listOf, record, textUpTo, union, type ShapeOf } from '#core/codec/shape.ts';
+import {
+  bytesOf,
+  bytesUpTo,
+  intBetween,
+  listOf,
+  record,
+  textUpTo,
+  union,
+  type ShapeOf,
+} from '#core/codec/shape.ts';
 import { err, type Result } from '#core/result.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { decodeAddress } from '#money/address.ts';
@@ -26,7 +35,15 @@ import {
   encodePaymentFact,
   type PaymentBundle,
 } from '#safe/payment/index.ts';
-import { addCoin, emptyWallet, genesisCoin, planPayment, scanCommitted, spendable, type WalletState } from '#safe/wallet/index.ts';
+import {
+  addCoin,
+  emptyWallet,
+  genesisCoin,
+  planPayment,
+  scanCommitted,
+  spendable,
+  type WalletState,
+} from '#safe/wallet/index.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
 import type { JsonAnswer } from './http-front.ts';
@@ -38,7 +55,10 @@ export interface FaucetOptions {
   readonly facts: FactStore;
   readonly jobs: JobPool;
   /** Sends one client request to an elder. */
-  readonly request: (elder: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
+  readonly request: (
+    elder: Uint8Array,
+    request: Uint8Array,
+  ) => Promise<Result<Uint8Array, unknown>>;
   readonly log: Log;
   readonly now?: () => number;
 }
@@ -117,7 +137,10 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
   }
   queue.push(...open.values());
 
-  const ask = async (elder: { readonly name: Uint8Array }, request: Parameters<typeof encodeClientRequest>[0]) => {
+  const ask = async (
+    elder: { readonly name: Uint8Array },
+    request: Parameters<typeof encodeClientRequest>[0],
+  ) => {
     const answer = await options.request(elder.name, encodeClientRequest(request));
     if (!answer.ok) return answer;
     const reply: Result<ClientReply, unknown> = decodeClientReply(answer.value);
@@ -155,7 +178,13 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
     if (bundle !== undefined) {
       let kept: Promise<void> = Promise.resolve();
       running = await runPayment(
-        { section: authority, elders: authority.elders, identity: ed25519Identity, bundle, repeatEveryMs },
+        {
+          section: authority,
+          elders: authority.elders,
+          identity: ed25519Identity,
+          bundle,
+          repeatEveryMs,
+        },
         {
           ask,
           facts: {
@@ -227,9 +256,13 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
       }
       const decoded = decodeAddress(authority.networkId, address);
       if (!decoded.ok) {
-        return refusal(400, 'badAddress', decoded.error === 'wrongNetwork'
-          ? 'This address belongs to another network.'
-          : 'This is not an address of a Safe: copy it again.');
+        return refusal(
+          400,
+          'badAddress',
+          decoded.error === 'wrongNetwork'
+            ? 'This address belongs to another network.'
+            : 'This is not an address of a Safe: copy it again.',
+        );
       }
       if (queue.length >= maxQueued) {
         return refusal(503, 'busy', 'The faucet has many requests: try again in two minutes.', 120);
@@ -240,7 +273,12 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
         const sentence = `This address has asked ${asksPerWindow} times: try again in ${minutes} minutes.`;
         return refusal(429, 'tooOften', sentence, Math.ceil(waitMs / 1000));
       }
-      const asked: Asked = { kind: 'asked', id: new Uint8Array(randomBytes(16)), address, at: now() };
+      const asked: Asked = {
+        kind: 'asked',
+        id: new Uint8Array(randomBytes(16)),
+        address,
+        at: now(),
+      };
       await keep(asked);
       queue.push(asked);
       wake();

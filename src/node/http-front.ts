@@ -95,7 +95,10 @@ function listen(server: Server, host: string, port: number): Promise<boolean> {
 
 function portProblem(port: number, code: string | undefined): Problem {
   if (code === 'EACCES') {
-    return new Problem('notPermitted', `Port ${port} needs special rights: choose one above 1023 with --port.`);
+    return new Problem(
+      'notPermitted',
+      `Port ${port} needs special rights: choose one above 1023 with --port.`,
+    );
   }
   return new Problem(
     'portTaken',
@@ -123,7 +126,11 @@ async function handle(
     if (path === '/network.json') {
       options.count('networkFile');
       if (options.networkFile() === '') {
-        return sendJson(response, { status: 503, body: { error: 'starting' }, retryAfterSeconds: 1 });
+        return sendJson(response, {
+          status: 503,
+          body: { error: 'starting' },
+          retryAfterSeconds: 1,
+        });
       }
       return send(request, response, 200, jsonHeaders, Buffer.from(options.networkFile()));
     }
@@ -140,7 +147,10 @@ async function handle(
   }
 }
 
-const jsonHeaders = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+const jsonHeaders = {
+  'content-type': 'application/json; charset=utf-8',
+  'cache-control': 'no-store',
+};
 
 function send(
   request: IncomingMessage,
@@ -208,7 +218,9 @@ function proxyUpgrade(
   sockets: Set<Duplex>,
 ): void {
   if (port === null) {
-    client.end('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+    client.end(
+      'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
+    );
     return;
   }
   const path = (request.url ?? '/').split('?')[0];

@@ -30,7 +30,12 @@ import type { Metrics } from './metrics.ts';
 import { createSigner } from './native-ed25519.ts';
 import { openBirth, type Born } from './network-birth.ts';
 import type { KeptNetworkFile } from './network-file.ts';
-import { nextAddressCounter, openIdentity, openRtcCertificate, type NodeIdentity } from './node-folder.ts';
+import {
+  nextAddressCounter,
+  openIdentity,
+  openRtcCertificate,
+  type NodeIdentity,
+} from './node-folder.ts';
 import { settlePorts, type NodePorts } from './ports.ts';
 
 export interface LocalNetworkOptions {
@@ -91,7 +96,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     stops.push(hosts.stop);
     progress('Starting the bootstrap node …');
     const bootstrap = await hosts.start(labels.bootstrap, 'bootstrap', null);
-    const relay = { tcpAddress: `/ip4/127.0.0.1/tcp/${bootstrap.ports.tcp}/p2p/${bootstrap.host.peerId}` };
+    const relay = {
+      tcpAddress: `/ip4/127.0.0.1/tcp/${bootstrap.ports.tcp}/p2p/${bootstrap.host.peerId}`,
+    };
     progress(`Starting ${ELDER_COUNT} elders and ${adultCount} adults …`);
     const elders: RunningNode[] = [];
     for (const label of labels.elders) elders.push(await hosts.start(label, 'elder', relay));
@@ -99,7 +106,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     for (const label of labels.adults) adults.push(await hosts.start(label, 'adult', relay));
     hosts.rememberPorts();
 
-    const nodes = new Map([...elders, ...adults].map((node) => [nameToId(node.identity.name), node]));
+    const nodes = new Map(
+      [...elders, ...adults].map((node) => [nameToId(node.identity.name), node]),
+    );
     const addressesOf = (name: Uint8Array): readonly string[] =>
       nodes.get(nameToId(name))?.host.addresses() ?? [];
     const born: Born = await openBirth({
@@ -113,7 +122,8 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     });
     const { signed, file, secretShares } = born;
     // What lies on our own disk is checked like anybody else's word.
-    if (!verifySignedAuthority(blsSuite, born.anchor, signed).ok) throw folderProblem('broken', folder.path);
+    if (!verifySignedAuthority(blsSuite, born.anchor, signed).ok)
+      throw folderProblem('broken', folder.path);
     const { authority } = signed;
     const tag = networkTag(authority.networkId);
     const elderIds = new Set(authority.elders.map(({ name }) => nameToId(name)));
@@ -150,7 +160,16 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
           timeoutMs: adultTimeoutMs,
         });
       const { label, seed, name } = identity;
-      const options = { label, name, identitySeed: seed, secretShare, facts, jobs, request, ...shared };
+      const options = {
+        label,
+        name,
+        identitySeed: seed,
+        secretShare,
+        facts,
+        jobs,
+        request,
+        ...shared,
+      };
       const service = await createElderService(options);
       stops.push(service.stop);
       await host.serve('client', tag, service.handle);
@@ -174,9 +193,15 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       adults: adultServices,
       client: {
         request: (elder, bytes) =>
-          bootstrap.host.request({ name: elder, addresses: addressesOf(elder) }, 'client', tag, bytes, {
-            timeoutMs: elderTimeoutMs,
-          }),
+          bootstrap.host.request(
+            { name: elder, addresses: addressesOf(elder) },
+            'client',
+            tag,
+            bytes,
+            {
+              timeoutMs: elderTimeoutMs,
+            },
+          ),
       },
       stop,
     };
@@ -190,7 +215,8 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
 function createHosts(folder: DataFolder, log: Log) {
   const remembered = readPorts(folder);
   const taken = new Set<number>();
-  const running: { readonly label: string; readonly ports: NodePorts; readonly host: NodeHost }[] = [];
+  const running: { readonly label: string; readonly ports: NodePorts; readonly host: NodeHost }[] =
+    [];
   return {
     start: async (
       label: string,
@@ -242,7 +268,9 @@ function adultsIn(folder: DataFolder): number {
 function addressRecord({ identity, host }: RunningNode, networkId: Uint8Array): Uint8Array {
   const addresses = host
     .addresses()
-    .filter((address) => address.length <= maxAddressCharacters && !address.includes('/p2p-circuit'))
+    .filter(
+      (address) => address.length <= maxAddressCharacters && !address.includes('/p2p-circuit'),
+    )
     .slice(0, maxAddresses);
   const counter = nextAddressCounter(identity.folder);
   return encodeAddressRecord(signAddressRecord(identity.seed, networkId, counter, addresses));

@@ -7,7 +7,7 @@ import { parseArguments, type Arguments } from './args.ts';
 import { openFaucet } from './faucet.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
 import { showNetwork, startLocalNetwork } from './local-network.ts';
-import { openLog } from './log.ts';
+import { openLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { bootstrapAddress } from './network-file.ts';
 import { openStaticFiles, routesIn } from './static-files.ts';
@@ -19,6 +19,8 @@ const wrongUse = 2;
 
 const root = resolve(import.meta.dirname, '../..');
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+
+process.umask(0o077); // Whatever is written belongs to this user alone.
 
 const parsed = parseArguments(process.argv.slice(2), process.cwd());
 if (!parsed.ok) {
@@ -41,6 +43,7 @@ async function run(options: Arguments): Promise<void> {
   const log = openLog(join(folder.path, 'log'));
   stops.push(log.close);
   const metrics = createMetrics();
+  surviveOthers(log);
 
   // The port comes first: nobody should wait for a network that cannot be reached.
   let ready: Awaited<ReturnType<typeof startLocalNetwork>> | undefined;
@@ -57,10 +60,18 @@ async function run(options: Arguments): Promise<void> {
   });
   stops.push(front.close);
 
-  const network = await startLocalNetwork({ folder, adults: options.adults, log, metrics, progress });
+  const network = await startLocalNetwork({
+    folder,
+    adults: options.adults,
+    log,
+    metrics,
+    progress,
+  });
   stops.push(network.stop);
   if (network.adults.length !== options.adults && process.argv.includes('--adults')) {
-    progress(`This network has ${network.adults.length} adults; --adults counts for a new one only.`);
+    progress(
+      `This network has ${network.adults.length} adults; --adults counts for a new one only.`,
+    );
   }
 
   const facts = openFacts(join(network.bootstrapFolder, 'facts'));
@@ -124,6 +135,26 @@ function createStop(stops: (() => Promise<void> | void)[]) {
     },
   };
 }
+
+/**
+ * A peer must not end the program by an error that a library forgot to catch. Our own errors do
+ * end it: facts are on disk before anything is said, so a restart is always safe.
+ */
+function surviveOthers(log: Log): void {
+  const ours = join(root, 'src');
+  process.on('unhandledRejection', (error) => {
+    log.write({ event: 'unhandledRejection', error: stackOf(error) });
+  });
+  process.on('uncaughtException', (error) => {
+    log.write({ event: 'uncaughtException', error: stackOf(error) });
+    if (!stackOf(error).includes(ours)) return;
+    progress(stackOf(error));
+    process.exit(1);
+  });
+}
+
+const stackOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);
 
 /** The world's refusals become one line; our own bugs keep their stack. */
 function asProblem(error: unknown, path: string): Problem | undefined {

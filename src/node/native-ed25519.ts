@@ -3,7 +3,14 @@
  * by the thousand, receipts that are signed by the chunk, and adults that are checked by elders.
  * Whoever decides for others (a client) verifies strictly with `crypto/ed25519.ts`.
  */
-import { createPrivateKey, createPublicKey, randomBytes, sign, verify, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  randomBytes,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto';
 import { assert } from '#core/assert.ts';
 import { concat } from '#core/codec/bytes.ts';
 
@@ -28,7 +35,12 @@ export function createSigner(seed: Uint8Array): (message: Uint8Array) => Uint8Ar
 export function isSignedBy(name: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   try {
     const der = Buffer.from(concat(publicPrefix, name));
-    return verify(null, message, createPublicKey({ key: der, format: 'der', type: 'spki' }), signature);
+    return verify(
+      null,
+      message,
+      createPublicKey({ key: der, format: 'der', type: 'spki' }),
+      signature,
+    );
   } catch {
     return false; // Not a point, or not 64 bytes: not a signature.
   }

@@ -162,7 +162,10 @@ async function generate(
         }
         const message = decodeGenesisMessage(request.value.message);
         if (!message.ok) {
-          return encodeNodeReply({ kind: 'refused', refusal: { kind: 'malformed', what: 'genesis' } });
+          return encodeNodeReply({
+            kind: 'refused',
+            refusal: { kind: 'malformed', what: 'genesis' },
+          });
         }
         const driver = drivers.get(self);
         driver?.push({ kind: 'received', from: sender, message: message.value });

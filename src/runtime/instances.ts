@@ -172,7 +172,12 @@ export function createInstances<Config, State, P extends Protocol>(
     const present = instances.get(key);
     if (present !== undefined) return present;
     const instance: Instance<State, P> = {
-      key, state: undefined, queue: [], asks: new Map(), timers: new Map(), running: false,
+      key,
+      state: undefined,
+      queue: [],
+      asks: new Map(),
+      timers: new Map(),
+      running: false,
       computing: 0,
     };
     instances.set(key, instance);
@@ -189,7 +194,9 @@ export function createInstances<Config, State, P extends Protocol>(
       if (instance.asks.size >= maxAsksPerKey) return Promise.resolve(err('busy'));
       const { asks } = instance;
       const from = `asker-${++asked}`;
-      const answer = new Promise<Result<P['message'], AskError>>((settle) => asks.set(from, settle));
+      const answer = new Promise<Result<P['message'], AskError>>((settle) =>
+        asks.set(from, settle),
+      );
       push(instance, { kind: 'received', from, message });
       return answer;
     },

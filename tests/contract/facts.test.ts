@@ -97,14 +97,15 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(results.map((result) => result.ok)).toEqual([true, false]);
   });
 
-  if (durable) test('everything is there after the store was opened again', async () => {
-    await store.append('spentbook', 'aa', bytes(1));
-    await store.appendWithOutput('mint', 'k', bytes(2), bytes(3));
-    await store.putPointer('p', 5n, bytes(5));
-    store.close();
-    store = open(folder);
-    expect(await store.load('spentbook', 'aa')).toEqual([bytes(1)]);
-    expect((await store.listOutputs(0, 9)).entries).toEqual([bytes(3)]);
-    expect((await store.putPointer('p', 4n, bytes(4))).ok).toBe(false);
-  });
+  if (durable)
+    test('everything is there after the store was opened again', async () => {
+      await store.append('spentbook', 'aa', bytes(1));
+      await store.appendWithOutput('mint', 'k', bytes(2), bytes(3));
+      await store.putPointer('p', 5n, bytes(5));
+      store.close();
+      store = open(folder);
+      expect(await store.load('spentbook', 'aa')).toEqual([bytes(1)]);
+      expect((await store.listOutputs(0, 9)).entries).toEqual([bytes(3)]);
+      expect((await store.putPointer('p', 4n, bytes(4))).ok).toBe(false);
+    });
 });

@@ -37,7 +37,8 @@ export function openChunks(folder: string): ChunkStore {
     const path = pathOf(toHex(name));
     try {
       const bytes = await readFile(path);
-      if (fits(name, bytes)) return ok(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+      if (fits(name, bytes))
+        return ok(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
       await unlink(path);
       return err('notFound');
     } catch (error) {

@@ -78,7 +78,9 @@ export function pointerConflict(
 export function openFacts(path: string): FactStore {
   const database = openDatabase(path, schema, create);
   const { sql, write } = database;
-  const selectFacts = sql.prepare('SELECT fact FROM facts WHERE machine = ? AND key = ? ORDER BY n');
+  const selectFacts = sql.prepare(
+    'SELECT fact FROM facts WHERE machine = ? AND key = ? ORDER BY n',
+  );
   const insertFact = sql.prepare(
     `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
        (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
@@ -121,7 +123,10 @@ export function openFacts(path: string): FactStore {
       return { entries: page.map((row) => bytesIn(row['entry'])), next, more: rows.length > limit };
     },
     lastOutputs: async (limit) =>
-      selectLast.all(limit).map((row) => bytesIn(row['entry'])).reverse(),
+      selectLast
+        .all(limit)
+        .map((row) => bytesIn(row['entry']))
+        .reverse(),
     putPointer: (address, version, record) =>
       write(() => {
         const conflict = pointerConflict(keptPointer(address), version, record);

@@ -18,7 +18,8 @@ export function createMemoryFacts(): FactStore {
     append,
     appendWithOutput: async (machine, key, fact, entry) => {
       await append(machine, key, fact);
-      if (!outputs.some((output) => output.key === key)) outputs.push({ key, entry: entry.slice() });
+      if (!outputs.some((output) => output.key === key))
+        outputs.push({ key, entry: entry.slice() });
     },
     listOutputs: async (after, limit) => {
       const page = outputs.slice(after, after + limit);

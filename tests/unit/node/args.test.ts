@@ -10,15 +10,22 @@ test('nothing given means port 4100, .data and six adults', () => {
 });
 
 test('values come after a space or an equals sign', () => {
-  expect(parseArguments(['--port=4200', '--data', 'x/', '--adults', '8', '--fresh'], '/a')).toEqual({
-    ok: true,
-    value: { port: 4200, data: '/a/x', adults: 8, fresh: true, testControls: false },
-  });
+  expect(parseArguments(['--port=4200', '--data', 'x/', '--adults', '8', '--fresh'], '/a')).toEqual(
+    {
+      ok: true,
+      value: { port: 4200, data: '/a/x', adults: 8, fresh: true, testControls: false },
+    },
+  );
 });
 
 test.each([
-  [['--port', 'high']], [['--port', '70000']], [['--port']], [['--adults', '3']],
-  [['--adults', '65']], [['--data']], [['--wrong']],
+  [['--port', 'high']],
+  [['--port', '70000']],
+  [['--port']],
+  [['--adults', '3']],
+  [['--adults', '65']],
+  [['--data']],
+  [['--wrong']],
 ])('%j is refused', (args) => {
   expect(parseArguments(args, '/').ok).toBe(false);
 });

@@ -37,7 +37,8 @@ beforeAll(async () => {
     socket.on('error', () => undefined);
     socket.on('data', (data) => {
       seenByUpstream += data.toString('latin1');
-      if (seenByUpstream.includes('\r\n\r\n')) socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nhello');
+      if (seenByUpstream.includes('\r\n\r\n'))
+        socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\nhello');
     });
   });
   await new Promise<void>((done) => upstream.listen(wsPort, '127.0.0.1', done));
@@ -59,19 +60,32 @@ afterAll(async () => {
 
 const get = (path: string, init?: RequestInit): Promise<Response> => fetch(origin + path, init);
 
-test.each(['/', '/files', '/files/'])('the page %s opens the app and is asked for again each time', async (path) => {
-  const answer = await get(path);
-  expect(answer.status).toBe(200);
-  expect(await answer.text()).toContain('app');
-  expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
-  expect(answer.headers.get('cache-control')).toBe('no-cache');
-  const headers = ['cross-origin-opener-policy', 'x-content-type-options', 'referrer-policy',
-    'permissions-policy', 'content-security-policy', 'cross-origin-resource-policy'];
-  expect(headers.map((name) => answer.headers.get(name))).toEqual([
-    'same-origin', 'nosniff', 'no-referrer', expect.stringContaining('camera=(self)'),
-    "frame-ancestors 'none'", 'same-origin',
-  ]);
-});
+test.each(['/', '/files', '/files/'])(
+  'the page %s opens the app and is asked for again each time',
+  async (path) => {
+    const answer = await get(path);
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toContain('app');
+    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(answer.headers.get('cache-control')).toBe('no-cache');
+    const headers = [
+      'cross-origin-opener-policy',
+      'x-content-type-options',
+      'referrer-policy',
+      'permissions-policy',
+      'content-security-policy',
+      'cross-origin-resource-policy',
+    ];
+    expect(headers.map((name) => answer.headers.get(name))).toEqual([
+      'same-origin',
+      'nosniff',
+      'no-referrer',
+      expect.stringContaining('camera=(self)'),
+      "frame-ancestors 'none'",
+      'same-origin',
+    ]);
+  },
+);
 
 test('a second visit costs no bytes', async () => {
   const tag = (await get('/')).headers.get('etag') ?? '';
@@ -83,12 +97,21 @@ test('the worker is never cached and hashed assets always are', async () => {
   const asset = await get('/_app/immutable/a.1234.js');
   expect(asset.headers.get('cache-control')).toContain('immutable');
   expect(asset.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
-  expect((await get('/manifest.webmanifest')).headers.get('content-type')).toContain('manifest+json');
+  expect((await get('/manifest.webmanifest')).headers.get('content-type')).toContain(
+    'manifest+json',
+  );
 });
 
 test.each([
-  '/_app/immutable/missing.js', '/nowhere', '/.stamp', '/%2e%2e/secret.txt', '/..%2fsecret.txt',
-  '/%', '/files/x', '/index.html/', '//etc/passwd',
+  '/_app/immutable/missing.js',
+  '/nowhere',
+  '/.stamp',
+  '/%2e%2e/secret.txt',
+  '/..%2fsecret.txt',
+  '/%',
+  '/files/x',
+  '/index.html/',
+  '//etc/passwd',
 ])('%s is a real 404', async (path) => {
   const answer = await get(path);
   expect(answer.status).toBe(404);

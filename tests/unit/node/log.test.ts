@@ -15,7 +15,10 @@ test('a line is JSON with a time and without fields nobody listed', () => {
   const log = openLog(folder);
   log.write({ event: 'refused', kind: 'slot', amount: 5, seed: 'x', name: 'taxes.pdf' } as LogLine);
   log.close();
-  const line = JSON.parse(readFileSync(join(folder, 'safe.log'), 'utf8')) as Record<string, unknown>;
+  const line = JSON.parse(readFileSync(join(folder, 'safe.log'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
   expect(Object.keys(line)).toEqual(['at', 'event', 'kind']);
 });
 

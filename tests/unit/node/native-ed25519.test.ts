@@ -2,7 +2,13 @@
 import { expect, test } from 'vitest';
 import { ageOf } from '#address/xor-name.ts';
 import { ed25519PublicKey, signEd25519, verifyEd25519 } from '#crypto/ed25519.ts';
-import { createSigner, grindIdentity, isSignedBy, JOIN_AGE, publicKeyOf } from '#node/native-ed25519.ts';
+import {
+  createSigner,
+  grindIdentity,
+  isSignedBy,
+  JOIN_AGE,
+  publicKeyOf,
+} from '#node/native-ed25519.ts';
 
 test('keys and signatures are the same bytes in both', () => {
   const seed = Uint8Array.from({ length: 32 }, (_, i) => i);

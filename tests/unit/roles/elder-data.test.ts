@@ -3,8 +3,17 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compareDistance, nameToId, toXorName } from '#address/xor-name.ts';
 import {
-  askNext, isAnswered, isFound, isStored, replyToGetChunk, replyToGetPointer, replyToPut,
-  startAsking, withAnswer, type Asking, type HolderAnswer,
+  askNext,
+  isAnswered,
+  isFound,
+  isStored,
+  replyToGetChunk,
+  replyToGetPointer,
+  replyToPut,
+  startAsking,
+  withAnswer,
+  type Asking,
+  type HolderAnswer,
 } from '#roles/elder-data.ts';
 import { adultsOf, candidatesFor } from '#roles/placement.ts';
 
@@ -12,7 +21,11 @@ const name = (n: number) => toXorName(Uint8Array.from({ length: 32 }, (_, i) => 
 const stored: HolderAnswer = { kind: 'stored', signature: new Uint8Array(64) };
 const failed: HolderAnswer = { kind: 'failed' };
 const authority = {
-  elders: [1, 2, 3, 4, 5, 6, 7].map((n) => ({ name: name(n), publicShare: new Uint8Array(96), index: n })),
+  elders: [1, 2, 3, 4, 5, 6, 7].map((n) => ({
+    name: name(n),
+    publicShare: new Uint8Array(96),
+    index: n,
+  })),
   members: [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15, 16].map((n) => ({ name: name(n) })),
 };
 const candidates = candidatesFor(authority, name(12));
@@ -60,7 +73,10 @@ test('three receipts are enough, two are not', () => {
     return converse(() => (left-- > 0 ? stored : failed), 4, isStored);
   };
   expect(replyToPut(some(3), 'stored').kind).toBe('stored');
-  expect(replyToPut(some(2), 'stored')).toMatchObject({ kind: 'refused', refusal: { kind: 'busy' } });
+  expect(replyToPut(some(2), 'stored')).toMatchObject({
+    kind: 'refused',
+    refusal: { kind: 'busy' },
+  });
 });
 
 test('a full section says full and a conflict says conflict', () => {
@@ -69,8 +85,18 @@ test('a full section says full and a conflict says conflict', () => {
     kind: 'refused',
     refusal: { kind: 'conflict', evidence: Uint8Array.of(1) },
   };
-  expect(replyToPut(converse(() => full, 4, isStored), 'stored')).toMatchObject({ refusal: { kind: 'full' } });
-  expect(replyToPut(converse(() => conflict, 4, isStored), 'pointerStored')).toMatchObject({
+  expect(
+    replyToPut(
+      converse(() => full, 4, isStored),
+      'stored',
+    ),
+  ).toMatchObject({ refusal: { kind: 'full' } });
+  expect(
+    replyToPut(
+      converse(() => conflict, 4, isStored),
+      'pointerStored',
+    ),
+  ).toMatchObject({
     refusal: { kind: 'conflict' },
   });
 });
@@ -85,13 +111,19 @@ test('reported and suspected holders are asked last but not never', () => {
 
 test('a chunk is not found only when every holder said so', () => {
   const nothing: HolderAnswer = { kind: 'nothing' };
-  expect(replyToGetChunk(converse(() => nothing, 1, isFound))).toMatchObject({ refusal: { kind: 'notFound' } });
+  expect(replyToGetChunk(converse(() => nothing, 1, isFound))).toMatchObject({
+    refusal: { kind: 'notFound' },
+  });
   let first = true;
-  const oneSilent = converse(() => {
-    const answer = first ? failed : nothing;
-    first = false;
-    return answer;
-  }, 1, isFound);
+  const oneSilent = converse(
+    () => {
+      const answer = first ? failed : nothing;
+      first = false;
+      return answer;
+    },
+    1,
+    isFound,
+  );
   expect(replyToGetChunk(oneSilent)).toMatchObject({ refusal: { kind: 'busy' } });
 });
 
@@ -113,15 +145,24 @@ test('impatience asks one more and never one twice', () => {
 
 test('property: with at most two bad adults of six a put always gets at least four receipts', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.subarray([0, 1, 2, 3, 4, 5], { maxLength: 2 }),
+    fc.property(
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      fc.subarray([0, 1, 2, 3, 4, 5], { maxLength: 2 }),
       (target, bad) => {
         const order = candidatesFor(authority, target);
         const off = new Set(bad.map((at) => nameToId(order[at]!)));
-        const asking = converse((holder) => (off.has(nameToId(holder)) ? failed : stored), 4, isStored,
-          startAsking(order, [], new Set()));
+        const asking = converse(
+          (holder) => (off.has(nameToId(holder)) ? failed : stored),
+          4,
+          isStored,
+          startAsking(order, [], new Set()),
+        );
         const reply = replyToPut(asking, 'stored');
         expect(reply.kind === 'stored' && reply.receipts.length).toBe(4);
-        expect(new Set(asking.answers.map(({ holder }) => nameToId(holder))).size).toBe(asking.answers.length);
-      }),
+        expect(new Set(asking.answers.map(({ holder }) => nameToId(holder))).size).toBe(
+          asking.answers.length,
+        );
+      },
+    ),
   );
 });

@@ -6,7 +6,8 @@ import { createInstances, type InstancePorts } from '#runtime/instances.ts';
 /** Adds numbers: a job doubles the number, then the sum is written down and told to the asker. */
 interface Adding {
   readonly input: never;
-  readonly message: { readonly kind: 'add'; readonly n: number } | { readonly kind: 'sum'; readonly sum: number };
+  readonly message:
+    { readonly kind: 'add'; readonly n: number } | { readonly kind: 'sum'; readonly sum: number };
   readonly fact: { readonly kind: 'added'; readonly n: number };
   readonly output: number;
   readonly fault: { readonly kind: string; readonly culprit: NodeId };

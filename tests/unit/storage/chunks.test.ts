@@ -28,7 +28,10 @@ test('a chunk comes back byte for byte and a missing one is not found', async ()
 
 test('bytes that do not fit the name are refused', async () => {
   const chunks = openChunks(folder);
-  expect(await chunks.put(new Uint8Array(32), Uint8Array.of(1))).toEqual({ ok: false, error: 'altered' });
+  expect(await chunks.put(new Uint8Array(32), Uint8Array.of(1))).toEqual({
+    ok: false,
+    error: 'altered',
+  });
   expect(readdirSync(folder)).toEqual(['new']);
 });
 
@@ -48,7 +51,9 @@ test('a file changed on disk counts as lost and a new put heals it', async () =>
 test('the same chunk put many times at once is stored once', async () => {
   const chunks = openChunks(folder);
   const bytes = new Uint8Array(randomBytes(100));
-  const results = await Promise.all(Array.from({ length: 8 }, () => chunks.put(nameOf(bytes), bytes)));
+  const results = await Promise.all(
+    Array.from({ length: 8 }, () => chunks.put(nameOf(bytes), bytes)),
+  );
   expect(results.every((result) => result.ok)).toBe(true);
   expect(readdirSync(join(folder, 'new'))).toEqual([]);
 });

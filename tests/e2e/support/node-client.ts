@@ -1,0 +1,119 @@
+/** A light client as a program: speaks to the elders of a started network over TCP. */
+import { createHash, randomBytes } from 'node:crypto';
+import { nameToId } from '#address/xor-name.ts';
+import { fromHex } from '#core/codec/bytes.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { countReceipts, storedChunk } from '#data/receipt.ts';
+import { createNodeHost } from '#network/node-host.ts';
+import { networkTag } from '#network/protocols.ts';
+import { takePort } from '#node/ports.ts';
+import {
+  decodeAddressRecord,
+  decodeSignedAuthority,
+  verifyAddressRecord,
+  verifySignedAuthority,
+  type SectionAuthority,
+} from '#protocol/section/index.ts';
+import { eldersFor } from '#roles/light-client/elders.ts';
+import {
+  decodeClientReply,
+  encodeClientRequest,
+  type ClientReply,
+  type ClientRequest,
+} from '#roles/wire/client.ts';
+
+export interface NodeClient {
+  readonly authority: SectionAuthority;
+  readonly genesisKey: string;
+  readonly ask: (elder: Uint8Array, request: ClientRequest) => Promise<ClientReply>;
+  /** Puts random bytes; resolves with the name and how many receipts are genuine. */
+  readonly put: (size: number) => Promise<{ readonly name: Uint8Array; readonly receipts: number }>;
+  /** Gets from the closest elder, the next one on failure. */
+  readonly get: (name: Uint8Array) => Promise<Uint8Array | null>;
+  readonly stop: () => Promise<void>;
+}
+
+const bytesOf = (hex: string): Uint8Array => {
+  const bytes = fromHex(hex);
+  if (!bytes.ok) throw new Error('not hex');
+  return bytes.value;
+};
+
+/** @param bootstrapTcp multiaddr of the bootstrap node's own TCP port (from its data folder). */
+export async function connectClient(url: string, bootstrapTcp: string): Promise<NodeClient> {
+  const file = (await (await fetch(`${url}/network.json`)).json()) as {
+    networkId: string;
+    genesisKey: string;
+    bootstrap: string[];
+  };
+  const anchor = { networkId: bytesOf(file.networkId), genesisKey: bytesOf(file.genesisKey) };
+  const tag = networkTag(anchor.networkId);
+  const host = await createNodeHost({
+    identitySeed: new Uint8Array(randomBytes(32)),
+    role: 'adult',
+    tcpPort: await takePort(new Set()),
+    wsPort: null,
+    rtcDirectPort: null,
+    bootstrap: { tcpAddress: bootstrapTcp },
+    log: () => undefined,
+  });
+  const addresses = new Map<string, readonly string[]>();
+  const ask = async (peer: Uint8Array, request: ClientRequest): Promise<ClientReply> => {
+    const to = { name: peer, addresses: addresses.get(nameToId(peer)) ?? [bootstrapTcp] };
+    const answer = await host.request(to, 'client', tag, encodeClientRequest(request), {
+      timeoutMs: 20_000,
+    });
+    if (!answer.ok) throw new Error(`the elder was ${answer.error.kind}`);
+    const reply = decodeClientReply(answer.value);
+    if (!reply.ok) throw new Error('the reply is malformed');
+    return reply.value;
+  };
+
+  const { peerIdFromString } = await import('@libp2p/peer-id');
+  const { peerIdToName } = await import('#network/peer.ts');
+  const bootstrap = peerIdToName(peerIdFromString(bootstrapTcp.split('/p2p/')[1] ?? ''));
+  if (bootstrap === null) throw new Error('the bootstrap node has an ed25519 key');
+  const about = await ask(bootstrap, { kind: 'authority' });
+  const told = await ask(bootstrap, { kind: 'addresses' });
+  if (about.kind !== 'authority' || told.kind !== 'addresses') throw new Error('wrong answers');
+  const signed = decodeSignedAuthority(about.authority);
+  if (!signed.ok) throw new Error('the authority is malformed');
+  const verified = verifySignedAuthority(blsSuite, anchor, signed.value);
+  if (!verified.ok) throw new Error(`the authority is refused: ${verified.error.kind}`);
+  for (const bytes of told.records) {
+    const record = decodeAddressRecord(bytes);
+    if (!record.ok || !verifyAddressRecord(anchor.networkId, record.value).ok) {
+      throw new Error('an address record is refused');
+    }
+    addresses.set(nameToId(record.value.name), record.value.addresses);
+  }
+  const authority = verified.value;
+  const members = new Set(authority.members.map(({ name }) => nameToId(name)));
+
+  return {
+    authority,
+    genesisKey: file.genesisKey,
+    ask,
+    put: async (size) => {
+      const bytes = new Uint8Array(randomBytes(size));
+      const name = new Uint8Array(createHash('sha256').update(bytes).digest());
+      const [closest] = eldersFor(authority.elders, name);
+      if (closest === undefined) throw new Error('no elder');
+      const reply = await ask(closest.name, { kind: 'putChunk', name, bytes });
+      if (reply.kind !== 'stored') throw new Error(`put was answered ${JSON.stringify(reply)}`);
+      const allowed = (holder: Uint8Array): boolean => members.has(nameToId(holder));
+      const genuine = countReceipts(anchor.networkId, storedChunk(name), reply.receipts, allowed);
+      return { name, receipts: genuine.length };
+    },
+    get: async (name) => {
+      for (const elder of eldersFor(authority.elders, name)) {
+        const reply = await ask(elder.name, { kind: 'getChunk', name, avoid: [] });
+        if (reply.kind !== 'chunk') continue;
+        const digest = createHash('sha256').update(reply.bytes).digest();
+        return Buffer.compare(digest, name) === 0 ? reply.bytes : null;
+      }
+      return null;
+    },
+    stop: host.stop,
+  };
+}
