@@ -125,7 +125,10 @@ export function createVault(ports: VaultPorts): Vault {
     const { safe, sync, uploads } = open;
     uploads.wake();
     await sync.now();
-    await safe.wallet?.refresh();
+    // Without a network the notice of the exchange has said so already.
+    await safe.wallet?.refresh().catch((error: unknown) => {
+      if (!(error instanceof RpcFailure)) throw error;
+    });
     return null;
   };
 

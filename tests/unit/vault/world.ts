@@ -253,7 +253,7 @@ async function onNetwork(
   throw new Error(`unknown call ${call}`);
 }
 
-function createMemoryStore(plans: Map<string, PlanRecord>): VaultStore {
+export function createMemoryStore(plans: Map<string, PlanRecord> = new Map()): VaultStore {
   const safes = new Map<string, SafeRecord>();
   const pieces = new Map<string, Map<number, Uint8Array>>();
   const key = crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
