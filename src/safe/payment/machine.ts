@@ -7,7 +7,7 @@ import { equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { Certificate } from '#money/certificate.ts';
-import { decodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
+import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
 import { verifyAck, type MintAnswer } from '#protocol/mint/index.ts';
 import { REQUEST_BYTES, verifyVote, type SpentbookAnswer } from '#protocol/spentbook/index.ts';
 import { sharesRequired } from './jobs.ts';
@@ -19,6 +19,7 @@ import type {
   PaymentElder,
   PaymentFact,
   PaymentState,
+  Plan,
   WaitingReason,
 } from './state.ts';
 
@@ -41,7 +42,7 @@ export const payment: Machine<PaymentConfig, PaymentState, Payment> = {
   },
 
   step: (config, state, event) => {
-    const plan = planOf(config);
+    const { plan } = state;
     switch (event.kind) {
       case 'received': {
         const elder = config.elders.find(({ name }) => toHex(name) === event.from);
@@ -66,13 +67,6 @@ export const payment: Machine<PaymentConfig, PaymentState, Payment> = {
     }
   },
 };
-
-/** The bundle's transaction with everything that is asked about it by name. */
-interface Plan {
-  readonly transaction: Transaction;
-  readonly txid: Uint8Array;
-  readonly slots: readonly { readonly name: Uint8Array; readonly keyImage: Uint8Array }[];
-}
 
 function planOf(config: PaymentConfig): Plan {
   const decoded = decodeTransaction(config.bundle.transaction);
@@ -99,6 +93,7 @@ function recall(config: PaymentConfig, plan: Plan, facts: readonly PaymentFact[]
     (_, i) => bundle.certificates?.[i] ?? null,
   );
   const fresh: PaymentState = {
+    plan,
     phase: {
       kind: 'preparing',
       collections: plan.slots.map(() => noShares),

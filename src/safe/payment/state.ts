@@ -2,6 +2,7 @@
 import type { NodeId } from '#core/machine.ts';
 import type { Certificate, MoneySection, Phase, Source, Statement } from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';
+import type { Transaction } from '#money/transaction.ts';
 import type { MintAnswer } from '#protocol/mint/index.ts';
 import type { SpentbookAnswer } from '#protocol/spentbook/index.ts';
 import type { PaymentMessage } from './messages.ts';
@@ -71,7 +72,15 @@ export interface Replacement {
   readonly certificate: Certificate;
 }
 
+/** The bundle's transaction with everything that is asked about it by name. */
+export interface Plan {
+  readonly transaction: Transaction;
+  readonly txid: Uint8Array;
+  readonly slots: readonly { readonly name: Uint8Array; readonly keyImage: Uint8Array }[];
+}
+
 export interface PaymentState {
+  readonly plan: Plan;
   readonly phase: PaymentPhase;
   /** Commit certificates known per slot, whatever the phase. */
   readonly committed: readonly (Certificate | null)[];

@@ -1,0 +1,267 @@
+/** What must hold after every event of a money run, and the run itself. */
+import { toHex } from '#core/codec/bytes.ts';
+import { createPrng } from './prng.ts';
+import { toyScalars, toySuite } from './toy-suite.ts';
+import { run, type Checker, type Faults, type Report } from './world.ts';
+import { openRegistryEntry, verifyCertificates } from '#money/certificate.ts';
+import { txidOf } from '#money/transaction.ts';
+import { verifyTransaction } from '#money/verify.ts';
+import { decodeSpentbookAnswer } from '#protocol/spentbook/index.ts';
+import { ed25519Identity } from '#money/identity.ts';
+import { ed25519PublicKey } from '#crypto/ed25519.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
+import type { IdentitySuite } from '#money/identity.ts';
+import type { ScalarField } from '#crypto/scalar-field.ts';
+import { makeSection, networkId, toyIdentity, toyName, type TestSection } from '../unit/money/fixtures.ts';
+import {
+  createCompute,
+  createNet,
+  honestParts,
+  type Net,
+  type NetConfig,
+  type NetState,
+  type Parts,
+} from './payment-net.ts';
+import { liar, makeCast, slotsOf, tableOf, type Actor, type Asked, type Cast } from './payment-scenario.ts';
+
+/** Everything that stays the same from seed to seed. */
+export interface Stage {
+  readonly test: TestSection;
+  readonly suite: ThresholdSuite;
+  readonly identity: IdentitySuite;
+  readonly cast: Cast;
+}
+
+export function toyStage(): Stage {
+  const test = makeSection(toySuite, toyScalars, toyName);
+  return { test, suite: toySuite, identity: toyIdentity, cast: makeCast(test, toySuite) };
+}
+
+export function realStage(suite: ThresholdSuite, field: ScalarField): Stage {
+  const test = makeSection(suite, field, ed25519PublicKey);
+  return { test, suite, identity: ed25519Identity, cast: makeCast(test, suite) };
+}
+
+export interface Ending {
+  readonly report: Report<NetState, Net>;
+  /** The last word of every client that ran. */
+  readonly words: ReadonlyMap<string, string>;
+}
+
+const faults: Faults = {
+  latencyMs: [1, 200],
+  dropProbability: 0.15,
+  duplicateProbability: 0.1,
+  crashProbability: 0.02,
+  restartAfterMs: [100, 2_500],
+  cutProbability: 0.02,
+  computeMs: [0, 60],
+};
+
+const healAtMs = 8_000;
+const endAtMs = 32_000;
+
+/** @param always actors that must take part; the seed adds some others. */
+export function runSeed(
+  stage: Stage,
+  seed: number,
+  parts: Parts = honestParts,
+  compute = createCompute(parts, stage.suite),
+  always: readonly string[] = [],
+  extras = 4,
+): Ending {
+  const { test, suite, identity, cast } = stage;
+  const prng = createPrng(seed ^ 0x5afe);
+  const chosen = choose(cast.actors, always, extras, prng);
+  const liars = [0, 1, 2][seed % 3] ?? 0;
+  const configs = new Map<string, NetConfig>();
+  for (const elder of test.elders) {
+    const { name, secretShare, identitySeed } = elder;
+    const { section } = test;
+    configs.set(elder.id, {
+      kind: 'elder',
+      spentbook: { name, section, secretShare, identitySeed, identity },
+      mint: { section, identitySeed, identity },
+    });
+  }
+  for (const { id, bundle } of chosen) {
+    const payment = { section: test.section, elders: test.elders, identity, bundle, repeatEveryMs: 400 };
+    configs.set(id, { kind: 'client', payment });
+  }
+  const table = tableOf(cast.actors);
+  const byzantine = test.elders.slice(7 - liars);
+  const corrupt = new Map(
+    byzantine.map((elder, i) => {
+      const accomplice = byzantine[(i + 1) % byzantine.length] ?? elder;
+      return [elder.id, liar(elder, accomplice, test, suite, identity, table, cast.actors)];
+    }),
+  );
+  const words = new Map<string, string>();
+  const report = run(
+    {
+      machine: createNet(parts),
+      configs,
+      inputs: chosen.flatMap(({ id, startAtMs }) =>
+        // The caller repeats until the payment began: a crashed client hears nothing.
+        [0, 4_000, healAtMs + 2_000].map((later) => ({
+          atMs: startAtMs + later + prng.below(300),
+          to: id,
+          input: { kind: 'go' } as const,
+        })),
+      ),
+      compute,
+      faults,
+      healAtMs,
+      endAtMs,
+      corrupt,
+    },
+    seed,
+    checkers(stage, table, new Set(byzantine.map(({ id }) => id)), chosen, words),
+  );
+  progress(chosen, words);
+  return { report, words };
+}
+
+function choose(
+  actors: readonly Actor[],
+  always: readonly string[],
+  extras: number,
+  prng: ReturnType<typeof createPrng>,
+): readonly Actor[] {
+  const wanted = new Set(always);
+  for (let i = 0; i < extras; i++) wanted.add(prng.pick(actors).id);
+  // The pairs only mean something together.
+  if (wanted.has('alice-phone') || wanted.has('alice-laptop')) {
+    wanted.add('alice-phone').add('alice-laptop');
+  }
+  if (wanted.has('mallory-twin-a') || wanted.has('mallory-twin-b')) {
+    wanted.add('mallory-twin-a').add('mallory-twin-b');
+  }
+  return actors.filter(({ id }) => wanted.has(id));
+}
+
+function checkers(
+  stage: Stage,
+  table: ReadonlyMap<string, Asked>,
+  byzantine: ReadonlySet<string>,
+  chosen: readonly Actor[],
+  words: Map<string, string>,
+): Checker<NetState, Net> {
+  const { test, suite, cast } = stage;
+  const actorById = new Map(chosen.map((actor) => [actor.id, actor]));
+  const shares = new Map<string, Map<string, Set<string>>>();
+  const finalBySlot = new Map<string, string>();
+  const keptByElder = new Map<string, string>();
+  const checked = new Set<string>();
+
+  /** An honest elder writes one txid per slot and ballot, whatever crashes between. */
+  const onShare = (elder: string, asked: Asked): void => {
+    const slot = slotsOf(asked.transaction)[asked.index];
+    if (slot === undefined) return;
+    const bySigned = shares.get(`${asked.phase}|${slot}`) ?? new Map<string, Set<string>>();
+    shares.set(`${asked.phase}|${slot}`, bySigned);
+    const txid = toHex(asked.txid);
+    const signers = bySigned.get(txid) ?? new Set<string>();
+    bySigned.set(txid, signers.add(elder));
+    for (const [other, others] of bySigned) {
+      if (other === txid) continue;
+      if (others.has(elder)) throw new Error(`voteOnce: ${asked.phase} for two transactions`);
+      // Whoever collects the shares, liars sign anything: 2 + honest signers must stay below 5.
+      if (asked.phase === 'COMMIT' && others.size + 2 >= 5 && signers.size + 2 >= 5) {
+        throw new Error('noDoubleSpend: two commit certificates can be made for one slot');
+      }
+    }
+  };
+
+  const onFinal = (id: string, certificates: Parameters<typeof verifyCertificates>[4]): void => {
+    const actor = actorById.get(id);
+    if (actor === undefined) throw new Error('an unknown client');
+    const genuine = verifyCertificates(test.section, suite, 'COMMIT', actor.transaction, certificates);
+    if (!genuine) {
+      if (actor.honest) throw new Error('finalIsProven: a final payment without certificates');
+      return;
+    }
+    if (actor.expect === 'never') throw new Error(`validity: ${id} was certified`);
+    const txid = toHex(txidOf(actor.transaction));
+    for (const slot of slotsOf(actor.transaction)) {
+      const before = finalBySlot.get(slot) ?? txid;
+      finalBySlot.set(slot, before);
+      if (before !== txid) throw new Error('noDoubleSpend: one slot, two final transactions');
+    }
+  };
+
+  const onRegistered = (elder: string, key: Uint8Array, bytes: Uint8Array): void => {
+    const seen = `${elder}|${toHex(key)}`;
+    const line = toHex(bytes);
+    const before = keptByElder.get(seen) ?? line;
+    keptByElder.set(seen, before);
+    if (before !== line) throw new Error('oneTransactionPerKey: an elder listed a second one');
+    if (checked.has(line)) return;
+    checked.add(line);
+    const opened = openRegistryEntry(test.section, suite, bytes);
+    if (!opened.ok) throw new Error(`registeredIsFinal: ${opened.error}`);
+    const { transaction } = opened.value;
+    for (const { oneTimeKey, amount } of transaction.inputs) {
+      if (cast.amountsByKey.get(toHex(oneTimeKey)) !== amount) {
+        throw new Error('supplyConserved: an input that never was');
+      }
+    }
+    const valid = verifyTransaction(opened.value.entry.transaction, networkId, 'certified');
+    if (!valid.ok) throw new Error(`supplyConserved: registered though ${valid.error}`);
+  };
+
+  return ({ node, outputs, faults: blamed }) => {
+    if (!node.honest) return;
+    for (const { culprit, kind } of blamed) {
+      const guilty = byzantine.has(culprit) || actorById.get(culprit)?.honest === false;
+      if (!guilty) throw new Error(`noFalseBlame: ${node.id} blamed ${culprit} for ${kind}`);
+    }
+    for (const output of outputs) {
+      if (output.kind === 'registered') onRegistered(node.id, output.key, output.entry);
+      else if (output.kind === 'said') {
+        if (output.message.kind !== 'money' || output.message.asked !== 'slot') continue;
+        const answer = decodeSpentbookAnswer(output.message.message);
+        if (!answer.ok) throw new Error('an honest elder speaks well');
+        const asked = table.get(toHex(answer.value.request));
+        if (asked === undefined) throw new Error('an answer to a question nobody asked');
+        if (answer.value.kind === 'prepared' || answer.value.kind === 'committed') {
+          onShare(node.id, asked);
+        }
+      } else {
+        const said = output.output;
+        if (said.kind === 'waiting') words.set(node.id, `waiting ${said.reason.kind}`);
+        else if (said.kind !== 'prepared') words.set(node.id, said.kind);
+        if (said.kind === 'final') onFinal(node.id, said.certificates);
+      }
+    }
+  };
+}
+
+/** After healing every payment that nobody races ends registered, and a race has one winner. */
+function progress(chosen: readonly Actor[], words: ReadonlyMap<string, string>): void {
+  for (const { id, expect } of chosen) {
+    if (expect === 'registered' && words.get(id) !== 'registered') {
+      throw new Error(`progress: ${id} ended ${words.get(id) ?? 'silent'}`);
+    }
+    if (expect === 'never' && words.get(id) === 'registered') {
+      throw new Error(`validity: ${id} was registered`);
+    }
+  }
+  const racers = chosen.filter(({ expect }) => expect === 'race').map(({ id }) => words.get(id));
+  if (racers.length === 0) return;
+  const won = racers.filter((word) => word === 'registered').length;
+  const lost = racers.filter((word) => word === 'replaced').length;
+  const waiting = racers.filter((word) => word?.startsWith('waiting')).length;
+  // Without recovery (R3) both may wait; then both must have said so.
+  if (!(won === 1 && lost === 1) && waiting !== 2) {
+    throw new Error(`progress: a race ended ${racers.join(' and ')}`);
+  }
+  const twins = chosen.filter(({ expect }) => expect === 'any').map(({ id }) => words.get(id));
+  if (twins.filter((word) => word === 'registered').length > 1) {
+    throw new Error('oneTransactionPerKey: both twins were registered');
+  }
+}
+
+export const outcomeOf = ({ report, words }: Ending): string =>
+  JSON.stringify([report.trace, [...words].sort()]);
+

@@ -1,0 +1,302 @@
+/** Seven elders (spentbook and mint) and any number of paying clients as one union machine. */
+import { createHash } from 'node:crypto';
+import { assert } from '#core/assert.ts';
+import { lift } from '#core/compose.ts';
+import { encodeCbor } from '#core/codec/cbor.ts';
+import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
+import { stay, type Context, type Effect, type Machine, type Step } from '#core/machine.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
+import {
+  decodeMintFact,
+  decodeMintRequest,
+  encodeMintAnswer,
+  encodeMintFact,
+  mint,
+  mintKey,
+  performMintJob,
+  type Mint,
+  type MintConfig,
+  type MintJob,
+  type MintResult,
+  type MintState,
+} from '#protocol/mint/index.ts';
+import {
+  decodeSpentbookFact,
+  decodeSpentbookRequest,
+  encodeSpentbookAnswer,
+  encodeSpentbookFact,
+  performSpentbookJob,
+  spentbook,
+  spentbookKey,
+  type Spentbook,
+  type SpentbookConfig,
+  type SpentbookJob,
+  type SpentbookResult,
+  type SpentbookState,
+} from '#protocol/spentbook/index.ts';
+import {
+  decodePaymentAnswer,
+  decodePaymentFact,
+  encodePaymentFact,
+  encodePaymentRequest,
+  payment,
+  performPaymentJob,
+  type Payment,
+  type PaymentConfig,
+  type PaymentJob,
+  type PaymentResult,
+  type PaymentState,
+} from '#safe/payment/index.ts';
+
+/** Everything travels and rests as bytes, so every run exercises the codecs too. */
+export type NetMessage =
+  | { readonly kind: 'slot'; readonly slot: Uint8Array; readonly message: Uint8Array }
+  | { readonly kind: 'output'; readonly key: Uint8Array; readonly message: Uint8Array }
+  | { readonly kind: 'money'; readonly asked: 'slot' | 'output'; readonly message: Uint8Array };
+
+export type NetFact =
+  | { readonly kind: 'spentbook' | 'mint'; readonly key: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'payment'; readonly bytes: Uint8Array }
+  | { readonly kind: 'went' };
+
+export type NetOutput =
+  | { readonly kind: 'said'; readonly message: NetMessage }
+  | Mint['output']
+  | { readonly kind: 'payment'; readonly output: Payment['output'] };
+
+export interface Net {
+  readonly input: { readonly kind: 'go' };
+  readonly message: NetMessage;
+  readonly fact: NetFact;
+  readonly output: NetOutput;
+  readonly fault: Spentbook['fault'] | Mint['fault'] | Payment['fault'];
+  readonly timer: string;
+  readonly job: NetJob;
+  readonly result: SpentbookResult | MintResult | PaymentResult;
+}
+
+export type NetJob =
+  | { readonly kind: 'spentbook'; readonly job: SpentbookJob }
+  | { readonly kind: 'mint'; readonly job: MintJob }
+  | { readonly kind: 'payment'; readonly job: PaymentJob };
+
+export type NetConfig =
+  | { readonly kind: 'elder'; readonly spentbook: SpentbookConfig; readonly mint: MintConfig }
+  | { readonly kind: 'client'; readonly payment: PaymentConfig };
+
+export type NetState =
+  | { readonly kind: 'elder'; readonly slots: KeyedState<SpentbookState>; readonly outputs: KeyedState<MintState> }
+  | { readonly kind: 'client'; readonly payment: PaymentState | null };
+
+/** The parts of an elder; a mutant replaces one of them. */
+export interface Parts {
+  readonly spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook>;
+  readonly mint: Machine<MintConfig, MintState, Mint>;
+  readonly reorder: (effects: readonly Effect<Net>[]) => readonly Effect<Net>[];
+  readonly spentbookJob: typeof performSpentbookJob;
+  readonly mintJob: typeof performMintJob;
+  readonly paymentJob: typeof performPaymentJob;
+}
+
+export const honestParts: Parts = {
+  spentbook,
+  mint,
+  reorder: (effects) => effects,
+  spentbookJob: performSpentbookJob,
+  mintJob: performMintJob,
+  paymentJob: performPaymentJob,
+};
+
+type Outcome = Step<NetState, Net>;
+type ElderConfig = NetConfig & { readonly kind: 'elder' };
+type ElderState = NetState & { readonly kind: 'elder' };
+
+export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
+  const slots = keyed(parts.spentbook);
+  const outputs = keyed(parts.mint);
+
+  const liftSlots = (effects: readonly Effect<Keyed<Spentbook>>[]): readonly Effect<Net>[] =>
+    lift<Keyed<Spentbook>, Net>(effects, {
+      jobPrefix: 'slot:',
+      fact: ({ key, fact }) => ({ kind: 'spentbook', key, bytes: encodeSpentbookFact(fact) }),
+      message: ({ message }) => {
+        assert(message.kind !== 'prepare' && message.kind !== 'commit', 'elders answer');
+        return { kind: 'money', asked: 'slot', message: encodeSpentbookAnswer(message) };
+      },
+      fault: (fault) => fault,
+      timer: (timer) => timer,
+      job: (job) => ({ kind: 'spentbook', job }),
+    }).effects;
+
+  /** Decisions reach their slots before the acknowledgement leaves. */
+  const settle = (
+    config: ElderConfig,
+    state: ElderState,
+    step: Step<KeyedState<MintState>, Keyed<Mint>>,
+    context: Context,
+  ): Outcome => {
+    const lifted = lift<Keyed<Mint>, Net>(step.effects, {
+      jobPrefix: 'output:',
+      fact: ({ key, fact }) => ({ kind: 'mint', key, bytes: encodeMintFact(fact) }),
+      message: ({ message }) => {
+        assert(message.kind !== 'register', 'elders answer');
+        return { kind: 'money', asked: 'output', message: encodeMintAnswer(message) };
+      },
+      fault: (fault) => fault,
+      timer: (timer) => timer,
+      job: (job) => ({ kind: 'mint', job }),
+    });
+    const effects: Effect<Net>[] = [];
+    let now = state.slots;
+    for (const { output } of lifted.outputs) {
+      effects.push({ kind: 'output', output });
+      for (const decision of output.decisions) {
+        const key = spentbookKey(decision.slot);
+        const input = { key, input: { kind: 'settle', decision } } as const;
+        const settled = slots.step(config.spentbook, now, { kind: 'input', input }, context);
+        now = settled.state;
+        effects.push(...liftSlots(settled.effects));
+      }
+    }
+    return elder({ ...state, slots: now, outputs: step.state }, [...effects, ...lifted.effects]);
+  };
+
+  /** Every answer is shown to the checkers just before it leaves. */
+  const elder = (state: ElderState, effects: readonly Effect<Net>[]): Outcome => ({
+    state,
+    effects: parts
+      .reorder(effects)
+      .flatMap((effect): readonly Effect<Net>[] =>
+        effect.kind === 'send'
+          ? [{ kind: 'output', output: { kind: 'said', message: effect.message } }, effect]
+          : [effect],
+      ),
+  });
+
+  const client = (step: Step<PaymentState, Payment>, before: readonly Effect<Net>[] = []): Outcome => {
+    const effects: Effect<Net>[] = [...before];
+    for (const effect of step.effects) {
+      if (effect.kind === 'output') {
+        effects.push({ kind: 'output', output: { kind: 'payment', output: effect.output } });
+        continue;
+      }
+      effects.push(
+        ...lift<Payment, Net>([effect], {
+          jobPrefix: '',
+          fact: (fact) => ({ kind: 'payment', bytes: encodePaymentFact(fact) }),
+          message: (message) => {
+            const request = encodePaymentRequest(message);
+            assert(request !== undefined, 'clients ask');
+            return request;
+          },
+          fault: (fault) => fault,
+          timer: (timer) => timer,
+          job: (job) => ({ kind: 'payment', job }),
+        }).effects,
+      );
+    }
+    return { state: { kind: 'client', payment: step.state }, effects };
+  };
+
+  return {
+    start: (config, facts, context) => {
+      if (config.kind === 'client') {
+        if (facts.length === 0) return stay({ kind: 'client', payment: null });
+        const own = facts.flatMap((fact) =>
+          fact.kind === 'payment' ? [must(decodePaymentFact(fact.bytes))] : [],
+        );
+        return client(payment.start(config.payment, own, context));
+      }
+      const written = facts.flatMap((fact) =>
+        fact.kind === 'spentbook' ? [{ key: fact.key, fact: must(decodeSpentbookFact(fact.bytes)) }] : [],
+      );
+      const listed = facts.flatMap((fact) =>
+        fact.kind === 'mint' ? [{ key: fact.key, fact: must(decodeMintFact(fact.bytes)) }] : [],
+      );
+      const spent = slots.start(config.spentbook, written, context);
+      const registry = outputs.start(config.mint, listed, context);
+      const state: ElderState = { kind: 'elder', slots: spent.state, outputs: registry.state };
+      return settle(config, state, registry, context);
+    },
+
+    step: (config, state, event, context) => {
+      if (config.kind === 'client') {
+        assert(state.kind === 'client', 'a client stays a client');
+        if (event.kind === 'input') {
+          if (state.payment !== null) return stay(state);
+          const first = payment.start(config.payment, [], context);
+          return client(first, [{ kind: 'persist', fact: { kind: 'went' } }]);
+        }
+        if (state.payment === null) return stay(state);
+        if (event.kind === 'received') {
+          if (event.message.kind !== 'money') return stay(state);
+          const message = decodePaymentAnswer(event.message.asked, event.message.message);
+          if (!message.ok) return stay(state);
+          const heard = { kind: 'received', from: event.from, message: message.value } as const;
+          return client(payment.step(config.payment, state.payment, heard, context));
+        }
+        const inner =
+          event.kind === 'timerFired'
+            ? ({ kind: 'timerFired', timer: 'repeat' } as const)
+            : ({ kind: 'computed', id: event.id, result: event.result as PaymentResult } as const);
+        return client(payment.step(config.payment, state.payment, inner, context));
+      }
+      assert(state.kind === 'elder', 'an elder stays an elder');
+      if (event.kind === 'received' && event.message.kind === 'slot') {
+        const { slot } = event.message;
+        const message = decodeSpentbookRequest(slot, event.message.message);
+        if (!message.ok) return stay(state);
+        const asked = { key: spentbookKey(slot), message: message.value };
+        const heard = { kind: 'received', from: event.from, message: asked } as const;
+        const step = slots.step(config.spentbook, state.slots, heard, context);
+        return elder({ ...state, slots: step.state }, liftSlots(step.effects));
+      }
+      if (event.kind === 'received' && event.message.kind === 'output') {
+        const { key } = event.message;
+        const message = decodeMintRequest(key, event.message.message);
+        if (!message.ok) return stay(state);
+        const asked = { key: mintKey(key), message: message.value };
+        const heard = { kind: 'received', from: event.from, message: asked } as const;
+        return settle(config, state, outputs.step(config.mint, state.outputs, heard, context), context);
+      }
+      if (event.kind === 'computed' && event.id.startsWith('slot:')) {
+        const id = event.id.slice('slot:'.length);
+        const done = { kind: 'computed', id, result: event.result as SpentbookResult } as const;
+        const step = slots.step(config.spentbook, state.slots, done, context);
+        return elder({ ...state, slots: step.state }, liftSlots(step.effects));
+      }
+      if (event.kind === 'computed') {
+        const id = event.id.slice('output:'.length);
+        const done = { kind: 'computed', id, result: event.result as MintResult } as const;
+        return settle(config, state, outputs.step(config.mint, state.outputs, done, context), context);
+      }
+      return stay(state);
+    },
+  };
+}
+
+/** Performs jobs, each distinct one once in a whole test file: they are pure. */
+export function createCompute(
+  parts: Parts,
+  suite: ThresholdSuite,
+): (job: NetJob) => Net['result'] {
+  const known = new Map<string, Net['result']>();
+  return (asked) => {
+    const key = createHash('sha256').update(encodeCbor(asked)).digest('base64');
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const result =
+      asked.kind === 'spentbook'
+        ? parts.spentbookJob(asked.job, suite)
+        : asked.kind === 'mint'
+          ? parts.mintJob(asked.job, suite)
+          : parts.paymentJob(asked.job, suite);
+    known.set(key, result);
+    return result;
+  };
+}
+
+function must<T>(result: { readonly ok: true; readonly value: T } | { readonly ok: false }): T {
+  if (!result.ok) throw new Error('our own facts decode');
+  return result.value;
+}
