@@ -128,37 +128,43 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
       job: (job) => ({ kind: 'spentbook', job }),
     }).effects;
 
-  /** Decisions reach their slots before the acknowledgement leaves. */
+  /**
+   * Keeps the mint's order: the fact is on disk, then the list and the slots learn of it, then the
+   * acknowledgement leaves.
+   */
   const settle = (
     config: ElderConfig,
     state: ElderState,
     step: Step<KeyedState<MintState>, Keyed<Mint>>,
     context: Context,
   ): Outcome => {
-    const lifted = lift<Keyed<Mint>, Net>(step.effects, {
-      jobPrefix: 'output:',
-      fact: ({ key, fact }) => ({ kind: 'mint', key, bytes: encodeMintFact(fact) }),
-      message: ({ message }) => {
-        assert(message.kind !== 'register', 'elders answer');
-        return { kind: 'money', asked: 'output', message: encodeMintAnswer(message) };
-      },
-      fault: (fault) => fault,
-      timer: (timer) => timer,
-      job: (job) => ({ kind: 'mint', job }),
-    });
     const effects: Effect<Net>[] = [];
     let now = state.slots;
-    for (const { output } of lifted.outputs) {
-      effects.push({ kind: 'output', output });
-      for (const decision of output.decisions) {
-        const key = spentbookKey(decision.slot);
-        const input = { key, input: { kind: 'settle', decision } } as const;
-        const settled = slots.step(config.spentbook, now, { kind: 'input', input }, context);
-        now = settled.state;
-        effects.push(...liftSlots(settled.effects));
+    for (const effect of step.effects) {
+      const lifted = lift<Keyed<Mint>, Net>([effect], {
+        jobPrefix: 'output:',
+        fact: ({ key, fact }) => ({ kind: 'mint', key, bytes: encodeMintFact(fact) }),
+        message: ({ message }) => {
+          assert(message.kind !== 'register', 'elders answer');
+          return { kind: 'money', asked: 'output', message: encodeMintAnswer(message) };
+        },
+        fault: (fault) => fault,
+        timer: (timer) => timer,
+        job: (job) => ({ kind: 'mint', job }),
+      });
+      effects.push(...lifted.effects);
+      for (const { output } of lifted.outputs) {
+        effects.push({ kind: 'output', output });
+        for (const decision of output.decisions) {
+          const key = spentbookKey(decision.slot);
+          const input = { key, input: { kind: 'settle', decision } } as const;
+          const settled = slots.step(config.spentbook, now, { kind: 'input', input }, context);
+          now = settled.state;
+          effects.push(...liftSlots(settled.effects));
+        }
       }
     }
-    return elder({ ...state, slots: now, outputs: step.state }, [...effects, ...lifted.effects]);
+    return elder({ ...state, slots: now, outputs: step.state }, effects);
   };
 
   /** Every answer is shown to the checkers just before it leaves. */
