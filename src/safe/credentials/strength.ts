@@ -2,8 +2,10 @@
  * How many guesses a password costs a thief who also has the phrase: a deliberately low estimate.
  *
  * The cheapest way to put the password together is sought, piece by piece: common passwords and
- * words (with capitals and look-alike digits), rows of keys, counting, repetition, years; whatever
- * is left costs ten guesses a character. The count of orders is a factorial, as zxcvbn does it.
+ * words (with capitals and look-alike digits), rows of keys, counting, repetition, years; letters
+ * that sound like a word count as a word of a large dictionary; whatever is left costs ten guesses
+ * a character. The count of orders is a factorial, as zxcvbn does it; spaces between words are
+ * nearly free.
  * {@link PasswordEstimator} is the seam for a library that knows more words.
  */
 import { commonPasswords, commonWords, keyRows } from './common-passwords.ts';
@@ -71,12 +73,14 @@ export function estimateGuesses(password: string): number {
   cheapest[0] = [0];
   for (let end = 1; end <= characters.length; end++) {
     for (let start = 0; start < end; start++) {
-      const cost = pieceGuesses(characters, start, end);
-      for (const [pieces, before] of (cheapest[start] ?? []).entries()) {
-        if (before === undefined) continue;
+      const separator = separatorGuesses(characters, start, end);
+      const cost = separator ?? pieceGuesses(characters, start, end);
+      for (const [before, sum] of (cheapest[start] ?? []).entries()) {
+        if (sum === undefined) continue;
         const row = cheapest[end] ?? [];
-        const sum = before + cost;
-        if (sum < (row[pieces + 1] ?? Infinity)) row[pieces + 1] = sum;
+        // A separator stands where it stands: there is no other order to try.
+        const pieces = separator === null ? before + 1 : before;
+        if (sum + cost < (row[pieces] ?? Infinity)) row[pieces] = sum + cost;
       }
     }
   }
@@ -99,11 +103,35 @@ function pieceGuesses(characters: readonly string[], start: number, end: number)
   if (length >= 3 && keyRows.some((row) => row.includes(lower))) {
     costs.push(Math.log10(60 * length));
   }
+  if (soundsLikeWord(text)) costs.push(largeDictionary);
   if (/^(19|20)\d\d$/.test(text)) costs.push(Math.log10(120));
   // The same once more: "hunter2hunter2" is hardly better than "hunter2".
   const before = characters.slice(0, start).join('').toLowerCase();
   if (length >= 2 && before.includes(lower)) costs.push(Math.log10(4 * length));
   return Math.min(...costs);
+}
+
+/** log10 of 20 000: the words somebody picks who is asked for any word. */
+const largeDictionary = 4.3;
+
+/** Letters with vowels among them, as words of European languages have; at most a capital first. */
+function soundsLikeWord(text: string): boolean {
+  if (text.length > 10 || !/^\p{L}\p{Ll}{2,}$/u.test(text)) return false;
+  const letters = text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
+  const vowels = letters.match(/[aeiouy]/g)?.length ?? 0;
+  const share = vowels / letters.length;
+  return share >= 0.2 && share <= 0.75 && !/[^aeiouy]{5}/.test(letters);
+}
+
+/** One of the usual signs between words; free from the second time on. `null` for anything else. */
+function separatorGuesses(
+  characters: readonly string[],
+  start: number,
+  end: number,
+): number | null {
+  const sign = characters[start] ?? '';
+  if (end - start !== 1 || start === 0 || !/^[ \-_.,]$/.test(sign)) return null;
+  return characters.indexOf(sign) < start ? 0 : 0.5;
 }
 
 /** Place in the lists of common passwords and words, digits read as letters; `null` when absent. */

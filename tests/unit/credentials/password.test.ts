@@ -41,6 +41,9 @@ test.each([
   'abcabcabcabcabc',
   '1q2w3e4r5t6y',
   'Monday2024!',
+  'correct horse',
+  'violet harbour',
+  'Sommerferien1',
 ])('%s is refused as weak', (password) => {
   const strength = passwordStrength(password);
   expect(strength.acceptable).toBe(false);
@@ -52,6 +55,9 @@ test.each([
   'kX9#mQ2$vL7',
   'violin-gravel-marble-19-teapot',
   'Der Hund frisst um halb drei',
+  'violet harbour 41 lantern',
+  'qkzvxwmpjtrd',
+  'aKdjWqPzLmTr',
 ])('%s is accepted, with what it would cost a thief', (password) => {
   const strength = passwordStrength(password);
   expect(strength.acceptable).toBe(true);
@@ -65,6 +71,18 @@ test('B.11: the price is half the guesses at 15 million a dollar', () => {
   expect(passwordStrength('long enough', () => 9.9).acceptable).toBe(false);
   expect(passwordStrength('long enough', () => 6).sentence).toContain('less than $1');
   expect(passwordStrength('long enough', () => 20).sentence).toContain('more than $1 billion');
+});
+
+test('B.11: the estimate stays at or below what is known about a password', () => {
+  // log10 of the guesses an attacker needs who knows how the password was made.
+  for (const [password, known] of [
+    ['gravelmarble', 2 * 3.3 + 0.4],
+    ['gravel marble violin teapot', 4 * 4.3 + 2],
+    ['kX9#mQ2$vL7', 11 * 1.9],
+    ['hunter2hunter2', 6.5],
+  ] as const) {
+    expect(estimateGuesses(password)).toBeLessThanOrEqual(known);
+  }
 });
 
 test('adding a word never makes a password weaker', () => {

@@ -215,7 +215,8 @@ async function onNetwork(
   url: URL,
   init: RequestInit,
 ): Promise<Response> {
-  const body = init.body instanceof Uint8Array ? init.body.slice() : new Uint8Array();
+  const sent: unknown = init.body;
+  const body = sent instanceof Uint8Array ? sent.slice() : new Uint8Array();
   switch (call) {
     case 'chunk/put': {
       const name = toHex(chunkName(body));
