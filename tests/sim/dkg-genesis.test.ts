@@ -11,7 +11,7 @@ import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { blsGroup, type DkgGroup } from '#protocol/dkg/index.ts';
+import { blsGroup, sessionIdOf, type DkgGroup } from '#protocol/dkg/index.ts';
 import {
   encodeSignedAuthority,
   networkIdOf,
@@ -28,6 +28,7 @@ import {
   type Born,
   type Genesis,
   type GenesisConfig,
+  type GenesisFact,
   type GenesisState,
 } from '#roles/genesis/index.ts';
 import { toyGroup, toyIdentity, toySuite } from './toy-suite.ts';
@@ -155,12 +156,10 @@ function expectElders(suite: ThresholdSuite, bornById: ReadonlyMap<NodeId, Born>
   expect(bornById.size).toBe(7);
   const message = utf8('a later vote');
   const all = [...bornById.values()];
-  const shares = all
-    .slice(2)
-    .map(({ index, secretShare }) => ({
-      index,
-      signature: suite.sign(secretShare, 'PREPARE', message),
-    }));
+  const shares = all.slice(2).map(({ index, secretShare }) => ({
+    index,
+    signature: suite.sign(secretShare, 'PREPARE', message),
+  }));
   expect(shares.length).toBe(SHARES_REQUIRED);
   const combined = must(suite.combine(shares));
   expect(suite.verify(must(all[0]).signed.authority.key, 'PREPARE', message, combined)).toBe(true);
@@ -205,6 +204,49 @@ describe('genesis', () => {
       });
     }
     expect(blamed).toBeGreaterThan(seeds.length);
+  });
+
+  test('G3, G4: what a founder needs is on its own disk before it speaks of the birth', () => {
+    const disks = new Map<NodeId, GenesisFact[]>();
+    const recording = watched((config, { effects }) => {
+      const disk = disks.get(config.self) ?? [];
+      for (const effect of effects) {
+        if (effect.kind === 'persist') disk.push(effect.fact);
+        const told = effect.kind === 'send' && effect.message.kind === 'born';
+        const said = effect.kind === 'output' && effect.output.kind === 'born';
+        if (told || said) expect(disk.some(({ kind }) => kind === 'born')).toBe(true);
+      }
+      disks.set(config.self, disk);
+    });
+    const born = new Map<NodeId, Born>();
+    const faults = { ...hostile, crashProbability: 0 };
+    const scenario = scenarioOf(configs, { machine: recording, faults });
+    run(scenario, 3, safety(toySuite, new Set(), born));
+    for (const [id, config] of configs) {
+      // Alone in the world, from its facts: the others may be gone by now.
+      const context = { now: 0, entropy: sha256(utf8('later')) };
+      const { state, effects } = genesis.start(config, must(disks.get(id)), context);
+      expect(state.kind).toBe('born');
+      expect(effects).toEqual([{ kind: 'output', output: must(born.get(id)) }]);
+    }
+  });
+
+  test('words of another attempt and of strangers change nothing', () => {
+    const [alice, bob] = [must(ids[0]), must(ids[1])];
+    const config = must(configs.get(alice));
+    const context = { now: 0, entropy: sha256(utf8('entropy')) };
+    const { state } = genesis.start(config, [], context);
+    const { candidates, networkName, nonce } = config;
+    const sessionId = sessionIdOf({ candidates, networkName, nonce });
+    const earlier = sessionIdOf({ candidates, networkName, nonce: sha256(nonce) });
+    const take = (from: NodeId, id: Uint8Array) => {
+      const message = { kind: 'share', sessionId: id, signature: new Uint8Array(48) } as const;
+      return genesis.step(config, state, { kind: 'received', from, message }, context).state;
+    };
+    expect(take(bob, earlier)).toBe(state);
+    expect(take('00'.repeat(32), sessionId)).toBe(state);
+    expect(take(alice, sessionId)).toBe(state);
+    expect(take(bob, sessionId)).not.toBe(state);
   });
 
   const planted: readonly { readonly name: string; readonly machine: GenesisMachine }[] = [
@@ -260,6 +302,21 @@ describe('genesis', () => {
     expectElders(blsSuite, born);
   });
 });
+
+/** The machine itself, with somebody reading along. */
+function watched(
+  watch: (config: GenesisConfig, step: Step<GenesisState, Genesis>) => void,
+): GenesisMachine {
+  const seen = (config: GenesisConfig, step: Step<GenesisState, Genesis>) => {
+    watch(config, step);
+    return step;
+  };
+  return {
+    start: (config, facts, context) => seen(config, genesis.start(config, facts, context)),
+    step: (config, state, event, context) =>
+      seen(config, genesis.step(config, state, event, context)),
+  };
+}
 
 function edited(
   edit: (step: Step<GenesisState, Genesis>) => Step<GenesisState, Genesis>,

@@ -218,12 +218,11 @@ function takeDealing(config: DkgConfig, state: Open, from: NodeId, dealing: Sign
     return blame(state, { kind: 'invalidKeyList', culprit, dealing });
   }
   const keyed = takeParts(config, state, from, { ...nothing, keys: dealing.keys });
-  // Somebody showed two keys (already blamed): this dealing may hold a share nobody can open.
-  if (keyed.effects.length > 0) return { state, effects: keyed.effects };
   const held: HeldDealing = { dealing, hash, share: null };
   return {
     state: { ...keyed.state, dealings: new Map(state.dealings).set(dealer, held) },
-    effects: [check(config, state, dealing)],
+    // A candidate that showed two keys is blamed here, but harms itself alone: it can open both.
+    effects: [...keyed.effects, check(config, state, dealing)],
   };
 }
 

@@ -207,6 +207,47 @@ describe('machine', () => {
     ]);
   });
 
+  test('D3: a known key with a spoiled signature in a list is blamed on the dealer', () => {
+    const start = receive(ownedStart(), bob, { keys }).state;
+    const spoiled = keys.map((key) =>
+      key.candidate === 2 ? { ...key, signature: new Uint8Array(64) } : key,
+    );
+    // Accepted, it would come back from disk after a restart and be carried on by us.
+    const dealing = resigned({ ...dealingOf(3), keys: spoiled });
+    expect(faults(receive(start, bob, { dealings: [dealing] }))).toMatchObject([
+      { kind: 'invalidKeyList', culprit: mallory },
+    ]);
+  });
+
+  test('D5: keyed and restarted, a candidate still hands its ack to who lacks it', () => {
+    const ack = {
+      candidate: 1,
+      dealings: keys.map(() => sessionId),
+      signature: must(keys[0]).signature,
+    };
+    const result = {
+      key: new Uint8Array(96),
+      publicShares: keys.map(() => new Uint8Array(96)),
+      secretShare: secretOf(1),
+      index: 1,
+    };
+    const facts = [
+      { kind: 'announced', boxSecret: secretOf(1), key: must(keys[0]) },
+      { kind: 'acked', ack },
+      { kind: 'keyed', result },
+    ] as const;
+    const { state } = dkg.start(config, facts, context);
+    const message = {
+      kind: 'status' as const,
+      sessionId,
+      keys: 0b1111111,
+      dealings: keys.map(() => null),
+      acks: 0b1111110,
+    };
+    const step = dkg.step(config, state, { kind: 'received', from: bob, message }, context);
+    expect(step.effects).toMatchObject([{ kind: 'send', to: [bob], message: { acks: [ack] } }]);
+  });
+
   test('D3: two dealings of one dealer are blamed on it', () => {
     const start = ownedStart();
     const one = receive(start, bob, { dealings: [dealingOf(3)] });
