@@ -25,6 +25,9 @@ export default tseslint.config(
     files: ['**/*.svelte', '**/*.svelte.ts'],
     languageOptions: { parserOptions: { parser: tseslint.parser, svelteConfig } },
     rules: {
+      // A component takes its properties in one statement, bindable ones among them.
+      'prefer-const': 'off',
+      'svelte/prefer-const': ['error', { destructuring: 'all' }],
       // The app is served at the root of its origin; links are plain paths.
       'svelte/no-navigation-without-resolve': 'off',
       // Html strings are a Trusted Types sink and never needed here.

@@ -37,7 +37,7 @@ export const newestFirst = (files: readonly FileView[]): readonly FileView[] =>
 
 export class FilesController {
   /** Files whose download is being opened; their buttons wait. */
-  opening = $state.raw<ReadonlySet<string>>(new Set());
+  opening = $state.raw<readonly string[]>([]);
   readonly #app: App;
   readonly #toasts: Toasts;
 
@@ -65,12 +65,12 @@ export class FilesController {
   }
 
   async download(file: FileView): Promise<void> {
-    if (this.opening.has(file.id)) return;
-    this.opening = new Set([...this.opening, file.id]);
+    if (this.opening.includes(file.id)) return;
+    this.opening = [...this.opening, file.id];
     const answer = await this.#try(file.name, () =>
       this.#app.ask({ kind: 'openFile', fileId: file.id }),
     );
-    this.opening = new Set([...this.opening].filter((id) => id !== file.id));
+    this.opening = this.opening.filter((id) => id !== file.id);
     if (answer === null) return;
     this.#toasts.show(filesTexts.downloading(file.name));
     navigateAside(answer.url, (why) =>

@@ -39,6 +39,6 @@ export const filesTexts = {
     `“${name}” could not be fetched. ${why || 'Check the connection on the Network page and try again.'}`,
   added: 'Added',
   failedFor: (name: string, why: string) => `“${name}”: ${why}`,
-  removedHint: 'Removed files stay here until you need the space.',
+  removedHint: 'A removed file stays in this list, and can be put back, on all your devices.',
   folder: 'That was a folder. Open it and choose the files in it.',
 } as const;

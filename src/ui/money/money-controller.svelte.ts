@@ -10,6 +10,13 @@ export function cleanAmount(text: string): string | null {
   return /^\d{1,20}(\.\d{1,20})?$/.test(amount) && /[1-9]/.test(amount) ? amount : null;
 }
 
+/** A note's room in a payment, in bytes of UTF-8; every payment's note box has this one size. */
+const maxMemoBytes = 64;
+
+/** How many bytes of UTF-8 a note is too long; zero or less when it fits. */
+export const memoOverrun = (memo: string): number =>
+  new TextEncoder().encode(memo.trim()).length - maxMemoBytes;
+
 export const cleanAddress = (text: string): string => text.replace(/\s+/g, '');
 
 export class MoneyController {
@@ -18,6 +25,7 @@ export class MoneyController {
   memo = $state('');
   addressProblem = $state('');
   amountProblem = $state('');
+  memoProblem = $state('');
   confirming = $state(false);
   /** The payment as it will be sent, fixed when the person is asked. */
   asked = $state.raw({ address: '', amount: '', memo: '' });
@@ -59,7 +67,10 @@ export class MoneyController {
         : amount === null
           ? moneyTexts.amountForm
           : '';
-    if (this.addressProblem !== '' || this.amountProblem !== '' || amount === null) return;
+    const over = memoOverrun(this.memo);
+    this.memoProblem = over > 0 ? moneyTexts.memoTooLong(over) : '';
+    const problems = [this.addressProblem, this.amountProblem, this.memoProblem];
+    if (amount === null || problems.some((problem) => problem !== '')) return;
     this.sendTask.clear();
     this.asked = { address, amount, memo: this.memo.trim() };
     this.confirming = true;

@@ -20,6 +20,8 @@ export const moneyTexts = {
   amountHint: (balance: string) => `You have ${balance}.`,
   memo: 'Note',
   memoHint: 'Optional. Only you and the other person can read it.',
+  memoTooLong: (over: number) =>
+    `This note is ${over === 1 ? 'one letter' : `${over} letters`} too long. Shorten it.`,
   addressMissing: 'Paste the address of whoever is to get the money.',
   ownAddress: 'This is your own address. Paste the address of the other person.',
   amountMissing: 'Type how much to send, for example 2.5.',

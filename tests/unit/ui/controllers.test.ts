@@ -6,6 +6,7 @@ import { FilesController, transferLine } from '../../../src/ui/files/files-contr
 import {
   cleanAddress,
   cleanAmount,
+  memoOverrun,
   MoneyController,
 } from '../../../src/ui/money/money-controller.svelte.ts';
 import { connectedCount, placeOnRing } from '../../../src/ui/network/network-controller.svelte.ts';
@@ -196,6 +197,18 @@ describe('money', () => {
     money.review('safe1own');
     expect(money.confirming).toBe(true);
     expect(asked).toEqual([]);
+  });
+
+  test('a note longer than its box in a payment is told before anything is asked', () => {
+    expect(memoOverrun('é'.repeat(32))).toBe(0);
+    expect(memoOverrun(` ${'a'.repeat(64)} `)).toBe(0);
+    const money = new MoneyController(appThat(() => null).app, new Toasts());
+    money.address = 'safe1other';
+    money.amount = '1';
+    money.memo = 'é'.repeat(33);
+    money.review('safe1own');
+    expect(money.confirming).toBe(false);
+    expect(money.memoProblem).toContain('2 letters too long');
   });
 
   test('one’s own address is not a place to send to', () => {
