@@ -30,16 +30,18 @@ export interface Stage {
   readonly suite: ThresholdSuite;
   readonly identity: IdentitySuite;
   readonly cast: Cast;
+  /** Registry lines that passed every check. */
+  readonly knownGood: Set<string>;
 }
 
 export function toyStage(): Stage {
   const test = makeSection(toySuite, toyScalars, toyName);
-  return { test, suite: toySuite, identity: toyIdentity, cast: makeCast(test, toySuite) };
+  return { test, suite: toySuite, identity: toyIdentity, cast: makeCast(test, toySuite), knownGood: new Set() };
 }
 
 export function realStage(suite: ThresholdSuite, field: ScalarField): Stage {
   const test = makeSection(suite, field, ed25519PublicKey);
-  return { test, suite, identity: ed25519Identity, cast: makeCast(test, suite) };
+  return { test, suite, identity: ed25519Identity, cast: makeCast(test, suite), knownGood: new Set() };
 }
 
 export interface Ending {
@@ -198,6 +200,7 @@ function checkers(
     if (before !== line) throw new Error('oneTransactionPerKey: an elder listed a second one');
     if (checked.has(line)) return;
     checked.add(line);
+    if (stage.knownGood.has(line)) return; // A pure check, paid for once in a test file.
     const opened = openRegistryEntry(test.section, suite, bytes);
     if (!opened.ok) throw new Error(`registeredIsFinal: ${opened.error}`);
     const { transaction } = opened.value;
@@ -208,6 +211,7 @@ function checkers(
     }
     const valid = verifyTransaction(opened.value.entry.transaction, networkId, 'certified');
     if (!valid.ok) throw new Error(`supplyConserved: registered though ${valid.error}`);
+    stage.knownGood.add(line);
   };
 
   return ({ node, outputs, faults: blamed }) => {

@@ -13,6 +13,7 @@ import { REQUEST_BYTES, verifyVote, type SpentbookAnswer } from '#protocol/spent
 import { sharesRequired } from './jobs.ts';
 import type { PaymentMessage } from './messages.ts';
 import type {
+  AskingPhase,
   Collection,
   Payment,
   PaymentConfig,
@@ -72,7 +73,15 @@ function planOf(config: PaymentConfig): Plan {
   const decoded = decodeTransaction(config.bundle.transaction);
   assert(decoded.ok, 'a payment bundle holds a transaction');
   const slots = decoded.value.inputs.map(({ keyImage }) => ({ name: slotName(keyImage), keyImage }));
-  return { transaction: decoded.value, txid: txidOf(decoded.value), slots };
+  const txid = txidOf(decoded.value);
+  const ids = (phase: AskingPhase, count: number): readonly Uint8Array[] =>
+    Array.from({ length: count }, (_, index) => requestId(txid, phase, index));
+  const requests = {
+    preparing: ids('preparing', slots.length),
+    committing: ids('committing', slots.length),
+    registering: ids('registering', decoded.value.outputs.length),
+  };
+  return { transaction: decoded.value, txid, slots, requests };
 }
 
 const isOver = ({ phase }: PaymentState): boolean =>
@@ -186,7 +195,7 @@ function ask(config: PaymentConfig, plan: Plan, state: PaymentState): readonly E
       const to = elderIds(config).filter(
         (id) => !collection.shares.has(id) && !collection.dropped.has(id),
       );
-      const request = requestId(plan, phase.kind, index);
+      const request = requestAt(plan, phase.kind, index);
       const message =
         phase.kind === 'preparing'
           ? ({ kind: 'prepare', request, slot, transaction, sources } as const)
@@ -197,7 +206,7 @@ function ask(config: PaymentConfig, plan: Plan, state: PaymentState): readonly E
     for (const [index, { oneTimeKey: key }] of plan.transaction.outputs.entries()) {
       const acks = phase.acks[index];
       if (acks === undefined || acks.size >= sharesRequired) continue;
-      const request = requestId(plan, phase.kind, index);
+      const request = requestAt(plan, phase.kind, index);
       const { certificates } = phase;
       const entry = { transaction, certificates, index };
       const message = { kind: 'register', request, key, ...entry } as const;
@@ -236,9 +245,7 @@ function onSlotAnswer(
 ): Outcome {
   const { phase } = state;
   if (phase.kind !== 'preparing' && phase.kind !== 'committing') return stay(state);
-  const index = plan.slots.findIndex((_, i) =>
-    equalBytes(requestId(plan, phase.kind, i), answer.request),
-  );
+  const index = plan.requests[phase.kind].findIndex((id) => equalBytes(id, answer.request));
   const slot = plan.slots[index];
   if (slot === undefined) return stay(state); // Late: an answer of an earlier phase.
   const from = toHex(elder.name);
@@ -361,9 +368,7 @@ function onOutputAnswer(
 ): Outcome {
   const { phase } = state;
   if (phase.kind !== 'registering') return stay(state);
-  const index = plan.transaction.outputs.findIndex((_, i) =>
-    equalBytes(requestId(plan, 'registering', i), answer.request),
-  );
+  const index = plan.requests.registering.findIndex((id) => equalBytes(id, answer.request));
   const key = plan.transaction.outputs[index]?.oneTimeKey;
   if (key === undefined) return stay(state);
   const from = toHex(elder.name);
@@ -538,12 +543,17 @@ function tell(state: PaymentState, reason: WaitingReason): Outcome {
   };
 }
 
-/** Deterministic, so that a restart repeats the identical bytes. */
-const requestId = (plan: Plan, phase: string, index: number): Uint8Array =>
-  labelledHash('safe/v1/payment/request', plan.txid, utf8(phase), Uint8Array.of(index)).slice(
+const requestId = (txid: Uint8Array, phase: AskingPhase, index: number): Uint8Array =>
+  labelledHash('safe/v1/payment/request', txid, utf8(phase), Uint8Array.of(index)).slice(
     0,
     REQUEST_BYTES,
   );
+
+function requestAt(plan: Plan, phase: AskingPhase, index: number): Uint8Array {
+  const id = plan.requests[phase][index];
+  assert(id !== undefined, 'every slot and output has a request id');
+  return id;
+}
 
 const elderIds = ({ elders }: PaymentConfig): readonly NodeId[] =>
   elders.map(({ name }) => toHex(name));

@@ -77,7 +77,12 @@ export interface Plan {
   readonly transaction: Transaction;
   readonly txid: Uint8Array;
   readonly slots: readonly { readonly name: Uint8Array; readonly keyImage: Uint8Array }[];
+  /** Request ids per slot, or per output when registering; deterministic, so a restart repeats
+   * the identical bytes. */
+  readonly requests: Readonly<Record<AskingPhase, readonly Uint8Array[]>>;
 }
+
+export type AskingPhase = 'preparing' | 'committing' | 'registering';
 
 export interface PaymentState {
   readonly plan: Plan;
