@@ -131,6 +131,22 @@ test('two tabs of one browser do not undo each other', async () => {
   await second.until(has('a', 'b'));
 });
 
+test('two tabs without a network keep both changes on the device', async () => {
+  const { phone, onPhone } = await twoDevices();
+  await add(onPhone, 'a');
+  await add(onPhone, 'b');
+  const { files } = await onPhone.until(has('a', 'b'));
+  const second = openTab(phone);
+  await second.ask({ kind: 'unlockHere', password: goodPassword });
+  phone.online = false;
+  await onPhone.ask({ kind: 'removeFile', fileId: files[0]?.id ?? '' });
+  await second.ask({ kind: 'removeFile', fileId: files[1]?.id ?? '' });
+  const third = openTab(phone);
+  await third.ask({ kind: 'unlockHere', password: goodPassword });
+  const view = await third.until(openWith((v) => v.removedFiles.length > 0));
+  expect(view.removedFiles.map(({ name }) => name).sort()).toEqual(['a', 'b']);
+});
+
 test('an idle Safe writes nothing', async () => {
   const { network, onPhone, onLaptop } = await twoDevices();
   const before = versionOf(network.pointers);
@@ -172,6 +188,8 @@ test('the wallet’s section travels with the index and merges by its own rules'
   const [phoneWallet, laptopWallet] = wallets.contexts;
   phone.online = false;
   await phoneWallet?.save(bytesOfText('a'));
+  // What a wallet has just saved is not news to it.
+  expect(wallets.absorbed).toEqual([]);
   await laptopWallet?.save(bytesOfText('b'));
   await onLaptop.ask({ kind: 'refresh' });
   await onLaptop.until(openWith((view) => view.published === 'published'));
