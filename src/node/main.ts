@@ -46,14 +46,17 @@ async function run(options: Arguments): Promise<void> {
   surviveOthers(log);
 
   // The port comes first: nobody should wait for a network that cannot be reached.
-  let ready: Awaited<ReturnType<typeof startLocalNetwork>> | undefined;
+  let wsPort: number | null = null;
   const posts: Record<string, JsonHandler> = {};
   let networkFile = '';
   const front = await startFront({
     port: options.port,
-    files: openStaticFiles(join(root, 'build'), routesIn(join(root, 'src/routes'))),
+    files: openStaticFiles(
+      resolve(root, process.env['SAFE_BUILD'] ?? 'build'),
+      routesIn(join(root, 'src/routes')),
+    ),
     networkFile: () => networkFile,
-    wsPort: () => ready?.bootstrapWsPort ?? null,
+    wsPort: () => wsPort,
     metrics: metrics.toText,
     posts,
     count: (kind) => metrics.count('safe_http_requests_total', kind),
@@ -90,7 +93,7 @@ async function run(options: Arguments): Promise<void> {
 
   const bootstrap = [bootstrapAddress(options.port, network.bootstrapPeerId)];
   networkFile = JSON.stringify({ ...network.file, bootstrap });
-  ready = network;
+  wsPort = network.bootstrapWsPort;
   log.write({ event: 'ready', peer: showNetwork(network.authority) });
   stop.whenAsked();
   process.stdout.write(`Safe is ready: http://localhost:${options.port}\n`);

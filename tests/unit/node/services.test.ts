@@ -1,0 +1,222 @@
+/** Goal: elder and adult keep data safe from each other, and the door keeps both alive. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { nameToId, toXorName } from '#address/xor-name.ts';
+import { ok } from '#core/result.ts';
+import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
+import { countReceipts, storedChunk, storedPointer } from '#data/receipt.ts';
+import { createAdultService, type AdultService } from '#node/adult-service.ts';
+import { createClientDoor } from '#node/client-door.ts';
+import { createElderData } from '#node/elder-data-service.ts';
+import { silentLog } from '#node/log.ts';
+import { createMetrics } from '#node/metrics.ts';
+import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
+import type { SectionAuthority } from '#protocol/section/index.ts';
+import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
+import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import { openChunks } from '#storage/node/chunks.ts';
+import { createMemoryFacts } from '#storage/node/memory-facts.ts';
+
+const networkId = new Uint8Array(32).fill(7);
+const elderName = publicKeyOf(new Uint8Array(32).fill(1));
+let folder: string;
+let adults: Map<string, AdultService>;
+let asked: string[];
+let data: ReturnType<typeof createElderData>;
+let names: Uint8Array[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-services-'));
+  adults = new Map();
+  asked = [];
+  const seeds = [11, 12, 13, 14, 15, 16].map((n) => new Uint8Array(32).fill(n));
+  names = seeds.map(publicKeyOf);
+  for (const seed of seeds) {
+    const id = nameToId(publicKeyOf(seed));
+    const service = createAdultService({
+      label: 'adult',
+      networkId,
+      sign: createSigner(seed),
+      chunks: openChunks(join(folder, id)),
+      facts: createMemoryFacts(),
+      isElder: (name) => nameToId(name) === nameToId(elderName),
+      log: silentLog,
+      metrics: createMetrics(),
+    });
+    adults.set(id, service);
+  }
+  const authority: SectionAuthority = {
+    networkId,
+    prefix: { bitCount: 0, bits: new Uint8Array(32) },
+    key: new Uint8Array(96),
+    generation: 0n,
+    elders: [{ name: toXorName(elderName), publicShare: new Uint8Array(96), index: 1 }],
+    members: [elderName, ...names].map((name) => ({ name: toXorName(name) })),
+    genesisOutput: null,
+  };
+  data = createElderData({
+    label: 'elder',
+    authority,
+    request: async (holder, request) => {
+      asked.push(nameToId(holder));
+      const adult = adults.get(nameToId(holder));
+      if (adult === undefined) throw new Error('unknown adult');
+      return adult
+        .handle(request, elderName)
+        .then(ok, () => ({ ok: false, error: 'gone' }) as const);
+    },
+    log: silentLog,
+  });
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const chunk = (size = 5000) => {
+  const bytes = new Uint8Array(randomBytes(size));
+  return { bytes, name: new Uint8Array(createHash('sha256').update(bytes).digest()) };
+};
+const put = (piece: { name: Uint8Array; bytes: Uint8Array }) =>
+  data({ kind: 'putChunk', ...piece });
+const receiptsFor = (reply: Awaited<ReturnType<typeof put>>, name: Uint8Array): number =>
+  reply.kind === 'stored'
+    ? countReceipts(networkId, storedChunk(name), reply.receipts, () => true).length
+    : 0;
+
+test('a put gets four receipts that a strict client accepts', async () => {
+  const piece = chunk();
+  expect(receiptsFor(await put(piece), piece.name)).toBe(4);
+  expect(asked).toHaveLength(4);
+});
+
+test('whichever single adult is off, a put still gets four receipts and a get the bytes', async () => {
+  for (const adult of adults.values()) {
+    const piece = chunk(500);
+    await put(piece);
+    adult.setMode('off');
+    expect(await data({ kind: 'getChunk', name: piece.name, avoid: [] })).toMatchObject({
+      kind: 'chunk',
+      bytes: piece.bytes,
+    });
+    const next = chunk(500);
+    expect(receiptsFor(await put(next), next.name)).toBe(4);
+    adult.setMode('ok');
+  }
+});
+
+test('whichever two adults lie, the bytes that arrive are the right ones', async () => {
+  const piece = chunk();
+  await put(piece);
+  const all = [...adults.values()];
+  for (const [i, first] of all.entries()) {
+    for (const second of all.slice(i + 1)) {
+      first.setMode('lie');
+      second.setMode('lie');
+      const reply = await data({ kind: 'getChunk', name: piece.name, avoid: [] });
+      expect(reply).toMatchObject({ kind: 'chunk', bytes: piece.bytes });
+      first.setMode('ok');
+      second.setMode('ok');
+    }
+  }
+});
+
+test('an adult that failed is asked last the next time', async () => {
+  const piece = chunk();
+  await put(piece);
+  const first = asked[0] ?? '';
+  adults.get(first)?.setMode('off');
+  await data({ kind: 'getChunk', name: piece.name, avoid: [] });
+  asked = [];
+  await data({ kind: 'getChunk', name: piece.name, avoid: [] });
+  expect(asked).not.toContain(first);
+});
+
+test('bytes that do not fit their name never reach an adult', async () => {
+  const reply = await put({ name: new Uint8Array(32), bytes: Uint8Array.of(1) });
+  expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'malformed' } });
+  expect(asked).toEqual([]);
+});
+
+test('a chunk nobody has is not found', async () => {
+  const reply = await data({ kind: 'getChunk', name: new Uint8Array(32), avoid: [] });
+  expect(reply).toEqual({ kind: 'refused', refusal: { kind: 'notFound' } });
+});
+
+test('a pointer record moves forward, is read from four, and a second body of one version conflicts', async () => {
+  const seed = new Uint8Array(32).fill(9);
+  const record = (version: bigint, text: string) =>
+    signPointer(networkId, seed, version, new TextEncoder().encode(text));
+  const first = record(1n, 'one');
+  const stored = await data({ kind: 'putPointer', record: encodePointer(first) });
+  const thing = storedPointer(networkId, first);
+  expect(
+    stored.kind === 'pointerStored' && countReceipts(networkId, thing, stored.receipts, () => true),
+  ).toHaveLength(4);
+  const address = pointerAddress(networkId, first.owner);
+  const read = await data({ kind: 'getPointer', address });
+  expect(read.kind === 'pointers' && read.copies.map(({ record: copy }) => copy)).toEqual(
+    Array.from({ length: 4 }, () => encodePointer(first)),
+  );
+  const other = await data({ kind: 'putPointer', record: encodePointer(record(1n, 'other')) });
+  // Four of six hold the first body; the two others cannot make three.
+  expect(other).toMatchObject({
+    kind: 'refused',
+    refusal: { kind: 'conflict', evidence: encodePointer(first) },
+  });
+  expect((await data({ kind: 'putPointer', record: encodePointer(record(2n, 'two')) })).kind).toBe(
+    'pointerStored',
+  );
+});
+
+test('a pointer record somebody else signed, or signed for another network, is refused', async () => {
+  const foreign = signPointer(new Uint8Array(32), new Uint8Array(32).fill(9), 1n, Uint8Array.of(1));
+  expect(await data({ kind: 'putPointer', record: encodePointer(foreign) })).toMatchObject({
+    refusal: { kind: 'notAllowed' },
+  });
+  expect(asked).toEqual([]);
+});
+
+test('an adult refuses whoever is not an elder and survives bytes that are no request', async () => {
+  const adult = [...adults.values()][0];
+  const request = encodeNodeRequest({ kind: 'fetchChunk', name: new Uint8Array(32) });
+  for (const from of [null, names[0] ?? null]) {
+    const reply = decodeNodeReply((await adult?.handle(request, from)) ?? new Uint8Array());
+    expect(reply).toMatchObject({ value: { refusal: { rule: 'eldersOnly' } } });
+  }
+  const reply = decodeNodeReply(
+    (await adult?.handle(randomBytes(50), elderName)) ?? new Uint8Array(),
+  );
+  expect(reply).toMatchObject({ value: { refusal: { kind: 'malformed' } } });
+});
+
+test('the door answers malformed bytes, bounds one peer without touching another, and outlives errors', async () => {
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((open) => (release = open));
+  const door = createClientDoor({
+    label: 'elder',
+    answer: async (request) => {
+      if (request.kind === 'authority') throw new Error('our own bug');
+      await gate;
+      return { kind: 'refused', refusal: { kind: 'notFound' } };
+    },
+    log: silentLog,
+    metrics: createMetrics(),
+  });
+  const kindOf = async (reply: Promise<Uint8Array>): Promise<string> => {
+    const decoded = decodeClientReply(await reply);
+    if (!decoded.ok) throw new Error('no reply');
+    return decoded.value.kind === 'refused' ? decoded.value.refusal.kind : decoded.value.kind;
+  };
+  const hello = encodeClientRequest({ kind: 'hello' });
+  expect(await kindOf(door(randomBytes(9), { peerId: 'a' }))).toBe('malformed');
+  const many = Array.from({ length: 33 }, () => kindOf(door(hello, { peerId: 'a' })));
+  expect(await many[32]).toBe('busy');
+  const other = kindOf(door(hello, { peerId: 'b' }));
+  release();
+  expect(await other).toBe('notFound');
+  expect(await many[0]).toBe('notFound');
+  expect(await kindOf(door(encodeClientRequest({ kind: 'authority' }), { peerId: 'a' }))).toBe(
+    'busy',
+  );
+});
