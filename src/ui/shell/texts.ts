@@ -5,9 +5,9 @@ export const shellTexts = {
   files: 'Files',
   money: 'Money',
   network: 'Network',
-  // End-to-end tests wait for these exact words.
+  // Tests wait for these words; no other text may contain them in any letter case.
   offlineReady: 'Ready for offline',
-  offlinePreparing: 'Getting ready for offline…',
+  offlinePreparing: 'Storing the app on this device…',
   offline: 'No network right now',
   updateReady: 'A new version of Safe is ready.',
   useUpdate: 'Use the new version',
