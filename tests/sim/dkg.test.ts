@@ -56,6 +56,9 @@ const seeds: readonly number[] =
     ? Array.from({ length: 100 }, (_, i) => i + 1)
     : [Number(process.env['SEED'])];
 
+/** A session that stalls gossips to its end and costs as much as ten that succeed. */
+const half = seeds.slice(0, 50);
+
 const hostile: Faults = {
   latencyMs: [1, 400],
   dropProbability: 0.2,
@@ -284,19 +287,19 @@ describe('a liar among seven', () => {
   test('D1–D6: lies on the wire neither split the key nor shame an honest candidate', () => {
     liars = new Set([mallory]);
     let blamed = 0;
-    for (const seed of seeds) {
+    for (const seed of half) {
       named(seed, () => {
         const counting = countBlames(() => blamed++);
         const corrupt = new Map([[mallory, behaveBadly]]);
         run(scenarioOf(cast, { corrupt, endAtMs: 12_000 }), seed, counting);
       });
     }
-    expect(blamed).toBeGreaterThan(seeds.length / 2);
+    expect(blamed).toBeGreaterThan(half.length / 2);
   });
 
   test('D4, D6: a share that does not fit is shown by its receiver and ends the session for all', () => {
     liars = new Set([mallory]);
-    for (const seed of seeds) {
+    for (const seed of half) {
       named(seed, () => {
         const blamers = new Set<NodeId>();
         const check = safety();
@@ -317,7 +320,7 @@ describe('a liar among seven', () => {
     liars = new Set([mallory]);
     let stalled = 0;
     let blamed = 0;
-    for (const seed of seeds) {
+    for (const seed of half) {
       named(seed, () => {
         const check = safety();
         const corrupt = new Map([[mallory, twoFaced]]);
@@ -329,9 +332,9 @@ describe('a liar among seven', () => {
         if (results(report).length === 0) stalled += 1;
       });
     }
-    expect(blamed).toBeGreaterThan(seeds.length);
+    expect(blamed).toBeGreaterThan(half.length);
     // In the others everybody heard the same one first, from each other.
-    expect(stalled).toBeGreaterThan(seeds.length / 4);
+    expect(stalled).toBeGreaterThan(half.length / 4);
   });
 
   /** One half hears another dealing of mallory's, and acks of hers that name it. */
