@@ -42,7 +42,7 @@ export function hashOfSources() {
 /** Runs `svelte-kit sync` when its generated files are missing (types and tests need them). */
 export async function ensureSynced() {
   if (existsSync(join(root, '.svelte-kit', 'tsconfig.json'))) return;
-  const code = await runTool('@sveltejs/kit/svelte-kit.js', ['sync']);
+  const code = await runTool('@sveltejs/kit/svelte-kit.js', ['sync'], { quiet: true });
   if (code !== 0) throw new Stop('svelte-kit sync failed: its own lines are above.');
 }
 
@@ -52,7 +52,7 @@ export async function ensureBuilt({ force = false } = {}) {
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
   await ensureSynced();
   const code = await step('Building the app', () =>
-    runTool('vite/bin/vite.js', ['build', '--logLevel', 'warn']),
+    runTool('vite/bin/vite.js', ['build', '--logLevel', 'warn'], { quiet: true }),
   );
   if (code !== 0) throw new Stop('The build failed: its own lines are above.');
   writeFileSync(stamp, hash);

@@ -6,20 +6,29 @@ import { root, say } from './root.js';
 
 /**
  * Runs a command to its end; resolves with its exit code.
- * options: `stdout` 'stderr' (default: shown as progress) or 'inherit'; `env` added variables.
+ * options: `stdout` 'stderr' (default: shown as progress) or 'inherit'; `quiet` shows what it
+ * says only when it fails; `env` added variables.
  */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: root,
-      stdio: ['ignore', options.stdout === 'inherit' ? 'inherit' : 2, 'inherit'],
+      stdio: options.quiet
+        ? ['ignore', 'pipe', 'pipe']
+        : ['ignore', options.stdout === 'inherit' ? 'inherit' : 2, 'inherit'],
       env: { ...process.env, ...options.env },
     });
+    const said = [];
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (part) => said.push(part));
     const forward = (signal) => child.kill(signal);
     process.on('SIGINT', forward).on('SIGTERM', forward);
     const settled = () => process.off('SIGINT', forward).off('SIGTERM', forward);
     child.on('error', (error) => (settled(), reject(error)));
-    child.on('close', (code, signal) => (settled(), resolve(code ?? (signal ? 130 : 1))));
+    child.on('close', (code, signal) => {
+      settled();
+      if (code !== 0) process.stderr.write(Buffer.concat(said));
+      resolve(code ?? (signal ? 130 : 1));
+    });
   });
 }
 
