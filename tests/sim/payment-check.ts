@@ -71,6 +71,7 @@ export function runSeed(
   compute = createCompute(parts, stage.suite),
   always: readonly string[] = [],
   extras = 4,
+  weather: Partial<Faults> = {},
 ): Ending {
   const { test, suite, identity, cast } = stage;
   const prng = createPrng(seed ^ 0x5afe);
@@ -92,10 +93,11 @@ export function runSeed(
   }
   const table = tableOf(cast.actors);
   const byzantine = test.elders.slice(7 - liars);
+  const greedy = prng.chance(0.5);
   const corrupt = new Map(
     byzantine.map((elder, i) => {
       const accomplice = byzantine[(i + 1) % byzantine.length] ?? elder;
-      return [elder.id, liar(elder, accomplice, test, suite, identity, table, cast.actors)];
+      return [elder.id, liar(elder, accomplice, test, suite, identity, table, cast.actors, greedy)];
     }),
   );
   const words = new Map<string, string>();
@@ -112,7 +114,7 @@ export function runSeed(
         })),
       ),
       compute,
-      faults,
+      faults: { ...faults, ...weather },
       healAtMs,
       endAtMs,
       corrupt,

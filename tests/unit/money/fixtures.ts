@@ -48,8 +48,9 @@ export function makeSection(
   suite: ThresholdSuite,
   field: ScalarField,
   publicIdentity: (seed: Uint8Array) => Uint8Array,
+  sharesNeeded = 5,
 ): TestSection {
-  const coefficients = Array.from({ length: 5 }, (_, k) =>
+  const coefficients = Array.from({ length: sharesNeeded }, (_, k) =>
     field.reduce(
       concat(
         labelledHash('test/coefficient', Uint8Array.of(k)),

@@ -1,0 +1,154 @@
+/**
+ * Goal: the checkers of payment.test.ts notice every rule's absence.
+ * Method: one bug planted at a time into an otherwise correct network; some seed must fail, and
+ * for the right reason. The same seeds pass without the bug (payment.test.ts).
+ */
+import { describe, expect, test, vi } from 'vitest';
+import { equalBytes } from '#core/codec/bytes.ts';
+import type { Effect } from '#core/machine.ts';
+import { statementBytes, verifyCertificates, verifySource } from '#money/certificate.ts';
+import { decodeTransaction, inputAt, txidOf, type Transaction } from '#money/transaction.ts';
+import { signaturesHold, verifyTransaction } from '#money/verify.ts';
+import { mint, performMintJob } from '#protocol/mint/index.ts';
+import { performSpentbookJob, spentbook } from '#protocol/spentbook/index.ts';
+import { createCompute, honestParts, type Net, type Parts } from './payment-net.ts';
+import { runSeed, toyStage } from './payment-check.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+const stage = toyStage();
+
+interface Mutant {
+  readonly name: string;
+  readonly parts: Partial<Parts>;
+  /** Actors without whom the bug cannot matter. */
+  readonly cast: readonly string[];
+  readonly found: RegExp;
+}
+
+const mutants: readonly Mutant[] = [
+  {
+    name: 'rule 9: a share is sent before the vote is on disk',
+    parts: {
+      reorder: (effects) => {
+        const isSend = (effect: Effect<Net>): boolean => effect.kind === 'send';
+        return [...effects.filter(isSend), ...effects.filter((effect) => !isSend(effect))];
+      },
+    },
+    cast: ['alice-phone'],
+    found: /voteOnce/,
+  },
+  {
+    name: 'R1: a later vote overwrites the earlier one',
+    parts: {
+      spentbook: {
+        ...spentbook,
+        step: (config, state, event, context) => {
+          const forgets = event.kind !== 'input' && state.record.kind === 'voted';
+          const forgetful = forgets ? { ...state, record: { kind: 'open' } as const } : state;
+          return spentbook.step(config, forgetful, event, context);
+        },
+      },
+    },
+    cast: ['alice-phone'],
+    found: /voteOnce/,
+  },
+  {
+    name: 'M1: a PREPARE certificate is accepted as COMMIT',
+    parts: {
+      mintJob: (job, suite) => {
+        const result = performMintJob(job, suite);
+        const decoded = decodeTransaction(job.entry.transaction);
+        if (result.kind === 'verified' || !decoded.ok) return result;
+        const { section, entry } = job;
+        return verifyCertificates(section, suite, 'PREPARE', decoded.value, entry.certificates)
+          ? { kind: 'verified', txid: txidOf(decoded.value) }
+          : result;
+      },
+    },
+    cast: ['mallory-unfinal'],
+    found: /registeredIsFinal/,
+  },
+  {
+    name: 'R1: input signatures are not checked',
+    parts: { spentbookJob: lax((transaction) => !signaturesHold(transaction)) },
+    cast: ['mallory-steals'],
+    found: /validity: mallory-steals/,
+  },
+  {
+    name: 'R1: conservation is not checked',
+    parts: {
+      spentbookJob: lax((transaction, problem) => problem === 'unbalanced' && signaturesHold(transaction)),
+    },
+    cast: ['mallory-inflates'],
+    found: /validity: mallory-inflates|supplyConserved/,
+  },
+  {
+    name: 'R1: the amount of an input is not compared with its source',
+    parts: {
+      spentbookJob: lax((_transaction, problem) => problem === 'amountMismatch'),
+    },
+    cast: ['mallory-lies'],
+    found: /validity: mallory-lies|supplyConserved/,
+  },
+  {
+    name: 'M2: a second transaction for a one-time key is accepted',
+    parts: {
+      mint: {
+        ...mint,
+        step: (config, state, event, context) =>
+          mint.step(config, { ...state, record: { kind: 'unknown' } }, event, context),
+      },
+    },
+    cast: ['mallory-twin-a'],
+    found: /oneTransactionPerKey/,
+  },
+];
+
+describe('planted bugs', () => {
+  test.each(mutants)('$name: found', ({ parts, cast, found }) => {
+    const whole: Parts = { ...honestParts, ...parts };
+    const compute = createCompute(whole, stage.suite);
+    let reason = '';
+    for (let seed = 1; seed <= 60 && reason === ''; seed++) {
+      try {
+        runSeed(stage, seed, whole, compute, cast, 0);
+      } catch (cause) {
+        reason = String(cause);
+      }
+    }
+    expect(reason).toMatch(found);
+  });
+
+  test('the same casts without a bug: nothing found', () => {
+    const compute = createCompute(honestParts, stage.suite);
+    for (const { cast } of mutants) {
+      for (let seed = 1; seed <= 3; seed++) runSeed(stage, seed, honestParts, compute, cast, 0);
+    }
+  });
+});
+
+/** The PREPARE job of an elder that forgives one kind of problem. */
+function lax(
+  forgives: (transaction: Transaction, problem: string) => boolean,
+): Parts['spentbookJob'] {
+  return (job, suite) => {
+    const result = performSpentbookJob(job, suite);
+    if (result.kind === 'shared' || job.kind !== 'prepare') return result;
+    const decoded = decodeTransaction(job.transaction);
+    if (!decoded.ok) return result;
+    const proven = verifyTransaction(job.transaction, job.section.networkId, (input, index) => {
+      const source = job.sources[index];
+      const known = source && verifySource(job.section, suite, source);
+      return known?.ok && equalBytes(known.value.oneTimeKey, input.oneTimeKey)
+        ? known.value.amount
+        : undefined;
+    });
+    const input = inputAt(decoded.value, job.slot);
+    if (proven.ok || input === undefined) return result;
+    if (!forgives(decoded.value, proven.error)) return result;
+    const txid = txidOf(decoded.value);
+    const statement = { keyImage: input.keyImage, ballot: job.ballot, txid };
+    const share = suite.sign(job.secretShare, 'PREPARE', statementBytes(job.section, statement));
+    return { kind: 'shared', ballot: job.ballot, txid, share };
+  };
+}
