@@ -15,7 +15,7 @@ import { offlineSentence, RpcFailure } from './rpc.ts';
 /** Changes made together travel together. */
 const debounceMs = 300;
 /** How often other devices' changes are looked for while nothing happens here. */
-const idleMs = 60_000;
+const idleMs = 10_000;
 /** Two devices writing at once settle in two or three rounds. */
 const maxRounds = 8;
 

@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startNetwork, type TestNetwork } from './support/network.ts';
-import { createSafe, networkStatus, openProfile, published, type Person } from './support/person.ts';
+import {
+  createSafe,
+  networkStatus,
+  openProfile,
+  published,
+  type Person,
+} from './support/person.ts';
 
 let network: TestNetwork;
 let person: Person;
@@ -66,7 +72,9 @@ test('kill -9 while storing: every acknowledged chunk is there afterwards', asyn
       const answer = await fetch(`/safe/rpc/chunk/get?name=${hex}`, { method: 'POST' });
       if (!answer.ok) return `${answer.status} ${await answer.text()}`;
       const hash = await crypto.subtle.digest('SHA-256', await answer.arrayBuffer());
-      return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+      return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join(
+        '',
+      );
     }, name);
     expect(sha256).toBe(name);
   }

@@ -102,10 +102,7 @@ test('two profiles that write at once keep both files', async () => {
   await goTo(alice.page, 'Files');
   await Promise.all([addFile(alice.page, one.path), addFile(bob.page, two.path)]);
   await Promise.all([stored(alice.page, one.name), stored(bob.page, two.name)]);
-  await Promise.all([
-    stored(alice.page, two.name, 60_000),
-    stored(bob.page, one.name, 60_000),
-  ]);
+  await Promise.all([stored(alice.page, two.name, 60_000), stored(bob.page, one.name, 60_000)]);
 });
 
 test('bob has a Safe of his own; alice pays him and both balances are right', async () => {

@@ -62,7 +62,8 @@ test('a hundred deaths of the worker in one tab lose neither WebRTC nor connecti
   expect(status.rtc.used).toBeLessThan(300);
   // The host closes a dead worker's connections: only the living one's are open.
   const open = await page.evaluate(() => {
-    const counted = (globalThis as { safeOpenRtcConnections?: () => number }).safeOpenRtcConnections;
+    const counted = (globalThis as { safeOpenRtcConnections?: () => number })
+      .safeOpenRtcConnections;
     return counted?.() ?? -1;
   });
   expect(open).toBeLessThanOrEqual(8);

@@ -1,17 +1,14 @@
 /** What people do on the Money page. */
-import { expect } from 'vitest';
 import type { Page } from 'playwright-core';
+import { until } from './until.ts';
 
-export const addressOf = async (page: Page): Promise<string> => {
-  const element = page.getByLabel('Your address');
-  await element.first().waitFor();
-  const text = await element.first().evaluate((node) => {
-    return node instanceof HTMLInputElement || node instanceof HTMLTextAreaElement
-      ? node.value
-      : (node.textContent ?? '');
-  });
-  return text.replace(/\s/g, '');
-};
+export async function addressOf(page: Page): Promise<string> {
+  const element = page.getByLabel('Your address', { exact: true }).first();
+  const text = async (): Promise<string> =>
+    ((await element.textContent()) ?? '').replace(/\s/g, '');
+  // There is an address once the Safe has met a network.
+  return until(text, (address) => address.startsWith('safe1'));
+}
 
 export const askFaucet = (page: Page): Promise<void> =>
   page.getByRole('button', { name: 'Get test money' }).click();
@@ -21,16 +18,23 @@ export const balanceOf = async (page: Page): Promise<string> =>
 
 /** Waits until the balance is this number. */
 export const balanceIs = async (page: Page, amount: string, timeout = 60_000): Promise<void> => {
-  await expect
-    .poll(async () => Number(/[\d.]+/.exec(await balanceOf(page))?.[0] ?? -1), { timeout, interval: 200 })
-    .toBe(Number(amount));
+  const number = async (): Promise<number> =>
+    Number(/[\d.]+/.exec(await balanceOf(page))?.[0] ?? -1);
+  await until(number, (balance) => balance === Number(amount), timeout);
 };
 
 /** Fills the form, confirms, and waits until the payment stands in the list as final. */
 export async function pay(page: Page, address: string, amount: string): Promise<void> {
   await beginPayment(page, address, amount);
-  await page.getByText(/Final|Arrived/).first().waitFor();
+  await sentPayment(page, amount)
+    .getByText(/^(Final|Arrived)$/)
+    .first()
+    .waitFor();
 }
+
+/** The newest payment of this amount in the list. */
+export const sentPayment = (page: Page, amount: string) =>
+  page.getByRole('listitem').filter({ hasText: 'Sent' }).filter({ hasText: amount }).first();
 
 export async function beginPayment(page: Page, address: string, amount: string): Promise<void> {
   await page.getByLabel('Address', { exact: true }).fill(address);

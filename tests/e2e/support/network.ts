@@ -46,11 +46,18 @@ export async function startNetwork(
     new Promise((ready, reject) => {
       const args = ['--port', `${port}`, '--data', data, '--adults', `${options.adults ?? 6}`];
       // The program itself, not its starter: a test may kill -9 it and mean the network.
-      child = spawn(process.execPath, [join(root, 'src/node/main.ts'), ...args, '--test-controls'], {
-        cwd: root,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const timer = setTimeout(() => reject(new Error(`the network did not start:\n${log}`)), 90_000);
+      child = spawn(
+        process.execPath,
+        [join(root, 'src/node/main.ts'), ...args, '--test-controls'],
+        {
+          cwd: root,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      );
+      const timer = setTimeout(
+        () => reject(new Error(`the network did not start:\n${log}`)),
+        90_000,
+      );
       child.stdout?.on('data', (text: Buffer) => {
         log += text.toString();
         if (!text.toString().includes('Safe is ready')) return;

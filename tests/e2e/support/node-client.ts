@@ -1,11 +1,15 @@
 /** A light client as a program: speaks to the elders of a started network over TCP. */
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { countReceipts, storedChunk } from '#data/receipt.ts';
 import { createNodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
+import { nameToPeerId } from '#network/peer.ts';
+import { publicKeyOf } from '#node/native-ed25519.ts';
 import { takePort } from '#node/ports.ts';
 import {
   decodeAddressRecord,
@@ -38,6 +42,28 @@ const bytesOf = (hex: string): Uint8Array => {
   if (!bytes.ok) throw new Error('not hex');
   return bytes.value;
 };
+
+/** Names and TCP addresses of a network's nodes, by label, from its data folder. */
+export async function tcpAddressesOf(
+  data: string,
+): Promise<ReadonlyMap<string, { readonly name: Uint8Array; readonly address: string }>> {
+  const ports = JSON.parse(readFileSync(join(data, 'ports.json'), 'utf8')) as Readonly<
+    Record<string, { readonly tcp: number }>
+  >;
+  return new Map(
+    Object.entries(ports).map(([label, { tcp }]) => {
+      const seed = readFileSync(join(data, 'nodes', label, 'identity.key'), 'utf8').trim();
+      return [label, { name: publicKeyOf(bytesOf(seed)), address: `/ip4/127.0.0.1/tcp/${tcp}` }];
+    }),
+  );
+}
+
+/** The bootstrap node's own TCP address with its peer id. */
+export async function bootstrapTcpOf(data: string): Promise<string> {
+  const bootstrap = (await tcpAddressesOf(data)).get('bootstrap');
+  if (bootstrap === undefined) throw new Error('the folder has no bootstrap node');
+  return `${bootstrap.address}/p2p/${nameToPeerId(bootstrap.name).toString()}`;
+}
 
 /** @param bootstrapTcp multiaddr of the bootstrap node's own TCP port (from its data folder). */
 export async function connectClient(url: string, bootstrapTcp: string): Promise<NodeClient> {

@@ -39,7 +39,7 @@ export async function openProfile(
     viewport: { width: 1280, height: 800 },
   });
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(30_000);
   await page.goto(url);
   return {
     context,
@@ -60,7 +60,7 @@ export const password = 'violet harbour 41 lantern';
 
 /** Waits until the first visit has stored everything the app needs. */
 export const readyForOffline = (page: Page): Promise<void> =>
-  page.getByText('Ready for offline').first().waitFor();
+  page.getByText('Ready for offline', { exact: true }).first().waitFor();
 
 /** Creates a Safe by hand; returns its thirteen words. */
 export async function createSafe(page: Page, secret = password): Promise<string> {
@@ -93,12 +93,18 @@ export async function openWithPhrase(page: Page, words: string, secret = passwor
 export const published = (page: Page): Promise<void> =>
   page.getByText('Kept by the network').first().waitFor();
 
-export async function goTo(page: Page, place: 'Safe' | 'Files' | 'Money' | 'Network'): Promise<void> {
+export async function goTo(
+  page: Page,
+  place: 'Safe' | 'Files' | 'Money' | 'Network',
+): Promise<void> {
   await page.getByRole('navigation').getByRole('link', { name: place }).first().click();
 }
 
 /** A file of seeded bytes: not compressible, the same in every run. */
-export function makeFile(bytes: number, seed = 'safe'): { path: string; name: string; sha256: string } {
+export function makeFile(
+  bytes: number,
+  seed = 'safe',
+): { path: string; name: string; sha256: string } {
   const folder = mkdtempSync(join(tmpdir(), 'safe-file-'));
   const name = `picture-${seed}-${bytes}.bin`;
   const path = join(folder, name);
