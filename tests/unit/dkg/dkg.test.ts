@@ -270,6 +270,19 @@ describe('machine', () => {
     }
   });
 
+  test('D7: who holds another dealing of the same dealer is sent ours, and no one else', () => {
+    const start = receive(ownedStart(), bob, { dealings: [dealingOf(3)] }).state;
+    const answerTo = (held: Uint8Array) => {
+      const dealings = keys.map(({ candidate }) => (candidate === 3 ? held : null));
+      const message = { kind: 'status' as const, sessionId, keys: 0b1111111, dealings, acks: 0 };
+      return dkg.step(config, start, { kind: 'received', from: bob, message }, context).effects;
+    };
+    expect(answerTo(dealingHash(sessionId, dealingOf(3)))).toEqual([]);
+    expect(answerTo(dealingHash(sessionId, dealingOf(3, 'second')))).toMatchObject([
+      { kind: 'send', to: [bob], message: { dealings: [{ dealer: 3 }] } },
+    ]);
+  });
+
   test('D7: the answer to a status is exactly what its sender lacks', () => {
     const start = receive(ownedStart(), bob, { keys }).state;
     const status = {
