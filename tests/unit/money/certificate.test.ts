@@ -1,0 +1,109 @@
+/**
+ * Goal: a certificate proves one statement of one section, and a registry line proves one output.
+ * Method: real BLS12-381 once for the signature, the toy suite for every altered statement.
+ */
+import { describe, expect, test } from 'vitest';
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { blsScalars } from '#crypto/bls.ts';
+import { ed25519PublicKey } from '#crypto/ed25519.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { buildTransaction } from '#money/build.ts';
+import {
+  decodeEntry,
+  encodeEntry,
+  openRegistryEntry,
+  statementBytes,
+  verifyCertificate,
+  verifyCertificates,
+  verifySource,
+} from '#money/certificate.ts';
+import { encodeTransaction, txidOf } from '#money/transaction.ts';
+import { addressFor, certify, genesis, genesisAmount, makeSection, networkId, seedOf, toyName } from './fixtures.ts';
+
+const transaction = buildTransaction({
+  networkId,
+  inputs: [{ secret: genesis.secret.reveal(), oneTimeKey: genesis.oneTimeKey, amount: genesisAmount }],
+  outputs: [{ address: addressFor('alice'), amount: genesisAmount, memo: new Uint8Array() }],
+  fee: 0n,
+  recoveryKey: () => seedOf('recovery'),
+  entropy: seedOf('entropy'),
+});
+if (transaction === undefined) throw new Error('a real address');
+const toy = makeSection(toySuite, toyScalars, toyName);
+const { section } = toy;
+const certificates = certify(toy, toySuite, 'COMMIT', transaction);
+const entry = { transaction: encodeTransaction(transaction), certificates, index: 0 };
+const keyImage = transaction.inputs[0]?.keyImage ?? new Uint8Array();
+const statement = { keyImage, ballot: 0, txid: txidOf(transaction) };
+const [certificate] = certificates;
+if (certificate === undefined) throw new Error('one input, one certificate');
+
+describe('certificates', () => {
+  test('d.7: phase, network, prefix, key, slot, ballot and txid are all signed', () => {
+    const holds = (s = section, phase: 'PREPARE' | 'COMMIT' = 'COMMIT', said = statement): boolean =>
+      verifyCertificate(s, toySuite, phase, said, { ...certificate, ballot: said.ballot });
+    expect(holds()).toBe(true);
+    expect(holds(section, 'PREPARE')).toBe(false);
+    expect(holds({ ...section, networkId: seedOf('other') })).toBe(false);
+    for (const bit of [0, 1]) {
+      const bits = new Uint8Array(32);
+      bits[0] = bit << 7;
+      expect(holds({ ...section, prefix: { bitCount: 1, bits } })).toBe(false);
+    }
+    expect(holds({ ...section, key: toySuite.publicKey(seedScalar()) })).toBe(false);
+    expect(holds(section, 'COMMIT', { ...statement, ballot: 1 })).toBe(false);
+    expect(holds(section, 'COMMIT', { ...statement, txid: seedOf('other') })).toBe(false);
+    expect(holds(section, 'COMMIT', { ...statement, keyImage: seedOf('other') })).toBe(false);
+  });
+
+  test('one certificate per input, no fewer and no more', () => {
+    expect(verifyCertificates(section, toySuite, 'COMMIT', transaction, certificates)).toBe(true);
+    expect(verifyCertificates(section, toySuite, 'COMMIT', transaction, [])).toBe(false);
+    const two = [...certificates, ...certificates];
+    expect(verifyCertificates(section, toySuite, 'COMMIT', transaction, two)).toBe(false);
+  });
+
+  test('five real shares combine to a signature that verifies, four do not', () => {
+    const real = makeSection(blsSuite, blsScalars, ed25519PublicKey);
+    const message = statementBytes(real.section, statement);
+    const shares = [1, 3, 4, 6, 7].map((index) => ({
+      index,
+      signature: blsSuite.sign(real.elders[index - 1]?.secretShare ?? seedOf(''), 'COMMIT', message),
+    }));
+    const combine = (count: number): boolean => {
+      const signature = blsSuite.combine(shares.slice(0, count));
+      if (signature === undefined) return false;
+      return verifyCertificate(real.section, blsSuite, 'COMMIT', statement, { ballot: 0, signature });
+    };
+    expect(combine(5)).toBe(true);
+    expect(combine(4)).toBe(false);
+  });
+});
+
+describe('registry entries', () => {
+  test('encode and decode agree; below 8 kB; cut and lengthened forms are refused', () => {
+    const bytes = encodeEntry(entry);
+    expect(decodeEntry(bytes)).toEqual({ ok: true, value: entry });
+    expect(bytes.length).toBeLessThan(8192);
+    expect(decodeEntry(bytes.slice(0, -1)).ok).toBe(false);
+    expect(decodeEntry(new Uint8Array([...bytes, 0])).ok).toBe(false);
+  });
+
+  test('open with a commit certificate only, and only an output that exists', () => {
+    expect(openRegistryEntry(section, toySuite, encodeEntry(entry)).ok).toBe(true);
+    const prepared = { ...entry, certificates: certify(toy, toySuite, 'PREPARE', transaction) };
+    expect(openRegistryEntry(section, toySuite, encodeEntry(prepared))).toEqual({
+      ok: false,
+      error: 'badCertificate',
+    });
+    expect(openRegistryEntry(section, toySuite, encodeEntry({ ...entry, index: 1 }))).toEqual({
+      ok: false,
+      error: 'noSuchOutput',
+    });
+    expect(verifySource({ ...section, genesisOutput: null }, toySuite, { kind: 'genesis' }).ok).toBe(false);
+  });
+});
+
+function seedScalar(): Uint8Array {
+  return toyScalars.reduce(seedOf('scalar'));
+}

@@ -1,0 +1,264 @@
+/**
+ * Goal: two devices that wrote at once lose nothing; money is planned exactly; texts are strict.
+ * Method: random histories merged in every order; a payment from plan to the recipient's coin.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toHex, utf8 } from '#core/codec/bytes.ts';
+import { encodeEntry, verifyCommitted } from '#money/certificate.ts';
+import { decodeTransaction } from '#money/transaction.ts';
+import { verifyTransaction } from '#money/verify.ts';
+import {
+  addCoin,
+  addPayment,
+  addSpend,
+  addStage,
+  balanceOf,
+  decodeWallet,
+  emptyWallet,
+  encodeWallet,
+  genesisCoin,
+  historyOf,
+  isReplaced,
+  mergeWallets,
+  parseReceiptText,
+  planPayment,
+  receiptText,
+  scanCommitted,
+  scanEntry,
+  spendable,
+  type Coin,
+  type PaymentIntent,
+  type WalletState,
+} from '#safe/wallet/index.ts';
+import { decodeBundle, encodeBundle } from '#safe/payment/index.ts';
+import {
+  addressFor,
+  certify,
+  faucet,
+  genesisAmount,
+  keysOf,
+  makeSection,
+  networkId,
+  seedOf,
+  toyName,
+} from '../money/fixtures.ts';
+
+const toy = makeSection(toySuite, toyScalars, toyName);
+const { section } = toy;
+
+const coin = (name: string, amount: bigint): Coin => ({
+  keyImage: seedOf(`I ${name}`),
+  oneTimeKey: seedOf(`P ${name}`),
+  amount,
+  key: { kind: 'stealth', tweak: seedOf(`k ${name}`) },
+  txid: seedOf(`tx ${name}`),
+  memo: utf8(name),
+});
+const genesisSource = { kind: 'genesis' } as const;
+
+function first(): WalletState {
+  const own = genesisCoin(faucet, section);
+  if (own === null) throw new Error('the faucet made the first coin');
+  return addCoin(emptyWallet, own.coin, own.source, 1);
+}
+
+function plan(state: WalletState, amount: bigint, to = 'alice', entropy = 'entropy'): PaymentIntent {
+  const planned = planPayment({
+    keys: faucet,
+    networkId,
+    coins: spendable(state),
+    address: addressFor(to),
+    amount,
+    memo: utf8('for tea'),
+    entropy: seedOf(entropy),
+  });
+  if (!planned.ok) throw new Error(planned.error.kind);
+  return planned.value;
+}
+
+const write = (state: WalletState, intent: PaymentIntent, amount: bigint): WalletState =>
+  addPayment(
+    state,
+    {
+      txid: intent.txid,
+      amount,
+      address: 'safe1…',
+      memo: utf8('for tea'),
+      at: 5,
+      bundle: encodeBundle(intent.bundle),
+    },
+    intent.spends,
+  );
+
+function committed(intent: PaymentIntent) {
+  const { transaction } = intent.bundle;
+  const decoded = decodeTransaction(transaction);
+  if (!decoded.ok) throw new Error('our own transaction');
+  return { transaction, certificates: certify(toy, toySuite, 'COMMIT', decoded.value) };
+}
+
+describe('merge', () => {
+  /** Random knowledge: coins received, promised and spent, payments at any stage. */
+  const wallets = fc
+    .array(
+      fc.record({
+        name: fc.constantFrom('a', 'b', 'c'),
+        at: fc.integer({ min: 0, max: 9 }),
+        payment: fc.option(fc.constantFrom('t1', 't2'), { nil: null }),
+        spender: fc.option(fc.constantFrom('t1', 't2'), { nil: null }),
+        stage: fc.constantFrom('prepared', 'final', 'registered', null),
+        receipt: fc.boolean(),
+      }),
+      { maxLength: 6 },
+    )
+    .map((events) =>
+      events.reduce((state, { name, at, payment, spender, stage, receipt }) => {
+        const known = coin(name, 7n);
+        let now = addCoin(state, known, genesisSource, at);
+        if (payment !== null) {
+          const txid = seedOf(payment);
+          const record = { txid, amount: 1n, address: 'x', memo: utf8(''), at, bundle: seedOf(`${payment}${at % 2}`) };
+          now = addPayment(now, record, [known.keyImage]);
+          if (stage !== null) now = addStage(now, txid, stage, receipt ? seedOf(`r${at % 2}`) : null);
+        }
+        return spender === null ? now : addSpend(now, known.keyImage, seedOf(spender));
+      }, emptyWallet),
+    );
+  const same = (a: WalletState, b: WalletState): boolean => toHex(encodeWallet(a)) === toHex(encodeWallet(b));
+
+  test('is commutative', () => {
+    fc.assert(fc.property(wallets, wallets, (a, b) => same(mergeWallets(a, b), mergeWallets(b, a))));
+  });
+
+  test('is associative', () => {
+    fc.assert(
+      fc.property(wallets, wallets, wallets, (a, b, c) =>
+        same(mergeWallets(mergeWallets(a, b), c), mergeWallets(a, mergeWallets(b, c))),
+      ),
+    );
+  });
+
+  test('is idempotent, and nothing known is forgotten', () => {
+    fc.assert(
+      fc.property(wallets, wallets, (a, b) => {
+        const merged = mergeWallets(a, b);
+        return same(mergeWallets(a, a), a) && same(mergeWallets(merged, a), merged);
+      }),
+    );
+  });
+
+  test('survives bytes; noise is refused', () => {
+    fc.assert(
+      fc.property(wallets, (a) => {
+        const read = decodeWallet(encodeWallet(a));
+        return read.ok && same(read.value, a);
+      }),
+    );
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => !decodeWallet(noise).ok));
+  });
+
+  test('one device knows the payment, the other the spend: the merge says replaced', () => {
+    const one = write(first(), plan(first(), 10n), 10n);
+    const own = genesisCoin(faucet, section);
+    const other = addSpend(first(), own?.coin.keyImage ?? seedOf(''), seedOf('rival'));
+    const merged = mergeWallets(one, other);
+    expect(historyOf(merged).map(({ state }) => state)).toContain('replaced');
+    expect(isReplaced(merged, plan(first(), 10n).txid)).toBe(true);
+    expect(balanceOf(merged)).toEqual({ available: 0n, reserved: 0n });
+  });
+});
+
+describe('payments', () => {
+  test('R0: from plan to the recipient and the change, with the memo', () => {
+    const intent = plan(first(), 600n);
+    const bundle = decodeBundle(encodeBundle(intent.bundle));
+    expect(bundle.ok && bundle.value).toEqual(intent.bundle);
+    expect(verifyTransaction(intent.bundle.transaction, networkId, () => genesisAmount).ok).toBe(true);
+    const written = write(first(), intent, 600n);
+    expect(balanceOf(written)).toEqual({ available: 0n, reserved: genesisAmount });
+
+    const final = addStage(scanCommitted(faucet, written, committed(intent), 9), intent.txid, 'final');
+    expect(balanceOf(final)).toEqual({ available: genesisAmount - 600n, reserved: 0n });
+    expect(historyOf(final).find(({ direction }) => direction === 'out')).toMatchObject({
+      amount: 600n,
+      memo: 'for tea',
+      state: 'final',
+    });
+    expect(plan(final, 5n).spends).toHaveLength(1); // The change can be spent at once.
+
+    const alice = { keys: keysOf('alice'), section, suite: toySuite };
+    const bob = { keys: keysOf('bob'), section, suite: toySuite };
+    const lines = [0, 1].map((index) => encodeEntry({ ...committed(intent), index }));
+    const scan = (who: typeof alice): WalletState =>
+      lines.reduce((state, line) => {
+        const learnt = scanEntry(who, state, line, 11);
+        return learnt.ok ? learnt.value : state;
+      }, emptyWallet);
+    expect(balanceOf(scan(alice)).available).toBe(600n);
+    expect(historyOf(scan(alice))).toMatchObject([{ direction: 'in', amount: 600n, memo: 'for tea' }]);
+    expect(scan(bob)).toEqual(emptyWallet);
+  });
+
+  test('a restored wallet learns from the registry that a coin is spent', () => {
+    const intent = plan(first(), 600n);
+    const scanner = { keys: faucet, section, suite: toySuite };
+    const learnt = scanEntry(scanner, first(), encodeEntry({ ...committed(intent), index: 0 }), 3);
+    expect(learnt.ok && [...learnt.value.coins.values()].some(({ spentBy }) => spentBy.size > 0)).toBe(true);
+  });
+
+  test('a registry line without a valid certificate teaches nothing', () => {
+    const intent = plan(first(), 600n);
+    const { transaction, certificates } = committed(intent);
+    const forged = certificates.map((each) => ({ ...each, signature: new Uint8Array(48).fill(1) }));
+    const scanner = { keys: keysOf('alice'), section, suite: toySuite };
+    const results = [0, 1].map((index) =>
+      scanEntry(scanner, emptyWallet, encodeEntry({ transaction, certificates: forged, index }), 3),
+    );
+    expect(results.some((result) => !result.ok && result.error === 'badCertificate')).toBe(true);
+    expect(results.every((result) => !result.ok || result.value.coins.size === 0)).toBe(true);
+  });
+
+  test('errors say what is missing', () => {
+    const wish = {
+      keys: faucet,
+      networkId,
+      coins: [...Array.from({ length: 20 }, (_, i) => addCoin(emptyWallet, coin(String(i), 10n), genesisSource, 1))]
+        .flatMap((state) => spendable(state)),
+      address: addressFor('alice'),
+      memo: utf8(''),
+      entropy: seedOf('e'),
+    };
+    const kind = (amount: bigint, memo = wish.memo): unknown => {
+      const planned = planPayment({ ...wish, amount, memo });
+      return planned.ok ? 'planned' : planned.error;
+    };
+    expect(kind(201n)).toEqual({ kind: 'notEnough', available: 200n, needed: 201n });
+    expect(kind(81n)).toEqual({ kind: 'tooManyInputs', possible: 80n });
+    expect(kind(0n)).toEqual({ kind: 'badAmount' });
+    expect(kind(1n << 64n)).toEqual({ kind: 'badAmount' });
+    expect(kind(1n, new Uint8Array(65))).toEqual({ kind: 'memoTooLong', maxBytes: 64 });
+  });
+});
+
+describe('receipt', () => {
+  const intent = plan(first(), 600n);
+  const text = receiptText(networkId, committed(intent));
+
+  test('carries the payment to whoever it pays', () => {
+    const read = parseReceiptText(networkId, text);
+    if (!read.ok) throw new Error(read.error);
+    expect(verifyCommitted(section, toySuite, read.value).ok).toBe(true);
+    const alice = scanCommitted(keysOf('alice'), emptyWallet, read.value, 1);
+    expect(balanceOf(alice).available).toBe(600n);
+  });
+
+  test('refuses with the reason', () => {
+    const at = text.length - 20;
+    const typo = text.slice(0, at) + (text[at] === 'q' ? 'p' : 'q') + text.slice(at + 1);
+    expect(parseReceiptText(networkId, typo)).toEqual({ ok: false, error: 'mistyped' });
+    expect(parseReceiptText(networkId, text.slice(0, -1))).toEqual({ ok: false, error: 'mistyped' });
+    expect(parseReceiptText(seedOf('other'), text)).toEqual({ ok: false, error: 'wrongNetwork' });
+  });
+});
