@@ -5,6 +5,8 @@ export const moneyTexts = {
   balance: 'Balance',
   receive: 'Receive',
   receiveText: 'Anyone with this address can pay you. It tells nothing about what you have.',
+  noAddress:
+    'An address belongs to a network. Yours appears here once this device has reached it for the first time.',
   yourAddress: 'Your address',
   addressWords: 'To read aloud',
   qr: 'Your address as a picture for a camera',

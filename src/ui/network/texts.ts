@@ -53,7 +53,7 @@ export const networkTexts = {
   members: 'Members',
   sectionKey: 'Section key',
   budget: 'WebRTC connections made',
-  budgetValue: (used: number, limit: number) => `${used} of ${limit}`,
+  budgetValue: (used: number, limit: number) => (limit > 0 ? `${used} of ${limit}` : `${used}`),
   budgetHint: 'A browser tab can make only so many. When they are used up, WebSocket takes over.',
   host: 'WebRTC in this browser',
   hostYes: 'A page lends it to the light node',

@@ -200,7 +200,7 @@ export const scenes = {
       published: 'waiting',
       files: [],
       removedFiles: [],
-      money: { ...openSafe.money, balance: '0', payments: [] },
+      money: { ...openSafe.money, balance: '0', address: '', addressWords: '', payments: [] },
     },
   },
   sending: {
