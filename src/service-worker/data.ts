@@ -104,8 +104,13 @@ export async function getPointer(node: LightNode, address: Uint8Array): Promise<
   for (const elder of eldersFor(section.elders, address)) {
     const reply = await askPatiently(node, elder, { kind: 'getPointer', address }, getTimeoutMs);
     if (!reply.ok || reply.value.kind !== 'pointers') continue;
-    const { copies } = reply.value;
-    reports.push({ copies: copies.filter(({ holder }) => section.members.has(nameToId(holder))) });
+    // A record its owner never signed tells nothing: neither that there is one nor that there is none.
+    const copies = reply.value.copies.filter(
+      ({ holder, record }) =>
+        section.members.has(nameToId(holder)) &&
+        (record === null || openPointer(section.networkId, address, record).ok),
+    );
+    reports.push({ copies });
     // One elder can hide the newest version but not forge one: two tell before we believe.
     const found = reports.flatMap((report) => report.copies.flatMap(({ record }) => record ?? []));
     if (reports.length >= 2 && found.length > 0) {

@@ -18,14 +18,16 @@ export interface CopiesReport {
 }
 
 /**
- * Is the record surely not there? A single elder may lie, so three must have told, each of at
- * least three holders that have nothing; one copy anywhere outweighs them all.
+ * Is the record surely not there? Two elders may lie, so three must have told, each of at least
+ * three holders that have nothing; one copy anywhere outweighs them all. A report that names fewer
+ * holders counts for neither side, or one liar could keep a new Safe from its first write.
+ * @param reports without copies whose signature is wrong: the caller has dropped them
  */
 export function surelyAbsent(reports: readonly CopiesReport[]): boolean {
-  const convinced = reports.filter(
-    ({ copies }) =>
-      copies.every(({ record }) => record === null) &&
-      new Set(copies.map(({ holder }) => holder.join())).size >= receiptsRequired,
-  );
-  return convinced.length >= 3 && convinced.length === reports.length;
+  const copies = reports.flatMap((report) => report.copies);
+  const convincing = reports.filter((report) => holdersIn(report) >= receiptsRequired);
+  return convincing.length >= 3 && copies.every(({ record }) => record === null);
 }
+
+const holdersIn = ({ copies }: CopiesReport): number =>
+  new Set(copies.map(({ holder }) => holder.join())).size;
