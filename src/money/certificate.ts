@@ -69,7 +69,12 @@ export function verifyCertificate(
 ): boolean {
   if (certificate.ballot !== statement.ballot) return false;
   if (!matches(section.prefix, slotName(statement.keyImage))) return false;
-  return suite.verify(section.key, phase, statementBytes(section, statement), certificate.signature);
+  return suite.verify(
+    section.key,
+    phase,
+    statementBytes(section, statement),
+    certificate.signature,
+  );
 }
 
 /** One certificate of this phase for every input, in order and for this txid. */
@@ -104,8 +109,7 @@ export interface RegistryEntry extends CommittedTransaction {
 
 /** How a payer shows that a coin exists. */
 export type Source =
-  | { readonly kind: 'genesis' }
-  | ({ readonly kind: 'committed' } & RegistryEntry);
+  { readonly kind: 'genesis' } | ({ readonly kind: 'committed' } & RegistryEntry);
 
 /** An output somebody proved to exist. */
 export interface ProvenOutput {
@@ -193,7 +197,10 @@ export function openRegistryEntry(
   section: MoneySection,
   suite: ThresholdSuite,
   bytes: Uint8Array,
-): Result<ProvenOutput & { readonly entry: RegistryEntry; readonly transaction: Transaction }, ProofProblem> {
+): Result<
+  ProvenOutput & { readonly entry: RegistryEntry; readonly transaction: Transaction },
+  ProofProblem
+> {
   const entry = decodeEntry(bytes);
   if (!entry.ok) return entry;
   const committed = verifyCommitted(section, suite, entry.value);

@@ -1,12 +1,5 @@
 /** CBOR shapes of money's values, for the envelopes of the protocols above. */
-import {
-  bytesOf,
-  bytesUpTo,
-  intBetween,
-  listOf,
-  record,
-  union,
-} from '#core/codec/shape.ts';
+import { bytesOf, bytesUpTo, intBetween, listOf, record, union } from '#core/codec/shape.ts';
 import { SIGNATURE_BYTES } from './certificate.ts';
 import { maxInputs, maxOutputs, maxTransactionBytes } from './transaction.ts';
 

@@ -124,7 +124,9 @@ function openMemo(sigma: Uint8Array, output: TransactionOutput): Uint8Array | un
   if (padded === undefined || padded.length !== MEMO_BOX_BYTES - AEAD_TAG_BYTES) return undefined;
   const length = padded[0] ?? 0;
   if (length > maxMemoBytes) return undefined;
-  return padded.slice(1 + length).every((byte) => byte === 0) ? padded.slice(1, 1 + length) : undefined;
+  return padded.slice(1 + length).every((byte) => byte === 0)
+    ? padded.slice(1, 1 + length)
+    : undefined;
 }
 
 const ephemeral = (anchor: Uint8Array, context: Uint8Array, to: Address): Uint8Array =>

@@ -4,12 +4,7 @@
  *
  * Differs from ecash d.4/d.5: no slot generation on the wire yet (R5 is off, it is always 0).
  */
-import {
-  Reader,
-  Writer,
-  concat,
-  equalBytes,
-} from '#core/codec/bytes.ts';
+import { Reader, Writer, concat, equalBytes } from '#core/codec/bytes.ts';
 import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
@@ -28,7 +23,15 @@ export const MEMO_BOX_BYTES = 1 + maxMemoBytes + 16;
 const outputBytes = KEY_BYTES + 8 + KEY_BYTES + VIEW_TAG_BYTES + ANCHOR_BYTES + MEMO_BOX_BYTES;
 /** Version, network, 8 inputs with signatures, 16 outputs, fee, recovery key. */
 export const maxTransactionBytes =
-  1 + 32 + 1 + maxInputs * (2 * KEY_BYTES + 8) + 1 + maxOutputs * outputBytes + 8 + 32 + maxInputs * 64;
+  1 +
+  32 +
+  1 +
+  maxInputs * (2 * KEY_BYTES + 8) +
+  1 +
+  maxOutputs * outputBytes +
+  8 +
+  32 +
+  maxInputs * 64;
 
 export interface TransactionInput {
   /** I = p·Hp(P): names the slot, so that one coin has one slot whatever spends it. */
@@ -172,4 +175,5 @@ export const inputAt = (
 ): TransactionInput | undefined =>
   transaction.inputs.find(({ keyImage }) => equalBytes(slotName(keyImage), slot));
 
-const times = <T>(count: number, make: () => T): readonly T[] => Array.from({ length: count }, make);
+const times = <T>(count: number, make: () => T): readonly T[] =>
+  Array.from({ length: count }, make);

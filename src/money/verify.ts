@@ -29,8 +29,7 @@ export type TransactionProblem =
  * resolved the inputs.
  */
 export type ResolveInput =
-  | ((input: TransactionInput, index: number) => bigint | undefined)
-  | 'certified';
+  ((input: TransactionInput, index: number) => bigint | undefined) | 'certified';
 
 /**
  * Is this a transaction of this network that its coins' owners signed and that makes no money?
@@ -60,7 +59,8 @@ export function verifyTransaction(
       if (amount !== input.amount) return err('amountMismatch');
     }
   }
-  if (outputs.some(({ oneTimeKey }) => decodePoint(oneTimeKey) === undefined)) return err('badPoint');
+  if (outputs.some(({ oneTimeKey }) => decodePoint(oneTimeKey) === undefined))
+    return err('badPoint');
   return signaturesHold(transaction) ? ok(transaction) : err('badSignature');
 }
 

@@ -12,7 +12,13 @@ import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { IdentitySuite } from '#money/identity.ts';
 import type { ScalarField } from '#crypto/scalar-field.ts';
-import { makeSection, networkId, toyIdentity, toyName, type TestSection } from '../unit/money/fixtures.ts';
+import {
+  makeSection,
+  networkId,
+  toyIdentity,
+  toyName,
+  type TestSection,
+} from '../unit/money/fixtures.ts';
 import {
   createCompute,
   createNet,
@@ -22,7 +28,15 @@ import {
   type NetState,
   type Parts,
 } from './payment-net.ts';
-import { liar, makeCast, slotsOf, tableOf, type Actor, type Asked, type Cast } from './payment-scenario.ts';
+import {
+  liar,
+  makeCast,
+  slotsOf,
+  tableOf,
+  type Actor,
+  type Asked,
+  type Cast,
+} from './payment-scenario.ts';
 
 /** Everything that stays the same from seed to seed. */
 export interface Stage {
@@ -36,12 +50,24 @@ export interface Stage {
 
 export function toyStage(): Stage {
   const test = makeSection(toySuite, toyScalars, toyName);
-  return { test, suite: toySuite, identity: toyIdentity, cast: makeCast(test, toySuite), knownGood: new Set() };
+  return {
+    test,
+    suite: toySuite,
+    identity: toyIdentity,
+    cast: makeCast(test, toySuite),
+    knownGood: new Set(),
+  };
 }
 
 export function realStage(suite: ThresholdSuite, field: ScalarField): Stage {
   const test = makeSection(suite, field, ed25519PublicKey);
-  return { test, suite, identity: ed25519Identity, cast: makeCast(test, suite), knownGood: new Set() };
+  return {
+    test,
+    suite,
+    identity: ed25519Identity,
+    cast: makeCast(test, suite),
+    knownGood: new Set(),
+  };
 }
 
 export interface Ending {
@@ -88,7 +114,13 @@ export function runSeed(
     });
   }
   for (const { id, bundle } of chosen) {
-    const payment = { section: test.section, elders: test.elders, identity, bundle, repeatEveryMs: 400 };
+    const payment = {
+      section: test.section,
+      elders: test.elders,
+      identity,
+      bundle,
+      repeatEveryMs: 400,
+    };
     configs.set(id, { kind: 'client', payment });
   }
   const table = tableOf(cast.actors);
@@ -180,7 +212,13 @@ function checkers(
   const onFinal = (id: string, certificates: Parameters<typeof verifyCertificates>[4]): void => {
     const actor = actorById.get(id);
     if (actor === undefined) throw new Error('an unknown client');
-    const genuine = verifyCertificates(test.section, suite, 'COMMIT', actor.transaction, certificates);
+    const genuine = verifyCertificates(
+      test.section,
+      suite,
+      'COMMIT',
+      actor.transaction,
+      certificates,
+    );
     if (!genuine) {
       if (actor.honest) throw new Error('finalIsProven: a final payment without certificates');
       return;
@@ -270,4 +308,3 @@ function progress(chosen: readonly Actor[], words: ReadonlyMap<string, string>):
 
 export const outcomeOf = ({ report, words }: Ending): string =>
   JSON.stringify([report.trace, [...words].sort()]);
-

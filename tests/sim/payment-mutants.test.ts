@@ -77,7 +77,9 @@ const mutants: readonly Mutant[] = [
   {
     name: 'R1: conservation is not checked',
     parts: {
-      spentbookJob: lax((transaction, problem) => problem === 'unbalanced' && signaturesHold(transaction)),
+      spentbookJob: lax(
+        (transaction, problem) => problem === 'unbalanced' && signaturesHold(transaction),
+      ),
     },
     cast: ['mallory-inflates'],
     found: /validity: mallory-inflates|supplyConserved/,

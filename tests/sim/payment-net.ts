@@ -85,7 +85,11 @@ export type NetConfig =
   | { readonly kind: 'client'; readonly payment: PaymentConfig };
 
 export type NetState =
-  | { readonly kind: 'elder'; readonly slots: KeyedState<SpentbookState>; readonly outputs: KeyedState<MintState> }
+  | {
+      readonly kind: 'elder';
+      readonly slots: KeyedState<SpentbookState>;
+      readonly outputs: KeyedState<MintState>;
+    }
   | { readonly kind: 'client'; readonly payment: PaymentState | null };
 
 /** The parts of an elder; a mutant replaces one of them. */
@@ -179,7 +183,10 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
       ),
   });
 
-  const client = (step: Step<PaymentState, Payment>, before: readonly Effect<Net>[] = []): Outcome => {
+  const client = (
+    step: Step<PaymentState, Payment>,
+    before: readonly Effect<Net>[] = [],
+  ): Outcome => {
     const effects: Effect<Net>[] = [...before];
     for (const effect of step.effects) {
       if (effect.kind === 'output') {
@@ -214,7 +221,9 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
         return client(payment.start(config.payment, own, context));
       }
       const written = facts.flatMap((fact) =>
-        fact.kind === 'spentbook' ? [{ key: fact.key, fact: must(decodeSpentbookFact(fact.bytes)) }] : [],
+        fact.kind === 'spentbook'
+          ? [{ key: fact.key, fact: must(decodeSpentbookFact(fact.bytes)) }]
+          : [],
       );
       const listed = facts.flatMap((fact) =>
         fact.kind === 'mint' ? [{ key: fact.key, fact: must(decodeMintFact(fact.bytes)) }] : [],
@@ -263,7 +272,12 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
         if (!message.ok) return stay(state);
         const asked = { key: mintKey(key), message: message.value };
         const heard = { kind: 'received', from: event.from, message: asked } as const;
-        return settle(config, state, outputs.step(config.mint, state.outputs, heard, context), context);
+        return settle(
+          config,
+          state,
+          outputs.step(config.mint, state.outputs, heard, context),
+          context,
+        );
       }
       if (event.kind === 'computed' && event.id.startsWith('slot:')) {
         const id = event.id.slice('slot:'.length);
@@ -274,7 +288,12 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
       if (event.kind === 'computed') {
         const id = event.id.slice('output:'.length);
         const done = { kind: 'computed', id, result: event.result as MintResult } as const;
-        return settle(config, state, outputs.step(config.mint, state.outputs, done, context), context);
+        return settle(
+          config,
+          state,
+          outputs.step(config.mint, state.outputs, done, context),
+          context,
+        );
       }
       return stay(state);
     },
@@ -282,10 +301,7 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
 }
 
 /** Performs jobs, each distinct one once in a whole test file: they are pure. */
-export function createCompute(
-  parts: Parts,
-  suite: ThresholdSuite,
-): (job: NetJob) => Net['result'] {
+export function createCompute(parts: Parts, suite: ThresholdSuite): (job: NetJob) => Net['result'] {
   const known = new Map<string, Net['result']>();
   return (asked) => {
     const key = createHash('sha256').update(encodeCbor(asked)).digest('base64');

@@ -98,7 +98,12 @@ function bundleOf(transaction: Transaction, coins: readonly Owned[]): PaymentBun
     if (coin === undefined) throw new Error('an input without a coin');
     return coin.source;
   });
-  return { transaction: encodeTransaction(transaction), sources, prepared: null, certificates: null };
+  return {
+    transaction: encodeTransaction(transaction),
+    sources,
+    prepared: null,
+    certificates: null,
+  };
 }
 
 /** Re-signs a body that was tampered with, as its owner would. */
@@ -129,14 +134,24 @@ export function makeCast(test: TestSection, suite: ThresholdSuite): Cast {
     amount: genesisAmount,
     source: { kind: 'genesis' },
   };
-  const split = build('split', [first], [
-    ...Array.from({ length: 5 }, () => ({ address: addressFor('alice'), amount: unit })),
-    ...Array.from({ length: 2 }, () => ({ address: addressFor('bob'), amount: unit })),
-    ...Array.from({ length: 4 }, () => ({ address: addressFor('mallory'), amount: unit })),
-    { address: addressFor('faucet'), amount: genesisAmount - 11n * unit },
-  ]);
+  const split = build(
+    'split',
+    [first],
+    [
+      ...Array.from({ length: 5 }, () => ({ address: addressFor('alice'), amount: unit })),
+      ...Array.from({ length: 2 }, () => ({ address: addressFor('bob'), amount: unit })),
+      ...Array.from({ length: 4 }, () => ({ address: addressFor('mallory'), amount: unit })),
+      { address: addressFor('faucet'), amount: genesisAmount - 11n * unit },
+    ],
+  );
   const splitCerts = certify(test, suite, 'COMMIT', split);
-  const [a1, a2, a3, a4, a5] = ownedIn(alice, split, splitCerts) as [Owned, Owned, Owned, Owned, Owned];
+  const [a1, a2, a3, a4, a5] = ownedIn(alice, split, splitCerts) as [
+    Owned,
+    Owned,
+    Owned,
+    Owned,
+    Owned,
+  ];
   const [b1, b2] = ownedIn(bob, split, splitCerts) as [Owned, Owned];
   const [m1, m2, m3, m4] = ownedIn(mallory, split, splitCerts) as [Owned, Owned, Owned, Owned];
   const to = (name: string, amount: bigint) => ({ address: addressFor(name), amount });
@@ -154,13 +169,19 @@ export function makeCast(test: TestSection, suite: ThresholdSuite): Cast {
   const theft = build('theft', [b1], [to('mallory', 1_000n)]);
   const stolen = {
     ...theft,
-    signatures: theft.signatures.map(({ c0, s }) => ({ c0, s: s.map((byte, i) => (i === 3 ? byte ^ 1 : byte)) })),
+    signatures: theft.signatures.map(({ c0, s }) => ({
+      c0,
+      s: s.map((byte, i) => (i === 3 ? byte ^ 1 : byte)),
+    })),
   };
   const honestSpend = build('inflate', [m1], [to('mallory', 400n), to('mallory', 600n)]);
   const inflated = resign(
     {
       ...honestSpend,
-      outputs: honestSpend.outputs.map((output) => ({ ...output, amount: output.amount + 1_000_000n })),
+      outputs: honestSpend.outputs.map((output) => ({
+        ...output,
+        amount: output.amount + 1_000_000n,
+      })),
     },
     [m1],
   );
@@ -181,7 +202,14 @@ export function makeCast(test: TestSection, suite: ThresholdSuite): Cast {
     expect: Actor['expect'],
     startAtMs: number,
     honest = true,
-  ): Actor => ({ id, honest, transaction, bundle: bundleOf(transaction, coins), expect, startAtMs });
+  ): Actor => ({
+    id,
+    honest,
+    transaction,
+    bundle: bundleOf(transaction, coins),
+    expect,
+    startAtMs,
+  });
 
   const bare = (transaction: Transaction): PaymentBundle => ({
     transaction: encodeTransaction(transaction),
@@ -233,7 +261,8 @@ export function makeCast(test: TestSection, suite: ThresholdSuite): Cast {
   const amounts = new Map([[toHex(genesis.oneTimeKey), genesisAmount]]);
   for (const { transaction, expect } of actors) {
     if (expect === 'never') continue;
-    for (const { oneTimeKey, amount } of transaction.outputs) amounts.set(toHex(oneTimeKey), amount);
+    for (const { oneTimeKey, amount } of transaction.outputs)
+      amounts.set(toHex(oneTimeKey), amount);
   }
   return { actors, amountsByKey: amounts };
 }
@@ -276,7 +305,8 @@ export function liar(
   greedy: boolean,
 ): Corrupt<Net> {
   const shareOf = (who: TestElder, asked: Asked, phase: Phase, other = 0): Uint8Array => {
-    const keyImage = asked.transaction.inputs[(asked.index + other) % asked.transaction.inputs.length]?.keyImage;
+    const keyImage =
+      asked.transaction.inputs[(asked.index + other) % asked.transaction.inputs.length]?.keyImage;
     const statement = { keyImage: keyImage ?? seedOf('none'), ballot: 0, txid: asked.txid };
     return suite.sign(who.secretShare, phase, statementBytes(section, statement));
   };
@@ -317,7 +347,11 @@ export function liar(
     const { phase } = asked;
     if (signs) {
       const share = shareOf(elder, asked, phase);
-      const said = { kind: phase === 'PREPARE' ? 'prepared' : 'committed', request, share } as const;
+      const said = {
+        kind: phase === 'PREPARE' ? 'prepared' : 'committed',
+        request,
+        share,
+      } as const;
       return [{ kind: 'money', asked: 'slot', message: encodeSpentbookAnswer(said) }];
     }
     const kind = phase === 'PREPARE' ? 'prepared' : 'committed';
@@ -356,5 +390,3 @@ export function liar(
 
 export const slotsOf = (transaction: Transaction): readonly string[] =>
   transaction.inputs.map(({ keyImage }) => toHex(slotName(keyImage)));
-
-

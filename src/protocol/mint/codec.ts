@@ -1,7 +1,15 @@
 /** Bytes ⇄ messages and facts of one output, with limits. */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import { bytesOf, bytesUpTo, intBetween, literal, record, textUpTo, union } from '#core/codec/shape.ts';
+import {
+  bytesOf,
+  bytesUpTo,
+  intBetween,
+  literal,
+  record,
+  textUpTo,
+  union,
+} from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { maxEntryBytes } from '#money/certificate.ts';
 import { entryFields } from '#money/shapes.ts';
@@ -41,7 +49,9 @@ export function decodeMintRequest(
   bytes: Uint8Array,
 ): Result<MintRequest, 'malformed'> {
   const message = open(bytes, requestShape);
-  return message !== undefined && equalBytes(message.key, oneTimeKey) ? ok(message) : err('malformed');
+  return message !== undefined && equalBytes(message.key, oneTimeKey)
+    ? ok(message)
+    : err('malformed');
 }
 
 export function decodeMintAnswer(bytes: Uint8Array): Result<MintAnswer, 'malformed'> {

@@ -11,4 +11,12 @@ export {
   mintKey,
 } from './codec.ts';
 export type { MintAnswer, MintMessage, MintRequest } from './messages.ts';
-export type { Mint, MintConfig, MintFact, MintFault, MintJob, MintResult, MintState } from './state.ts';
+export type {
+  Mint,
+  MintConfig,
+  MintFact,
+  MintFault,
+  MintJob,
+  MintResult,
+  MintState,
+} from './state.ts';

@@ -177,7 +177,10 @@ function announce(registration: Registration): Effect<Mint> {
     return { slot: slotName(keyImage), txid, transaction, certificate };
   });
   const entry = encodeEntry(registration);
-  return { kind: 'output', output: { kind: 'registered', key: registration.key, entry, decisions } };
+  return {
+    kind: 'output',
+    output: { kind: 'registered', key: registration.key, entry, decisions },
+  };
 }
 
 const refuse = (request: MintRequest, what: string): MintAnswer => ({

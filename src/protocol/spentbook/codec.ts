@@ -1,13 +1,7 @@
 /** Bytes ⇄ messages and facts of one slot, with limits. */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import {
-  bytesOf,
-  intBetween,
-  record,
-  textUpTo,
-  union,
-} from '#core/codec/shape.ts';
+import { bytesOf, intBetween, record, textUpTo, union } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { SIGNATURE_BYTES } from '#money/certificate.ts';
 import {
@@ -56,7 +50,8 @@ const factShape = union({
   }),
 });
 
-export const encodeSpentbookRequest = (message: SpentbookRequest): Uint8Array => encodeCbor(message);
+export const encodeSpentbookRequest = (message: SpentbookRequest): Uint8Array =>
+  encodeCbor(message);
 export const encodeSpentbookAnswer = (message: SpentbookAnswer): Uint8Array => encodeCbor(message);
 export const encodeSpentbookFact = (fact: SpentbookFact): Uint8Array => encodeCbor(fact);
 

@@ -12,7 +12,12 @@ export {
   maxSpentbookMessageBytes,
   spentbookKey,
 } from './codec.ts';
-export type { SignedVote, SpentbookAnswer, SpentbookMessage, SpentbookRequest } from './messages.ts';
+export type {
+  SignedVote,
+  SpentbookAnswer,
+  SpentbookMessage,
+  SpentbookRequest,
+} from './messages.ts';
 export type {
   Decision,
   Spentbook,

@@ -118,7 +118,10 @@ function atTheDoor(
   );
   if (!matches(config.section.prefix, request.slot)) {
     const rule = 'R1: another section keeps this slot';
-    return { state, effects: [reply(from, { kind: 'notAllowed', request: request.request, rule })] };
+    return {
+      state,
+      effects: [reply(from, { kind: 'notAllowed', request: request.request, rule })],
+    };
   }
   return undefined;
 }

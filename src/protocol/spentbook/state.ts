@@ -47,7 +47,10 @@ export type SlotRecord =
 export interface SpentbookState {
   readonly record: SlotRecord;
   /** Requests whose job is running, by job id. */
-  readonly pending: ReadonlyMap<string, { readonly from: NodeId; readonly request: SpentbookRequest }>;
+  readonly pending: ReadonlyMap<
+    string,
+    { readonly from: NodeId; readonly request: SpentbookRequest }
+  >;
   readonly jobsStarted: number;
 }
 

@@ -48,7 +48,10 @@ export function performPaymentJob(job: PaymentJob, suite: ThresholdSuite): Payme
 const nothing: PaymentResult = { kind: 'checked', txid: null };
 
 /** Optimistic: combine first, verify once, look for the liar only when that fails (ecash d.7). */
-function combine(job: PaymentJob & { readonly kind: 'combine' }, suite: ThresholdSuite): PaymentResult {
+function combine(
+  job: PaymentJob & { readonly kind: 'combine' },
+  suite: ThresholdSuite,
+): PaymentResult {
   const hopeful = certify(job, job.shares, suite);
   if (hopeful) return { kind: 'combined', certificate: hopeful, bad: [] };
   const message = statementBytes(job.section, job.statement);

@@ -72,7 +72,10 @@ export const payment: Machine<PaymentConfig, PaymentState, Payment> = {
 function planOf(config: PaymentConfig): Plan {
   const decoded = decodeTransaction(config.bundle.transaction);
   assert(decoded.ok, 'a payment bundle holds a transaction');
-  const slots = decoded.value.inputs.map(({ keyImage }) => ({ name: slotName(keyImage), keyImage }));
+  const slots = decoded.value.inputs.map(({ keyImage }) => ({
+    name: slotName(keyImage),
+    keyImage,
+  }));
   const txid = txidOf(decoded.value);
   const ids = (phase: AskingPhase, count: number): readonly Uint8Array[] =>
     Array.from({ length: count }, (_, index) => requestId(txid, phase, index));
@@ -210,7 +213,10 @@ function ask(config: PaymentConfig, plan: Plan, state: PaymentState): readonly E
       const { certificates } = phase;
       const entry = { transaction, certificates, index };
       const message = { kind: 'register', request, key, ...entry } as const;
-      send(elderIds(config).filter((id) => !acks.has(id)), { kind: 'output', key, message });
+      send(
+        elderIds(config).filter((id) => !acks.has(id)),
+        { kind: 'output', key, message },
+      );
     }
   }
   return effects;
@@ -223,7 +229,8 @@ function repeat(config: PaymentConfig, plan: Plan, state: PaymentState): Outcome
       ? { kind: 'tooFewElders', answered: patient.heard.size }
       : undefined;
   // A conflict or a refusal says more than silence does.
-  const said = reason && patient.told === null ? tell(patient, reason) : { state: patient, effects: [] };
+  const said =
+    reason && patient.told === null ? tell(patient, reason) : { state: patient, effects: [] };
   return {
     state: { ...said.state, heard: new Set() },
     effects: [...said.effects, ...ask(config, plan, said.state), setTimer(config, said.state)],
@@ -271,7 +278,8 @@ function onSlotAnswer(
         equalBytes(vote.elder, elder.name) &&
         !equalBytes(vote.txid, plan.txid) &&
         verifyVote(config.section, config.identity, slot.keyImage, vote);
-      if (!honest) return { state, effects: [blame({ kind: 'badEvidence', culprit: from, answer })] };
+      if (!honest)
+        return { state, effects: [blame({ kind: 'badEvidence', culprit: from, answer })] };
       const { section } = config;
       const { keyImage } = slot;
       const { txid } = vote;
@@ -382,7 +390,12 @@ function onOutputAnswer(
     }
     case 'duplicate': {
       const { section } = config;
-      const job = { kind: 'checkDuplicate', section, oneTimeKey: key, entry: answer.entry } as const;
+      const job = {
+        kind: 'checkDuplicate',
+        section,
+        oneTimeKey: key,
+        entry: answer.entry,
+      } as const;
       return check(state, `duplicate|${index}|${from}`, job, answer);
     }
     case 'unregistrable':
@@ -493,7 +506,8 @@ function onCombined(
     ...state,
     round: 0,
     phase: withCollection(phase, index, next),
-    committed: kind === 'committed' ? replaceAt(state.committed, index, certificate) : state.committed,
+    committed:
+      kind === 'committed' ? replaceAt(state.committed, index, certificate) : state.committed,
   };
   return proceed(config, plan, now, effects);
 }

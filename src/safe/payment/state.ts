@@ -176,7 +176,11 @@ export type PaymentJob =
     };
 
 export type PaymentResult =
-  | { readonly kind: 'combined'; readonly certificate: Certificate | null; readonly bad: readonly NodeId[] }
+  | {
+      readonly kind: 'combined';
+      readonly certificate: Certificate | null;
+      readonly bad: readonly NodeId[];
+    }
   /** The txid the evidence is about, null when the evidence proves nothing. */
   | { readonly kind: 'checked'; readonly txid: Uint8Array | null };
 

@@ -1,5 +1,11 @@
 export { decodeWallet, encodeWallet } from './codec.ts';
-export { balanceOf, historyOf, type Balance, type HistoryItem, type HistoryState } from './history.ts';
+export {
+  balanceOf,
+  historyOf,
+  type Balance,
+  type HistoryItem,
+  type HistoryState,
+} from './history.ts';
 export {
   coinSecret,
   planPayment,

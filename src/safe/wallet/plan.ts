@@ -57,7 +57,8 @@ export function planPayment(wish: PaymentWish): Result<PaymentIntent, PlanError>
   const spent = chosen.value.reduce((sum, { coin }) => sum + coin.amount, 0n);
   const change = spent - needed;
   const outputs = [{ address, amount, memo }];
-  if (change > 0n) outputs.push({ address: addressOf(keys), amount: change, memo: new Uint8Array() });
+  if (change > 0n)
+    outputs.push({ address: addressOf(keys), amount: change, memo: new Uint8Array() });
   const transaction = buildTransaction({
     networkId,
     inputs: chosen.value.map(({ coin }) => ({ ...coin, secret: coinSecret(keys, coin) })),

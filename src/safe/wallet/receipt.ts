@@ -2,11 +2,7 @@
 import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { decodeBech32m, encodeBech32m } from '#crypto/bech32m.ts';
-import {
-  decodeCommitted,
-  encodeCommitted,
-  type CommittedTransaction,
-} from '#money/certificate.ts';
+import { decodeCommitted, encodeCommitted, type CommittedTransaction } from '#money/certificate.ts';
 import { NETWORK_PREFIX_BYTES } from '#money/address.ts';
 import { decodeTransaction } from '#money/transaction.ts';
 

@@ -115,7 +115,14 @@ function toCoin(
   const { oneTimeKey, amount } = output;
   const { memo, tweak } = found;
   const key = { kind: 'stealth', tweak } as const;
-  const draft = { keyImage: new Uint8Array(32), oneTimeKey, amount, key, txid: txidOf(transaction), memo };
+  const draft = {
+    keyImage: new Uint8Array(32),
+    oneTimeKey,
+    amount,
+    key,
+    txid: txidOf(transaction),
+    memo,
+  };
   const secret = coinSecret(keys, draft);
   const keyImage = keyImageOfSecret(secret, oneTimeKey, blindFor(keys, oneTimeKey));
   const { transaction: bytes, certificates, index } = entry;

@@ -13,7 +13,8 @@ export interface Coin {
   readonly oneTimeKey: Uint8Array;
   readonly amount: bigint;
   /** How its secret follows from the wallet seed. */
-  readonly key: { readonly kind: 'genesis' } | { readonly kind: 'stealth'; readonly tweak: Uint8Array };
+  readonly key:
+    { readonly kind: 'genesis' } | { readonly kind: 'stealth'; readonly tweak: Uint8Array };
   /** The transaction that made it, 32 bytes; null for the network's first coin. */
   readonly txid: Uint8Array | null;
   readonly memo: Uint8Array;
@@ -69,7 +70,10 @@ export function addCoin(state: WalletState, coin: Coin, source: Source, now: num
     reservedBy: new Set(),
     spentBy: new Set(),
   };
-  return mergeWallets(state, { coins: new Map([[toHex(coin.keyImage), record]]), payments: new Map() });
+  return mergeWallets(state, {
+    coins: new Map([[toHex(coin.keyImage), record]]),
+    payments: new Map(),
+  });
 }
 
 /** Writes a payment and reserves its coins; must be stored before anything is sent (R0). */
@@ -102,7 +106,11 @@ export function addStage(
 }
 
 /** `spender` holds a verified commit certificate for this coin. */
-export function addSpend(state: WalletState, keyImage: Uint8Array, spender: Uint8Array): WalletState {
+export function addSpend(
+  state: WalletState,
+  keyImage: Uint8Array,
+  spender: Uint8Array,
+): WalletState {
   const key = toHex(keyImage);
   const by = toHex(spender);
   const known = state.coins.get(key);
@@ -156,7 +164,12 @@ const mergeCoins = (a: CoinRecord, b: CoinRecord): CoinRecord =>
   });
 
 function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
-  const fixed = ({ txid, amount, address, memo }: PaymentRecord) => ({ txid, amount, address, memo });
+  const fixed = ({ txid, amount, address, memo }: PaymentRecord) => ({
+    txid,
+    amount,
+    address,
+    memo,
+  });
   return settlePayment({
     ...least(fixed(a), fixed(b)),
     at: Math.min(a.at, b.at),

@@ -18,11 +18,22 @@ import {
   verifySource,
 } from '#money/certificate.ts';
 import { encodeTransaction, txidOf } from '#money/transaction.ts';
-import { addressFor, certify, genesis, genesisAmount, makeSection, networkId, seedOf, toyName } from './fixtures.ts';
+import {
+  addressFor,
+  certify,
+  genesis,
+  genesisAmount,
+  makeSection,
+  networkId,
+  seedOf,
+  toyName,
+} from './fixtures.ts';
 
 const transaction = buildTransaction({
   networkId,
-  inputs: [{ secret: genesis.secret.reveal(), oneTimeKey: genesis.oneTimeKey, amount: genesisAmount }],
+  inputs: [
+    { secret: genesis.secret.reveal(), oneTimeKey: genesis.oneTimeKey, amount: genesisAmount },
+  ],
   outputs: [{ address: addressFor('alice'), amount: genesisAmount, memo: new Uint8Array() }],
   fee: 0n,
   recoveryKey: () => seedOf('recovery'),
@@ -40,7 +51,11 @@ if (certificate === undefined) throw new Error('one input, one certificate');
 
 describe('certificates', () => {
   test('d.7: phase, network, prefix, key, slot, ballot and txid are all signed', () => {
-    const holds = (s = section, phase: 'PREPARE' | 'COMMIT' = 'COMMIT', said = statement): boolean =>
+    const holds = (
+      s = section,
+      phase: 'PREPARE' | 'COMMIT' = 'COMMIT',
+      said = statement,
+    ): boolean =>
       verifyCertificate(s, toySuite, phase, said, { ...certificate, ballot: said.ballot });
     expect(holds()).toBe(true);
     expect(holds(section, 'PREPARE')).toBe(false);
@@ -68,12 +83,19 @@ describe('certificates', () => {
     const message = statementBytes(real.section, statement);
     const shares = [1, 3, 4, 6, 7].map((index) => ({
       index,
-      signature: blsSuite.sign(real.elders[index - 1]?.secretShare ?? seedOf(''), 'COMMIT', message),
+      signature: blsSuite.sign(
+        real.elders[index - 1]?.secretShare ?? seedOf(''),
+        'COMMIT',
+        message,
+      ),
     }));
     const combine = (count: number): boolean => {
       const signature = blsSuite.combine(shares.slice(0, count));
       if (signature === undefined) return false;
-      return verifyCertificate(real.section, blsSuite, 'COMMIT', statement, { ballot: 0, signature });
+      return verifyCertificate(real.section, blsSuite, 'COMMIT', statement, {
+        ballot: 0,
+        signature,
+      });
     };
     expect(combine(5)).toBe(true);
     expect(combine(4)).toBe(false);
@@ -100,7 +122,9 @@ describe('registry entries', () => {
       ok: false,
       error: 'noSuchOutput',
     });
-    expect(verifySource({ ...section, genesisOutput: null }, toySuite, { kind: 'genesis' }).ok).toBe(false);
+    expect(
+      verifySource({ ...section, genesisOutput: null }, toySuite, { kind: 'genesis' }).ok,
+    ).toBe(false);
   });
 });
 

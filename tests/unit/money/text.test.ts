@@ -14,7 +14,9 @@ describe('address', () => {
   test('round trip, in capitals and with the line breaks of a messenger', () => {
     expect(text).toMatch(/^safe1[a-z0-9]+$/);
     expect(decodeAddress(networkId, text)).toEqual({ ok: true, value: address });
-    expect(decodeAddress(networkId, ` ${text.slice(0, 40)}\n${text.slice(40).toUpperCase()}`).ok).toBe(false);
+    expect(
+      decodeAddress(networkId, ` ${text.slice(0, 40)}\n${text.slice(40).toUpperCase()}`).ok,
+    ).toBe(false);
     expect(decodeAddress(networkId, `${text.slice(0, 40)}\n ${text.slice(40)} `).ok).toBe(true);
     expect(decodeAddress(networkId, text.toUpperCase()).ok).toBe(true);
   });
@@ -36,7 +38,10 @@ describe('address', () => {
   test('another network and a later version are named as such', () => {
     const elsewhere = encodeAddress(seedOf('other network'), address);
     expect(decodeAddress(networkId, elsewhere)).toEqual({ ok: false, error: 'wrongNetwork' });
-    const later = encodeBech32m('safe', concat(Uint8Array.of(2), seedOf('x'), seedOf('y'), seedOf('z')));
+    const later = encodeBech32m(
+      'safe',
+      concat(Uint8Array.of(2), seedOf('x'), seedOf('y'), seedOf('z')),
+    );
     expect(decodeAddress(networkId, later)).toEqual({ ok: false, error: 'wrongVersion' });
     const short = encodeBech32m('safe', Uint8Array.of(1, 2, 3));
     expect(decodeAddress(networkId, short)).toEqual({ ok: false, error: 'mistyped' });
@@ -61,12 +66,22 @@ describe('amount', () => {
     );
   });
 
-  test.each(['', '.', '1.', '.5', '1,5', '1e3', '-1', '+1', '0x10', '1.0000000001', '1 000', 'NaN'])(
-    '%j is not an amount',
-    (text) => {
-      expect(parseAmount(text)).toEqual({ ok: false, error: 'malformed' });
-    },
-  );
+  test.each([
+    '',
+    '.',
+    '1.',
+    '.5',
+    '1,5',
+    '1e3',
+    '-1',
+    '+1',
+    '0x10',
+    '1.0000000001',
+    '1 000',
+    'NaN',
+  ])('%j is not an amount', (text) => {
+    expect(parseAmount(text)).toEqual({ ok: false, error: 'malformed' });
+  });
 
   test('nothing and too much are told apart', () => {
     expect(parseAmount('0.0')).toEqual({ ok: false, error: 'zero' });

@@ -21,7 +21,11 @@ import { publicPoint } from '#crypto/ristretto.ts';
 import { compareBytes, concat, toHex, utf8 } from '#core/codec/bytes.ts';
 import { addressFor, genesis, genesisAmount, keysOf, networkId, seedOf } from './fixtures.ts';
 
-const input = { secret: genesis.secret.reveal(), oneTimeKey: genesis.oneTimeKey, amount: genesisAmount };
+const input = {
+  secret: genesis.secret.reveal(),
+  oneTimeKey: genesis.oneTimeKey,
+  amount: genesisAmount,
+};
 const resolve = (): bigint => genesisAmount;
 
 function pay(change: Partial<Parameters<typeof buildTransaction>[0]> = {}): Transaction {
@@ -78,20 +82,25 @@ describe('verifyTransaction', () => {
 
   test('refuses another network, unsorted and repeated inputs and outputs, and nothing-coins', () => {
     expect(problemOf(sign({ ...valid, networkId: seedOf('other') }))).toBe('wrongNetwork');
-    expect(problemOf(sign({ ...valid, outputs: [...valid.outputs].reverse() }))).toBe('outputsNotSorted');
+    expect(problemOf(sign({ ...valid, outputs: [...valid.outputs].reverse() }))).toBe(
+      'outputsNotSorted',
+    );
     const twice = sign({ ...valid, inputs: [...valid.inputs, ...valid.inputs] });
     expect(problemOf(twice)).toBe('inputsNotSorted');
     const [first] = valid.outputs;
     if (first === undefined) throw new Error('two outputs');
     expect(problemOf(sign({ ...valid, outputs: [first, first] }))).toBe('outputsNotSorted');
-    expect(problemOf(sign({ ...valid, inputs: valid.inputs.map((each) => ({ ...each, amount: 0n })) }))).toBe(
-      'zeroAmount',
-    );
+    expect(
+      problemOf(sign({ ...valid, inputs: valid.inputs.map((each) => ({ ...each, amount: 0n })) })),
+    ).toBe('zeroAmount');
   });
 
   test('refuses a key image that is not p·Hp(P): one coin has one slot', () => {
     const other = keyImageOfSecret(seedOfScalar('other'), genesis.oneTimeKey, seedOf('blind'));
-    const forged = sign({ ...valid, inputs: valid.inputs.map((each) => ({ ...each, keyImage: other })) });
+    const forged = sign({
+      ...valid,
+      inputs: valid.inputs.map((each) => ({ ...each, keyImage: other })),
+    });
     expect(problemOf(forged)).toBe('badSignature');
     const identity = valid.inputs.map((each) => ({ ...each, keyImage: new Uint8Array(32) }));
     expect(problemOf(sign({ ...valid, inputs: identity }))).toBe('badSignature');
@@ -152,9 +161,18 @@ describe('stealth outputs', () => {
     expect(new TextDecoder().decode(opened.memo)).toBe('rent');
     const secret = oneTimeSecret(alice, opened.tweak);
     const keyImage = keyImageOfSecret(secret, hers.oneTimeKey, seedOf('blind'));
-    const signature = signInput(secret, { oneTimeKey: hers.oneTimeKey, keyImage }, seedOf('m'), seedOf('r'));
-    expect(verifyInput({ oneTimeKey: hers.oneTimeKey, keyImage }, seedOf('m'), signature)).toBe(true);
-    expect(valid.outputs.filter((output) => openOutput(keysOf('bob'), output, context))).toEqual([]);
+    const signature = signInput(
+      secret,
+      { oneTimeKey: hers.oneTimeKey, keyImage },
+      seedOf('m'),
+      seedOf('r'),
+    );
+    expect(verifyInput({ oneTimeKey: hers.oneTimeKey, keyImage }, seedOf('m'), signature)).toBe(
+      true,
+    );
+    expect(valid.outputs.filter((output) => openOutput(keysOf('bob'), output, context))).toEqual(
+      [],
+    );
   });
 
   test('d.4: the same payment out of other inputs makes another one-time key (no burning bug)', () => {
@@ -164,7 +182,8 @@ describe('stealth outputs', () => {
 
   test('d.4: a changed amount, anchor, ephemeral key or memo is not received', () => {
     if (hers === undefined) throw new Error('one output is hers');
-    const flip = (bytes: Uint8Array): Uint8Array => bytes.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
+    const flip = (bytes: Uint8Array): Uint8Array =>
+      bytes.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
     for (const changed of [
       { ...hers, amount: hers.amount + 1n },
       { ...hers, anchorBox: flip(hers.anchorBox) },
@@ -183,7 +202,10 @@ describe('stealth outputs', () => {
   });
 
   test('constant randomness never repeats a nonce (hedged)', () => {
-    const key = { oneTimeKey: input.oneTimeKey, keyImage: valid.inputs[0]?.keyImage ?? new Uint8Array() };
+    const key = {
+      oneTimeKey: input.oneTimeKey,
+      keyImage: valid.inputs[0]?.keyImage ?? new Uint8Array(),
+    };
     const one = signInput(input.secret, key, seedOf('m1'), new Uint8Array(32));
     const two = signInput(input.secret, key, seedOf('m2'), new Uint8Array(32));
     expect(toHex(one.c0)).not.toBe(toHex(two.c0));

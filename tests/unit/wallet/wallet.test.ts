@@ -64,7 +64,12 @@ function first(): WalletState {
   return addCoin(emptyWallet, own.coin, own.source, 1);
 }
 
-function plan(state: WalletState, amount: bigint, to = 'alice', entropy = 'entropy'): PaymentIntent {
+function plan(
+  state: WalletState,
+  amount: bigint,
+  to = 'alice',
+  entropy = 'entropy',
+): PaymentIntent {
   const planned = planPayment({
     keys: faucet,
     networkId,
@@ -119,17 +124,28 @@ describe('merge', () => {
         let now = addCoin(state, known, genesisSource, at);
         if (payment !== null) {
           const txid = seedOf(payment);
-          const record = { txid, amount: 1n, address: 'x', memo: utf8(''), at, bundle: seedOf(`${payment}${at % 2}`) };
+          const record = {
+            txid,
+            amount: 1n,
+            address: 'x',
+            memo: utf8(''),
+            at,
+            bundle: seedOf(`${payment}${at % 2}`),
+          };
           now = addPayment(now, record, [known.keyImage]);
-          if (stage !== null) now = addStage(now, txid, stage, receipt ? seedOf(`r${at % 2}`) : null);
+          if (stage !== null)
+            now = addStage(now, txid, stage, receipt ? seedOf(`r${at % 2}`) : null);
         }
         return spender === null ? now : addSpend(now, known.keyImage, seedOf(spender));
       }, emptyWallet),
     );
-  const same = (a: WalletState, b: WalletState): boolean => toHex(encodeWallet(a)) === toHex(encodeWallet(b));
+  const same = (a: WalletState, b: WalletState): boolean =>
+    toHex(encodeWallet(a)) === toHex(encodeWallet(b));
 
   test('is commutative', () => {
-    fc.assert(fc.property(wallets, wallets, (a, b) => same(mergeWallets(a, b), mergeWallets(b, a))));
+    fc.assert(
+      fc.property(wallets, wallets, (a, b) => same(mergeWallets(a, b), mergeWallets(b, a))),
+    );
   });
 
   test('is associative', () => {
@@ -175,11 +191,17 @@ describe('payments', () => {
     const intent = plan(first(), 600n);
     const bundle = decodeBundle(encodeBundle(intent.bundle));
     expect(bundle.ok && bundle.value).toEqual(intent.bundle);
-    expect(verifyTransaction(intent.bundle.transaction, networkId, () => genesisAmount).ok).toBe(true);
+    expect(verifyTransaction(intent.bundle.transaction, networkId, () => genesisAmount).ok).toBe(
+      true,
+    );
     const written = write(first(), intent, 600n);
     expect(balanceOf(written)).toEqual({ available: 0n, reserved: genesisAmount });
 
-    const final = addStage(scanCommitted(faucet, written, committed(intent), 9), intent.txid, 'final');
+    const final = addStage(
+      scanCommitted(faucet, written, committed(intent), 9),
+      intent.txid,
+      'final',
+    );
     expect(balanceOf(final)).toEqual({ available: genesisAmount - 600n, reserved: 0n });
     expect(historyOf(final).find(({ direction }) => direction === 'out')).toMatchObject({
       amount: 600n,
@@ -197,7 +219,9 @@ describe('payments', () => {
         return learnt.ok ? learnt.value : state;
       }, emptyWallet);
     expect(balanceOf(scan(alice)).available).toBe(600n);
-    expect(historyOf(scan(alice))).toMatchObject([{ direction: 'in', amount: 600n, memo: 'for tea' }]);
+    expect(historyOf(scan(alice))).toMatchObject([
+      { direction: 'in', amount: 600n, memo: 'for tea' },
+    ]);
     expect(scan(bob)).toEqual(emptyWallet);
   });
 
@@ -205,7 +229,9 @@ describe('payments', () => {
     const intent = plan(first(), 600n);
     const scanner = { keys: faucet, section, suite: toySuite };
     const learnt = scanEntry(scanner, first(), encodeEntry({ ...committed(intent), index: 0 }), 3);
-    expect(learnt.ok && [...learnt.value.coins.values()].some(({ spentBy }) => spentBy.size > 0)).toBe(true);
+    expect(
+      learnt.ok && [...learnt.value.coins.values()].some(({ spentBy }) => spentBy.size > 0),
+    ).toBe(true);
   });
 
   test('a registry line without a valid certificate teaches nothing', () => {
@@ -224,8 +250,11 @@ describe('payments', () => {
     const wish = {
       keys: faucet,
       networkId,
-      coins: [...Array.from({ length: 20 }, (_, i) => addCoin(emptyWallet, coin(String(i), 10n), genesisSource, 1))]
-        .flatMap((state) => spendable(state)),
+      coins: [
+        ...Array.from({ length: 20 }, (_, i) =>
+          addCoin(emptyWallet, coin(String(i), 10n), genesisSource, 1),
+        ),
+      ].flatMap((state) => spendable(state)),
       address: addressFor('alice'),
       memo: utf8(''),
       entropy: seedOf('e'),
@@ -258,7 +287,10 @@ describe('receipt', () => {
     const at = text.length - 20;
     const typo = text.slice(0, at) + (text[at] === 'q' ? 'p' : 'q') + text.slice(at + 1);
     expect(parseReceiptText(networkId, typo)).toEqual({ ok: false, error: 'mistyped' });
-    expect(parseReceiptText(networkId, text.slice(0, -1))).toEqual({ ok: false, error: 'mistyped' });
+    expect(parseReceiptText(networkId, text.slice(0, -1))).toEqual({
+      ok: false,
+      error: 'mistyped',
+    });
     expect(parseReceiptText(seedOf('other'), text)).toEqual({ ok: false, error: 'wrongNetwork' });
   });
 });

@@ -1,0 +1,229 @@
+/**
+ * Goal: each rule of one slot, told as a short story without a network.
+ * Method: the slot machine and its jobs by hand; two spends of one coin.
+ */
+import { describe, expect, test } from 'vitest';
+import { toHex } from '#core/codec/bytes.ts';
+import type { Context, Effect, Step } from '#core/machine.ts';
+import { buildTransaction } from '#money/build.ts';
+import { statementBytes } from '#money/certificate.ts';
+import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
+import {
+  maxPendingPerSlot,
+  performSpentbookJob,
+  spentbook,
+  verifyVote,
+  type Spentbook,
+  type SpentbookAnswer,
+  type SpentbookConfig,
+  type SpentbookFact,
+  type SpentbookRequest,
+  type SpentbookState,
+} from '#protocol/spentbook/index.ts';
+import {
+  addressFor,
+  certify,
+  genesis,
+  genesisAmount,
+  makeSection,
+  networkId,
+  seedOf,
+  toyIdentity,
+  toyName,
+} from '../unit/money/fixtures.ts';
+import { toyScalars, toySuite } from './toy-suite.ts';
+
+const toy = makeSection(toySuite, toyScalars, toyName);
+const [elder] = toy.elders;
+if (elder === undefined) throw new Error('seven elders');
+const config: SpentbookConfig = {
+  name: elder.name,
+  section: toy.section,
+  secretShare: elder.secretShare,
+  identitySeed: elder.identitySeed,
+  identity: toyIdentity,
+};
+const context: Context = { now: 0, entropy: new Uint8Array(32) };
+
+function spend(to: string): Transaction {
+  const built = buildTransaction({
+    networkId,
+    inputs: [
+      { secret: genesis.secret.reveal(), oneTimeKey: genesis.oneTimeKey, amount: genesisAmount },
+    ],
+    outputs: [{ address: addressFor(to), amount: genesisAmount, memo: new Uint8Array() }],
+    fee: 0n,
+    recoveryKey: () => seedOf('recovery'),
+    entropy: seedOf(to),
+  });
+  if (built === undefined) throw new Error('a real address');
+  return built;
+}
+
+const toBob = spend('bob');
+const toCarol = spend('carol');
+const keyImage = toBob.inputs[0]?.keyImage ?? new Uint8Array();
+const slot = slotName(keyImage);
+
+const prepare = (transaction: Transaction, id = 1): SpentbookRequest => ({
+  kind: 'prepare',
+  request: new Uint8Array(16).fill(id),
+  slot,
+  transaction: encodeTransaction(transaction),
+  sources: [{ kind: 'genesis' }],
+});
+const commit = (transaction: Transaction): SpentbookRequest => ({
+  kind: 'commit',
+  request: new Uint8Array(16).fill(9),
+  slot,
+  transaction: encodeTransaction(transaction),
+  prepared: certify(toy, toySuite, 'PREPARE', transaction),
+});
+
+/** One elder with a disk; jobs are performed at once. */
+function elderAt(facts: readonly SpentbookFact[] = []) {
+  const disk = [...facts];
+  let state: SpentbookState = spentbook.start(config, facts, context).state;
+  const take = (step: Step<SpentbookState, Spentbook>): readonly Effect<Spentbook>[] => {
+    state = step.state;
+    for (const effect of step.effects) if (effect.kind === 'persist') disk.push(effect.fact);
+    return step.effects.flatMap((effect) => {
+      if (effect.kind !== 'compute') return [effect];
+      const result = performSpentbookJob(effect.job, toySuite);
+      return take(
+        spentbook.step(config, state, { kind: 'computed', id: effect.id, result }, context),
+      );
+    });
+  };
+  const tell = (message: SpentbookRequest): readonly Effect<Spentbook>[] =>
+    take(spentbook.step(config, state, { kind: 'received', from: 'client', message }, context));
+  const answer = (message: SpentbookRequest): SpentbookAnswer => {
+    const sent = tell(message).flatMap((effect) =>
+      effect.kind === 'send' ? [effect.message] : [],
+    );
+    const [only] = sent;
+    if (only === undefined || sent.length !== 1) throw new Error('one request, one answer');
+    if (only.kind === 'prepare' || only.kind === 'commit') throw new Error('elders answer');
+    return only;
+  };
+  const settle = (transaction: Transaction): void => {
+    const [certificate] = certify(toy, toySuite, 'COMMIT', transaction);
+    if (certificate === undefined) throw new Error('one input');
+    const decision = {
+      slot,
+      txid: txidOf(transaction),
+      transaction: encodeTransaction(transaction),
+      certificate,
+    };
+    take(
+      spentbook.step(
+        config,
+        state,
+        { kind: 'input', input: { kind: 'settle', decision } },
+        context,
+      ),
+    );
+  };
+  return { tell, answer, settle, disk, restart: () => elderAt(disk) };
+}
+
+describe('spentbook', () => {
+  test('R1: a valid spend gets this elder’s share, and the vote is persisted before it', () => {
+    const elderOne = elderAt();
+    const effects = elderOne.tell(prepare(toBob));
+    expect(effects.map(({ kind }) => kind)).toEqual(['persist', 'send']);
+    const message = statementBytes(toy.section, { keyImage, ballot: 0, txid: txidOf(toBob) });
+    const [, sent] = effects;
+    if (sent?.kind !== 'send' || sent.message.kind !== 'prepared') throw new Error('a share');
+    expect(toySuite.verify(elder.publicShare, 'PREPARE', message, sent.message.share)).toBe(true);
+  });
+
+  test('R1: the same bytes get the same share, also after a restart', () => {
+    const elderOne = elderAt();
+    const once = elderOne.answer(prepare(toBob));
+    expect(elderOne.answer(prepare(toBob))).toEqual(once);
+    expect(elderOne.restart().answer(prepare(toBob))).toEqual(once);
+  });
+
+  test('R1: another spend of the coin gets a signed vote and the bytes it lost to', () => {
+    const elderOne = elderAt();
+    elderOne.answer(prepare(toBob));
+    const answer = elderOne.restart().answer(prepare(toCarol));
+    if (answer.kind !== 'conflict') throw new Error(answer.kind);
+    expect(toHex(answer.vote.txid)).toBe(toHex(txidOf(toBob)));
+    expect(answer.transaction).toEqual(encodeTransaction(toBob));
+    expect(verifyVote(toy.section, toyIdentity, keyImage, answer.vote)).toBe(true);
+    const moved = { ...answer.vote, txid: txidOf(toCarol) };
+    expect(verifyVote(toy.section, toyIdentity, keyImage, moved)).toBe(false);
+  });
+
+  test('R1: an invalid spend is refused and its sender blamed', () => {
+    const effects = elderAt().tell({ ...prepare(toBob), sources: [] } as SpentbookRequest);
+    expect(effects.map(({ kind }) => kind)).toEqual(['blame', 'send']);
+    const other = { ...prepare(toBob), slot: seedOf('other') } as SpentbookRequest;
+    expect(elderAt().answer(other)).toMatchObject({ kind: 'malformed', what: 'otherSlot' });
+  });
+
+  test('R2: a bundle outweighs our own vote; COMMIT is idempotent over a restart', () => {
+    const elderOne = elderAt();
+    elderOne.answer(prepare(toCarol));
+    const once = elderOne.answer(commit(toBob));
+    expect(once.kind).toBe('committed');
+    expect(elderOne.restart().answer(commit(toBob))).toEqual(once);
+    // It still stands by its vote: two signed votes for one ballot would convict it.
+    expect(elderOne.answer(prepare(toCarol)).kind).toBe('prepared');
+    expect(elderOne.answer(prepare(toBob)).kind).toBe('conflict');
+  });
+
+  test('R2: whoever holds a bundle and has not voted votes for nothing else', () => {
+    const elderOne = elderAt();
+    elderOne.answer(commit(toBob));
+    expect(elderOne.answer(prepare(toCarol)).kind).toBe('conflict');
+    expect(elderOne.answer(prepare(toBob)).kind).toBe('prepared');
+  });
+
+  test('R2: a bundle needs PREPARE certificates of this txid for every input', () => {
+    const wrong = (prepared: ReturnType<typeof certify>): string =>
+      elderAt().answer({ ...commit(toBob), prepared } as SpentbookRequest).kind;
+    expect(wrong(certify(toy, toySuite, 'PREPARE', toCarol))).toBe('malformed');
+    expect(wrong(certify(toy, toySuite, 'COMMIT', toBob))).toBe('malformed');
+    expect(wrong([])).toBe('malformed');
+  });
+
+  test('R7: after a decision the answer is the certificate, for winner and loser alike', () => {
+    const elderOne = elderAt();
+    elderOne.answer(prepare(toCarol));
+    elderOne.settle(toBob);
+    elderOne.settle(toCarol); // Too late: finality is monotone.
+    for (const request of [prepare(toCarol), prepare(toBob), commit(toCarol)]) {
+      const answer = elderOne.restart().answer(request);
+      if (answer.kind !== 'spent') throw new Error(answer.kind);
+      expect(answer.transaction).toEqual(encodeTransaction(toBob));
+    }
+  });
+
+  test('a slot thinks about few requests at a time, and about the same one once', () => {
+    let state = spentbook.start(config, [], context).state;
+    const kinds: string[] = [];
+    for (let id = 0; id <= maxPendingPerSlot; id++) {
+      for (let copy = 0; copy < 2; copy++) {
+        const message = prepare(toBob, id);
+        const step = spentbook.step(
+          config,
+          state,
+          { kind: 'received', from: 'client', message },
+          context,
+        );
+        state = step.state;
+        for (const effect of step.effects) {
+          kinds.push(effect.kind === 'send' ? effect.message.kind : effect.kind);
+        }
+      }
+    }
+    expect(kinds).toEqual([
+      ...Array.from({ length: maxPendingPerSlot }, () => 'compute'),
+      'busy',
+      'busy',
+    ]);
+  });
+});
