@@ -11,7 +11,7 @@ import { openLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { bootstrapAddress } from './network-file.ts';
 import { openStaticFiles, routesIn } from './static-files.ts';
-import { adultSwitch } from './test-controls.ts';
+import { adultSwitch, memoryAfterCollection } from './test-controls.ts';
 
 /** Ctrl-C ends within 10 s: what has not ended by then is cut off. Facts are on disk already. */
 const stopWithinMs = 8_000;
@@ -89,7 +89,10 @@ async function run(options: Arguments): Promise<void> {
   });
   stops.push(faucet.stop);
   posts['/faucet'] = faucet.answer;
-  if (options.testControls) posts['/test/adult'] = adultSwitch(network.adults);
+  if (options.testControls) {
+    posts['/test/adult'] = adultSwitch(network.adults);
+    posts['/test/memory'] = memoryAfterCollection();
+  }
 
   const bootstrap = [bootstrapAddress(options.port, network.bootstrapPeerId)];
   networkFile = JSON.stringify({ ...network.file, bootstrap });

@@ -1,4 +1,6 @@
 /** Switches for end-to-end tests; offered only when started with `--test-controls` (README). */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { AdultService } from './adult-service.ts';
 import type { JsonHandler } from './http-front.ts';
 
@@ -14,3 +16,17 @@ export const adultSwitch =
     adult.setMode(mode);
     return { status: 200, body: { index, mode } };
   };
+
+/** `POST /test/memory {}`: bytes in use after a collection, so that a leak shows and noise does not. */
+export const memoryAfterCollection = (): JsonHandler => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  return async () => {
+    for (let round = 0; round < 3; round++) {
+      collect();
+      await new Promise((turn) => setTimeout(turn, 100)); // Finalizers run between turns.
+    }
+    const { heapUsed, external } = process.memoryUsage();
+    return { status: 200, body: { bytes: heapUsed + external, pid: process.pid } };
+  };
+};
