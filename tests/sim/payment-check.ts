@@ -28,15 +28,7 @@ import {
   type NetState,
   type Parts,
 } from './payment-net.ts';
-import {
-  liar,
-  makeCast,
-  slotsOf,
-  tableOf,
-  type Actor,
-  type Asked,
-  type Cast,
-} from './payment-scenario.ts';
+import { liar, makeCast, slotsOf, type Actor, type Asked, type Cast } from './payment-scenario.ts';
 
 /** Everything that stays the same from seed to seed. */
 export interface Stage {
@@ -123,7 +115,7 @@ export function runSeed(
     };
     configs.set(id, { kind: 'client', payment });
   }
-  const table = tableOf(cast.actors);
+  const { table } = cast;
   const byzantine = test.elders.slice(7 - liars);
   const greedy = prng.chance(0.5);
   const corrupt = new Map(

@@ -120,6 +120,7 @@ function resign(transaction: Transaction, coins: readonly Owned[]): Transaction 
 export interface Cast {
   readonly actors: readonly Actor[];
   readonly amountsByKey: ReadonlyMap<string, bigint>;
+  readonly table: ReadonlyMap<string, Asked>;
 }
 
 /** Builds every transaction once; a run picks some of the actors. */
@@ -264,7 +265,7 @@ export function makeCast(test: TestSection, suite: ThresholdSuite): Cast {
     for (const { oneTimeKey, amount } of transaction.outputs)
       amounts.set(toHex(oneTimeKey), amount);
   }
-  return { actors, amountsByKey: amounts };
+  return { actors, amountsByKey: amounts, table: tableOf(actors) };
 }
 
 /** What each request of each actor is about; request ids are deterministic. */
@@ -275,7 +276,7 @@ export interface Asked {
   readonly index: number;
 }
 
-export function tableOf(actors: readonly Actor[]): ReadonlyMap<string, Asked> {
+function tableOf(actors: readonly Actor[]): ReadonlyMap<string, Asked> {
   const table = new Map<string, Asked>();
   const phases = { preparing: 'PREPARE', committing: 'COMMIT', registering: 'REGISTER' } as const;
   for (const { transaction } of actors) {
