@@ -19,7 +19,8 @@ export function run(command, args, options = {}) {
       env: { ...process.env, ...options.env },
     });
     const said = [];
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (part) => said.push(part));
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (part) => said.push(part));
     const forward = (signal) => child.kill(signal);
     process.on('SIGINT', forward).on('SIGTERM', forward);
     const settled = () => process.off('SIGINT', forward).off('SIGTERM', forward);
