@@ -6,6 +6,7 @@
  * a node between any two effects. A run is a function of (scenario, seed), so a failing seed is
  * a complete bug report.
  */
+import { writeFileSync } from 'node:fs';
 import type { Context, Effect, Event, Machine, NodeId, Protocol, Step } from '#core/machine.ts';
 import { createPrng, type Prng } from './prng.ts';
 
@@ -106,6 +107,10 @@ type Task<P extends Protocol> =
     }
   | { readonly kind: 'restart'; readonly to: NodeId };
 
+/**
+ * Runs one seed. With `TRACE=file` in the environment the run's story is written to that file,
+ * also when a checker threw; of several runs the last one stays.
+ */
 export function run<Config, State, P extends Protocol>(
   scenario: Scenario<Config, State, P>,
   seed: number,
@@ -240,23 +245,28 @@ export function run<Config, State, P extends Protocol>(
     queue.add(atMs, { kind: 'deliver', to, event: { kind: 'input', input } });
   }
 
-  for (let next = queue.take(); next && next.atMs <= scenario.endAtMs; next = queue.take()) {
-    nowMs = next.atMs;
-    events += 1;
-    const { task } = next;
-    const node = nodeOf(task.to);
-    if (task.kind === 'restart') boot(node);
-    else if (task.kind === 'deliver') handle(node, task.event);
-    else if (task.kind === 'computed') {
-      if (task.life === node.life) handle(node, task.event);
-    } else if (node.timers.get(task.timer) === task.token) {
-      node.timers.delete(task.timer);
-      handle(node, { kind: 'timerFired', timer: task.timer });
+  try {
+    for (let next = queue.take(); next && next.atMs <= scenario.endAtMs; next = queue.take()) {
+      nowMs = next.atMs;
+      events += 1;
+      const { task } = next;
+      const node = nodeOf(task.to);
+      if (task.kind === 'restart') boot(node);
+      else if (task.kind === 'deliver') handle(node, task.event);
+      else if (task.kind === 'computed') {
+        if (task.life === node.life) handle(node, task.event);
+      } else if (node.timers.get(task.timer) === task.token) {
+        node.timers.delete(task.timer);
+        handle(node, { kind: 'timerFired', timer: task.timer });
+      }
+      if (faulty()) moveLinks();
+      check({ node, ...node.fresh });
+      node.fresh.outputs = [];
+      node.fresh.faults = [];
     }
-    if (faulty()) moveLinks();
-    check({ node, ...node.fresh });
-    node.fresh.outputs = [];
-    node.fresh.faults = [];
+  } finally {
+    const file = process.env['TRACE'];
+    if (file !== undefined) writeFileSync(file, `${toMermaid(trace)}\n`);
   }
   return { nodes: [...nodes.values()], trace, events };
 }
@@ -323,8 +333,10 @@ function must<T>(value: T | undefined, what: string): T {
 /** The trace as a Mermaid sequence diagram, for docs and for reading a failing seed. */
 export function toMermaid(trace: readonly TraceLine[]): string {
   const arrow = (line: TraceLine): string => (line.label.startsWith('x ') ? '--x' : '->>');
+  // Names are 64 hex digits in most scenarios; eight tell seven nodes apart.
+  const short = (id: NodeId): string => id.slice(0, 8);
   const lines = trace.map(
-    (line) => `  ${line.from}${arrow(line)}${line.to}: ${line.atMs}ms ${line.label}`,
+    (line) => `  ${short(line.from)}${arrow(line)}${short(line.to)}: ${line.atMs}ms ${line.label}`,
   );
   return ['sequenceDiagram', ...lines].join('\n');
 }
