@@ -41,6 +41,8 @@ export interface NetworkView {
   readonly rtc: {
     /** RTCPeerConnections constructed in the hosting tab's life, and where WebRTC is switched off. */
     readonly used: number;
+    /** How many of them are open for this life of the worker. */
+    readonly open: number;
     readonly limit: number;
     readonly host: boolean;
   };

@@ -32,10 +32,11 @@ export function orderRoads(facts: RoadFacts): readonly Road[] {
     : rtcPossible
       ? ['websocket', ...rtcRoads]
       : ['websocket'];
-  // Stable sort: last good first within what is wanted, failed roads last.
+  // Stable sort: of the WebRTC roads the one that worked last comes first, failed roads come last.
+  // WebSocket is never preferred for having worked: spared connections would end WebRTC for good.
   const rank = (road: Road): number =>
     (facts.failed.has(road) ? 2 : 0) -
-    (road === facts.lastGood && (rtcWanted || road === 'websocket') ? 1 : 0);
+    (road === facts.lastGood && road !== 'websocket' && rtcWanted ? 1 : 0);
   return [...roads].sort((a, b) => rank(a) - rank(b));
 }
 

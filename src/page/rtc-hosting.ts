@@ -8,7 +8,6 @@ import { hostRtc, type RtcHost } from '#network/rtc/host.ts';
 export interface RtcHosting {
   /** The worker asks for a host, or shows by a new instance id that it was restarted. */
   readonly wanted: (instance: string) => void;
-  readonly openConnections: () => number;
 }
 
 export function startRtcHosting(worker: () => ServiceWorker | null): RtcHosting {
@@ -43,6 +42,5 @@ export function startRtcHosting(worker: () => ServiceWorker | null): RtcHosting 
       instance = asking;
       offer();
     },
-    openConnections: () => host?.openConnections() ?? 0,
   };
 }

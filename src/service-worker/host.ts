@@ -44,7 +44,7 @@ export async function networkView(): Promise<NetworkView> {
     trust: 'unknown' as const,
     sentence: 'Not connected yet.',
     section: null,
-    rtc: { used: 0, limit: 0, host: false },
+    rtc: { used: 0, open: 0, limit: 0, host: false },
   };
   return { ...(node?.view() ?? unknown), preference, offlineReady };
 }

@@ -13,7 +13,7 @@ import { createLightHost, type LightHost } from '#network/light-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import type { RpcError } from '#network/rpc.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
-import { hasRtcHost, rtcUsed } from '#network/rtc/stand-in.ts';
+import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
 import {
   decodeAddressRecord,
   decodeSignedAuthority,
@@ -215,7 +215,7 @@ export async function startLightNode(
                 ...host.view(elder.name),
               })),
             },
-      rtc: { used: rtcUsed(), limit: rtcOffFrom, host: hasRtcHost() },
+      rtc: { used: rtcUsed(), open: rtcOpen(), limit: rtcOffFrom, host: hasRtcHost() },
     }),
     reconsider: host.reconsider,
     stop: host.stop,

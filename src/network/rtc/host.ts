@@ -11,7 +11,6 @@ const reportEveryBytes = 128 * 1024;
 export interface RtcHost {
   /** Closes every connection made over this port and the port itself. */
   readonly close: () => void;
-  readonly openConnections: () => number;
 }
 
 /** @param constructed called for every RTCPeerConnection made; Chrome allows 500 a process. */
@@ -21,6 +20,7 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
   const certificates = new Map<number, RTCCertificate>();
   const unreported = new Map<number, number>();
   let nextOffered = firstOfferedChannel;
+  let used = 0;
 
   const post = (message: FromHost, transfer: Transferable[] = []): void =>
     port.postMessage(message, transfer);
@@ -53,7 +53,8 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
       ...(own.length > 0 ? { certificates: own } : {}),
     });
     connections.set(message.id, connection);
-    post({ kind: 'count', used: constructed() });
+    used = constructed();
+    post({ kind: 'count', used, open: connections.size });
     const { id } = message;
     connection.onconnectionstatechange = () =>
       post({ kind: 'connectionState', id, state: connection.connectionState });
@@ -113,6 +114,7 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
       case 'close':
         connections.get(message.id)?.close();
         connections.delete(message.id);
+        post({ kind: 'count', used, open: connections.size });
         return null;
       case 'sendOnChannel': {
         const channel = channels.get(message.channel);
@@ -160,6 +162,5 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
       channels.clear();
       port.close();
     },
-    openConnections: () => connections.size,
   };
 }

@@ -92,7 +92,8 @@ export type FromHost =
       readonly name: string;
       readonly message: string;
     }
-  | { readonly kind: 'count'; readonly used: number }
+  /** Connections made in the tab's life, and how many of them are open. */
+  | { readonly kind: 'count'; readonly used: number; readonly open: number }
   | {
       readonly kind: 'connectionState';
       readonly id: number;

@@ -32,6 +32,7 @@ interface Link {
 let link: Link | undefined;
 let nextId = 1;
 let used = 0;
+let open = 0;
 
 /** True while a page hosts connections for this worker. */
 export const hasRtcHost = (): boolean => link !== undefined;
@@ -39,10 +40,14 @@ export const hasRtcHost = (): boolean => link !== undefined;
 /** How many RTCPeerConnections the hosting tab has made in its life. */
 export const rtcUsed = (): number => used;
 
+/** How many of this worker's connections the page holds open. */
+export const rtcOpen = (): number => open;
+
 /** Takes the port a page offered; connections of an earlier host are reported as closed. */
 export function attachRtcHost(port: MessagePort, already: number): void {
   detachRtcHost();
   used = already;
+  open = 0;
   const fresh: Link = { port, calls: new Map(), connections: new Map(), channels: new Map() };
   link = fresh;
   port.onmessage = ({ data }: MessageEvent<FromHost>) => receive(fresh, data);
@@ -111,6 +116,7 @@ function receive(from: Link, message: FromHost): void {
       return from.calls.get(message.call)?.reject(new DOMException(message.message, message.name));
     case 'count':
       used = message.used;
+      open = message.open;
       return;
     case 'connectionState':
       return from.connections.get(message.id)?.stateChanged(message.state);

@@ -145,7 +145,7 @@ const good: NetworkView = {
       elder('e90b47aa', 90, null, 'idle', null),
     ],
   },
-  rtc: { used: 12, limit: 400, host: true },
+  rtc: { used: 12, open: 5, limit: 400, host: true },
   preference: 'automatic',
   offlineReady: true,
 };
@@ -158,7 +158,7 @@ export const networks = {
     sentence:
       'The section’s signature does not fit the genesis key. Nothing is sent. Check that you opened the right address.',
     section: null,
-    rtc: { used: 0, limit: 400, host: false },
+    rtc: { used: 0, open: 0, limit: 400, host: false },
   },
   unknown: {
     ...good,

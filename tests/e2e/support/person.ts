@@ -38,6 +38,7 @@ export async function openProfile(
     acceptDownloads: true,
     viewport: { width: 1280, height: 800 },
   });
+  await context.addInitScript(countPeerConnections);
   const page = context.pages()[0] ?? (await context.newPage());
   page.setDefaultTimeout(30_000);
   await page.goto(url);
@@ -55,6 +56,30 @@ export async function openProfile(
     },
   };
 }
+
+/** Runs in the page before the app: counts the real connections from outside. */
+function countPeerConnections(): void {
+  const Real = globalThis.RTCPeerConnection;
+  const open = new Set<RTCPeerConnection>();
+  globalThis.RTCPeerConnection = class extends Real {
+    constructor(configuration?: RTCConfiguration) {
+      super(configuration);
+      open.add(this);
+    }
+    override close(): void {
+      super.close();
+      open.delete(this);
+    }
+  };
+  Object.assign(globalThis, { countOpenPeerConnections: () => open.size });
+}
+
+export const openPeerConnections = (page: Page): Promise<number> =>
+  page.evaluate(() =>
+    (
+      globalThis as unknown as { countOpenPeerConnections: () => number }
+    ).countOpenPeerConnections(),
+  );
 
 export const password = 'violet harbour 41 lantern';
 
@@ -161,7 +186,12 @@ export const networkStatus = (page: Page): Promise<Record<string, never> & Netwo
 export interface NetworkStatus {
   readonly instance: string;
   readonly trust: string;
-  readonly rtc: { readonly used: number; readonly limit: number; readonly host: boolean };
+  readonly rtc: {
+    readonly used: number;
+    readonly open: number;
+    readonly limit: number;
+    readonly host: boolean;
+  };
   readonly section: null | {
     readonly elders: readonly {
       readonly name: string;

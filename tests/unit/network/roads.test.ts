@@ -26,6 +26,10 @@ test('what worked last comes first, what failed comes last', () => {
   ]);
 });
 
+test('WebSocket having worked last does not end WebRTC', () => {
+  expect(orderRoads({ ...facts, lastGood: 'websocket' })[0]).toBe('relayed');
+});
+
 test('a browser that refuses WebRTC-Direct is not asked again', () => {
   expect(orderRoads({ ...facts, directRefused: true })).toEqual(['relayed', 'websocket']);
 });
