@@ -33,13 +33,20 @@ export interface ClientService {
   readonly stop: () => void;
 }
 
+export interface ElderService extends ClientService {
+  /** Off: answers REGISTER with "busy". A switch for tests that stop a payment after COMMIT. */
+  readonly setRegistering: (on: boolean) => void;
+}
+
 export const protocolVersion = 1;
 
-export async function createElderService(options: ElderOptions): Promise<ClientService> {
+export async function createElderService(options: ElderOptions): Promise<ElderService> {
   const { label, name, signed, log, metrics } = options;
   const { authority } = signed;
   const data = createElderData({ label, authority, request: options.request, log });
   const money = await createElderMoney({ ...options, authority });
+
+  let registering = true;
 
   const answer = async (request: ClientRequest): Promise<ClientReply> => {
     switch (request.kind) {
@@ -57,13 +64,21 @@ export async function createElderService(options: ElderOptions): Promise<ClientS
       case 'putPointer':
       case 'getPointer':
         return data(request);
-      case 'slot':
       case 'output':
+        if (!registering) return refused({ kind: 'busy', afterMs: 1_000 });
+        return money.answer(request);
+      case 'slot':
       case 'outputs':
         return money.answer(request);
     }
   };
-  return { handle: createClientDoor({ label, answer, log, metrics }), stop: money.stop };
+  return {
+    handle: createClientDoor({ label, answer, log, metrics }),
+    stop: money.stop,
+    setRegistering: (on) => {
+      registering = on;
+    },
+  };
 }
 
 /** The bootstrap node: leads clients to the elders and relays their signalling; keeps nothing. */

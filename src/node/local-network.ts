@@ -24,7 +24,12 @@ import { folderProblem } from '#storage/node/problem.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import { createAdultService, type AdultService } from './adult-service.ts';
-import { createBootstrapService, createElderService, type ElderOptions } from './elder-service.ts';
+import {
+  createBootstrapService,
+  createElderService,
+  type ElderOptions,
+  type ElderService,
+} from './elder-service.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner } from './native-ed25519.ts';
@@ -58,6 +63,7 @@ export interface LocalNetwork {
   readonly bootstrapPeerId: string;
   readonly bootstrapWsPort: number;
   readonly adults: readonly AdultService[];
+  readonly elders: readonly ElderService[];
   /** A host and the elders' addresses for a program of this process that is a client (faucet). */
   readonly client: ElderClient;
   readonly stop: () => Promise<void>;
@@ -148,6 +154,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       adultServices.push(service);
     }
 
+    const elderServices: ElderService[] = [];
     let records: readonly Uint8Array[] = [];
     const shared = { signed, addresses: () => records, log, metrics };
     for (const { identity, host } of elders) {
@@ -172,6 +179,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       };
       const service = await createElderService(options);
       stops.push(service.stop);
+      elderServices.push(service);
       await host.serve('client', tag, service.handle);
     }
     const bootstrapService = createBootstrapService({
@@ -191,6 +199,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       bootstrapPeerId: bootstrap.host.peerId,
       bootstrapWsPort: bootstrap.ports.ws ?? 0,
       adults: adultServices,
+      elders: elderServices,
       client: {
         request: (elder, bytes) =>
           bootstrap.host.request(

@@ -11,7 +11,7 @@ import { openLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { bootstrapAddress } from './network-file.ts';
 import { openStaticFiles, routesIn } from './static-files.ts';
-import { adultSwitch, memoryAfterCollection } from './test-controls.ts';
+import { adultSwitch, elderSwitch, memoryAfterCollection } from './test-controls.ts';
 
 /** Ctrl-C ends within 10 s: what has not ended by then is cut off. Facts are on disk already. */
 const stopWithinMs = 8_000;
@@ -91,6 +91,7 @@ async function run(options: Arguments): Promise<void> {
   posts['/faucet'] = faucet.answer;
   if (options.testControls) {
     posts['/test/adult'] = adultSwitch(network.adults);
+    posts['/test/elders'] = elderSwitch(network.elders);
     posts['/test/memory'] = memoryAfterCollection();
   }
 

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { AdultService } from './adult-service.ts';
+import type { ElderService } from './elder-service.ts';
 import type { JsonHandler } from './http-front.ts';
 
 /** `POST /test/adult {"index": 0, "mode": "off" | "lie" | "ok"}`. */
@@ -15,6 +16,16 @@ export const adultSwitch =
     }
     adult.setMode(mode);
     return { status: 200, body: { index, mode } };
+  };
+
+/** `POST /test/elders {"registering": false}`: all elders answer REGISTER with "busy". */
+export const elderSwitch =
+  (elders: readonly ElderService[]): JsonHandler =>
+  async (body) => {
+    const { registering } = (body ?? {}) as { registering?: unknown };
+    if (typeof registering !== 'boolean') return { status: 400, body: { error: 'malformed' } };
+    for (const elder of elders) elder.setRegistering(registering);
+    return { status: 200, body: { registering } };
   };
 
 /** `POST /test/memory {}`: bytes in use after a collection, so that a leak shows and noise does not. */

@@ -19,6 +19,8 @@ export interface TestNetwork {
   /** Starts again with the same data folder and port. */
   readonly restart: () => Promise<void>;
   readonly adult: (index: number, mode: 'ok' | 'off' | 'lie') => Promise<void>;
+  /** All elders answer REGISTER with "busy" while this is off. */
+  readonly registering: (on: boolean) => Promise<void>;
   readonly log: () => string;
   readonly remove: () => void;
 }
@@ -34,11 +36,20 @@ export async function freePort(): Promise<number> {
   });
 }
 
-export async function startNetwork(
-  options: { readonly port?: number; readonly data?: string; readonly adults?: number } = {},
-): Promise<TestNetwork> {
+export interface NetworkOptions {
+  readonly port?: number;
+  readonly data?: string;
+  readonly adults?: number;
+  /** What to run instead of the network's own program: one that runs it and adds to it. */
+  readonly program?: string;
+  /** Arguments of Node.js itself. */
+  readonly nodeArguments?: readonly string[];
+}
+
+export async function startNetwork(options: NetworkOptions = {}): Promise<TestNetwork> {
   const port = options.port ?? (await freePort());
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'safe-e2e-'));
+  const program = options.program ?? join(root, 'src/node/main.ts');
   let child: ChildProcess;
   let log = '';
 
@@ -48,7 +59,7 @@ export async function startNetwork(
       // The program itself, not its starter: a test may kill -9 it and mean the network.
       child = spawn(
         process.execPath,
-        [join(root, 'src/node/main.ts'), ...args, '--test-controls'],
+        [...(options.nodeArguments ?? []), program, ...args, '--test-controls'],
         {
           cwd: root,
           stdio: ['ignore', 'pipe', 'pipe'],
@@ -76,6 +87,15 @@ export async function startNetwork(
       else child.once('exit', () => gone());
     });
 
+  const turn = async (name: string, body: object): Promise<void> => {
+    const answer = await fetch(`http://localhost:${port}/test/${name}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
+  };
+
   await begin();
   return {
     url: `http://localhost:${port}`,
@@ -93,14 +113,8 @@ export async function startNetwork(
       await ended();
     },
     restart: begin,
-    adult: async (index, mode) => {
-      const answer = await fetch(`http://localhost:${port}/test/adult`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ index, mode }),
-      });
-      if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
-    },
+    adult: (index, mode) => turn('adult', { index, mode }),
+    registering: (on) => turn('elders', { registering: on }),
     log: () => log,
     remove: () => rmSync(data, { recursive: true, force: true }),
   };
