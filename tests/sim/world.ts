@@ -46,7 +46,7 @@ export type Corrupt<P extends Protocol> = (
   prng: Prng,
 ) => readonly P['message'][];
 
-export interface NodeView<State, P extends Protocol> {
+export interface NodeView<State> {
   readonly id: NodeId;
   readonly honest: boolean;
   readonly up: boolean;
@@ -55,7 +55,7 @@ export interface NodeView<State, P extends Protocol> {
 
 /** What one event made one node do. */
 export interface Observation<State, P extends Protocol> {
-  readonly node: NodeView<State, P>;
+  readonly node: NodeView<State>;
   readonly outputs: readonly P['output'][];
   readonly faults: readonly P['fault'][];
 }
@@ -67,7 +67,7 @@ export interface Observation<State, P extends Protocol> {
 export type Checker<State, P extends Protocol> = (observation: Observation<State, P>) => void;
 
 export interface Report<State, P extends Protocol> {
-  readonly nodes: readonly NodeView<State, P>[];
+  readonly nodes: readonly NodeView<State>[];
   readonly trace: readonly TraceLine[];
   readonly events: number;
 }
