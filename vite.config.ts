@@ -37,7 +37,9 @@ export default defineConfig(({ mode }) => ({
           name: 'unit',
           environment: 'node',
           include: ['tests/**/*.test.ts'],
-          exclude: ['tests/e2e/**', 'tests/sim/**'],
+          exclude: ['tests/e2e/**', 'tests/sim/**', 'tests/long/**'],
+          // Real curves on a crowded machine: patience, not a measurement.
+          testTimeout: 60_000,
         },
       },
       {
@@ -47,6 +49,17 @@ export default defineConfig(({ mode }) => ({
           environment: 'node',
           include: ['tests/sim/**/*.test.ts'],
           testTimeout: 120_000,
+        },
+      },
+      {
+        extends: true as const,
+        test: {
+          name: 'long',
+          environment: 'node',
+          include: ['tests/long/**/*.test.ts'],
+          testTimeout: 3_600_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
         },
       },
       {

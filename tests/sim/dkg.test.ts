@@ -182,7 +182,7 @@ const mallory = idOf(3);
 /** Set by the tests with a liar; the checker excuses nobody else. */
 let liars: ReadonlySet<NodeId> = new Set();
 
-function results(report: Report<DkgState, Dkg>): readonly KeyShareSet[] {
+function results(report: Report<DkgState>): readonly KeyShareSet[] {
   return report.nodes.flatMap(({ state }) => (state.kind === 'keyed' ? [state.result] : []));
 }
 

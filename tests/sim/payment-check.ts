@@ -63,7 +63,7 @@ export function realStage(suite: ThresholdSuite, field: ScalarField): Stage {
 }
 
 export interface Ending {
-  readonly report: Report<NetState, Net>;
+  readonly report: Report<NetState>;
   /** The last word of every client that ran. */
   readonly words: ReadonlyMap<string, string>;
 }

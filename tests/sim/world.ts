@@ -66,7 +66,7 @@ export interface Observation<State, P extends Protocol> {
  */
 export type Checker<State, P extends Protocol> = (observation: Observation<State, P>) => void;
 
-export interface Report<State, P extends Protocol> {
+export interface Report<State> {
   readonly nodes: readonly NodeView<State>[];
   readonly trace: readonly TraceLine[];
   readonly events: number;
@@ -115,7 +115,7 @@ export function run<Config, State, P extends Protocol>(
   scenario: Scenario<Config, State, P>,
   seed: number,
   check: Checker<State, P>,
-): Report<State, P> {
+): Report<State> {
   const prng = createPrng(seed);
   const queue = createQueue<Task<P>>();
   const nodes = new Map<NodeId, Node<State, P>>();
