@@ -69,7 +69,9 @@ export function startSafeApp(): SafeApp {
     post({ kind: 'keepAlive' });
     void status();
     setInterval(() => {
-      if (document.visibilityState === 'visible') void status();
+      // A locked Safe needs no node: asking would keep the worker alive for nothing.
+      const wanted = vaultView.get().kind === 'open' || !shell.get().offlineReady;
+      if (wanted && document.visibilityState === 'visible') void status();
     }, statusWhileVisibleMs);
     setInterval(() => {
       const view = vaultView.get();
@@ -95,7 +97,9 @@ export function startSafeApp(): SafeApp {
   }
   for (const event of ['visibilitychange', 'pageshow']) {
     addEventListener(event, () => {
-      if (document.visibilityState === 'visible') post({ kind: 'keepAlive' });
+      const visible = document.visibilityState === 'visible';
+      if (visible && vaultView.get().kind === 'open') post({ kind: 'keepAlive' });
+      vault?.post({ kind: 'visible', visible });
     });
   }
   void begin();
@@ -114,10 +118,10 @@ export function startSafeApp(): SafeApp {
       await status();
     },
     applyUpdate: () => {
-      registration?.waiting?.postMessage({ kind: 'applyUpdate' } satisfies PageToWorker);
       navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), {
         once: true,
       });
+      registration?.waiting?.postMessage({ kind: 'applyUpdate' } satisfies PageToWorker);
     },
   };
 }

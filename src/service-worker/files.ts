@@ -50,6 +50,12 @@ export function takeFileKey(body: unknown): { readonly url: string } {
   return { url: `${filesPath}${token}/${encodeURIComponent(name)}` };
 }
 
+/** The call `file/forget`: a Safe was locked, so its files can no longer be read here. */
+export function forgetFileKeys(body: unknown): void {
+  const { tokens } = (body ?? {}) as { readonly tokens?: unknown };
+  if (Array.isArray(tokens)) for (const token of tokens) files.delete(String(token));
+}
+
 export async function answerFile(
   request: Request,
   node: () => Promise<LightNode>,

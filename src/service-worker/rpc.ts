@@ -3,7 +3,7 @@ import { rpcPath, type RoadPreference } from '#bridge/worker.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { bytesAnswer, CallError, failureAnswer, jsonAnswer } from './answers.ts';
 import { getChunk, getPointer, putChunk, putPointer } from './data.ts';
-import { takeFileKey } from './files.ts';
+import { forgetFileKeys, takeFileKey } from './files.ts';
 import { lightNode, networkView, setPreference } from './host.ts';
 import { outputsPage, pay } from './money.ts';
 
@@ -45,6 +45,10 @@ const calls: Readonly<Record<string, Call>> = {
   },
   section: async () => bytesAnswer((await (await lightNode()).section()).signed),
   'file/key': async (request) => jsonAnswer(takeFileKey(await request.json())),
+  'file/forget': async (request) => {
+    forgetFileKeys(await request.json());
+    return jsonAnswer({});
+  },
   pay: async (request) => {
     const asked = (await request.json()) as { paymentId: string; known?: string };
     return jsonAnswer(await pay(await lightNode(), asked.paymentId, asked.known));

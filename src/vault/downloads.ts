@@ -19,6 +19,12 @@ export interface Downloads {
 
 export function openDownloads({ ports, rpc }: VaultContext, safe: OpenSafe): Downloads {
   const keys = new Map<string, FileKey>();
+  // Locked means that nothing of this Safe can be read here any more, by the worker neither.
+  safe.closed.signal.addEventListener('abort', () => {
+    const tokens = [...keys.keys()];
+    keys.clear();
+    if (tokens.length > 0) void rpc.forgetFileKeys(tokens).catch(() => undefined);
+  });
   return {
     open: async (fileId) => {
       const entry = safe.index.files.get(fileId);

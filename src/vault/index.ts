@@ -11,12 +11,15 @@ declare const self: DedicatedWorkerGlobalScope;
 
 const post = (message: FromVault): void => self.postMessage(message);
 
+let visible = true;
+
 const vault = createVault({
   fetch: (path, init) => fetch(path, init),
   store: createBrowserVaultStore(),
   randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
   now: () => Date.now(),
   wait,
+  visible: () => visible,
   withLock: async (name, body) => navigator.locks.request(name, body),
   stretch: stretchPassword,
   stretchParameters: STRETCH_STANDARD,
@@ -24,9 +27,15 @@ const vault = createVault({
   wallets: walletFactory,
 });
 
-self.onmessage = ({ data }: MessageEvent<ToVault | WorkerToPage>) => {
+type Heard = ToVault | WorkerToPage | { readonly kind: 'visible'; readonly visible: boolean };
+
+self.onmessage = ({ data }: MessageEvent<Heard>) => {
   if ('request' in data) void answer(data);
-  else if (data.kind === 'needFileKey') vault.giveFileKey(data.token).catch(() => undefined);
+  else if (data.kind === 'visible') {
+    visible = data.visible;
+    // What happened meanwhile is looked for now, not at the end of the long pause.
+    if (visible) vault.ask({ kind: 'refresh' }).catch(() => undefined);
+  } else if (data.kind === 'needFileKey') vault.giveFileKey(data.token).catch(() => undefined);
 };
 
 async function answer({ id, request }: ToVault): Promise<void> {

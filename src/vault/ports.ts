@@ -15,6 +15,8 @@ export interface VaultPorts {
   readonly now: () => number;
   /** Resolves after the time, or at once when the signal fires. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** False while the person looks at another tab: what can wait, waits. */
+  readonly visible: () => boolean;
   /** Runs the body while no other tab holds the lock of this name. */
   readonly withLock: <T>(name: string, body: () => Promise<T>) => Promise<T>;
   readonly stretch: Stretch;
@@ -51,7 +53,10 @@ export interface WalletContext {
   /** The view has changed. */
   readonly changed: () => void;
   readonly rpc: Rpc;
-  readonly ports: Pick<VaultPorts, 'fetch' | 'randomBytes' | 'now' | 'wait' | 'withLock'>;
+  readonly ports: Pick<
+    VaultPorts,
+    'fetch' | 'randomBytes' | 'now' | 'wait' | 'withLock' | 'visible'
+  >;
   /** Fires when the Safe is locked. */
   readonly closed: AbortSignal;
 }

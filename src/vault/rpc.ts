@@ -44,6 +44,8 @@ export interface Rpc {
   readonly getPointer: (address: Uint8Array) => Promise<Uint8Array | null>;
   readonly putPointer: (record: Uint8Array) => Promise<'stored' | 'versionTaken'>;
   readonly giveFileKey: (key: FileKey) => Promise<string>;
+  /** The Safe is locked: the worker drops these read keys. */
+  readonly forgetFileKeys: (tokens: readonly string[]) => Promise<void>;
   /** For calls this list does not know (the wallet's). */
   readonly call: (path: string, init?: RequestInit) => Promise<Response>;
 }
@@ -101,6 +103,9 @@ export function createRpc(
         if (error instanceof RpcFailure && error.kind === 'versionTaken') return 'versionTaken';
         throw error;
       }
+    },
+    forgetFileKeys: async (tokens) => {
+      await call('file/forget', { body: JSON.stringify({ tokens }) });
     },
     giveFileKey: async (key) => {
       const answer: unknown = await (await call('file/key', { body: JSON.stringify(key) })).json();

@@ -16,6 +16,8 @@ import { offlineSentence, RpcFailure } from './rpc.ts';
 const debounceMs = 300;
 /** How often other devices' changes are looked for while nothing happens here. */
 const idleMs = 10_000;
+/** The same while the person looks at another tab. */
+const idleHiddenMs = 120_000;
 /** Two devices writing at once settle in two or three rounds. */
 const maxRounds = 8;
 
@@ -56,7 +58,7 @@ export function startSync(context: VaultContext, safe: OpenSafe, onReached: () =
         context.changed();
       }
       for (const done of served) done();
-      await sleep(failures === 0 ? idleMs : backOffMs(failures + 1));
+      await sleep(failures > 0 ? backOffMs(failures + 1) : ports.visible() ? idleMs : idleHiddenMs);
       if (wanted && waiters.length === 0) await ports.wait(debounceMs, closed);
     }
     for (const done of waiters) done();

@@ -38,6 +38,8 @@ import { createSectionReader } from './section.ts';
 
 /** How often incoming payments are looked for while the Safe is open. */
 const lookEveryMs = 3_000;
+/** Nobody is looking: the browser may put the worker to sleep in between. */
+const lookHiddenMs = 60_000;
 const fingerprintWords = 4;
 
 /** Coins as a set that merges; a damaged part is refused by the index, never dropped silently. */
@@ -80,7 +82,8 @@ function openWallet(context: WalletContext): WalletPort {
   const watch = async (): Promise<void> => {
     while (!context.closed.aborted) {
       await look().catch(() => undefined);
-      await context.ports.wait(lookEveryMs, context.closed);
+      const ms = context.ports.visible() ? lookEveryMs : lookHiddenMs;
+      await context.ports.wait(ms, context.closed);
     }
   };
 

@@ -108,6 +108,7 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
     now: () => Date.now(),
     wait: (ms, signal) => wait(ms / speed, signal),
     withLock: browser.withLock,
+    visible: () => true,
     stretch: (password, salt) => {
       stretched += 1;
       return stretchUnchecked(password, salt, { memoryKiB: 64, passes: 1 });
@@ -201,6 +202,11 @@ async function answer(browser: Browser, path: string, init: RequestInit = {}): P
     const key = JSON.parse(String(init.body)) as FileKey;
     browser.keys.set(key.token, key);
     return json({ url: `/safe/files/${key.token}/${encodeURIComponent(key.name)}` });
+  }
+  if (call === 'file/forget') {
+    const { tokens } = JSON.parse(String(init.body)) as { tokens: readonly string[] };
+    for (const token of tokens) browser.keys.delete(token);
+    return json({});
   }
   if (!browser.online || network === null) {
     return json({ kind: 'offline', message: 'No elder answers. It goes on by itself.' }, 503);
