@@ -7,6 +7,8 @@ export const rpcPath = '/safe/rpc/';
 export const filesPath = '/safe/files/';
 /** Present on every answer of the worker, so that a static server's 404 is never taken for one. */
 export const workerHeader = 'x-safe-worker';
+/** The vault names the network its Safe belongs to: a worker on another one refuses the call. */
+export const networkHeader = 'x-safe-network';
 
 export type Road = 'relayed' | 'direct' | 'websocket';
 export type RoadPreference = 'automatic' | Road;

@@ -107,7 +107,7 @@ export async function getPointer(node: LightNode, address: Uint8Array): Promise<
     // A record its owner never signed tells nothing: neither that there is one nor that there is none.
     const copies = reply.value.copies.filter(
       ({ holder, record }) =>
-        section.members.has(nameToId(holder)) &&
+        section.holders.has(nameToId(holder)) &&
         (record === null || openPointer(section.networkId, address, record).ok),
     );
     reports.push({ copies });
@@ -189,7 +189,7 @@ async function genuine(
   const checked = await Promise.all(
     receipts.map(async ({ holder, signature }) => {
       const id = nameToId(holder);
-      if (!section.members.has(id)) return null;
+      if (!section.holders.has(id)) return null;
       return (await verifyEd25519Fast(holder, message, signature)) ? id : null;
     }),
   );

@@ -23,6 +23,7 @@ import {
   type SectionAuthority,
 } from '#protocol/section/index.ts';
 import { ageOf } from '#address/xor-name.ts';
+import { adultsOf } from '#roles/placement.ts';
 import {
   decodeClientReply,
   encodeClientRequest,
@@ -47,8 +48,8 @@ export interface Section {
   readonly signed: Uint8Array;
   readonly networkId: Uint8Array;
   readonly elders: readonly Elder[];
-  /** Members that may hold chunks and pointer records, as hex names. */
-  readonly members: ReadonlySet<string>;
+  /** Adults: members that may hold chunks and pointer records, as hex names. */
+  readonly holders: ReadonlySet<string>;
 }
 
 export type AskError =
@@ -121,8 +122,9 @@ export async function startLightNode(
       publicShare: elder.publicShare,
       addresses: addresses.get(nameToId(elder.name)) ?? [],
     }));
-    const members = new Set(authority.members.map((member) => nameToId(member.name)));
-    return { authority, signed: authorityBytes, networkId, elders, members };
+    // Elders do not store: a receipt of one is no copy.
+    const holders = new Set(adultsOf(authority).map(nameToId));
+    return { authority, signed: authorityBytes, networkId, elders, holders };
   };
 
   const askBootstrap = async (request: ClientRequest): Promise<ClientReply | undefined> => {
@@ -208,7 +210,7 @@ export async function startLightNode(
               prefix: showPrefix(section.authority.prefix),
               key: toHex(section.authority.key),
               generation: Number(section.authority.generation),
-              members: section.members.size,
+              members: section.authority.members.length,
               elders: section.elders.map((elder): ElderView => ({
                 name: nameToId(elder.name),
                 age: ageOf(elder.name),

@@ -1,5 +1,5 @@
 /** Calls of page and vault: `POST /safe/rpc/<name>`. Each may be repeated. */
-import { rpcPath, type RoadPreference } from '#bridge/worker.ts';
+import { networkHeader, rpcPath, type RoadPreference } from '#bridge/worker.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { bytesAnswer, CallError, failureAnswer, jsonAnswer } from './answers.ts';
 import { getChunk, getPointer, putChunk, putPointer } from './data.ts';
@@ -69,11 +69,20 @@ export async function answerRpc(request: Request): Promise<Response> {
     if (request.method !== 'POST' || call === undefined) {
       throw new CallError(404, { kind: 'internal', message: 'No such call.' });
     }
+    const meant = request.headers.get(networkHeader);
+    // A Safe belongs to one network: bytes of it never go to another that this address serves now.
+    if (meant !== null && meant !== (await lightNode()).file.networkId) throw otherNetwork();
     return await call(request, url);
   } catch (error) {
     return failureAnswer(error);
   }
 }
+
+const otherNetwork = (): CallError =>
+  new CallError(409, {
+    kind: 'otherNetwork',
+    message: 'This address now serves another network than your Safe’s. Nothing was sent.',
+  });
 
 async function bodyOf(request: Request): Promise<Uint8Array> {
   const body = new Uint8Array(await request.arrayBuffer());

@@ -1,5 +1,5 @@
 /** Calls to the service worker. Each may be repeated; each failure says whether to wait. */
-import { rpcPath, workerHeader } from '#bridge/worker.ts';
+import { networkHeader, rpcPath, workerHeader } from '#bridge/worker.ts';
 import { toHex } from '#core/codec/bytes.ts';
 
 /** Why the worker did not do what it was asked. */
@@ -53,28 +53,40 @@ export interface Rpc {
 export const offlineSentence =
   'The network cannot be reached. Check your connection; it goes on by itself.';
 
-/** @param onUncontrolled called once, when something other than our worker answers */
+export interface RpcOwner {
+  /** Hex of the network that the open Safe belongs to; `null` before the first contact. */
+  readonly network: () => string | null;
+  /** Called once, when something other than our worker answers. */
+  readonly onUncontrolled: () => void;
+  /** The worker speaks to another network than the Safe's. */
+  readonly onOtherNetwork: () => void;
+}
+
 export function createRpc(
   fetch: (path: string, init?: RequestInit) => Promise<Response>,
-  onUncontrolled: () => void,
+  owner: RpcOwner,
 ): Rpc {
   let told = false;
 
   const call = async (path: string, init: RequestInit = {}): Promise<Response> => {
     let response: Response;
     try {
-      response = await fetch(rpcPath + path, { method: 'POST', ...init });
+      const network = owner.network();
+      const headers = network === null ? {} : { [networkHeader]: network };
+      response = await fetch(rpcPath + path, { method: 'POST', headers, ...init });
     } catch {
       init.signal?.throwIfAborted();
       throw new RpcFailure('offline', 0, offlineSentence);
     }
     if (!response.headers.has(workerHeader)) {
-      if (!told) onUncontrolled();
+      if (!told) owner.onUncontrolled();
       told = true;
       throw new RpcFailure('offline', 0, 'The app is still starting. It goes on by itself.');
     }
     if (response.ok) return response;
-    throw await failureOf(response);
+    const failure = await failureOf(response);
+    if (failure.kind === 'otherNetwork') owner.onOtherNetwork();
+    throw failure;
   };
 
   return {

@@ -44,7 +44,11 @@ export function createVault(ports: VaultPorts): Vault {
   const show = throttle(ports, () => {
     ports.post({ kind: 'view', view: buildView(ready, remembered, open, context.served()) });
   });
-  const rpc = createRpc(ports.fetch, () => ports.post({ kind: 'uncontrolled' }));
+  const rpc = createRpc(ports.fetch, {
+    network: () => open?.safe.network?.networkId ?? null,
+    onUncontrolled: () => ports.post({ kind: 'uncontrolled' }),
+    onOtherNetwork: () => void context.askNetwork(),
+  });
   const context: VaultContext = createContext(ports, rpc, show);
 
   /** The Safe to offer: of the network served here first, and of those the one used last. */

@@ -192,6 +192,20 @@ test('an open Safe stops when its address begins to serve another network', asyn
   expect([other.pointers.size, other.chunks.size]).toEqual([0, 0]);
 });
 
+test('an upload that goes on while the address changes its network sends it nothing', async () => {
+  const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
+  const browser = createBrowser(home);
+  const tab = openTab(browser);
+  const words = await newWords(tab);
+  await tab.ask({ kind: 'createSafe', words, password: goodPassword });
+  await tab.until(openWith((view) => view.published === 'published'));
+  browser.network = other;
+  // Nobody has asked for the network file since: the calls themselves must name the network.
+  await tab.ask({ kind: 'upload', file: new File(['some bytes'], 'x.txt') });
+  await tab.until((view): view is typeof view => view.kind === 'otherNetwork');
+  expect([other.pointers.size, other.chunks.size]).toEqual([0, 0]);
+});
+
 test('a network file that contradicts itself is no network at all', async () => {
   const network = createNetwork('home');
   const browser = createBrowser({ ...network, file: { ...network.file, name: 'other' } });

@@ -1,6 +1,6 @@
 /** A network, browsers and tabs in memory: the vault's real code over fakes of its ports. */
 import type { FromVault, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
-import { rpcPath, workerHeader } from '#bridge/worker.ts';
+import { networkHeader, rpcPath, workerHeader } from '#bridge/worker.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { STRETCH_STANDARD } from '#crypto/stretch.ts';
 import { chunkName } from '#data/chunk.ts';
@@ -192,6 +192,10 @@ async function answer(browser: Browser, path: string, init: RequestInit = {}): P
   const url = new URL(path, 'http://safe.test');
   const call = url.pathname.slice(rpcPath.length);
   browser.calls.push(call);
+  const meant = new Headers(init.headers).get(networkHeader);
+  if (meant !== null && network !== null && meant !== network.file['networkId']) {
+    return json({ kind: 'otherNetwork', message: 'Another network is served here.' }, 409);
+  }
   try {
     await browser.intercept(call);
   } catch (response) {
