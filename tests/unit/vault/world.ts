@@ -225,8 +225,7 @@ async function onNetwork(
   url: URL,
   init: RequestInit,
 ): Promise<Response> {
-  const sent: unknown = init.body;
-  const body = sent instanceof Uint8Array ? sent.slice() : new Uint8Array();
+  const body = new Uint8Array(await new Response(init.body ?? null).arrayBuffer());
   switch (call) {
     case 'chunk/put': {
       const name = toHex(chunkName(body));
