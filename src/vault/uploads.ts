@@ -9,7 +9,7 @@ import { pieceBorders, pieceCount } from '#data/self-encryption.ts';
 import { openWithNonce, sealWithNonce, sha256Fast } from '#runtime/jobs/ciphers.ts';
 import { sealDataMap, sealPiece } from '#runtime/jobs/read-file.ts';
 import { indexContext } from '#safe/credentials/keys.ts';
-import { putFile } from '#safe/index/index-set.ts';
+import { MAX_FILES, putFile } from '#safe/index/index-set.ts';
 import {
   decodePlan,
   encodePlan,
@@ -192,6 +192,13 @@ export async function openUploads(
         throw new VaultFailure(
           'storageFull',
           'This file is larger than 15 GiB, the most one file may have. Split it and try again.',
+        );
+      }
+      if (safe.index.files.size + transfers.size >= MAX_FILES) {
+        const most = MAX_FILES.toLocaleString('en');
+        throw new VaultFailure(
+          'storageFull',
+          `This Safe holds ${most} files, removed ones included: the most one list can have. Use a second Safe.`,
         );
       }
       const id = toHex(ports.randomBytes(16));

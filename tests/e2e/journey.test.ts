@@ -72,7 +72,15 @@ test('64 MB arrive though the worker is stopped half-way, and come back byte for
   await alice.page.reload();
   await unlock(alice.page);
   await goTo(alice.page, 'Files');
+  const answering = alice.page.waitForResponse((answer) => answer.url().includes('/safe/files/'));
   expect(await download(alice.page, file.name)).toBe(file.sha256);
+  // What a person stored must never run on the origin that holds their keys.
+  expect((await answering).headers()).toMatchObject({
+    'content-type': 'application/octet-stream',
+    'content-disposition': expect.stringMatching(/^attachment/) as string,
+    'content-security-policy': expect.stringContaining('sandbox') as string,
+    'x-content-type-options': 'nosniff',
+  });
 });
 
 test('a mistyped phrase, an unknown phrase and a wrong password are told apart', async () => {

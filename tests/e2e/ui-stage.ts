@@ -24,7 +24,7 @@ const types: Readonly<Record<string, string>> = {
 /** A browser for every test: Debian's Chromium, quiet and without a sandbox of its own. */
 export const launchBrowser = (): Promise<Browser> =>
   chromium.launch({
-    executablePath: process.env['SAFE_CHROMIUM'] ?? '/usr/bin/chromium',
+    executablePath: process.env['CHROME_PATH'] ?? '/usr/bin/chromium',
     args: [
       '--no-sandbox',
       '--disable-gpu',
