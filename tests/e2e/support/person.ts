@@ -87,8 +87,8 @@ export const password = 'violet harbour 41 lantern';
 export const readyForOffline = (page: Page): Promise<void> =>
   page.getByText('Ready for offline', { exact: true }).first().waitFor();
 
-/** Creates a Safe by hand; returns its thirteen words. */
-export async function createSafe(page: Page, secret = password): Promise<string> {
+/** Begins to create a Safe and reads the phrase that is shown: well-formed, and nobody's yet. */
+export async function showPhrase(page: Page, secret = password): Promise<string> {
   await page.getByRole('button', { name: 'Create a Safe' }).click();
   await page.getByLabel('Password', { exact: true }).fill(secret);
   await page.getByLabel('Repeat password').fill(secret);
@@ -96,11 +96,17 @@ export async function createSafe(page: Page, secret = password): Promise<string>
   await page.getByRole('button', { name: 'Show' }).click();
   const items = page.getByRole('list', { name: 'Words to write down' }).getByRole('listitem');
   const words = (await items.allInnerTexts()).map((text) => /[a-z]+/.exec(text)?.[0] ?? '');
+  return words.join(' ');
+}
+
+/** Creates a Safe by hand; returns its thirteen words. */
+export async function createSafe(page: Page, secret = password): Promise<string> {
+  const words = await showPhrase(page, secret);
   await page.getByRole('button', { name: 'I wrote it down' }).click();
-  await page.getByLabel('Phrase', { exact: true }).fill(words.join(' '));
+  await page.getByLabel('Phrase', { exact: true }).fill(words);
   await page.getByRole('button', { name: 'Check and create' }).click();
   await page.getByRole('button', { name: 'Lock', exact: true }).waitFor();
-  return words.join(' ');
+  return words;
 }
 
 export async function unlock(page: Page, secret = password): Promise<void> {
