@@ -20,6 +20,7 @@ import {
   openProfile,
   openWithPhrase,
   published,
+  stopWorker,
   unlock,
   type Person,
 } from './support/person.ts';
@@ -92,8 +93,23 @@ test('two profiles that hold the same coin while apart: one payment, one clear s
   await balanceIs(bob.page, '20');
 }, 300_000);
 
+test('the worker stopped again and again in the middle of a payment: paid once', async () => {
+  await beginPayment(alice.page, bobsAddress, '1');
+  for (let stop = 0; stop < 4; stop++) {
+    await stopWorker(alice.page);
+    await new Promise((go) => setTimeout(go, 150));
+  }
+  await sentPayment(alice.page, '1').getByText('Arrived', { exact: true }).waitFor();
+  await balanceIs(alice.page, '79');
+  await balanceIs(bob.page, '21');
+}, 120_000);
+
 test('killed between COMMIT and REGISTER, the payment is completed by its recipient', async () => {
-  const before = await listed(bob.page);
+  // Five acknowledgements end a payment; the last two elders list it a moment later.
+  const before = await until(
+    () => listed(bob.page),
+    (counts) => new Set(counts).size === 1,
+  );
   await network.registering(false);
   await alice.context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await pay(alice.page, bobsAddress, '5');
@@ -108,7 +124,7 @@ test('killed between COMMIT and REGISTER, the payment is completed by its recipi
   await network.registering(true);
   await bob.page.getByLabel('Receipt text').fill(receipt);
   await bob.page.getByRole('button', { name: 'Redeem', exact: true }).click();
-  await balanceIs(bob.page, '25');
+  await balanceIs(bob.page, '26');
   // Both outputs, the recipient's and the payer's change, are now in the elders' lists.
   await until(
     () => listed(bob.page),

@@ -1,0 +1,244 @@
+/**
+ * Goal: whatever bytes a stranger sends to any door that a client can reach, the network's process
+ * stays, answers rightly afterwards, and keeps no memory of it.
+ * Method: all doors at once for `FUZZ_SECONDS` (30); the seed is printed, `FUZZ_SEED` replays it.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { multiaddr } from '@multiformats/multiaddr';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { toHex } from '#core/codec/bytes.ts';
+import { createFrameReader, encodeFrame } from '#network/frame.ts';
+import { nameToPeerId } from '#network/peer.ts';
+import { networkTag, protocolName } from '#network/protocols.ts';
+import { decodeNodeReply, encodeNodeRequest, type NodeReply } from '#roles/wire/node.ts';
+import { createPrng } from '../sim/prng.ts';
+import { clientRequest, nodeRequest } from './fuzz-chance.ts';
+import {
+  bareTcp,
+  createStranger,
+  datagrams,
+  flood,
+  http,
+  libp2pProtocols,
+  multistreamHead,
+  ourProtocol,
+  upgradeHead,
+  type Knocks,
+  type Stranger,
+  type Until,
+} from './fuzz-doors.ts';
+import {
+  bootstrapTcpOf,
+  connectClient,
+  tcpAddressesOf,
+  type NodeClient,
+} from './support/node-client.ts';
+import { startNetwork, type TestNetwork } from './support/network.ts';
+
+const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
+const seconds = Number(process.env['FUZZ_SECONDS'] ?? 30);
+const mayGrowBytes = 32 * 1024 * 1024;
+
+let network: TestNetwork;
+let client: NodeClient;
+let strangers: readonly Stranger[] = [];
+let protocolOf: (kind: 'client' | 'section' | 'data') => string;
+
+beforeAll(async () => {
+  console.log(`fuzz seed ${seed}, ${seconds} s`);
+  network = await startNetwork();
+  client = await connectClient(network.url, await bootstrapTcpOf(network.data));
+  const tag = networkTag(client.authority.networkId);
+  protocolOf = (kind) => protocolName(kind, tag);
+});
+afterAll(async () => {
+  await Promise.allSettled(strangers.map((stranger) => stranger.stop()));
+  await client?.stop();
+  await network?.stop();
+  network?.remove();
+});
+
+interface Place {
+  readonly tcp: string;
+  readonly ws: string;
+  readonly ports: { readonly tcp: number; readonly ws: number; readonly rtc: number };
+}
+
+/** Where a node of this network listens, as a peer and as bare ports. */
+async function placeOf(label: string): Promise<Place> {
+  const node = (await tcpAddressesOf(network.data)).get(label);
+  if (node === undefined) throw new Error(`no ${label}`);
+  const all = JSON.parse(readFileSync(join(network.data, 'ports.json'), 'utf8')) as Record<
+    string,
+    { tcp: number; ws?: number | null; rtc?: number | null }
+  >;
+  const { tcp = 0, ws, rtc } = all[label] ?? {};
+  const peer = `/p2p/${nameToPeerId(node.name).toString()}`;
+  return {
+    tcp: `/ip4/127.0.0.1/tcp/${tcp}${peer}`,
+    ws: `/ip4/127.0.0.1/tcp/${ws ?? 0}/ws${peer}`,
+    ports: { tcp, ws: ws ?? 0, rtc: rtc ?? 0 },
+  };
+}
+
+async function memory(): Promise<{ readonly bytes: number; readonly pid: number }> {
+  const answer = await fetch(`${network.url}/test/memory`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  });
+  return (await answer.json()) as { bytes: number; pid: number };
+}
+
+async function answersRightly(): Promise<void> {
+  const { name, receipts } = await client.put(50_000);
+  expect(receipts).toBe(4);
+  expect(await client.get(name)).not.toBeNull();
+  for (const elder of client.authority.elders) {
+    const hello = await client.ask(elder.name, { kind: 'hello' });
+    expect(hello).toMatchObject({ kind: 'hello', role: 'elder', serving: true });
+    expect(hello.kind === 'hello' && toHex(hello.name)).toBe(toHex(elder.name));
+  }
+  const file = await fetch(`${network.url}/network.json`);
+  expect(((await file.json()) as { genesisKey: string }).genesisKey).toBe(client.genesisKey);
+}
+
+async function countOf(kind: string): Promise<number> {
+  const text = await (await fetch(`${network.url}/metrics`)).text();
+  const found = new RegExp(`^safe_client_requests_total\\{kind="${kind}"\\} (\\d+)`, 'm').exec(
+    text,
+  );
+  return Number(found?.[1] ?? 0);
+}
+
+/** Asks an adult as nobody in particular. */
+async function askAdult(stranger: Stranger, address: string): Promise<readonly NodeReply[]> {
+  const protocol = protocolOf('data');
+  const stream = await stranger.dialProtocol(multiaddr(address), protocol, {
+    signal: AbortSignal.timeout(10_000),
+  });
+  const reader = createFrameReader();
+  const replies: NodeReply[] = [];
+  const name = new Uint8Array(32).fill(3);
+  const requests = [
+    { kind: 'storeChunk', name, bytes: new Uint8Array(10) },
+    { kind: 'fetchChunk', name },
+    { kind: 'storePointer', record: new Uint8Array(100) },
+    { kind: 'fetchPointer', address: name },
+    { kind: 'deliver', protocol: 'genesis', message: new Uint8Array(10) },
+  ] as const;
+  const answered = new Promise<void>((done, failed) => {
+    stream.addEventListener('message', ({ data }) => {
+      for (const { payload } of reader.push(data.slice()) ?? []) {
+        const reply = decodeNodeReply(payload);
+        if (reply.ok) replies.push(reply.value);
+      }
+      if (replies.length === requests.length) done();
+    });
+    stream.addEventListener('close', () => failed(new Error('the adult hung up')));
+  });
+  requests.forEach((request, at) => {
+    const payload = encodeNodeRequest(request);
+    stream.send(encodeFrame({ id: at + 1, kind: 'request', payload }));
+  });
+  await answered;
+  stream.abort(new Error('done'));
+  return replies;
+}
+
+test('adults refuse every request of a stranger; nobody takes section messages after birth', async () => {
+  const stranger = await createStranger();
+  strangers = [...strangers, stranger];
+  const [adult, elder] = [await placeOf('adult-1'), await placeOf('elder-1')];
+  for (const reply of await askAdult(stranger, adult.tcp)) {
+    expect(reply).toEqual({
+      kind: 'refused',
+      refusal: { kind: 'notAllowed', rule: 'eldersOnly' },
+    });
+  }
+  const closed = [
+    [elder.tcp, protocolOf('section')],
+    [elder.tcp, protocolOf('data')],
+    [adult.tcp, protocolOf('section')],
+    [adult.tcp, protocolOf('client')],
+  ] as const;
+  for (const [address, protocol] of closed) {
+    const signal = AbortSignal.timeout(10_000);
+    await expect(stranger.dialProtocol(multiaddr(address), protocol, { signal })).rejects.toThrow(
+      /UnsupportedProtocol|protocol/i,
+    );
+  }
+});
+
+test('chance at every door for the whole time changes nothing', async () => {
+  await answersRightly();
+  const before = await memory();
+  const [elder, adult, bootstrap] = [
+    await placeOf('elder-1'),
+    await placeOf('adult-1'),
+    await placeOf('bootstrap'),
+  ];
+  const kinds = ['malformed', 'hello', 'slot', 'output', 'putChunk', 'putPointer', 'outputs'];
+  const countsBefore = await Promise.all(kinds.map(countOf));
+  const made = await Promise.all(Array.from({ length: 8 }, createStranger));
+  strangers = [...strangers, ...made];
+  const [a, b, c, d, e, f, g, h] = made as [
+    Stranger,
+    Stranger,
+    Stranger,
+    Stranger,
+    Stranger,
+    Stranger,
+    Stranger,
+    Stranger,
+  ];
+  const endMs = performance.now() + seconds * 1000;
+  let next = seed;
+  const until = (): Until => ({ prng: createPrng(next++), endMs });
+  const publicWs = bootstrap.tcp.replace(/\/tcp\/\d+/, `/tcp/${network.port}/ws`);
+  const [ours, data] = [protocolOf('client'), protocolOf('data')];
+
+  const doors: Readonly<Record<string, Promise<Knocks>>> = {
+    'client of an elder, TCP': ourProtocol(a, elder.tcp, ours, clientRequest, until()),
+    'client of an elder, WebSocket': ourProtocol(b, elder.ws, ours, clientRequest, until()),
+    'client of the bootstrap, public port': ourProtocol(c, publicWs, ours, clientRequest, until()),
+    'flood at an elder': flood(d, elder.tcp, ours, clientRequest, until()),
+    'data of an adult': ourProtocol(e, adult.tcp, data, nodeRequest, until()),
+    'section of an elder': ourProtocol(f, elder.tcp, protocolOf('section'), nodeRequest, until()),
+    'libp2p of an elder': libp2pProtocols(g, elder.tcp, until()),
+    'libp2p of the bootstrap': libp2pProtocols(h, bootstrap.tcp, until()),
+    'bare TCP of an elder': bareTcp(elder.ports.tcp, until(), multistreamHead),
+    'bare WebSocket of an elder': bareTcp(elder.ports.ws, until(), upgradeHead(createPrng(seed))),
+    'upgrade of the public port': bareTcp(network.port, until(), upgradeHead(createPrng(seed + 1))),
+    'WebRTC-Direct of an elder': datagrams(elder.ports.rtc, until()),
+    'HTTP of the public port': http(network.url, until()),
+  };
+  const knocked = await Promise.all(
+    Object.entries(doors).map(async ([door, knocks]) => [door, await knocks] as const),
+  );
+  for (const [door, { sent, opened }] of knocked) console.log(`${door}: ${sent}, let in ${opened}`);
+  for (const [door, knocks] of knocked) {
+    expect(knocks.sent, door).toBeGreaterThan(seconds);
+    if (door === 'section of an elder') expect(knocks.opened, door).toBe(0);
+    else if (!door.startsWith('WebRTC')) expect(knocks.opened, door).toBeGreaterThan(seconds / 2);
+    if ('faults' in knocks) expect(knocks.faults, door).toBe(0);
+  }
+  // What was sent got past the frames: the doors counted what they decoded.
+  const countsAfter = await Promise.all(kinds.map(countOf));
+  kinds.forEach((kind, at) => {
+    const grown = (countsAfter[at] ?? 0) - (countsBefore[at] ?? 0);
+    expect(grown, kind).toBeGreaterThan(seconds);
+  });
+
+  await Promise.allSettled(made.map((stranger) => stranger.stop()));
+  // What was being worked on ends, and half-open handshakes run into their time limits.
+  await new Promise((go) => setTimeout(go, 12_000));
+  await answersRightly();
+  const after = await memory();
+  const grownMiB = (after.bytes - before.bytes) / 1024 / 1024;
+  console.log(`memory after a collection: ${grownMiB.toFixed(1)} MiB more than before`);
+  expect(after.pid).toBe(before.pid);
+  expect(after.pid).toBe(network.pid());
+  expect(after.bytes - before.bytes).toBeLessThanOrEqual(mayGrowBytes);
+}, 300_000);
