@@ -141,7 +141,11 @@ export const libp2pProtocols = (
   );
 
 /** Bytes at a bare TCP port: before any key is agreed on. */
-export async function bareTcp(port: number, until: Until, head: string): Promise<Knocks> {
+export async function bareTcp(
+  port: number,
+  until: Until,
+  head: (prng: Prng) => string,
+): Promise<Knocks> {
   const knocks: Knocks = { sent: 0, opened: 0 };
   const { prng } = until;
   while (going(until)) {
@@ -150,7 +154,7 @@ export async function bareTcp(port: number, until: Until, head: string): Promise
       socket.setTimeout(300);
       socket.on('connect', () => {
         knocks.opened += 1;
-        if (prng.chance(0.7)) socket.write(head);
+        if (prng.chance(0.7)) socket.write(head(prng));
         for (let n = prng.below(4); n > 0; n--) socket.write(prng.bytes(prng.below(2000)));
         knocks.sent += 1;
         if (prng.chance(0.3)) socket.end();
@@ -166,7 +170,7 @@ export async function bareTcp(port: number, until: Until, head: string): Promise
 }
 
 /** multistream-select's greeting: what follows is read as the choice of an encryption. */
-export const multistreamHead = '\x13/multistream/1.0.0\n\x07/noise\n';
+export const multistreamHead = (): string => '\x13/multistream/1.0.0\n\x07/noise\n';
 
 const upgradePaths = ['/', '/p2p', '/network.json', '/safe/rpc/x', '/%00'];
 export const upgradeHead = (prng: Prng): string =>
