@@ -20,7 +20,7 @@ import {
   stored,
   type Person,
 } from '../e2e/support/person.ts';
-import { rendererPss, samplePss } from './memory.ts';
+import { pssOfBrowser, samplePss, type Pss } from './memory.ts';
 
 const mebibyte = 1024 * 1024;
 const fullSize = 1_000_000_000;
@@ -72,11 +72,13 @@ interface Transfer {
   readonly seconds: number;
   readonly megabytesPerSecond: number;
   readonly pssGrowthMiB: number;
+  /** The same for all processes of the browser. */
+  readonly browserPssGrowthMiB: number;
   readonly samples: number;
 }
 
 /** Runs one transfer and says how long it took and how far memory rose above `before`. */
-async function measured(before: number, run: () => Promise<void>): Promise<Transfer> {
+async function measured(before: Pss, run: () => Promise<void>): Promise<Transfer> {
   const sampler = samplePss(person.profile, 1_000);
   const startedMs = performance.now();
   try {
@@ -90,7 +92,8 @@ async function measured(before: number, run: () => Promise<void>): Promise<Trans
   return {
     seconds: Math.round(seconds),
     megabytesPerSecond: Number((size / 1e6 / seconds).toFixed(2)),
-    pssGrowthMiB: inMebibytes(highest - before),
+    pssGrowthMiB: inMebibytes(highest.renderers - before.renderers),
+    browserPssGrowthMiB: inMebibytes(highest.browser - before.browser),
     samples: count,
   };
 }
@@ -100,8 +103,8 @@ test(
   async () => {
     const path = join(folder, 'big.bin');
     const sha256 = await writeBigFile(path);
-    const before = rendererPss(person.profile);
-    expect(before).toBeGreaterThan(10 * mebibyte);
+    const before = pssOfBrowser(person.profile);
+    expect(before.renderers).toBeGreaterThan(10 * mebibyte);
 
     const up = await measured(before, async () => {
       await addFile(person.page, path);
@@ -119,7 +122,7 @@ test(
       at: new Date().toISOString(),
       bytes: size,
       sha256Equal: arrived === sha256,
-      pssBeforeMiB: inMebibytes(before),
+      pssBeforeMiB: inMebibytes(before.renderers),
       up,
       down,
       machine: { cores: availableParallelism(), loadAfter: loadavg()[0] },

@@ -1,4 +1,4 @@
-/** Memory of one browser's renderer processes, as Linux counts it (pages shared are divided). */
+/** Memory of one browser's processes, as Linux counts it: pages that are shared are divided (PSS). */
 import { readdirSync, readFileSync } from 'node:fs';
 
 interface Process {
@@ -6,8 +6,16 @@ interface Process {
   readonly command: string;
 }
 
-/** Σ Pss in bytes over the renderer processes of the browser that runs this profile. */
-export function rendererPss(profile: string): number {
+/** Bytes. */
+export interface Pss {
+  /** Where pages and workers run. */
+  readonly renderers: number;
+  /** All processes of this browser, the renderers among them. */
+  readonly browser: number;
+}
+
+/** Σ Pss over the processes of the browser that runs this profile. */
+export function pssOfBrowser(profile: string): Pss {
   const processes = new Map<number, Process>();
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
@@ -29,11 +37,14 @@ export function rendererPss(profile: string): number {
     }
     return false;
   };
-  let bytes = 0;
+  let [renderers, browser] = [0, 0];
   for (const [pid, { command }] of processes) {
-    if (command.includes('--type=renderer') && belongs(pid)) bytes += pssOf(pid);
+    if (!belongs(pid)) continue;
+    const bytes = pssOf(pid);
+    browser += bytes;
+    if (command.includes('--type=renderer')) renderers += bytes;
   }
-  return bytes;
+  return { renderers, browser };
 }
 
 function pssOf(pid: number): number {
@@ -46,17 +57,21 @@ function pssOf(pid: number): number {
 }
 
 export interface Sampler {
-  /** Ends the sampling; the highest and the last sum seen, in bytes. */
-  readonly stop: () => { readonly highest: number; readonly last: number; readonly count: number };
+  /** Ends the sampling: the highest sums seen, and how many times was looked. */
+  readonly stop: () => { readonly highest: Pss; readonly count: number };
 }
 
 export function samplePss(profile: string, everyMs: number): Sampler {
-  const seen: number[] = [];
-  const timer = setInterval(() => seen.push(rendererPss(profile)), everyMs);
+  const seen: Pss[] = [];
+  const timer = setInterval(() => seen.push(pssOfBrowser(profile)), everyMs);
   return {
     stop: () => {
       clearInterval(timer);
-      return { highest: Math.max(...seen), last: seen.at(-1) ?? 0, count: seen.length };
+      const highest = {
+        renderers: Math.max(...seen.map(({ renderers }) => renderers)),
+        browser: Math.max(...seen.map(({ browser }) => browser)),
+      };
+      return { highest, count: seen.length };
     },
   };
 }
