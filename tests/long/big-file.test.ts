@@ -74,6 +74,8 @@ interface Transfer {
   readonly pssGrowthMiB: number;
   /** The same for all processes of the browser. */
   readonly browserPssGrowthMiB: number;
+  /** The renderers' mean growth in each tenth of the time: a leak climbs, garbage does not. */
+  readonly meanGrowthMiBByTenth: readonly number[];
   readonly samples: number;
 }
 
@@ -88,12 +90,13 @@ async function measured(before: Pss, run: () => Promise<void>): Promise<Transfer
     throw error;
   }
   const seconds = (performance.now() - startedMs) / 1000;
-  const { highest, count } = sampler.stop();
+  const { highest, tenths, count } = sampler.stop();
   return {
     seconds: Math.round(seconds),
     megabytesPerSecond: Number((size / 1e6 / seconds).toFixed(2)),
     pssGrowthMiB: inMebibytes(highest.renderers - before.renderers),
     browserPssGrowthMiB: inMebibytes(highest.browser - before.browser),
+    meanGrowthMiBByTenth: tenths.map((mean) => inMebibytes(mean - before.renderers)),
     samples: count,
   };
 }

@@ -57,8 +57,12 @@ function pssOf(pid: number): number {
 }
 
 export interface Sampler {
-  /** Ends the sampling: the highest sums seen, and how many times was looked. */
-  readonly stop: () => { readonly highest: Pss; readonly count: number };
+  /** Ends the sampling: the highest sums, and the renderers' mean of each tenth of the time. */
+  readonly stop: () => {
+    readonly highest: Pss;
+    readonly tenths: readonly number[];
+    readonly count: number;
+  };
 }
 
 export function samplePss(profile: string, everyMs: number): Sampler {
@@ -71,7 +75,12 @@ export function samplePss(profile: string, everyMs: number): Sampler {
         renderers: Math.max(...seen.map(({ renderers }) => renderers)),
         browser: Math.max(...seen.map(({ browser }) => browser)),
       };
-      return { highest, count: seen.length };
+      const tenths = Array.from({ length: 10 }, (_, n) => {
+        const [from, to] = [n, n + 1].map((at) => Math.floor((at * seen.length) / 10));
+        const part = seen.slice(from, to);
+        return part.reduce((sum, { renderers }) => sum + renderers, 0) / Math.max(1, part.length);
+      });
+      return { highest, tenths, count: seen.length };
     },
   };
 }
