@@ -59,7 +59,8 @@ test('a second opening is refused while the first holds the folder', () => {
 test('another process that is killed with kill -9 leaves no lock behind', async () => {
   const script = `
     const { openDataFolder } = await import('#storage/node/data-folder.ts');
-    openDataFolder(${JSON.stringify(path)}, { fresh: false });
+    // Kept reachable: a collected handle lets go of its lock.
+    globalThis.folder = openDataFolder(${JSON.stringify(path)}, { fresh: false });
     console.log('held');
     setInterval(() => undefined, 1000);`;
   const child = spawn('node', ['--input-type=module', '-e', script], { cwd: process.cwd() });
