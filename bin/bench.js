@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureBuilt } from './lib/build.js';
+import { ensureChromium } from './lib/chromium.js';
 import { main, root, Stop } from './lib/root.js';
 import { run } from './lib/run.js';
 import { setup } from './lib/setup.js';
@@ -18,5 +19,6 @@ main(async (args) => {
   }
   const node = await setup();
   if (existsSync(join(root, 'src/routes'))) await ensureBuilt();
-  return run(node, [join(root, 'bench', `${name}.ts`), ...rest], { stdout: 'inherit' });
+  const env = { CHROME_PATH: await ensureChromium() };
+  return run(node, [join(root, 'bench', `${name}.ts`), ...rest], { stdout: 'inherit', env });
 });

@@ -38,6 +38,16 @@ export interface Stage {
 export async function openStage(): Promise<Stage> {
   say('Starting a network …');
   const network = await startNetwork({ program: join(import.meta.dirname, 'raw-node.ts') });
+  try {
+    return await furnish(network);
+  } catch (error) {
+    await network.stop();
+    network.remove();
+    throw error;
+  }
+}
+
+async function furnish(network: TestNetwork): Promise<Stage> {
   const person = await openProfile(network.url);
   await readyForOffline(person.page);
   await createSafe(person.page);
