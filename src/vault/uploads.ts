@@ -57,7 +57,6 @@ export async function openUploads(
       transfer.cancelled.signal.throwIfAborted();
       const piece = await readPiece(file, i);
       hashes.push(await sha256Fast(piece));
-      giveBack(piece);
       transfer.meter.set(pieceBorders(file.size, i).to);
       context.changed();
     }
@@ -123,10 +122,8 @@ export async function openUploads(
     const piece = await readPiece(file, index);
     const sealed = await sealPiece(plan.secret, plan.plainHashes, index, piece);
     if (!sealed.ok) throw fileChanged();
-    giveBack(piece);
     const { name, bytes } = sealed.value;
     await persist(transfer, () => rpc.putChunk(name, bytes, transfer.cancelled.signal));
-    giveBack(bytes);
     await ports.store.markPiece(transfer.id, index, name);
     transfer.stored.set(index, name);
     transfer.meter.set(storedBytes(plan, transfer.stored));
@@ -295,16 +292,6 @@ async function readPiece(file: File, index: number): Promise<Uint8Array> {
   } catch {
     throw fileChanged();
   }
-}
-
-/**
- * Frees the memory of a piece that nobody reads any more. The collector sees small objects only
- * and lets tens of mebibytes of pieces gather before it comes by.
- */
-function giveBack(piece: Uint8Array): void {
-  const { buffer } = piece;
-  // Young in browsers: without it the collector does it, later.
-  if (buffer instanceof ArrayBuffer && 'transfer' in buffer) buffer.transfer(0);
 }
 
 const fileChanged = (): VaultFailure =>
