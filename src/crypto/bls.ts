@@ -15,7 +15,17 @@ export const BLS_SIGNATURE_BYTES = 48;
 
 /** What a signature is for. */
 export type BlsPurpose =
-  'AUTHORITY' | 'GENESIS' | 'PREPARE' | 'COMMIT' | 'CHAIN' | 'BATCH' | 'BEACON' | 'SEAL' | 'PROBE';
+  | 'AUTHORITY'
+  | 'GENESIS'
+  | 'PREPARE'
+  | 'COMMIT'
+  | 'CHURN'
+  | 'RELOCATION'
+  | 'READY'
+  | 'SUCCESSOR'
+  | 'BATCH'
+  | 'BEACON'
+  | 'PROBE';
 
 /** One elder's signature with the index (1…n) of its share. */
 export interface SignatureShare {

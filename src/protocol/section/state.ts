@@ -1,0 +1,130 @@
+/**
+ * What a section has agreed on, generation by generation: the public authority and, beside it, the
+ * ledger that only nodes need. The section's key seals both: the authority's signature covers the
+ * hash of the ledger, so whoever holds one sealed state needs no older one (N11).
+ */
+import type { Prefix } from '#address/prefix.ts';
+import type { XorName } from '#address/xor-name.ts';
+import type { SectionAuthority, SectionElder } from './authority.ts';
+
+/** One key generation under way, as the section agreed to start it (N25). */
+export interface DkgSession {
+  /** 32 bytes: hash of the whole session with network, key and epoch. */
+  readonly id: Uint8Array;
+  /** The generation whose seal opened it. */
+  readonly opened: bigint;
+  /** One child continues the section, two split it. */
+  readonly children: readonly SessionChild[];
+}
+
+export interface SessionChild {
+  readonly prefix: Prefix;
+  /** Seven, sorted by name. */
+  readonly candidates: readonly XorName[];
+}
+
+/** A member that has to move: the body of its relocation ticket (N38). */
+export interface Moving {
+  readonly name: XorName;
+  /** The age its new name must carry. */
+  readonly age: number;
+  /** 32 bytes: the section that covers this name takes it in. */
+  readonly destination: Uint8Array;
+  /** The generation that decided it. */
+  readonly generation: bigint;
+  readonly reason: 'reward' | 'demotion';
+}
+
+/** A ticket that was used, with the epoch of its source, so that it can be forgotten in time. */
+export interface ConsumedTicket {
+  /** 32 bytes. */
+  readonly ticket: Uint8Array;
+  readonly sourceEpoch: bigint;
+}
+
+/** What is constant under one section key. */
+export interface Charter {
+  readonly networkId: Uint8Array;
+  readonly prefix: Prefix;
+  /** 96 bytes. */
+  readonly key: Uint8Array;
+  readonly epoch: bigint;
+  /** Seven, sorted by name. */
+  readonly elders: readonly SectionElder[];
+}
+
+/** An elder's word on the money it held when it stopped signing. */
+export interface SnapshotRoot {
+  /** 1…7: the elder's index. */
+  readonly elder: number;
+  /** 32 bytes. */
+  readonly root: Uint8Array;
+}
+
+export type Phase =
+  /** Ordinary work. */
+  | { readonly kind: 'open' }
+  /** The handover is decided: this generation is the key's final one (N21, N22). */
+  | {
+      readonly kind: 'closing';
+      readonly sessionId: Uint8Array;
+      readonly charters: readonly Charter[];
+    }
+  /** The sealed set is decided: the successor record follows from this state alone. */
+  | {
+      readonly kind: 'sealed';
+      readonly sessionId: Uint8Array;
+      readonly charters: readonly Charter[];
+      readonly snapshots: readonly SnapshotRoot[];
+      /** 32 bytes: root of the merged money state. */
+      readonly sealedRoot: Uint8Array;
+    };
+
+/** The agreed state that clients need not see. */
+export interface SectionLedger {
+  /** The generation at which the present key began. */
+  readonly activated: bigint;
+  /** How many joiners may still come in (N39). */
+  readonly places: number;
+  /** At most two (N25). */
+  readonly sessions: readonly DkgSession[];
+  readonly moving: readonly Moving[];
+  readonly consumed: readonly ConsumedTicket[];
+  /** Names that were members once; none of them comes back. Oldest first. */
+  readonly departed: readonly XorName[];
+  readonly phase: Phase;
+  /** 32 bytes: the chance of the last decision (N36). */
+  readonly churnId: Uint8Array;
+}
+
+export interface SectionState {
+  readonly authority: SectionAuthority;
+  readonly ledger: SectionLedger;
+}
+
+/** The one word of a section key about who follows it (N20). */
+export interface SuccessorRecord {
+  readonly networkId: Uint8Array;
+  readonly parentKey: Uint8Array;
+  /** The parent's epoch. */
+  readonly epoch: bigint;
+  readonly finalGeneration: bigint;
+  /** 32 bytes: hash of the members of the final generation. */
+  readonly membersRoot: Uint8Array;
+  readonly sealedRoot: Uint8Array;
+  /** One, or both halves of a split, `0` first. */
+  readonly children: readonly SuccessorChild[];
+}
+
+export interface SuccessorChild {
+  readonly prefix: Prefix;
+  readonly key: Uint8Array;
+  /** 32 bytes: hash of the child's {@link Charter}. */
+  readonly charterHash: Uint8Array;
+}
+
+export interface SignedSuccessor {
+  readonly record: SuccessorRecord;
+  /** 48 bytes by the parent key, purpose SUCCESSOR. */
+  readonly signature: Uint8Array;
+}
