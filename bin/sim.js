@@ -1,24 +1,90 @@
 /**
- * `npm run sim`: the simulator's scenarios. `-- --seed N` replays one seed, `-- --runs N` tries
- * more seeds, `-- --trace FILE` writes the story of the last run there, `-- NAME` takes only the
- * files whose name has NAME.
+ * `npm run sim -- SCENARIO --seeds A..B`: one line per failing seed and, last, one line of JSON;
+ * exit code 1 when a rule was broken. `--trace FILE` writes the story of the last run there.
+ * `npm run sim -- --long` runs every scenario as often as docs/simulation.md says and keeps the
+ * result in docs/measurements.
  */
-import { resolve } from 'node:path';
-import { ensureSynced } from './lib/build.js';
-import { main } from './lib/root.js';
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { main, root, say, Stop } from './lib/root.js';
 import { setup } from './lib/setup.js';
-import { runProject } from './lib/vitest.js';
+
+/** Scenario, seeds. */
+const longRuns = [
+  ['membership', 10_000],
+  ['dkg', 10_000],
+  ['handover', 10_000],
+  ['split', 1_000],
+  ['relocation', 1_000],
+  ['seal', 1_000],
+  ['replication', 1_000],
+  ['section-life', 200],
+  ['network', 1],
+];
 
 main(async (args) => {
-  await setup();
-  await ensureSynced();
-  const env = {};
-  const filters = [];
+  const node = await setup();
+  if (args.includes('--long')) return runLong(node, args);
+  let [first, last, jobs] = [1, 1, 0];
+  const env = { ...process.env };
+  const names = [];
   for (let i = 0; i < args.length; i++) {
-    if (args[i] === '--seed') env.SEED = args[++i] ?? '';
-    else if (args[i] === '--runs') env.SEEDS = args[++i] ?? '';
+    if (args[i] === '--seeds' || args[i] === '--seed') [first, last] = seedsIn(args[++i] ?? '');
+    else if (args[i] === '--jobs') jobs = Number(args[++i]);
     else if (args[i] === '--trace') env.TRACE = resolve(args[++i] ?? 'trace.mmd');
-    else filters.push(args[i]);
+    else names.push(args[i]);
   }
-  return (await runProject('sim', { args: filters, env })).code;
+  jobs ||= env.TRACE === undefined && last - first >= 50 ? availableParallelism() : 1;
+  return (await run(node, [names[0] ?? '', first, last, jobs], env, 'inherit')).code;
 });
+
+function seedsIn(text) {
+  const found = /^(\d+)(?:\.\.(\d+))?$/.exec(text);
+  if (found === null) throw new Stop('Seeds are one number or two: --seeds 1..100.', 2);
+  return [Number(found[1]), Number(found[2] ?? found[1])];
+}
+
+async function runLong(node, args) {
+  const started = Date.now();
+  const only = args.filter((each) => !each.startsWith('--'));
+  const rows = [];
+  for (const [name, seeds] of longRuns) {
+    if (only.length > 0 && !only.includes(name)) continue;
+    say(`${name}: ${seeds} seeds …`);
+    const begun = Date.now();
+    const jobs = Math.min(seeds, availableParallelism());
+    const { code, out } = await run(node, [name, 1, seeds, jobs], process.env, 'pipe');
+    const line = out.trim().split('\n').at(-1) ?? '';
+    process.stdout.write(out);
+    const row = line.startsWith('{') ? JSON.parse(line) : { scenario: name, failed: code };
+    rows.push({ ...row, wallSeconds: Math.round((Date.now() - begun) / 1000), exitCode: code });
+  }
+  const result = {
+    what: 'npm run sim -- --long',
+    cores: availableParallelism(),
+    wallSeconds: Math.round((Date.now() - started) / 1000),
+    rows,
+  };
+  mkdirSync(join(root, 'docs/measurements'), { recursive: true });
+  if (only.length === 0) {
+    writeFileSync(
+      join(root, 'docs/measurements/sim-long.json'),
+      `${JSON.stringify(result, null, 2)}\n`,
+    );
+  }
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  return rows.every(({ exitCode }) => exitCode === 0) ? 0 : 1;
+}
+
+function run(node, args, env, stdout) {
+  return new Promise((done, fail) => {
+    const program = [join(root, 'tests/sim/run.ts'), ...args.map(String)];
+    const child = spawn(node, program, { cwd: root, env, stdio: ['ignore', stdout, 'inherit'] });
+    let out = '';
+    child.stdout?.on('data', (chunk) => (out += chunk));
+    child.on('error', fail);
+    child.on('exit', (code) => done({ code: code ?? 1, out }));
+  });
+}
