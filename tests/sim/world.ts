@@ -2,9 +2,9 @@
  * A whole network in one process: virtual clock, seeded faults, one event at a time.
  *
  * The world is a second driver for the machines in `src/protocol`. It performs the same effects
- * as `runtime/driver.ts`, but it may lose, delay, repeat or reorder messages, cut links, and stop
- * a node between any two effects. A run is a function of (scenario, seed), so a failing seed is
- * a complete bug report.
+ * as `runtime/driver.ts`, but it may lose, delay, repeat or reorder messages, cut links, cut a whole
+ * group off, stop a node between any two effects, and give it back a disk that forgot its last
+ * facts. A run is a function of (scenario, seed), so a failing seed is a complete bug report.
  */
 import { writeFileSync } from 'node:fs';
 import type { Context, Effect, Event, Machine, NodeId, Protocol, Step } from '#core/machine.ts';
@@ -19,6 +19,23 @@ export interface Faults {
   readonly cutProbability: number;
   /** How long a job takes; 0 means its answer is the very next event. */
   readonly computeMs: readonly [min: number, max: number];
+  /** Single messages that stay behind for up to this long on top of their latency. */
+  readonly straggle?: { readonly probability: number; readonly upToMs: number };
+  /** Per event: a group of random size is cut off from all others; one group at a time. */
+  readonly partition?: {
+    readonly probability: number;
+    readonly forMs: readonly [min: number, max: number];
+  };
+  /**
+   * Per crash: the disk comes back without its last facts (never without none), in at most
+   * `maxNodes` nodes. Such a node is `rolledBack` in every view, and `whenRolledBack` of the
+   * scenario says with which configuration it goes on: what its role would notice (N10).
+   */
+  readonly lostTail?: {
+    readonly probability: number;
+    readonly facts: readonly [min: number, max: number];
+    readonly maxNodes: number;
+  };
 }
 
 export interface Scenario<Config, State, P extends Protocol> {
@@ -37,6 +54,21 @@ export interface Scenario<Config, State, P extends Protocol> {
   readonly endAtMs: number;
   /** Byzantine nodes: what they send instead of what the protocol told them to. */
   readonly corrupt?: ReadonlyMap<NodeId, Corrupt<P>>;
+  /** The configuration of a node whose disk lost its tail; without it: the same as before. */
+  readonly whenRolledBack?: (config: Config) => Config;
+  /** The hand of the surroundings: starts, stops and tells nodes, after every event's check. */
+  readonly react?: (observation: Observation<State, P>, api: WorldApi<Config, State, P>) => void;
+}
+
+/** What `react` may do to the world. */
+export interface WorldApi<Config, State, P extends Protocol> {
+  readonly nowMs: number;
+  readonly nodes: () => readonly NodeView<State>[];
+  /** Adds a node with an empty disk; `corrupt` makes it a Byzantine one. */
+  readonly spawn: (id: NodeId, config: Config, corrupt?: Corrupt<P>) => void;
+  /** Switches a node off for good: no event reaches it any more. */
+  readonly stop: (id: NodeId) => void;
+  readonly input: (id: NodeId, input: P['input'], afterMs: number) => void;
 }
 
 /** Rewrites one outgoing message, per recipient, so that a node can tell two stories. */
@@ -50,6 +82,10 @@ export interface NodeView<State> {
   readonly id: NodeId;
   readonly honest: boolean;
   readonly up: boolean;
+  /** Its disk lost facts that it had written: it must never speak for them again (N10). */
+  readonly rolledBack: boolean;
+  /** Switched off for good by `react`. */
+  readonly stopped: boolean;
   readonly state: State;
 }
 
@@ -79,16 +115,20 @@ export interface TraceLine {
   readonly label: string;
 }
 
-interface Node<State, P extends Protocol> {
+interface Node<Config, State, P extends Protocol> {
   readonly id: NodeId;
   readonly honest: boolean;
+  readonly corrupt: Corrupt<P> | undefined;
+  config: Config;
   up: boolean;
+  rolledBack: boolean;
+  stopped: boolean;
   /** Counts restarts: an answer asked for in an earlier life is lost. */
   life: number;
   state: State;
   readonly disk: P['fact'][];
   readonly timers: Map<P['timer'], number>;
-  readonly fresh: { outputs: P['output'][]; faults: P['fault'][] };
+  fresh: { readonly outputs: P['output'][]; readonly faults: P['fault'][] };
 }
 
 type Task<P extends Protocol> =
@@ -105,7 +145,8 @@ type Task<P extends Protocol> =
       readonly life: number;
       readonly event: Event<P>;
     }
-  | { readonly kind: 'restart'; readonly to: NodeId };
+  | { readonly kind: 'restart'; readonly to: NodeId }
+  | { readonly kind: 'heal'; readonly to: null };
 
 /**
  * Runs one seed. With `TRACE=file` in the environment the run's story is written to that file,
@@ -118,9 +159,10 @@ export function run<Config, State, P extends Protocol>(
 ): Report<State> {
   const prng = createPrng(seed);
   const queue = createQueue<Task<P>>();
-  const nodes = new Map<NodeId, Node<State, P>>();
+  const nodes = new Map<NodeId, Node<Config, State, P>>();
   const cut = new Set<string>();
   const trace: TraceLine[] = [];
+  let isolated: ReadonlySet<NodeId> | null = null;
   let nowMs = 0;
   let events = 0;
   let tokens = 0;
@@ -130,30 +172,36 @@ export function run<Config, State, P extends Protocol>(
     min + prng.below(max - min + 1);
   const context = (): Context => ({ now: nowMs, entropy: prng.bytes(32) });
   const link = (a: NodeId, b: NodeId): string => (a < b ? `${a}-${b}` : `${b}-${a}`);
-  const configOf = (id: NodeId): Config => must(scenario.configs.get(id), `no config for ${id}`);
-  const nodeOf = (id: NodeId): Node<State, P> => must(nodes.get(id), `no node ${id}`);
+  const nodeOf = (id: NodeId): Node<Config, State, P> => must(nodes.get(id), `no node ${id}`);
+
+  const apart = (a: NodeId, b: NodeId): boolean =>
+    cut.has(link(a, b)) || (isolated !== null && isolated.has(a) !== isolated.has(b));
 
   const transmit = (from: NodeId, to: NodeId, message: P['message']): void => {
-    const lost =
-      faulty() && (cut.has(link(from, to)) || prng.chance(scenario.faults.dropProbability));
+    const lost = faulty() && (apart(from, to) || prng.chance(scenario.faults.dropProbability));
     trace.push({ atMs: nowMs, from, to, label: `${lost ? 'x ' : ''}${labelOf(message)}` });
     if (lost) return;
     const copies = faulty() && prng.chance(scenario.faults.duplicateProbability) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const task: Task<P> = { kind: 'deliver', to, event: { kind: 'received', from, message } };
-      queue.add(nowMs + between(scenario.faults.latencyMs), task);
+      queue.add(nowMs + between(scenario.faults.latencyMs) + straggling(), task);
     }
   };
 
-  const perform = (node: Node<State, P>, effect: Effect<P>): void => {
+  const straggling = (): number => {
+    const { straggle } = scenario.faults;
+    if (straggle === undefined || !faulty() || !prng.chance(straggle.probability)) return 0;
+    return prng.below(straggle.upToMs + 1);
+  };
+
+  const perform = (node: Node<Config, State, P>, effect: Effect<P>): void => {
     switch (effect.kind) {
       case 'persist':
         node.disk.push(effect.fact);
         return;
       case 'send': {
-        const corrupt = scenario.corrupt?.get(node.id);
         for (const to of effect.to) {
-          const sent = corrupt ? corrupt(effect.message, to, prng) : [effect.message];
+          const sent = node.corrupt ? node.corrupt(effect.message, to, prng) : [effect.message];
           for (const message of sent) transmit(node.id, to, message);
         }
         return;
@@ -190,7 +238,7 @@ export function run<Config, State, P extends Protocol>(
     }
   };
 
-  const apply = (node: Node<State, P>, step: Step<State, P>): void => {
+  const apply = (node: Node<Config, State, P>, step: Step<State, P>): void => {
     node.state = step.state;
     for (const effect of step.effects) {
       if (faulty() && prng.chance(scenario.faults.crashProbability)) return crash(node);
@@ -198,24 +246,40 @@ export function run<Config, State, P extends Protocol>(
     }
   };
 
-  const crash = (node: Node<State, P>): void => {
+  const crash = (node: Node<Config, State, P>): void => {
     node.up = false;
     node.timers.clear(); // Memory is gone; `disk` is all that survives.
     trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'crash' });
+    loseTail(node);
     queue.add(nowMs + between(scenario.faults.restartAfterMs), { kind: 'restart', to: node.id });
   };
 
-  const boot = (node: Node<State, P>): void => {
-    node.up = true;
-    node.life += 1;
-    apply(node, scenario.machine.start(configOf(node.id), [...node.disk], context()));
+  const loseTail = (node: Node<Config, State, P>): void => {
+    const { lostTail } = scenario.faults;
+    if (lostTail === undefined || node.disk.length === 0) return;
+    if (!node.rolledBack) {
+      const before = [...nodes.values()].filter(({ rolledBack }) => rolledBack).length;
+      if (before >= lostTail.maxNodes || !prng.chance(lostTail.probability)) return;
+    } else if (!prng.chance(lostTail.probability)) return;
+    const kept = Math.max(0, node.disk.length - Math.max(1, between(lostTail.facts)));
+    node.disk.splice(kept);
+    if (!node.rolledBack) node.config = scenario.whenRolledBack?.(node.config) ?? node.config;
+    node.rolledBack = true;
+    trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'lost its tail' });
   };
 
-  const handle = (node: Node<State, P>, event: Event<P>): void => {
+  const boot = (node: Node<Config, State, P>): void => {
+    if (node.stopped) return;
+    node.up = true;
+    node.life += 1;
+    apply(node, scenario.machine.start(node.config, [...node.disk], context()));
+  };
+
+  const handle = (node: Node<Config, State, P>, event: Event<P>): void => {
     if (!node.up) return;
     deepFreeze(node.state); // A step that edits its input dies here, not three files away.
     deepFreeze(event);
-    apply(node, scenario.machine.step(configOf(node.id), node.state, event, context()));
+    apply(node, scenario.machine.step(node.config, node.state, event, context()));
   };
 
   const moveLinks = (): void => {
@@ -225,13 +289,30 @@ export function run<Config, State, P extends Protocol>(
     if (!cut.delete(chosen)) cut.add(chosen);
   };
 
-  for (const id of scenario.configs.keys()) {
-    const initial = scenario.machine.start(configOf(id), [], context());
-    const honest = !scenario.corrupt?.has(id);
-    const node: Node<State, P> = {
+  const moveGroups = (): void => {
+    const { partition } = scenario.faults;
+    if (partition === undefined || isolated !== null || !prng.chance(partition.probability)) return;
+    const ids = [...nodes.keys()];
+    const size = 1 + prng.below(Math.max(1, ids.length - 1));
+    const group = new Set<NodeId>();
+    while (group.size < size) group.add(prng.pick(ids));
+    isolated = group;
+    const names = [...group].map((id) => id.slice(0, 8)).join(' ');
+    const [first = ''] = group;
+    trace.push({ atMs: nowMs, from: first, to: first, label: `cut off: ${names}` });
+    queue.add(nowMs + between(partition.forMs), { kind: 'heal', to: null });
+  };
+
+  const add = (id: NodeId, config: Config, corrupt: Corrupt<P> | undefined): void => {
+    const initial = scenario.machine.start(config, [], context());
+    const node: Node<Config, State, P> = {
       id,
-      honest,
+      honest: corrupt === undefined,
+      corrupt,
+      config,
       up: true,
+      rolledBack: false,
+      stopped: false,
       life: 0,
       state: initial.state,
       disk: [],
@@ -240,7 +321,31 @@ export function run<Config, State, P extends Protocol>(
     };
     nodes.set(id, node);
     apply(node, initial);
-  }
+  };
+
+  const api: WorldApi<Config, State, P> = {
+    get nowMs() {
+      return nowMs;
+    },
+    nodes: () => [...nodes.values()],
+    spawn: (id, config, corrupt) => {
+      if (nodes.has(id)) throw new Error(`a second node ${id}`);
+      trace.push({ atMs: nowMs, from: id, to: id, label: 'spawn' });
+      add(id, config, corrupt);
+    },
+    stop: (id) => {
+      const node = nodeOf(id);
+      node.stopped = true;
+      node.up = false;
+      node.timers.clear();
+      trace.push({ atMs: nowMs, from: id, to: id, label: 'stop' });
+    },
+    input: (id, input, afterMs) => {
+      queue.add(nowMs + afterMs, { kind: 'deliver', to: id, event: { kind: 'input', input } });
+    },
+  };
+
+  for (const [id, config] of scenario.configs) add(id, config, scenario.corrupt?.get(id));
   for (const { atMs, to, input } of scenario.inputs) {
     queue.add(atMs, { kind: 'deliver', to, event: { kind: 'input', input } });
   }
@@ -250,6 +355,12 @@ export function run<Config, State, P extends Protocol>(
       nowMs = next.atMs;
       events += 1;
       const { task } = next;
+      if (task.kind === 'heal') {
+        isolated = null;
+        continue;
+      }
+      // Where nodes come and go, a message may be for one that is not there yet.
+      if (scenario.react !== undefined && !nodes.has(task.to)) continue;
       const node = nodeOf(task.to);
       if (task.kind === 'restart') boot(node);
       else if (task.kind === 'deliver') handle(node, task.event);
@@ -259,10 +370,14 @@ export function run<Config, State, P extends Protocol>(
         node.timers.delete(task.timer);
         handle(node, { kind: 'timerFired', timer: task.timer });
       }
-      if (faulty()) moveLinks();
-      check({ node, ...node.fresh });
-      node.fresh.outputs = [];
-      node.fresh.faults = [];
+      if (faulty()) {
+        moveLinks();
+        moveGroups();
+      }
+      const observation: Observation<State, P> = { node, ...node.fresh };
+      node.fresh = { outputs: [], faults: [] };
+      check(observation);
+      scenario.react?.(observation, api);
     }
   } finally {
     const file = process.env['TRACE'];
