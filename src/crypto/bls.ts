@@ -186,7 +186,7 @@ function nonZero(secret: Uint8Array): bigint {
   return scalar;
 }
 
-function decodeG1(bytes: Uint8Array): G1Point | undefined {
+export function decodeG1(bytes: Uint8Array): G1Point | undefined {
   if (bytes.length !== BLS_SIGNATURE_BYTES) return undefined;
   try {
     const point = G1.fromBytes(bytes);
@@ -197,7 +197,7 @@ function decodeG1(bytes: Uint8Array): G1Point | undefined {
   }
 }
 
-function decodeG2(bytes: Uint8Array): G2Point | undefined {
+export function decodeG2(bytes: Uint8Array): G2Point | undefined {
   if (bytes.length !== BLS_PUBLIC_KEY_BYTES) return undefined;
   try {
     const point = G2.fromBytes(bytes);
