@@ -34,6 +34,13 @@ export function showPrefix(prefix: Prefix): string {
   return Array.from({ length: prefix.bitCount }, (_, bit) => bitAt(prefix.bits, bit)).join('');
 }
 
+/** The reverse of {@link showPrefix}. @returns undefined for anything but at most 255 bits. */
+export function parsePrefix(text: string): Prefix | undefined {
+  if (text === '()') return EMPTY_PREFIX;
+  if (!/^[01]{0,255}$/.test(text)) return undefined;
+  return [...text].reduce((prefix, bit) => child(prefix, bit === '1' ? 1 : 0), EMPTY_PREFIX);
+}
+
 function bitAt(bytes: Uint8Array, bit: number): number {
   return ((bytes[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1;
 }

@@ -7,13 +7,14 @@ import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { identify } from '@libp2p/identify';
-import type { Connection, Stream } from '@libp2p/interface';
+import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { webRTC, webRTCDirect, type TransportCertificate } from '@libp2p/webrtc';
 import { webSockets } from '@libp2p/websockets';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { nameToId } from '#address/xor-name.ts';
 import { err, type Result } from '#core/result.ts';
 import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
@@ -24,7 +25,10 @@ import { createStreamPool } from './streams.ts';
 export interface NodeHostOptions {
   /** ed25519 seed, 32 bytes: name and PeerId come from the same key. */
   readonly identitySeed: Uint8Array;
+  /** An `adult` host is reached by TCP alone; any other by browsers too. */
   readonly role: 'bootstrap' | 'elder' | 'adult';
+  /** The address to listen on; loopback when nothing is said. */
+  readonly listen?: string;
   readonly tcpPort: number;
   readonly wsPort: number | null;
   readonly rtcDirectPort: number | null;
@@ -57,6 +61,9 @@ export interface NodeHost {
     request: Uint8Array,
     options: { readonly timeoutMs: number },
   ) => Promise<Result<Uint8Array, RpcError>>;
+  /** No traffic with these names (hex) from now on, in either direction: fault injection. */
+  readonly cut: (names: ReadonlySet<string>) => Promise<void>;
+  readonly connections: () => number;
   readonly stop: () => Promise<void>;
 }
 
@@ -73,19 +80,26 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   const isBootstrap = options.bootstrap === null;
   const reachable = options.role !== 'adult';
 
-  const listen = [`/ip4/127.0.0.1/tcp/${options.tcpPort}`];
-  if (options.wsPort !== null) listen.push(`/ip4/127.0.0.1/tcp/${options.wsPort}/ws`);
+  const at = `/${options.listen?.includes(':') === true ? 'ip6' : 'ip4'}/${options.listen ?? '127.0.0.1'}`;
+  const listen = [`${at}/tcp/${options.tcpPort}`];
+  if (options.wsPort !== null) listen.push(`${at}/tcp/${options.wsPort}/ws`);
   if (options.bootstrap !== null && reachable) {
     listen.push(`${options.bootstrap.tcpAddress}/p2p-circuit`, '/webrtc');
   }
   if (options.rtcDirectPort !== null) {
-    listen.push(`/ip4/127.0.0.1/udp/${options.rtcDirectPort}/webrtc-direct`);
+    listen.push(`${at}/udp/${options.rtcDirectPort}/webrtc-direct`);
   }
   const rtcConfiguration = { iceServers: [] };
   const direct = webRTCDirect({
     rtcConfiguration,
     ...(options.rtcCertificate === undefined ? {} : { certificate: options.rtcCertificate }),
   });
+
+  let cutOff: ReadonlySet<string> = new Set();
+  const isCut = (peerId: PeerId): boolean => {
+    const name = cutOff.size === 0 ? null : peerIdToName(peerId);
+    return name !== null && cutOff.has(nameToId(name));
+  };
 
   const libp2p = await createLibp2p({
     privateKey,
@@ -100,7 +114,11 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     ],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    connectionGater: { denyDialMultiaddr: () => false },
+    connectionGater: {
+      denyDialMultiaddr: () => false,
+      denyDialPeer: isCut,
+      denyInboundEncryptedConnection: isCut,
+    },
     connectionManager: {
       maxConnections,
       inboundConnectionThreshold: maxInboundPerSecond,
@@ -125,7 +143,10 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
           peerId: connection.remotePeer.toString(),
           name: peerIdToName(connection.remotePeer),
         };
-        serveRpc(stream as unknown as ByteStream, (request) => handler(request, from));
+        serveRpc(stream as unknown as ByteStream, async (request) => {
+          if (isCut(connection.remotePeer)) throw new Error('cut off');
+          return handler(request, from);
+        });
       };
       await libp2p.handle(protocolName(kind, tag), accept, {
         maxInboundStreams: 64,
@@ -134,13 +155,14 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     },
     request: async (to, kind, tag, request, { timeoutMs }) => {
       const peerId = nameToPeerId(to.name);
-      if (peerId.equals(libp2p.peerId)) return err({ kind: 'unreachable' });
+      if (peerId.equals(libp2p.peerId) || isCut(peerId)) return err({ kind: 'unreachable' });
       const connect = async (): Promise<Connection> => {
         const open = libp2p.getConnections(peerId)[0];
         if (open !== undefined) return open;
         const addresses = to.addresses
           .filter((address) => address.includes('/tcp/') && !address.includes('/ws'))
           .map((address) => multiaddr(withPeer(address, peerId.toString())));
+        if (addresses.length === 0) throw new Error('no address');
         return libp2p.dial(addresses, { signal: AbortSignal.timeout(timeoutMs) });
       };
       return streams.request(
@@ -151,6 +173,13 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
         timeoutMs,
       );
     },
+    cut: async (names) => {
+      cutOff = names;
+      const open = libp2p.getConnections().filter(({ remotePeer }) => isCut(remotePeer));
+      for (const { remotePeer } of open) streams.drop(remotePeer.toString());
+      for (const connection of open) connection.abort(new Error('cut off'));
+    },
+    connections: () => libp2p.getConnections().length,
     stop: async () => {
       await libp2p.stop();
     },

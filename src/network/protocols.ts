@@ -4,6 +4,9 @@ export type ProtocolKind = 'client' | 'section' | 'data';
 
 export const PROTOCOL_MAJOR = 1;
 
+/** Where a node knocks that does not know the network yet (roles/wire/lobby.ts). */
+export const lobbyTag = 'lobby';
+
 /** First 16 hex digits of the network id; nodes that are being born use a tag of their own. */
 export const networkTag = (networkId: Uint8Array): string => {
   let text = '';

@@ -76,6 +76,7 @@ export function createAdultService(options: AdultOptions): AdultService {
         return { kind: 'pointer', record: mode === 'lie' ? altered(record) : record };
       }
       case 'deliver':
+      case 'greet':
         return refused({ kind: 'notAllowed', rule: 'sectionProtocol' });
     }
   };

@@ -15,12 +15,15 @@ export interface LogLine {
   readonly ms?: number;
   readonly count?: number;
   readonly error?: string;
+  /** Counters by name (metrics.ts). */
+  readonly numbers?: Readonly<Record<string, number>>;
 }
 
 const allowed = ['event', 'node', 'peer', 'kind', 'rule', 'ms', 'count', 'error'] as const;
 const maxFileBytes = 10 * 1024 * 1024;
 const filesKept = 5;
 const maxFieldCharacters = 300;
+const maxNumbers = 256;
 
 export interface Log {
   readonly write: (line: LogLine) => void;
@@ -77,5 +80,7 @@ function toText(line: LogLine): string {
     if (typeof value === 'string') kept[field] = value.slice(0, maxFieldCharacters);
     else if (typeof value === 'number') kept[field] = value;
   }
+  const numbers = Object.entries(line.numbers ?? {}).filter(([, n]) => typeof n === 'number');
+  if (numbers.length > 0) kept['numbers'] = Object.fromEntries(numbers.slice(0, maxNumbers));
   return JSON.stringify(kept);
 }

@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId, toXorName } from '#address/xor-name.ts';
-import { toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { genesisKeyPair } from '#money/keys.ts';
@@ -18,23 +17,14 @@ import {
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
-import {
-  decodeGenesisMessage,
-  encodeGenesisMessage,
-  genesis,
-  type Born as BornElder,
-  type Genesis,
-  type GenesisConfig,
-} from '#roles/genesis/index.ts';
-import { decodeNodeRequest, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
-import { startDriver, type Driver } from '#runtime/driver.ts';
+import type { Born as BornElder, GenesisConfig } from '#roles/genesis/index.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem } from '#storage/node/problem.ts';
+import { startFounder } from './founder.ts';
 import type { Log } from './log.ts';
 import { makeNetworkFile, parseNetworkFile, type KeptNetworkFile } from './network-file.ts';
 import { readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
-import { systemClock } from './system-clock.ts';
 
 export interface BirthOptions {
   readonly folder: DataFolder;
@@ -59,7 +49,6 @@ export interface Born {
 /** A billion units. */
 const supply = 1_000_000_000n * PARTS_PER_UNIT;
 const gossipEveryMs = 500;
-const messageTimeoutMs = 10_000;
 /** Seven key generations take some seconds on two cores; this is a machine that stands still. */
 const patienceMs = 120_000;
 
@@ -128,90 +117,32 @@ async function giveBirth(options: BirthOptions): Promise<Born> {
   return { file, anchor: { genesisKey: key, networkId }, signed, secretShares, faucetSeed };
 }
 
-type SharedConfig = Omit<GenesisConfig, 'self' | 'identitySeed'>;
-
-/**
- * Runs the seven machines over the elders' hosts until each has its share. Facts stay in memory:
- * a birth that is cut short is begun again, and no half-made secret lies on a disk.
- */
+/** Runs the seven founders over the elders' hosts until each has its share. */
 async function generate(
   { elders, jobs, log }: BirthOptions,
-  shared: SharedConfig,
+  config: Omit<GenesisConfig, 'self' | 'identitySeed'>,
 ): Promise<ReadonlyMap<string, BornElder>> {
-  const tag = `genesis-${toHex(shared.nonce.subarray(0, 16))}`;
-  const candidates = new Map(elders.map((elder) => [nameToId(elder.identity.name), elder]));
-  const drivers = new Map<string, Driver<Genesis>>();
-  const born = new Map<string, BornElder>();
-
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new Error(`the key generation has not ended after ${patienceMs / 1000} s`));
-    }, patienceMs);
-    const finish = (error?: Error): void => {
-      clearTimeout(timer);
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-
-    const begin = async (self: string, { identity, host }: BirthOptions['elders'][number]) => {
-      await host.serve('section', tag, async (bytes, from) => {
-        const request = decodeNodeRequest(bytes);
-        const sender = from.name === null ? '' : nameToId(from.name);
-        if (!request.ok || request.value.kind !== 'deliver' || !candidates.has(sender)) {
-          return encodeNodeReply({ kind: 'refused', refusal: { kind: 'notAllowed', rule: 'G1' } });
-        }
-        const message = decodeGenesisMessage(request.value.message);
-        if (!message.ok) {
-          return encodeNodeReply({
-            kind: 'refused',
-            refusal: { kind: 'malformed', what: 'genesis' },
-          });
-        }
-        const driver = drivers.get(self);
-        driver?.push({ kind: 'received', from: sender, message: message.value });
-        driver?.idle().catch(finish);
-        return encodeNodeReply({ kind: 'taken' });
-      });
-      const driver = await startDriver(
-        genesis,
-        { ...shared, self, identitySeed: identity.seed },
-        {
-          clock: systemClock,
-          randomBytes: (length) => new Uint8Array(randomBytes(length)),
-          facts: { load: async () => [], append: async () => undefined },
-          compute: (job) => jobs.run('genesis', job),
-          transport: {
-            send: (to, message) => {
-              const other = candidates.get(to);
-              if (other === undefined) return;
-              const request = encodeNodeRequest({
-                kind: 'deliver',
-                protocol: 'genesis',
-                message: encodeGenesisMessage(message),
-              });
-              const peer = { name: other.identity.name, addresses: other.host.addresses() };
-              // A lost message is asked for again by the machine's own gossip.
-              void host.request(peer, 'section', tag, request, { timeoutMs: messageTimeoutMs });
-            },
-          },
-          onOutput: (output) => {
-            if (output.kind === 'failed') {
-              finish(new Error(`candidate ${output.culprit} dealt wrongly in the key generation`));
-              return;
-            }
-            born.set(self, output);
-            if (born.size === elders.length) finish();
-          },
-          onFault: ({ kind, culprit }) =>
-            log.write({ event: 'blamed', node: identity.label, kind, peer: culprit }),
-        },
-      );
-      drivers.set(self, driver);
-      driver.idle().catch(finish);
-    };
-    Promise.all([...candidates].map(([self, elder]) => begin(self, elder))).catch(finish);
-  }).finally(() => {
-    for (const driver of drivers.values()) driver.stop();
+  const hosts = new Map(elders.map(({ identity, host }) => [nameToId(identity.name), host]));
+  const addressesOf = (name: Uint8Array): readonly string[] =>
+    hosts.get(nameToId(name))?.addresses() ?? [];
+  const founders = await Promise.all(
+    elders.map(async ({ identity, host }) => ({
+      id: nameToId(identity.name),
+      founder: await startFounder({ config, identity, host, addressesOf, facts: null, jobs, log }),
+    })),
+  );
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`the key generation has not ended after ${patienceMs / 1000} s`)),
+      patienceMs,
+    );
   });
-  return born;
+  try {
+    const all = founders.map(async ({ id, founder }) => [id, await founder.born] as const);
+    return new Map(await Promise.race([Promise.all(all), tooLate]));
+  } finally {
+    clearTimeout(timer);
+    for (const { founder } of founders) founder.stop();
+  }
 }

@@ -1,8 +1,10 @@
 /** What one node keeps beside its facts and chunks: its identity, certificate, key share, counter. */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { EMPTY_PREFIX, type Prefix } from '#address/prefix.ts';
+import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
+import { decodeScalar, encodeScalar, hashToScalar, publicPoint } from '#crypto/ristretto.ts';
 import { readTextFile, replaceFile } from '#storage/node/data-folder.ts';
 import { Problem } from '#storage/node/problem.ts';
 import { grindIdentity, JOIN_AGE, publicKeyOf } from './native-ed25519.ts';
@@ -14,22 +16,118 @@ export interface NodeIdentity {
   /** ed25519 seed, 32 bytes. */
   readonly seed: Uint8Array;
   readonly name: Uint8Array;
+  /** N12: the long-term key that dealings fall back to; it stays when the name changes. */
+  readonly sharing: SharingKeyPair;
 }
 
-/** The identity in the folder, made at the first start with age 5. */
-export async function openIdentity(folder: string, label: string): Promise<NodeIdentity> {
-  const path = join(folder, 'identity.key');
+export interface SharingKeyPair {
+  /** A ristretto255 scalar, 32 bytes. */
+  readonly secret: Uint8Array;
+  /** The point of it, 32 bytes. */
+  readonly key: Uint8Array;
+}
+
+const identityFile = 'identity.key';
+const nextIdentityFile = 'identity.next';
+const sharingFile = 'sharing.key';
+
+/** The identity in the folder, made at the first start with age 5, under the prefix if wanted. */
+export async function openIdentity(
+  folder: string,
+  label: string,
+  prefix: Prefix = EMPTY_PREFIX,
+): Promise<NodeIdentity> {
+  const path = join(folder, identityFile);
   const text = readTextFile(path);
+  const sharing = openSharingKey(folder);
   if (text === null) {
-    const seed = await grindIdentity(JOIN_AGE);
+    const seed = await grindIdentity(JOIN_AGE, prefix);
     replaceFile(path, `${toHex(seed)}\n`, 0o600);
-    return { label, folder, seed, name: publicKeyOf(seed) };
+    return { label, folder, seed, name: publicKeyOf(seed), sharing };
   }
+  const seed = seedIn(text, path);
+  chmodSync(path, 0o600);
+  return { label, folder, seed, name: publicKeyOf(seed), sharing };
+}
+
+function seedIn(text: string, path: string): Uint8Array {
   const seed = fromHex(text.trim());
   if (!seed.ok || seed.value.length !== 32) throw damaged(path);
-  chmodSync(path, 0o600);
-  return { label, folder, seed: seed.value, name: publicKeyOf(seed.value) };
+  return seed.value;
 }
+
+function openSharingKey(folder: string): SharingKeyPair {
+  const kept = readSecret(folder, sharingFile);
+  if (kept !== null) {
+    const scalar = decodeScalar(kept);
+    if (scalar === undefined || scalar === 0n) throw damaged(join(folder, sharingFile));
+    return { secret: kept, key: publicPoint(scalar) };
+  }
+  const scalar = hashToScalar('safe/v1/sharing-key', new Uint8Array(randomBytes(64)));
+  const secret = encodeScalar(scalar);
+  writeSecret(folder, sharingFile, secret);
+  return { secret, key: publicPoint(scalar) };
+}
+
+/** A relocation under way: the new name, and the ticket that lets it in (N38). */
+export interface NextIdentity {
+  readonly seed: Uint8Array;
+  readonly name: Uint8Array;
+  /** The signed ticket, as the section's machine encodes it. */
+  readonly ticket: Uint8Array;
+}
+
+/**
+ * The identity a node is moving to, ground once and kept beside the old one until
+ * {@link takeNextIdentity}: a crash in between finds the same name again.
+ */
+export async function openNextIdentity(
+  folder: string,
+  ticket: Uint8Array,
+  age: number,
+  prefix: Prefix,
+): Promise<NextIdentity> {
+  const kept = readNextIdentity(folder);
+  if (kept !== null && equalBytes(kept.ticket, ticket)) return kept;
+  const seed = await grindIdentity(age, prefix);
+  const text = `${toHex(seed)}\n${toHex(ticket)}\n`;
+  replaceFile(join(folder, nextIdentityFile), text, 0o600);
+  return { seed, name: publicKeyOf(seed), ticket };
+}
+
+/** @returns the move that was begun, null when there is none. */
+export function readNextIdentity(folder: string): NextIdentity | null {
+  const path = join(folder, nextIdentityFile);
+  const text = readTextFile(path);
+  if (text === null) return null;
+  const [first = '', second = ''] = text.split('\n');
+  const seed = seedIn(first, path);
+  const ticket = fromHex(second);
+  if (!ticket.ok) throw damaged(path);
+  return { seed, name: publicKeyOf(seed), ticket: ticket.value };
+}
+
+/** The join is done: the new name is the node's, the old one is kept aside. */
+export function takeNextIdentity(folder: string): void {
+  const next = readNextIdentity(folder);
+  if (next === null) return;
+  const path = join(folder, identityFile);
+  const old = seedIn(readTextFile(path) ?? '', path);
+  // A crash after any of these three finds a whole identity and ends in the same place.
+  if (!equalBytes(old, next.seed)) {
+    replaceFile(
+      join(folder, `identity-${toHex(publicKeyOf(old)).slice(0, 8)}.old`),
+      `${toHex(old)}\n`,
+      0o600,
+    );
+    replaceFile(path, `${toHex(next.seed)}\n`, 0o600);
+  }
+  rmSync(join(folder, nextIdentityFile), { force: true });
+}
+
+/** The section the move was meant for cannot be reached any more: the old name stays. */
+export const dropNextIdentity = (folder: string): void =>
+  rmSync(join(folder, nextIdentityFile), { force: true });
 
 /** The node's own certificate for WebRTC; a lost one is made anew and addresses follow. */
 export function openRtcCertificate(folder: string): RtcCertificate {

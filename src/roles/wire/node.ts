@@ -3,7 +3,15 @@
  * messages, each wrapped with the name of the protocol it belongs to).
  */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import { bytesOf, bytesUpTo, oneOf, record, union, type ShapeOf } from '#core/codec/shape.ts';
+import {
+  bytesOf,
+  bytesUpTo,
+  listOf,
+  oneOf,
+  record,
+  union,
+  type ShapeOf,
+} from '#core/codec/shape.ts';
 import { refusalShape } from '#core/refusal.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { maxChunkBytes, maxPointerBytes } from './client.ts';
@@ -13,6 +21,13 @@ const name = bytesOf(32);
 /** A dealing with its commitments and seven sealed shares is a few kB; leave room for issue B's. */
 export const maxSectionMessageBytes = 512 * 1024;
 
+/** Address records in one greeting, and in the answer to it: 40 KiB of usual records. */
+export const maxRecordsGiven = 16;
+export const maxRecordsTold = 64;
+/** Names whose addresses are asked for at once. */
+export const maxNamesWanted = 32;
+const addressRecord = bytesUpTo(4096);
+
 export const nodeRequestShape = union({
   storeChunk: record({ name, bytes: bytesUpTo(maxChunkBytes) }),
   fetchChunk: record({ name }),
@@ -20,8 +35,14 @@ export const nodeRequestShape = union({
   fetchPointer: record({ address: name }),
   /** One message of one machine; answered by `taken`, its effects come as messages of their own. */
   deliver: record({
-    protocol: oneOf('genesis'),
+    protocol: oneOf('genesis', 'section'),
     message: bytesUpTo(maxSectionMessageBytes),
+  }),
+  /** "I am here": the asker's own address record and some it knows (N28). Answered by `known`. */
+  greet: record({
+    records: listOf(addressRecord, maxRecordsGiven),
+    /** Names the asker cannot dial: their records come first in the answer. */
+    wanted: listOf(name, maxNamesWanted),
   }),
 });
 export type NodeRequest = ShapeOf<typeof nodeRequestShape>;
@@ -32,6 +53,7 @@ export const nodeReplyShape = union({
   chunk: record({ bytes: bytesUpTo(maxChunkBytes) }),
   pointer: record({ record: bytesUpTo(maxPointerBytes) }),
   taken: record({}),
+  known: record({ records: listOf(addressRecord, maxRecordsTold) }),
   refused: record({ refusal: refusalShape }),
 });
 export type NodeReply = ShapeOf<typeof nodeReplyShape>;

@@ -23,7 +23,9 @@ export function openDatabase(path: string, schema: number, create: string): Data
   const sql = guard(path, () => {
     const opened = new DatabaseSync(path);
     // FULL syncs the write-ahead log at every commit: what `write` resolved survives a power cut.
-    opened.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000');
+    opened.exec(
+      'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000; PRAGMA secure_delete=ON',
+    );
     const found = Number(opened.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
     const empty = opened.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n'] === 0;
     if (!empty && found !== schema) {

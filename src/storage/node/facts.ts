@@ -21,6 +21,8 @@ export interface FactStore {
   readonly load: (machine: string, key: string) => Promise<readonly Uint8Array[]>;
   /** Resolves only when the fact would survive a power cut. */
   readonly append: (machine: string, key: string, fact: Uint8Array) => Promise<void>;
+  /** Forgets one instance whose work is over; what it kept is no longer on the disk's pages. */
+  readonly erase: (machine: string, key: string) => Promise<void>;
   /**
    * Appends a fact and the entry it adds to the output list in one transaction, so that neither
    * exists without the other. A second entry for the same key leaves the first in its place.
@@ -85,6 +87,7 @@ export function openFacts(path: string): FactStore {
     `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
        (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
   );
+  const deleteFacts = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ?');
   const insertOutput = sql.prepare(
     'INSERT INTO outputs (key, entry) VALUES (?, ?) ON CONFLICT (key) DO NOTHING',
   );
@@ -111,6 +114,10 @@ export function openFacts(path: string): FactStore {
       write(() => {
         insertFact.run({ machine, key, fact });
       }),
+    erase: async (machine, key) => {
+      await write(() => deleteFacts.run(machine, key));
+      sql.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    },
     appendWithOutput: (machine, key, fact, entry) =>
       write(() => {
         insertFact.run({ machine, key, fact });

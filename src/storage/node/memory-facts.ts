@@ -16,6 +16,7 @@ export function createMemoryFacts(): FactStore {
   return {
     load: async (machine, key) => factsByInstance.get(instance(machine, key)) ?? [],
     append,
+    erase: async (machine, key) => void factsByInstance.delete(instance(machine, key)),
     appendWithOutput: async (machine, key, fact, entry) => {
       await append(machine, key, fact);
       if (!outputs.some((output) => output.key === key))

@@ -1,13 +1,17 @@
 /** Goal: what a node keeps survives restarts, and key shares are sealed when a key file is given. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EMPTY_PREFIX, matches, parsePrefix } from '#address/prefix.ts';
 import {
   nextAddressCounter,
   openIdentity,
+  openNextIdentity,
   openRtcCertificate,
+  readNextIdentity,
   readSecret,
+  takeNextIdentity,
   writeSecret,
 } from '#node/node-folder.ts';
 
@@ -27,6 +31,32 @@ test('identity and certificate are made once, the address counter only grows', a
   expect(statSync(join(folder, 'identity.key')).mode & 0o777).toBe(0o600);
   expect(openRtcCertificate(folder)).toEqual(openRtcCertificate(folder));
   expect([nextAddressCounter(folder), nextAddressCounter(folder)]).toEqual([1n, 2n]);
+});
+
+test('a name is ground under a prefix, in a thread when that takes long', async () => {
+  for (const text of ['1', '0110']) {
+    mkdirSync(join(folder, text));
+    const identity = await openIdentity(join(folder, text), 'node', parsePrefix(text));
+    expect(matches(parsePrefix(text) ?? EMPTY_PREFIX, identity.name)).toBe(true);
+    expect(identity.name[31]).toBe(5);
+  }
+});
+
+test('N38: a node that moves keeps its old name until the join is done, crashes in between included', async () => {
+  const old = await openIdentity(folder, 'node');
+  const ticket = Uint8Array.of(1, 2, 3);
+  const begun = await openNextIdentity(folder, ticket, 6, parsePrefix('1') ?? EMPTY_PREFIX);
+  expect(begun.name[31]).toBe(6);
+  // A crash here: the old name is still the node's, and the same new name is found again.
+  expect((await openIdentity(folder, 'node')).name).toEqual(old.name);
+  expect(await openNextIdentity(folder, ticket, 6, EMPTY_PREFIX)).toEqual(begun);
+  takeNextIdentity(folder);
+  const now = await openIdentity(folder, 'node');
+  expect(now.name).toEqual(begun.name);
+  expect(now.sharing).toEqual(old.sharing);
+  expect(readNextIdentity(folder)).toBeNull();
+  takeNextIdentity(folder);
+  expect((await openIdentity(folder, 'node')).name).toEqual(begun.name);
 });
 
 test('a damaged identity is named and not replaced', async () => {

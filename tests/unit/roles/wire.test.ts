@@ -113,6 +113,7 @@ const nodeRequests: Readonly<Record<NodeRequest['kind'], NodeRequest>> = {
   storePointer: { kind: 'storePointer', record: bytes(maxPointerBytes) },
   fetchPointer: { kind: 'fetchPointer', address: name },
   deliver: { kind: 'deliver', protocol: 'genesis', message: bytes(maxSectionMessageBytes) },
+  greet: { kind: 'greet', records: [bytes(4096)], wanted: [name] },
 };
 
 const nodeReplies: Readonly<Record<NodeReply['kind'], NodeReply>> = {
@@ -120,6 +121,7 @@ const nodeReplies: Readonly<Record<NodeReply['kind'], NodeReply>> = {
   chunk: { kind: 'chunk', bytes: bytes(maxChunkBytes) },
   pointer: { kind: 'pointer', record: bytes(maxPointerBytes) },
   taken: { kind: 'taken' },
+  known: { kind: 'known', records: Array.from({ length: 64 }, () => bytes(4096)) },
   refused: { kind: 'refused', refusal: { kind: 'notFound' } },
 };
 

@@ -1,0 +1,126 @@
+/**
+ * One founder of a network: runs the genesis machine over its own host until it holds its share,
+ * and goes on answering founders that are behind. The same for seven founders in one process and
+ * for seven on machines of their own.
+ */
+import { randomBytes } from 'node:crypto';
+import { nameToId } from '#address/xor-name.ts';
+import { assert } from '#core/assert.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import {
+  decodeGenesisFact,
+  decodeGenesisMessage,
+  encodeGenesisFact,
+  encodeGenesisMessage,
+  genesis,
+  type Born,
+  type GenesisConfig,
+} from '#roles/genesis/index.ts';
+import { decodeNodeRequest, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import { startDriver } from '#runtime/driver.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import type { Log } from './log.ts';
+import type { NodeIdentity } from './node-folder.ts';
+import { systemClock } from './system-clock.ts';
+
+export interface FounderOptions {
+  readonly config: Omit<GenesisConfig, 'self' | 'identitySeed'>;
+  readonly identity: NodeIdentity;
+  readonly host: NodeHost;
+  readonly addressesOf: (name: Uint8Array) => readonly string[];
+  /** Null: a birth that is cut short is begun again, and no half-made secret lies on a disk. */
+  readonly facts: FactStore | null;
+  readonly jobs: JobPool;
+  readonly log: Log;
+}
+
+export interface Founder {
+  /** Rejects when a dealer cheated; the operators start again without it. */
+  readonly born: Promise<Born>;
+  /** All founders are born: forgets what only the birth needed. */
+  readonly forget: () => Promise<void>;
+  readonly stop: () => void;
+}
+
+const messageTimeoutMs = 10_000;
+/** Facts of a birth in the founder's store; the nonce tells attempts apart. */
+const machine = 'genesis';
+
+export async function startFounder(options: FounderOptions): Promise<Founder> {
+  const { config, identity, host, facts, jobs, log } = options;
+  const self = nameToId(identity.name);
+  const key = toHex(config.nonce);
+  const tag = `genesis-${key.slice(0, 32)}`;
+  const others = new Map(config.candidates.map((name) => [nameToId(name), name]));
+  let settle: { readonly done: (born: Born) => void; readonly failed: (error: Error) => void };
+  const born = new Promise<Born>((done, failed) => {
+    settle = { done, failed };
+  });
+  born.catch(() => undefined); // Whoever waits for it hears of it.
+
+  const driver = await startDriver(
+    genesis,
+    { ...config, self, identitySeed: identity.seed },
+    {
+      clock: systemClock,
+      randomBytes: (length) => new Uint8Array(randomBytes(length)),
+      facts: {
+        load: async () =>
+          ((await facts?.load(machine, key)) ?? []).map((bytes) => {
+            const fact = decodeGenesisFact(bytes);
+            assert(fact.ok, 'a stored fact decodes');
+            return fact.value;
+          }),
+        append: async (fact) => facts?.append(machine, key, encodeGenesisFact(fact)),
+      },
+      compute: (job) => jobs.run('genesis', job),
+      transport: {
+        send: (to, message) => {
+          const name = others.get(to);
+          if (name === undefined) return;
+          const request = encodeNodeRequest({
+            kind: 'deliver',
+            protocol: 'genesis',
+            message: encodeGenesisMessage(message),
+          });
+          const peer = { name, addresses: options.addressesOf(name) };
+          // A lost message is asked for again by the machine's own gossip.
+          void host.request(peer, 'section', tag, request, { timeoutMs: messageTimeoutMs });
+        },
+      },
+      onOutput: (output) => {
+        if (output.kind === 'born') settle.done(output);
+        else
+          settle.failed(
+            new Error(`candidate ${output.culprit} dealt wrongly in the key generation`),
+          );
+      },
+      onFault: ({ kind, culprit }) =>
+        log.write({ event: 'blamed', node: identity.label, kind, peer: culprit }),
+    },
+  );
+  driver.idle().catch((error: Error) => settle.failed(error));
+
+  await host.serve('section', tag, async (bytes, from) => {
+    const request = decodeNodeRequest(bytes);
+    const sender = from.name === null ? '' : nameToId(from.name);
+    if (!request.ok || request.value.kind !== 'deliver' || !others.has(sender)) {
+      return encodeNodeReply({ kind: 'refused', refusal: { kind: 'notAllowed', rule: 'G1' } });
+    }
+    const message = decodeGenesisMessage(request.value.message);
+    if (!message.ok) {
+      return encodeNodeReply({ kind: 'refused', refusal: { kind: 'malformed', what: 'genesis' } });
+    }
+    driver.push({ kind: 'received', from: sender, message: message.value });
+    driver.idle().catch((error: Error) => settle.failed(error));
+    return encodeNodeReply({ kind: 'taken' });
+  });
+
+  return {
+    born,
+    forget: async () => facts?.erase(machine, key),
+    stop: driver.stop,
+  };
+}

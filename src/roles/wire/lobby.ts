@@ -1,0 +1,96 @@
+/**
+ * The lobby: what a node says at a join point before it knows the network, and how the founders of
+ * a new network are brought together. Spoken under a tag of its own, not the network's.
+ */
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import {
+  bytesOf,
+  bytesUpTo,
+  intBetween,
+  listOf,
+  nullable,
+  record,
+  textUpTo,
+  u64,
+  union,
+  type ShapeOf,
+} from '#core/codec/shape.ts';
+import { refusalShape } from '#core/refusal.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { utf8 } from '#core/codec/bytes.ts';
+import { ELDER_COUNT } from '#protocol/section/index.ts';
+import { maxAuthorityBytes } from './client.ts';
+
+/** Founding adults that one invitation may name. */
+export const maxFoundingAdults = 64;
+/** Seventy-one address records of 4 KiB with their keys. */
+export const maxInvitationBytes = 384 * 1024;
+const maxRecordsOfNetwork = 64;
+
+/** Stands for the network id in address records that are signed before there is a network. */
+export const lobbyId: Uint8Array = sha256(utf8('safe/v1/lobby'));
+
+const addressRecord = bytesUpTo(4096);
+
+/** One founder: where it is, and the key its shares are encrypted to (N12). */
+const founderShape = record({ record: addressRecord, sharingKey: bytesOf(32) });
+export type Founder = ShapeOf<typeof founderShape>;
+
+const invitationShape = record({
+  networkName: textUpTo(64),
+  /** 32 bytes for this attempt. */
+  nonce: bytesOf(32),
+  elders: listOf(founderShape, ELDER_COUNT, ELDER_COUNT),
+  adults: listOf(founderShape, maxFoundingAdults),
+  genesisOutput: nullable(record({ oneTimeKey: bytesOf(32), amount: u64 })),
+});
+/** The same for all founders, or their shares do not fit. */
+export type Invitation = ShapeOf<typeof invitationShape>;
+
+const requestShape = union({
+  /** "I am here, let me be part of it." Said again until the answer is not `waiting`. */
+  arrive: founderShape,
+  /** "I hold my share of this key." */
+  born: record({ authority: bytesUpTo(maxAuthorityBytes) }),
+  /** Which network is this, and where are its nodes? */
+  which: record({}),
+});
+export type LobbyRequest = ShapeOf<typeof requestShape>;
+
+const replyShape = union({
+  waiting: record({ arrived: intBetween(0, 1024), wanted: intBetween(0, 1024) }),
+  founding: record({ invitation: bytesUpTo(maxInvitationBytes) }),
+  network: record({
+    /** The network file without addresses, as JSON. */
+    file: textUpTo(4096),
+    records: listOf(addressRecord, maxRecordsOfNetwork),
+  }),
+  /** How many founders have said `born` with the same key. */
+  heard: record({ count: intBetween(0, ELDER_COUNT) }),
+  refused: record({ refusal: refusalShape }),
+});
+export type LobbyReply = ShapeOf<typeof replyShape>;
+
+export const encodeInvitation = (invitation: Invitation): Uint8Array => encodeCbor(invitation);
+export const encodeLobbyRequest = (request: LobbyRequest): Uint8Array => encodeCbor(request);
+export const encodeLobbyReply = (reply: LobbyReply): Uint8Array => encodeCbor(reply);
+
+export const decodeInvitation = (bytes: Uint8Array): Result<Invitation, 'malformed'> =>
+  decoded(bytes, invitationShape, maxInvitationBytes);
+export const decodeLobbyRequest = (bytes: Uint8Array): Result<LobbyRequest, 'malformed'> =>
+  decoded(bytes, requestShape, 2 * maxAuthorityBytes);
+export const decodeLobbyReply = (bytes: Uint8Array): Result<LobbyReply, 'malformed'> =>
+  decoded(bytes, replyShape, 2 * maxInvitationBytes);
+
+function decoded<T>(
+  bytes: Uint8Array,
+  shape: (value: unknown) => T | undefined,
+  max: number,
+): Result<T, 'malformed'> {
+  if (bytes.length > max) return err('malformed');
+  const value = decodeCbor(bytes);
+  if (!value.ok) return value;
+  const shaped = shape(value.value);
+  return shaped === undefined ? err('malformed') : ok(shaped);
+}
