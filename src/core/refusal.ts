@@ -2,10 +2,25 @@
  * Why a node did not do what it was asked. One union for every protocol, mapped by kind and never
  * by text; each kind means one of: repeat the same bytes, wait, follow the proof, tell the person.
  */
-import { bytesUpTo, intBetween, record, textUpTo, union, type ShapeOf } from './codec/shape.ts';
+import {
+  bytesUpTo,
+  intBetween,
+  record,
+  textUpTo,
+  union,
+  type Shape,
+  type ShapeOf,
+} from './codec/shape.ts';
 
 /** A proof chain page of 16 links, or two signed votes: far below one frame. */
 const maxEvidenceBytes = 64 * 1024;
+
+const afterMs = intBetween(0, 600_000);
+const withCredit = record({ afterMs, credit: intBetween(1, 1024) });
+const withoutCredit = record({ afterMs });
+/** `credit`: how many requests at once the node will take from this peer then. */
+const busy: Shape<{ readonly afterMs: number; readonly credit?: number }> = (value) =>
+  withCredit(value) ?? withoutCredit(value);
 
 export const refusalShape = union({
   malformed: record({ what: textUpTo(120) }),
@@ -14,7 +29,7 @@ export const refusalShape = union({
   wrongNetwork: record({}),
   redirect: record({ proof: bytesUpTo(maxEvidenceBytes) }),
   retry: record({ proof: bytesUpTo(maxEvidenceBytes) }),
-  busy: record({ afterMs: intBetween(0, 600_000) }),
+  busy,
   full: record({}),
   notFound: record({}),
   conflict: record({ evidence: bytesUpTo(maxEvidenceBytes) }),

@@ -1,0 +1,67 @@
+/** Performs what `roles/load.ts` decides: lets requests in, makes them wait, or sends them away. */
+import type { Refusal } from '#core/refusal.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { admit, costOf, idleLoad, lanes, release, type Lane, type Load } from '#roles/load.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface Gate {
+  /** Runs `work` when it is its turn. Errors: `busy` with the time to come back and a credit. */
+  readonly enter: <T>(
+    lane: Lane,
+    peerId: string,
+    bytes: number,
+    work: () => Promise<T>,
+  ) => Promise<Result<T, Refusal & { readonly kind: 'busy' }>>;
+}
+
+/** Twice the window of one stream: a peer with several streams gets no more than others. */
+export const maxPerPeer = 32;
+
+/** One gate per node; several nodes of one process each have their own. */
+export function createGate(metrics: Metrics, now: () => number = () => performance.now()): Gate {
+  let load: Load = idleLoad;
+  let tickets = 0;
+  const begin = new Map<number, () => void>();
+  const atWork: Readonly<Record<Lane, Map<string, number>>> = {
+    system: new Map(),
+    client: new Map(),
+  };
+  for (const lane of lanes) {
+    metrics.gauge(`safe_${lane}_waiting`, () => load[lane].waiting.length);
+    metrics.gauge(`safe_${lane}_running`, () => load[lane].running);
+  }
+
+  return {
+    enter: async (lane, peerId, bytes, work) => {
+      const peers = atWork[lane];
+      const ofPeer = peers.get(peerId) ?? 0;
+      const ticket = ++tickets;
+      if (ofPeer >= maxPerPeer) {
+        return err({ kind: 'busy', afterMs: 500, credit: maxPerPeer });
+      }
+      const request = { ticket, cost: costOf(bytes) };
+      const [next, verdict] = admit(load, lane, request, peers.size + (ofPeer === 0 ? 1 : 0));
+      load = next;
+      if (verdict.kind === 'busy') {
+        metrics.count('safe_busy_total', lane);
+        return err(verdict);
+      }
+      peers.set(peerId, ofPeer + 1);
+      if (verdict.kind === 'wait') await new Promise<void>((go) => begin.set(ticket, go));
+      const startedMs = now();
+      try {
+        return ok(await work());
+      } finally {
+        const left = (peers.get(peerId) ?? 1) - 1;
+        if (left > 0) peers.set(peerId, left);
+        else peers.delete(peerId);
+        const [after, starting] = release(load, lane, now() - startedMs);
+        load = after;
+        for (const each of starting) {
+          begin.get(each)?.();
+          begin.delete(each);
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,138 @@
+/** Goal: under load the section's work and the clients' work each get half, and neither starves. */
+import { expect, test } from 'vitest';
+import {
+  admit,
+  costOf,
+  idleLoad,
+  lanes,
+  maxTogether,
+  maxWaitingPerLane,
+  release,
+  reservedPerLane,
+  type Lane,
+  type Load,
+} from '#roles/load.ts';
+
+interface Outcome {
+  readonly served: Record<Lane, number>;
+  readonly cost: Record<Lane, number>;
+  readonly busy: Record<Lane, number>;
+  readonly longestWait: Record<Lane, number>;
+  readonly load: Load;
+}
+
+/** A node as a queue: in every tick requests arrive, and each takes `ticks` to serve. */
+function simulate(
+  rounds: number,
+  arrivals: (tick: number) => Record<Lane, number>,
+  sizes: Record<Lane, { readonly ticks: number; readonly bytes: number }>,
+): Outcome {
+  let load = idleLoad;
+  let ticket = 0;
+  const laneOf = new Map<number, { lane: Lane; since: number }>();
+  const ends: { at: number; lane: Lane }[] = [];
+  const zero = (): Record<Lane, number> => ({ system: 0, client: 0 });
+  const [served, cost, busy, longestWait] = [zero(), zero(), zero(), zero()];
+  const begin = (lane: Lane, tick: number): void => {
+    served[lane] += 1;
+    cost[lane] += costOf(sizes[lane].bytes);
+    ends.push({ at: tick + sizes[lane].ticks, lane });
+  };
+  for (let tick = 0; tick < rounds; tick++) {
+    for (let at = ends.length - 1; at >= 0; at--) {
+      const end = ends[at];
+      if (end === undefined || end.at > tick) continue;
+      ends.splice(at, 1);
+      const [next, tickets] = release(load, end.lane, sizes[end.lane].ticks);
+      load = next;
+      for (const each of tickets) {
+        const waited = laneOf.get(each);
+        if (waited === undefined) throw new Error('a ticket nobody holds');
+        longestWait[waited.lane] = Math.max(longestWait[waited.lane], tick - waited.since);
+        begin(waited.lane, tick);
+      }
+    }
+    const coming = arrivals(tick);
+    for (const lane of lanes) {
+      for (let n = 0; n < coming[lane]; n++) {
+        ticket += 1;
+        const [next, verdict] = admit(load, lane, { ticket, cost: costOf(sizes[lane].bytes) }, 10);
+        load = next;
+        if (verdict.kind === 'run') begin(lane, tick);
+        else if (verdict.kind === 'wait') laneOf.set(ticket, { lane, since: tick });
+        else busy[lane] += 1;
+      }
+    }
+    expect(load.system.running + load.client.running).toBeLessThanOrEqual(maxTogether);
+    for (const lane of lanes) {
+      expect(load[lane].waiting.length).toBeLessThanOrEqual(maxWaitingPerLane);
+    }
+  }
+  return { served, cost, busy, longestWait, load };
+}
+
+const small = { ticks: 10, bytes: 500 };
+const even = { system: small, client: small };
+
+test('both lanes flooded: each gets half', () => {
+  const { served, busy } = simulate(3_000, () => ({ system: 60, client: 60 }), even);
+  const share = served.system / (served.system + served.client);
+  expect(share).toBeGreaterThan(0.45);
+  expect(share).toBeLessThan(0.55);
+  expect(busy.system).toBeGreaterThan(0);
+  expect(busy.client).toBeGreaterThan(0);
+});
+
+test('clients with chunks of 1 MiB get half of the cost, not half of the requests', () => {
+  const sizes = { system: small, client: { ticks: 10, bytes: 1024 * 1024 } };
+  const { cost } = simulate(3_000, () => ({ system: 300, client: 60 }), sizes);
+  const share = cost.system / (cost.system + cost.client);
+  // The reserved slots of the clients cost seventeen times those of the section.
+  expect(share).toBeGreaterThan(0.05);
+  expect(share).toBeLessThan(0.6);
+});
+
+test('a flood of clients delays the section’s work by nothing at all', () => {
+  const { served, busy, longestWait } = simulate(
+    3_000,
+    () => ({ system: 2, client: 200 }),
+    even,
+  );
+  expect(served.system).toBe(6_000);
+  expect(busy.system).toBe(0);
+  expect(longestWait.system).toBe(0);
+  // What the section leaves is lent to clients.
+  expect(served.client).toBeGreaterThan((3_000 / 10) * (maxTogether - reservedPerLane) * 0.95);
+});
+
+test('a flood of the section’s messages does not starve clients', () => {
+  const { served, busy, longestWait } = simulate(
+    3_000,
+    () => ({ system: 200, client: 2 }),
+    even,
+  );
+  expect(served.client).toBe(6_000);
+  expect(busy.client).toBe(0);
+  expect(longestWait.client).toBe(0);
+});
+
+test('after a flood nobody is sent away any more', () => {
+  const { busy: during } = simulate(500, () => ({ system: 0, client: 200 }), even);
+  const { busy: both, load } = simulate(
+    1_000,
+    (tick) => ({ system: 0, client: tick < 500 ? 200 : 5 }),
+    even,
+  );
+  // The queue of the flood empties; what comes after it is served.
+  expect(both.client - during.client).toBeLessThanOrEqual(20);
+  expect(load.client.waiting).toHaveLength(0);
+});
+
+test('busy says when to come back and with how many requests', () => {
+  let load = idleLoad;
+  for (let ticket = 0; ticket < maxTogether - reservedPerLane + maxWaitingPerLane; ticket++) {
+    [load] = admit(load, 'client', { ticket, cost: 1 }, 3);
+  }
+  const [, verdict] = admit(load, 'client', { ticket: -1, cost: 1 }, 3);
+  expect(verdict).toEqual({ kind: 'busy', afterMs: 100, credit: 64 });
+});
