@@ -1,0 +1,46 @@
+export { agreement, createAgreement } from './machine.ts';
+export { agreementRules, leadOf, type AgreementRules } from './rules.ts';
+export {
+  maxProposalBytes,
+  maxProposals,
+  proposalHash,
+  reportBody,
+  reportsDigest,
+  statementBytes,
+  strongBody,
+  verifyDecision,
+  verifyEquivocation,
+  voteBody,
+} from './statements.ts';
+export {
+  agreementFactShape,
+  agreementMessageShape,
+  decodeAgreementFact,
+  decodeAgreementMessage,
+  decodeDecision,
+  encodeAgreementFact,
+  encodeAgreementMessage,
+  encodeDecision,
+  maxAgreementMessageBytes,
+} from './codec.ts';
+export type {
+  AgreementMessage,
+  Certificate,
+  Decision,
+  DecisionCertificate,
+  Equivocation,
+  SignedReport,
+  SignedStrong,
+  SignedVote,
+  Statement,
+  StatementPhase,
+  Value,
+} from './messages.ts';
+export type {
+  Agreement,
+  AgreementConfig,
+  AgreementFact,
+  AgreementFault,
+  AgreementScope,
+  AgreementState,
+} from './state.ts';
