@@ -1,0 +1,231 @@
+/**
+ * Bytes ⇄ acts: one fixed layout, so that a body has one encoding to hash and to sign. What does
+ * not encode to the very bytes it was read from is refused.
+ */
+import type { Prefix } from '#address/prefix.ts';
+import { nameToId, toXorName, type XorName } from '#address/xor-name.ts';
+import { assert, assertNever } from '#core/assert.ts';
+import { equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { ELDER_COUNT, type Charter, type Moving } from '#protocol/section/index.ts';
+import type { Act, ActBody, Endorsement, ReadyProof, TicketProof } from './acts.ts';
+
+/** Two charters of 1.1 kB with their proofs, which no endorsements follow. */
+export const maxActBytes = 4096;
+/** More would be a section of its own. */
+export const maxPlaces = 64;
+
+const label = 'safe/v1/act';
+const nameBytes = 32;
+const hashBytes = 32;
+const keyBytes = 96;
+const signatureBytes = 64;
+const thresholdSignatureBytes = 48;
+
+const tags = { join: 1, leave: 2, demote: 3, places: 4, handover: 5, sealedSet: 6 } as const;
+const reasons = ['reward', 'demotion'] as const;
+
+/** What endorsements are about, and what makes two acts the same. */
+export function actBodyBytes(body: ActBody): Uint8Array {
+  const writer = new Writer().label(label).u8(tags[body.kind]);
+  switch (body.kind) {
+    case 'join':
+      writer.fixed(body.name, nameBytes).fixed(body.sharingKey, 32);
+      if (body.ticket === null) return writer.u8(0).finish();
+      return writeTicket(writer.u8(1), body.ticket).finish();
+    case 'leave':
+    case 'demote':
+      return writer.fixed(body.name, nameBytes).finish();
+    case 'places':
+      return writer.u8(body.count).finish();
+    case 'handover':
+      writer.fixed(body.sessionId, hashBytes).u8(body.ready.length);
+      for (const ready of body.ready) writeReady(writer, ready);
+      return writer.finish();
+    case 'sealedSet':
+      writer.u8(body.snapshots.length);
+      for (const { elder, root, signature } of body.snapshots) {
+        writer.u8(elder).fixed(root, hashBytes).fixed(signature, signatureBytes);
+      }
+      return writer.fixed(body.sealedRoot, hashBytes).finish();
+    default:
+      return assertNever(body);
+  }
+}
+
+/** @returns 32 bytes: the name of what an act says, whoever endorses it. */
+export const actId = (body: ActBody): Uint8Array =>
+  labelledHash('safe/v1/act-id', actBodyBytes(body));
+
+/** @returns ≤ {@link maxActBytes} bytes: a proposal to the agreement. */
+export function encodeAct(act: Act): Uint8Array {
+  assert(act.endorsements.length <= ELDER_COUNT, 'an elder endorses an act once');
+  const writer = new Writer().sized(actBodyBytes(act.body)).u8(act.endorsements.length);
+  for (const { elder, signature } of act.endorsements) {
+    writer.u8(elder).fixed(signature, signatureBytes);
+  }
+  return writer.finish();
+}
+
+/** The shape only: whether the act may be decided is for `validateAct`. */
+export function decodeAct(bytes: Uint8Array): Result<Act, 'malformed'> {
+  if (bytes.length > maxActBytes) return err('malformed');
+  const reader = new Reader(bytes);
+  const body = decodeActBody(reader.sized(maxActBytes));
+  const count = reader.u8();
+  if (!body.ok || count > ELDER_COUNT) return err('malformed');
+  const endorsements: readonly Endorsement[] = Array.from({ length: count }, () => ({
+    elder: reader.u8(),
+    signature: reader.fixed(signatureBytes),
+  }));
+  if (!reader.finish() || !eachElderOnce(endorsements)) return err('malformed');
+  return ok({ body: body.value, endorsements });
+}
+
+export function decodeActBody(bytes: Uint8Array): Result<ActBody, 'malformed'> {
+  if (bytes.length > maxActBytes) return err('malformed');
+  const reader = new Reader(bytes);
+  reader.sized(64); // The label: compared by encoding again below.
+  const body = readBody(reader);
+  if (body === undefined || !reader.finish()) return err('malformed');
+  return equalBytes(actBodyBytes(body), bytes) ? ok(body) : err('malformed');
+}
+
+function readBody(reader: Reader): ActBody | undefined {
+  switch (reader.u8()) {
+    case tags.join:
+      return readJoin(reader);
+    case tags.leave:
+      return { kind: 'leave', name: readName(reader) };
+    case tags.demote:
+      return { kind: 'demote', name: readName(reader) };
+    case tags.places: {
+      const count = reader.u8();
+      return count > maxPlaces ? undefined : { kind: 'places', count };
+    }
+    case tags.handover:
+      return readHandover(reader);
+    case tags.sealedSet:
+      return readSealedSet(reader);
+    default:
+      return undefined;
+  }
+}
+
+function readJoin(reader: Reader): ActBody | undefined {
+  const name = readName(reader);
+  const sharingKey = reader.fixed(32);
+  const flag = reader.u8();
+  if (flag === 0) return { kind: 'join', name, sharingKey, ticket: null };
+  const ticket = readTicket(reader);
+  return ticket === undefined ? undefined : { kind: 'join', name, sharingKey, ticket };
+}
+
+function readHandover(reader: Reader): ActBody | undefined {
+  const sessionId = reader.fixed(hashBytes);
+  const count = reader.u8();
+  if (count < 1 || count > 2) return undefined;
+  return {
+    kind: 'handover',
+    sessionId,
+    ready: Array.from({ length: count }, () => readReady(reader)),
+  };
+}
+
+function readSealedSet(reader: Reader): ActBody | undefined {
+  const count = reader.u8();
+  if (count > ELDER_COUNT) return undefined;
+  const snapshots = Array.from({ length: count }, () => ({
+    elder: reader.u8(),
+    root: reader.fixed(hashBytes),
+    signature: reader.fixed(signatureBytes),
+  }));
+  if (!eachElderOnce(snapshots)) return undefined;
+  return { kind: 'sealedSet', snapshots, sealedRoot: reader.fixed(hashBytes) };
+}
+
+const writeTicket = (writer: Writer, ticket: TicketProof): Writer =>
+  writer
+    .fixed(ticket.moving.name, nameBytes)
+    .u8(ticket.moving.age)
+    .fixed(ticket.moving.destination, hashBytes)
+    .u64(ticket.moving.generation)
+    .u8(reasons.indexOf(ticket.moving.reason))
+    .fixed(ticket.sourceKey, keyBytes)
+    .u64(ticket.sourceEpoch)
+    .fixed(ticket.signature, thresholdSignatureBytes)
+    .fixed(ticket.nameSignature, signatureBytes);
+
+function readTicket(reader: Reader): TicketProof | undefined {
+  const name = readName(reader);
+  const age = reader.u8();
+  const destination = reader.fixed(hashBytes);
+  const generation = reader.u64();
+  const reason = reasons[reader.u8()];
+  if (reason === undefined) return undefined;
+  const moving: Moving = { name, age, destination, generation, reason };
+  return {
+    moving,
+    sourceKey: reader.fixed(keyBytes),
+    sourceEpoch: reader.u64(),
+    signature: reader.fixed(thresholdSignatureBytes),
+    nameSignature: reader.fixed(signatureBytes),
+  };
+}
+
+function writeReady(writer: Writer, { listHash, charter, signature }: ReadyProof): void {
+  assert(charter.elders.length === ELDER_COUNT, 'a charter names seven elders');
+  writer
+    .fixed(listHash, hashBytes)
+    .fixed(charter.networkId, hashBytes)
+    .u8(charter.prefix.bitCount)
+    .fixed(charter.prefix.bits, nameBytes)
+    .fixed(charter.key, keyBytes)
+    .u64(charter.epoch);
+  for (const { name, publicShare } of charter.elders) {
+    writer.fixed(name, nameBytes).fixed(publicShare, keyBytes);
+  }
+  writer.fixed(signature, thresholdSignatureBytes);
+}
+
+function readReady(reader: Reader): ReadyProof {
+  const listHash = reader.fixed(hashBytes);
+  const networkId = reader.fixed(hashBytes);
+  const prefix: Prefix = { bitCount: reader.u8(), bits: reader.fixed(nameBytes) };
+  const key = reader.fixed(keyBytes);
+  const epoch = reader.u64();
+  const elders = Array.from({ length: ELDER_COUNT }, (_, at) => ({
+    name: readName(reader),
+    publicShare: reader.fixed(keyBytes),
+    index: at + 1,
+  }));
+  const charter: Charter = { networkId, prefix, key, epoch, elders };
+  return { listHash, charter, signature: reader.fixed(thresholdSignatureBytes) };
+}
+
+const readName = (reader: Reader): XorName => toXorName(reader.fixed(nameBytes));
+
+const eachElderOnce = (list: readonly { readonly elder: number }[]): boolean =>
+  list.every(({ elder }, at) => {
+    const before = list[at - 1]?.elder ?? 0;
+    return elder > before && elder <= ELDER_COUNT;
+  });
+
+/** For logs: "join 3f2a91", "handover". */
+export function showAct(body: ActBody): string {
+  switch (body.kind) {
+    case 'join':
+    case 'leave':
+    case 'demote':
+      return `${body.kind} ${nameToId(body.name).slice(0, 6)}`;
+    case 'places':
+      return `places ${body.count}`;
+    case 'handover':
+      return `handover ${toHex(body.sessionId).slice(0, 6)}`;
+    case 'sealedSet':
+      return `sealedSet of ${body.snapshots.length}`;
+    default:
+      return assertNever(body);
+  }
+}

@@ -1,0 +1,50 @@
+export type {
+  Act,
+  ActBody,
+  ActKind,
+  Demote,
+  Endorsement,
+  Handover,
+  Join,
+  Leave,
+  Places,
+  ReadyProof,
+  SealedSet,
+  SignedSnapshot,
+  TicketProof,
+} from './acts.ts';
+export { applyActs, type Applied, type DroppedAct } from './apply.ts';
+export {
+  actBodyBytes,
+  actId,
+  decodeAct,
+  decodeActBody,
+  encodeAct,
+  maxActBytes,
+  maxPlaces,
+  showAct,
+} from './codec.ts';
+export {
+  endorse,
+  endorsementBytes,
+  isSameAct,
+  verifyEndorsement,
+  withEndorsements,
+} from './endorsement.ts';
+export type { SectionEvent } from './progress.ts';
+export { emptyView, type ActSuites, type ActView } from './proofs.ts';
+export {
+  leastMembersOfHalf,
+  maxConsumed,
+  maxDeparted,
+  maxMoving,
+  maxSessions,
+  maxTicketSuccessors,
+  sectionRules,
+  type SectionRules,
+} from './rules.ts';
+export { isDrawn, lostElders, presentElders, ticketsDue } from './sections.ts';
+export { newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
+export { actNeeds, validateAct, type ActNeeds } from './validate.ts';
+export type { ActFault } from './verdict.ts';
+export { endorses, isProposable, whyNot, wishes, type Joiner, type Opinions } from './wishes.ts';

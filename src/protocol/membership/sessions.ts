@@ -1,0 +1,38 @@
+/** Key generations begin and end with the agreed state, never by a timer (N24, N25). */
+import type { DkgSession, SectionState } from '#protocol/section/index.ts';
+import { sessionIdOf } from './section-later.ts';
+import { withLedger, type Progress } from './progress.ts';
+import { maxSessions, type SectionRules, type SessionPlan } from './rules.ts';
+
+/** N24: sessions that lost a candidate. */
+export function closeSessions(rules: SectionRules, state: SectionState): Progress {
+  const { sessions } = state.ledger;
+  const lost = sessions.filter((session) => !rules.isEligible(state, session));
+  return {
+    state: withLedger(state, { sessions: sessions.filter((each) => !lost.includes(each)) }),
+    events: lost.map(({ id }) => ({ kind: 'sessionClosed', sessionId: id })),
+  };
+}
+
+/** N25: one for the whole section and one for the split, while no handover is decided. */
+export function openSessions(rules: SectionRules, state: SectionState): Progress {
+  const { phase, sessions } = state.ledger;
+  if (phase.kind !== 'open') return { state, events: [] };
+  const opened: DkgSession[] = [];
+  for (const plan of rules.plansWanted(state)) {
+    const running = [...sessions, ...opened];
+    if (running.length >= maxSessions) break;
+    if (running.some(({ children }) => children.length === plan.length)) continue;
+    opened.push(sessionFor(state, plan));
+  }
+  return {
+    state: withLedger(state, { sessions: [...sessions, ...opened] }),
+    events: opened.map((session) => ({ kind: 'sessionOpened', session })),
+  };
+}
+
+function sessionFor({ authority }: SectionState, children: SessionPlan): DkgSession {
+  const { networkId, key, epoch, generation } = authority;
+  const plan = { opened: generation, children };
+  return { id: sessionIdOf(networkId, key, epoch, plan), ...plan };
+}

@@ -1,0 +1,56 @@
+/** Whether an act may be decided in the generation after a sealed state (B1). */
+import { err, ok, type Result } from '#core/result.ts';
+import type { SectionState } from '#protocol/section/index.ts';
+import type { Act, ActBody } from './acts.ts';
+import { checkEndorsements, checkFit } from './checks.ts';
+import { decodeAct } from './codec.ts';
+import { checkProofs, type ActSuites, type ActView } from './proofs.ts';
+import { sectionRules, type SectionRules } from './rules.ts';
+import { firstRefusal, type ActFault } from './verdict.ts';
+
+/**
+ * A pure function of the sealed state (N7): all honest elders answer alike, or `later`. Cheap
+ * checks first; with the real curve a handover takes about 0.6 s, so this runs as a job.
+ * @param state sealed; the act is for the next generation. @param bytes a peer's proposal.
+ */
+export function validateAct(
+  state: SectionState,
+  bytes: Uint8Array,
+  suites: ActSuites,
+  view: ActView,
+  rules: SectionRules = sectionRules,
+): Result<Act, ActFault> {
+  const decoded = decodeAct(bytes);
+  if (!decoded.ok) return err({ kind: 'malformed' });
+  const act = decoded.value;
+  const verdict = firstRefusal(
+    () => checkEndorsements(rules, state, act),
+    () => checkFit(rules, state, act.body),
+    () => checkProofs(suites, state, act, view),
+  );
+  return verdict.ok ? ok(act) : verdict;
+}
+
+/** What to look up before {@link validateAct}: the facts of an {@link ActView}. */
+export type ActNeeds =
+  | { readonly kind: 'nothing' }
+  /** The epoch of this section key. */
+  | { readonly kind: 'sourceKey'; readonly key: Uint8Array }
+  /** The root that merging these gives. */
+  | {
+      readonly kind: 'snapshots';
+      readonly snapshots: readonly { readonly elder: number; readonly root: Uint8Array }[];
+    };
+
+export function actNeeds(body: ActBody): ActNeeds {
+  if (body.kind === 'join' && body.ticket !== null) {
+    return { kind: 'sourceKey', key: body.ticket.sourceKey };
+  }
+  if (body.kind === 'sealedSet') {
+    return {
+      kind: 'snapshots',
+      snapshots: body.snapshots.map(({ elder, root }) => ({ elder, root })),
+    };
+  }
+  return { kind: 'nothing' };
+}

@@ -1,0 +1,597 @@
+/**
+ * Thousands of generations of one section, and of a half after each split, with honest proposals
+ * and mallory's among them. Every step is compared with the rules, read once more from the
+ * specification and without the code under test.
+ */
+import { child, matches } from '#address/prefix.ts';
+import { ageOf, compareDistance, nameToId, type XorName } from '#address/xor-name.ts';
+import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { placementOf, ticketBytes, ticketId } from '#protocol/membership/section-later.ts';
+import {
+  actNeeds,
+  applyActs,
+  decodeAct,
+  maxConsumed,
+  maxDeparted,
+  maxMoving,
+  newNameBytes,
+  sectionRules,
+  ticketsDue,
+  validateAct,
+  type ActBody,
+  type ActView,
+  type Applied,
+  type Handover,
+  type Join,
+  type SectionRules,
+  type TicketProof,
+} from '#protocol/membership/index.ts';
+import type { Moving, SectionState } from '#protocol/section/index.ts';
+import { createPrng, type Prng } from '../../sim/prng.ts';
+import { toySuite } from '../../sim/toy-suite.ts';
+import {
+  churnIdFor,
+  endorsed,
+  freshName,
+  handoverFor,
+  makeSection,
+  networkId,
+  sealedSetBy,
+  sharingKeyOf,
+  successorOf,
+  suites,
+  toyMerge,
+  type ToyKey,
+} from './fixtures.ts';
+
+export interface Tally {
+  joined: number;
+  movedIn: number;
+  left: number;
+  demoted: number;
+  moving: number;
+  handovers: number;
+  splits: number;
+  refused: number;
+  dropped: number;
+  oldest: number;
+}
+
+/** What the history knows beside the state: keys, tickets in people's hands, what happened. */
+interface World {
+  state: SectionState;
+  key: ToyKey;
+  /** Keys of both children of a session, by session id. */
+  readonly keysBySession: Map<string, readonly ToyKey[]>;
+  readonly epochByKey: Map<string, bigint>;
+  /** Tickets issued here and never yet used, with whoever signed them. */
+  readonly wallet: TicketProof[];
+  readonly used: TicketProof[];
+  readonly issued: Set<string>;
+  readonly usedIds: Set<string>;
+  readonly everLeft: Set<string>;
+  readonly tally: Tally;
+}
+
+interface Decision {
+  readonly churnId: Uint8Array;
+  readonly handovers: readonly Handover[];
+}
+
+interface Proposal {
+  readonly bytes: Uint8Array;
+  /** The rule that must refuse it. */
+  readonly breaks: string | null;
+}
+
+export class Broken extends Error {}
+
+const demand = (holds: boolean, rule: string): void => {
+  if (!holds) throw new Broken(rule);
+};
+
+/** @throws Broken with the number of the rule. */
+export function runHistory(
+  seed: number,
+  generations: number,
+  rules: SectionRules = sectionRules,
+): Tally {
+  const prng = createPrng(seed);
+  const made = makeSection(Array.from({ length: 7 + prng.below(30) }, () => 5 + prng.below(5)));
+  const world: World = {
+    state: made.state,
+    key: made.key,
+    keysBySession: new Map(),
+    epochByKey: new Map([[toHex(made.state.authority.key), 0n]]),
+    wallet: [],
+    used: [],
+    issued: new Set(),
+    usedIds: new Set(),
+    everLeft: new Set(),
+    tally: {
+      joined: 0,
+      movedIn: 0,
+      left: 0,
+      demoted: 0,
+      moving: 0,
+      handovers: 0,
+      splits: 0,
+      refused: 0,
+      dropped: 0,
+      oldest: 0,
+    },
+  };
+  for (let turn = 0; turn < generations; turn++) playGeneration(world, prng, rules);
+  return world.tally;
+}
+
+function playGeneration(world: World, prng: Prng, rules: SectionRules): void {
+  const before = world.state;
+  const proposals = proposalsFor(world, prng);
+  const decided: Uint8Array[] = [];
+  for (const { bytes, breaks } of proposals) {
+    const result = validateAct(before, bytes, suites, viewOf(world, bytes), rules);
+    if (breaks !== null) demand(!result.ok, `${breaks}: accepted what breaks it`);
+    if (result.ok) decided.push(bytes);
+    else world.tally.refused++;
+  }
+  // An agreement never decides nothing; here a generation may pass with an empty set all the same.
+  const churnId = churnIdFor(before, String(prng.below(4)));
+  // Luck is rare; here it strikes every fifth time, for ages up to nine.
+  if (prng.chance(0.2)) churnId.set([(churnId[30] ?? 0) & (0xfe << prng.below(2)), 0], 30);
+  const outcome = applyActs(before, decided, churnId, rules);
+  const shuffled = [...decided, ...decided.slice(0, 2)].sort(() => prng.below(2) - 0.5);
+  const again = applyActs(before, shuffled, churnId, rules);
+  demand(
+    fingerprint(again.state) === fingerprint(outcome.state),
+    'N8: the order of the set matters',
+  );
+  checkStep(world, before, outcome, { churnId, handovers: handoversIn(decided) });
+  world.state = outcome.state;
+  world.tally.dropped += outcome.dropped.length;
+  collectTickets(world);
+  if (outcome.state.ledger.phase.kind === 'sealed') takeOver(world, prng);
+}
+
+const handoversIn = (decided: readonly Uint8Array[]): readonly Handover[] =>
+  decided.flatMap((bytes) => {
+    const act = decodeAct(bytes);
+    return act.ok && act.value.body.kind === 'handover' ? [act.value.body] : [];
+  });
+
+function viewOf(world: World, bytes: Uint8Array): ActView {
+  const decoded = decodeAct(bytes);
+  if (!decoded.ok) return { sourceEpoch: null, mergedRoot: null };
+  const needs = actNeeds(decoded.value.body);
+  return {
+    sourceEpoch:
+      needs.kind === 'sourceKey' ? (world.epochByKey.get(toHex(needs.key)) ?? null) : null,
+    mergedRoot:
+      needs.kind === 'snapshots' ? toyMerge(needs.snapshots.map(({ root }) => root)) : null,
+  };
+}
+
+/** One of the children goes on; together they have exactly the members of their parent. */
+function takeOver(world: World, prng: Prng): void {
+  const { phase } = world.state.ledger;
+  if (phase.kind !== 'sealed') return;
+  const children = phase.charters.map((_, at) => successorOf(world.state, at));
+  const names = children.flatMap(({ authority }) => authority.members.map(({ name }) => name));
+  demand(
+    sameSet(names, namesOf(world.state)) && names.length === namesOf(world.state).length,
+    'N26: children do not share out the members',
+  );
+  for (const each of children) {
+    const members = namesOf(each);
+    demand(
+      each.authority.elders.every(({ name }) => has(members, name)),
+      'N24: an elder of the new key is no member',
+    );
+    world.epochByKey.set(toHex(each.authority.key), each.authority.epoch);
+  }
+  const at = prng.below(children.length);
+  world.key = world.keysBySession.get(toHex(phase.sessionId))![at]!;
+  // The other half is out of sight; an overgrown tree of prefixes is not the point here.
+  world.state = children[at]!;
+  world.tally.handovers++;
+  if (children.length === 2) world.tally.splits++;
+}
+
+// ---- what is proposed ----
+
+function proposalsFor(world: World, prng: Prng): readonly Proposal[] {
+  const { state } = world;
+  const list: Proposal[] = [];
+  const add = (body: ActBody, count: number, breaks: string | null = null): void => {
+    list.push({ bytes: endorsed(state, body, count, prng.below(7 - Math.max(count, 5))), breaks });
+  };
+  if (state.ledger.phase.kind === 'closing') {
+    const elders = [1, 2, 3, 4, 5, 6, 7].filter((elder) => elder <= 5 || prng.chance(0.5));
+    add(sealedSetBy(state, elders), 0);
+    if (prng.chance(0.3)) add(sealedSetBy(state, [2, 3, 4, 6, 7]), 0);
+    add(sealedSetBy(state, [1, 2, 3, 4]), 0, 'N23');
+    add(newcomer(world, prng), 3, 'N22');
+    add({ kind: 'leave', name: prng.pick(namesOf(state)) }, 5, 'N22');
+    return list;
+  }
+  const names = namesOf(state);
+  const grows = prng.below(60) > names.length - 7;
+  for (let at = prng.below(4); at > 0; at--) {
+    if (grows) add(newcomer(world, prng), 3, state.ledger.places === 0 ? 'N39' : null);
+  }
+  for (let at = prng.below(3); at > 0; at--) {
+    if (!grows) add({ kind: 'leave', name: prng.pick(names) }, 5);
+  }
+  if (prng.chance(0.05)) add({ kind: 'leave', name: prng.pick(state.authority.elders).name }, 5);
+  if (prng.chance(0.05)) add({ kind: 'demote', name: prng.pick(names) }, 5);
+  if (prng.chance(0.3)) add({ kind: 'places', count: prng.below(5) }, 3);
+  for (const ticket of world.wallet.slice(-2)) {
+    if (prng.chance(0.5)) add(moverIn(ticket, prng, state), 3);
+  }
+  const isAnyReady = prng.chance(state.ledger.sessions.length === 2 ? 0.5 : 0.1);
+  for (const session of isAnyReady ? state.ledger.sessions : []) {
+    const { body, keys } = handoverFor(state, session);
+    world.keysBySession.set(toHex(session.id), keys);
+    add(body, 0);
+  }
+  addMallorys(world, prng, add);
+  return list;
+}
+
+/** What mallory proposes; each breaks the rule it names. */
+function addMallorys(
+  world: World,
+  prng: Prng,
+  add: (body: ActBody, count: number, breaks: string | null) => void,
+): void {
+  const { state } = world;
+  const { prefix } = state.authority;
+  const names = namesOf(state);
+  const joiner = newcomer(world, prng);
+  add({ kind: 'leave', name: prng.pick(names) }, 4, 'N7');
+  add(joiner, 2, 'N7');
+  add({ kind: 'places', count: 60 }, 2, 'N7');
+  add({ ...joiner, name: freshName(prng, 6 + prng.below(9), prefix) }, 3, 'B5');
+  add({ ...joiner, name: prng.pick(names) }, 5, 'B4');
+  const past = state.ledger.departed.filter((name) => ageOf(name) === 5);
+  if (past.length > 0) add({ ...joiner, name: prng.pick(past) }, 3, 'B4');
+  if (prefix.bitCount > 0) {
+    const other = child(
+      { bitCount: prefix.bitCount - 1, bits: new Uint8Array(32) },
+      matches({ bitCount: 1, bits: Uint8Array.of(0x80, ...new Uint8Array(31)) }, prefix.bits)
+        ? 0
+        : 1,
+    );
+    if (prefix.bitCount === 1) add({ ...joiner, name: freshName(prng, 5, other) }, 3, 'B3');
+  }
+  if (names.length === 7) add({ kind: 'leave', name: prng.pick(names) }, 5, 'N29');
+  if (world.used.length > 0) add(moverIn(prng.pick(world.used), prng, state), 3, 'N38');
+  const [unused] = world.wallet;
+  if (unused !== undefined) {
+    const honest = moverIn(unused, prng, state);
+    add({ ...honest, ticket: { ...unused, nameSignature: new Uint8Array(64) } }, 3, 'N38');
+    const older = { ...unused.moving, age: unused.moving.age + 1 };
+    add(moverIn({ ...unused, moving: older }, prng, state), 3, 'N38');
+    if (!matches(prefix, unused.moving.destination)) add(honest, 3, 'N38');
+  }
+  for (const session of state.ledger.sessions) {
+    const { body } = handoverFor(state, session, 'mallory');
+    if (session.children.length === 2) add({ ...body, ready: body.ready.slice(0, 1) }, 0, 'N26');
+    const wrong = session.children.map((each, at) => ({
+      ...each,
+      candidates: at > 0 ? each.candidates : outsiders(state, each),
+    }));
+    if (wrong[0]!.candidates.length === 7) {
+      add(handoverFor(state, { ...session, children: wrong }, 'wrong').body, 0, 'N24');
+    }
+    const stranger = { ...session, id: labelledHash('safe/toy/stranger', session.id) };
+    add(handoverFor(state, stranger).body, 0, 'N25');
+  }
+}
+
+/** Seven others of the child, by name. */
+const outsiders = (
+  state: SectionState,
+  { prefix, candidates }: SectionState['ledger']['sessions'][number]['children'][number],
+): readonly XorName[] => {
+  const own = namesOf(state).filter((name) => matches(prefix, name));
+  const others = own.filter((name) => !has(candidates, name)).slice(0, 1);
+  return [...others, ...candidates.slice(others.length === 0 ? 7 : 1)].sort(compareBytes);
+};
+
+function newcomer({ state }: World, prng: Prng): Join {
+  const name = freshName(prng, 5, state.authority.prefix);
+  return { kind: 'join', name, sharingKey: sharingKeyOf(name), ticket: null };
+}
+
+function moverIn(ticket: TicketProof, prng: Prng, { authority }: SectionState): Join {
+  const name = freshName(prng, ticket.moving.age, authority.prefix);
+  const nameSignature = suites.identity.sign(
+    ticket.moving.name,
+    newNameBytes(networkId, ticket.moving, name),
+  );
+  return {
+    kind: 'join',
+    name,
+    sharingKey: sharingKeyOf(name),
+    ticket: { ...ticket, nameSignature },
+  };
+}
+
+/** Whoever is told to move gets its ticket signed. Some ask twice, under two keys. */
+function collectTickets(world: World): void {
+  const { authority } = world.state;
+  for (const moving of ticketsDue(world.state)) {
+    const id = toHex(ticketId(networkId, moving)) + toHex(authority.key);
+    if (world.issued.has(id)) continue;
+    world.issued.add(id);
+    const signature = toySuite.sign(world.key.secret, 'RELOCATION', ticketBytes(networkId, moving));
+    world.wallet.push({
+      moving,
+      sourceKey: authority.key,
+      sourceEpoch: authority.epoch,
+      signature,
+      nameSignature: new Uint8Array(64),
+    });
+  }
+  if (world.wallet.length > 40) world.wallet.splice(0, 10);
+}
+
+// ---- what must hold ----
+
+function checkStep(
+  world: World,
+  before: SectionState,
+  outcome: Applied,
+  { churnId, handovers }: Decision,
+): void {
+  const { state, applied, events } = outcome;
+  const { authority, ledger } = state;
+  demand(authority.generation === before.authority.generation + 1n, 'N8: one generation each');
+  checkMembers(world, before, state, outcome, churnId);
+  checkTickets(world, applied);
+  checkPhase(before, state, applied);
+  if (before.ledger.phase.kind === 'open') checkChoice(before, state, handovers, churnId);
+  checkSessions(before, state);
+  checkMoves(before, state, applied, churnId);
+  demand(ledger.consumed.length <= maxConsumed, 'N38: too many tickets remembered');
+  demand(ledger.departed.length <= maxDeparted, 'B4: too many names remembered');
+  demand(ledger.moving.length <= maxMoving, 'B10: too many moving');
+  for (const event of events) {
+    if (event.kind === 'joined') world.tally[event.movedIn ? 'movedIn' : 'joined']++;
+    if (event.kind === 'left') world.tally.left++;
+    if (event.kind === 'demoted') world.tally.demoted++;
+    if (event.kind === 'moving') world.tally.moving++;
+  }
+  world.tally.oldest = Math.max(world.tally.oldest, ...namesOf(state).map(ageOf));
+}
+
+function checkMembers(
+  world: World,
+  before: SectionState,
+  state: SectionState,
+  { applied, dropped }: Applied,
+  churnId: Uint8Array,
+): void {
+  const { authority, ledger } = state;
+  const excess = dropped.filter(({ fault }) => fault.kind === 'refused' && fault.rule === 'N39');
+  const names = namesOf(state);
+  demand(
+    names.every((name, at) => at === 0 || compareBytes(names[at - 1]!, name) < 0),
+    'B4: members sorted and distinct',
+  );
+  demand(
+    names.every((name) => matches(authority.prefix, name)),
+    'B3: in the prefix',
+  );
+  demand(names.length >= 7, 'N29: seven members stay');
+  const present = authority.elders.filter(({ name }) => has(names, name));
+  demand(present.length >= 5, 'N29: five elders stay');
+  const old = namesOf(before);
+  for (const name of old) if (!has(names, name)) world.everLeft.add(nameToId(name));
+  demand(
+    names.every((name) => !world.everLeft.has(nameToId(name))),
+    'B4: a name came back',
+  );
+  const fresh = authority.members.filter(({ name }) => !has(old, name));
+  for (const { name, placement, joined } of fresh) {
+    demand(equalBytes(placement, placementOf(name, churnId)), 'N37: placed by its ground name');
+    demand(joined === authority.generation, 'B4: another generation of joining');
+  }
+  const onPlaces = applied.filter(({ body }) => body.kind === 'join' && body.ticket === null);
+  demand(onPlaces.length <= before.ledger.places, 'N39: more joined than there were places');
+  const ranks = (acts: Applied['applied']): readonly string[] =>
+    acts.flatMap(({ body }) =>
+      body.kind === 'join' && body.ticket === null
+        ? [toHex(labelledHash('safe/v1/join-rank', body.name, churnId))]
+        : [],
+    );
+  const worst = ranks(applied).at(-1) ?? '';
+  demand(
+    ranks(excess.map(({ act }) => act)).every((rank) => rank >= worst),
+    'N39: a joiner of lower rank got the place',
+  );
+  const isSet = applied.some(({ body }) => body.kind === 'places');
+  const left = before.ledger.places - onPlaces.length;
+  if (!isSet) demand(ledger.places === left, 'N39: places came from nowhere');
+}
+
+function checkTickets(world: World, applied: Applied['applied']): void {
+  for (const { body } of applied) {
+    if (body.kind !== 'join' || body.ticket === null) continue;
+    const id = toHex(ticketId(networkId, body.ticket.moving));
+    demand(!world.usedIds.has(id), 'N38: a ticket was used twice');
+    world.usedIds.add(id);
+    const { ticket } = body;
+    for (const each of world.wallet.filter((other) => sameMoving(other.moving, ticket.moving))) {
+      world.used.push(each);
+    }
+    const rest = world.wallet.filter((other) => !sameMoving(other.moving, ticket.moving));
+    world.wallet.splice(0, world.wallet.length, ...rest);
+    demand(ageOf(body.name) === ticket.moving.age, 'B5: another age than the ticket’s');
+  }
+}
+
+function checkPhase(before: SectionState, state: SectionState, applied: Applied['applied']): void {
+  const was = before.ledger.phase.kind;
+  const { phase } = state.ledger;
+  if (was !== 'open') {
+    demand(
+      applied.every(({ body }) => body.kind === 'sealedSet'),
+      'N22: decided while closing',
+    );
+    demand(sameSet(namesOf(before), namesOf(state)), 'N22: members changed while closing');
+    demand(state.ledger.moving.length === before.ledger.moving.length, 'N22: moved while closing');
+  }
+  if (was === 'closing') demand(phase.kind === 'sealed', 'N23: the sealed set was decided');
+  if (was !== 'open' || phase.kind === 'open') return;
+  demand(phase.kind === 'closing', 'N19: closing comes first');
+  if (phase.kind !== 'closing') return;
+  const names = namesOf(state);
+  demand(
+    phase.charters.every(({ elders }) => elders.every(({ name }) => has(names, name))),
+    'N24: a candidate was no member when it was chosen',
+  );
+  const session = before.ledger.sessions.find(({ id }) => equalBytes(id, phase.sessionId))!;
+  demand(session.children.length === phase.charters.length, 'N26: half a split');
+}
+
+/** N26 read once more: of all handovers that were decided, the split, else the lowest hash. */
+function checkChoice(
+  before: SectionState,
+  state: SectionState,
+  handovers: readonly Handover[],
+  churnId: Uint8Array,
+): void {
+  const { phase } = state.ledger;
+  const eligible = handovers.filter(({ ready }) =>
+    ready.every(({ charter }) => charter.elders.every(({ name }) => has(namesOf(state), name))),
+  );
+  const rank = ({ ready, sessionId }: Handover): string =>
+    (ready.length === 2 ? '0' : '1') +
+    toHex(labelledHash('safe/v1/handover-choice', churnId, sessionId));
+  const [best] = eligible.map(rank).sort();
+  if (phase.kind === 'open') demand(best === undefined, 'N26: a handover was passed over');
+  if (phase.kind !== 'closing') return;
+  const own = eligible.find(({ sessionId }) => equalBytes(sessionId, phase.sessionId));
+  demand(own !== undefined && rank(own) === best, 'N26: another candidate wins');
+  demand(
+    before.ledger.sessions.some(({ id }) => equalBytes(id, phase.sessionId)),
+    'N25: no such session',
+  );
+}
+
+function checkSessions(before: SectionState, state: SectionState): void {
+  const { authority, ledger } = state;
+  const names = namesOf(state);
+  demand(ledger.sessions.length <= 2, 'N25: two sessions at most');
+  demand(ledger.phase.kind === 'open' || ledger.sessions.length === 0, 'N25: open while closing');
+  for (const session of ledger.sessions) {
+    for (const { prefix, candidates } of session.children) {
+      demand(candidates.length === 7, 'N25: a section never shrinks');
+      demand(
+        candidates.every((name) => has(names, name)),
+        'N24: a candidate is no member',
+      );
+      demand(
+        candidates.every((name) => matches(prefix, name)),
+        'N25: of another prefix',
+      );
+    }
+    if (before.ledger.sessions.some(({ id }) => equalBytes(id, session.id))) continue;
+    demand(session.opened === authority.generation, 'N25: opened now');
+    const isLost = authority.elders.some(({ name }) => !has(names, name));
+    const youngest = Math.min(...authority.elders.map(({ name }) => ageOf(name)));
+    const adults = names.filter((name) => authority.elders.every((e) => !equalBytes(e.name, name)));
+    const isOlder =
+      authority.generation >= ledger.activated + 8n &&
+      adults.some((name) => ageOf(name) > youngest);
+    const isSplit =
+      session.children.length === 2 &&
+      session.children.every(
+        ({ prefix }) => names.filter((name) => matches(prefix, name)).length >= 14,
+      );
+    demand(session.children.length === 2 ? isSplit : isLost || isOlder, 'N25: for no reason');
+  }
+}
+
+function checkMoves(
+  before: SectionState,
+  state: SectionState,
+  applied: Applied['applied'],
+  churnId: Uint8Array,
+): void {
+  const wasThere = namesOf(before);
+  const waits = (at: SectionState): readonly Moving[] =>
+    at.ledger.moving.filter(({ name }) => has(namesOf(at), name));
+  const drawn = waits(state).filter(
+    ({ name }) => !waits(before).some((m) => equalBytes(m.name, name)),
+  );
+  const gone = ticketsDue(state).filter(
+    ({ generation, reason }) => generation === state.authority.generation && reason === 'reward',
+  );
+  const lots = [
+    ...gone.filter(({ name }) => !waits(before).some((m) => equalBytes(m.name, name))),
+    ...drawn,
+  ];
+  demand(gone.length <= 3, 'N36: more than three moved');
+  const isBusy = state.ledger.phase.kind !== 'open';
+  const stayed = before.ledger.sessions.filter(({ children }) =>
+    children.every(({ candidates }) => candidates.every((name) => has(namesOf(state), name))),
+  );
+  if (isBusy || stayed.length > 0) demand(gone.length === 0, 'N24: moved during a key generation');
+  if (gone.length > 0) demand(namesOf(state).length >= 11, 'B10: too few stay');
+  for (const { name, age, destination } of lots) {
+    const isElder = state.authority.elders.some((each) => equalBytes(each.name, name));
+    demand(!isElder, 'N36: an elder moves');
+    demand(has(wasThere, name), 'N36: it only just joined');
+    demand(age === Math.min(255, ageOf(name) + 1), 'N36: another age than its due');
+    const expected = labelledHash('safe/v1/relocation-destination', name, churnId);
+    demand(equalBytes(destination, expected), 'N36: another destination');
+  }
+  if (lots.length === 0) return;
+  const zeros = zerosOf(churnId);
+  const oldest = Math.max(...lots.map(({ name }) => ageOf(name)));
+  demand(
+    lots.every(({ name }) => ageOf(name) === oldest && oldest <= zeros),
+    'N36: drew no lot',
+  );
+  const grown = wasThere.filter((name) => ageOf(name) > 5).length;
+  const turnover = applied
+    .map(({ body }) => body)
+    .filter((body) => body.kind === 'join' || body.kind === 'leave' || body.kind === 'demote');
+  const counted =
+    2 * grown < wasThere.length ? turnover : turnover.filter(({ name }) => ageOf(name) > 5);
+  demand(counted.length > 0, 'N39: lots drawn for beginners');
+  const target = labelledHash('safe/v1/churn-order', churnId);
+  const sorted = lots.every(
+    ({ name }, at) => at === 0 || compareDistance(target, lots[at - 1]!.name, name) < 0,
+  );
+  demand(sorted, 'N36: not the nearest first');
+}
+
+function zerosOf(churnId: Uint8Array): number {
+  let number = 0n;
+  for (const byte of churnId) number = (number << 8n) | BigInt(byte);
+  let zeros = 0;
+  while (zeros < 256 && (number >> BigInt(zeros)) % 2n === 0n) zeros++;
+  return zeros;
+}
+
+const namesOf = ({ authority }: SectionState): readonly XorName[] =>
+  authority.members.map(({ name }) => name);
+
+const has = (names: readonly Uint8Array[], name: Uint8Array): boolean =>
+  names.some((each) => equalBytes(each, name));
+
+const sameSet = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
+  a.every((name) => has(b, name)) && b.every((name) => has(a, name));
+
+const sameMoving = (a: Moving, b: Moving): boolean =>
+  equalBytes(ticketId(networkId, a), ticketId(networkId, b));
+
+const fingerprint = (state: SectionState): string =>
+  JSON.stringify(state, (_, value: unknown) =>
+    value instanceof Uint8Array ? toHex(value) : typeof value === 'bigint' ? `${value}n` : value,
+  );
