@@ -1,0 +1,91 @@
+/** Bytes ⇄ messages and facts, with limits. */
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import {
+  bool,
+  bytesOf,
+  intBetween,
+  listOf,
+  nullable,
+  oneOf,
+  record,
+  u64,
+  union,
+  type Shape,
+} from '#core/codec/shape.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { MAX_CHUNK_BYTES } from '#data/chunk.ts';
+import { maxQuestions } from './handing.ts';
+import { sizeFits, type Item, type ItemId } from './items.ts';
+import { maxListedItems } from './listing.ts';
+import type { ReplicationMessage } from './messages.ts';
+import type { ReplicationFact } from './state.ts';
+
+/** A full listing: 128 items of about 100 B with their field names. */
+export const maxReplicationMessageBytes = 16 * 1024;
+
+const name = bytesOf(32);
+const stamp = record({ keyHash: bytesOf(32), generation: u64 });
+
+const plainItem = record({
+  kind: oneOf('chunk', 'pointer'),
+  name,
+  size: intBetween(0, MAX_CHUNK_BYTES),
+  version: u64,
+});
+
+const item: Shape<Item> = (value) => {
+  const shaped = plainItem(value);
+  if (shaped === undefined || !sizeFits(shaped)) return undefined;
+  return shaped.kind === 'chunk' && shaped.version !== 0n ? undefined : shaped;
+};
+
+const cursor: Shape<ItemId> = (value) =>
+  typeof value === 'string' && /^([0-9a-f]{64}[cp])?$/.test(value) ? value : undefined;
+
+const messageShape = union({
+  list: record({ stamp, after: cursor }),
+  listing: record({
+    stamp,
+    after: cursor,
+    items: listOf(item, maxListedItems),
+    next: nullable(cursor),
+  }),
+  confirm: record({
+    stamp,
+    offered: bool,
+    questions: listOf(record({ item, nonce: bytesOf(32) }), maxQuestions, 1),
+  }),
+  confirmed: record({
+    stamp,
+    item,
+    nonce: bytesOf(32),
+    proof: bytesOf(32),
+    signature: bytesOf(64),
+  }),
+  lacking: record({ stamp, item, nonce: bytesOf(32), holder: bool }),
+  fullness: record({ counter: u64, full: bool }),
+  repair: record({ stamp, items: listOf(item, maxQuestions, 1) }),
+});
+
+const factShape = union({
+  adopted: record({ self: name, generation: u64 }),
+  reported: record({ counter: u64, full: bool }),
+});
+
+export const encodeReplicationMessage = (message: ReplicationMessage): Uint8Array =>
+  encodeCbor(message);
+export const encodeReplicationFact = (fact: ReplicationFact): Uint8Array => encodeCbor(fact);
+
+export const decodeReplicationMessage = (
+  bytes: Uint8Array,
+): Result<ReplicationMessage, 'malformed'> => open(bytes, messageShape);
+
+export const decodeReplicationFact = (bytes: Uint8Array): Result<ReplicationFact, 'malformed'> =>
+  open(bytes, factShape);
+
+function open<T>(bytes: Uint8Array, shape: Shape<T>): Result<T, 'malformed'> {
+  if (bytes.length > maxReplicationMessageBytes) return err('malformed');
+  const decoded = decodeCbor(bytes);
+  const shaped = decoded.ok ? shape(decoded.value) : undefined;
+  return shaped === undefined ? err('malformed') : ok(shaped);
+}

@@ -1,0 +1,56 @@
+/** A full disk is told to the section, and so is room again (P2). */
+import type { NodeId } from '#core/machine.ts';
+import type { ReplicationMessage } from './messages.ts';
+import { and, isKnown, selfId, type Draft, type ReplicationConfig } from './state.ts';
+
+/** Reports are repeated so often, because any of them may be lost. */
+const reportEveryTicks = 10;
+/** A node that changes its mind faster than this is not followed: each change costs lists. */
+const reportPauseTicks = 10;
+
+export function reportFullness(config: ReplicationConfig, draft: Draft, full: boolean): Draft {
+  const { state } = draft;
+  if (state.ownFullness.full === full) return draft;
+  const counter = state.ownFullness.counter + 1n;
+  const changed = and(
+    draft,
+    { ownFullness: { counter, full }, ...whenRolesChange },
+    // Before it is said: a counter that fell back after a crash would not be believed.
+    { kind: 'persist', fact: { kind: 'reported', counter, full } },
+  );
+  const room = full ? changed : and(changed, { relistAt: state.tick });
+  return tellFullness(config, room);
+}
+
+/** R8: what is on its way out was counted by the old view. */
+export const whenRolesChange = { handing: new Map(), surplusAfter: '' } as const;
+
+export const repeatFullness = (config: ReplicationConfig, draft: Draft): Draft =>
+  draft.state.tick % reportEveryTicks === 0 ? tellFullness(config, draft) : draft;
+
+function tellFullness(config: ReplicationConfig, draft: Draft): Draft {
+  const { view, ownFullness } = draft.state;
+  if (view === null || ownFullness.counter === 0n) return draft;
+  const self = selfId(config);
+  const to = [...view.own.members].filter((id) => id !== self);
+  return and(draft, {}, { kind: 'send', to, message: { kind: 'fullness', ...ownFullness } });
+}
+
+export function takeFullness(
+  draft: Draft,
+  from: NodeId,
+  message: Extract<ReplicationMessage, { kind: 'fullness' }>,
+): Draft {
+  const { state } = draft;
+  const { tick, view } = state;
+  const known = state.fullness.get(from);
+  if (view === null || !isKnown(view, from)) return draft;
+  if (known !== undefined && known.counter >= message.counter) return draft;
+  if (known !== undefined && known.at + reportPauseTicks > tick) return draft;
+  const { counter, full } = message;
+  const fullness = new Map(state.fullness).set(from, { counter, full, at: tick });
+  if ((known?.full ?? false) === full) return and(draft, { fullness });
+  // Who comes next in line has something to fetch, but not before a pause since the last round.
+  const relistAt = Math.min(state.relistAt, Math.max(tick, state.listedAt + reportPauseTicks));
+  return and(draft, { fullness, relistAt, ...whenRolesChange });
+}

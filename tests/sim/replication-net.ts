@@ -1,0 +1,319 @@
+/**
+ * Storing nodes for the simulator: the replication machine with a disk under it and the bytes as
+ * messages beside its own, as `src/node` would run it.
+ */
+import { nameToId } from '#address/xor-name.ts';
+import type { Effect, Event, Machine, NodeId, Step } from '#core/machine.ts';
+import { chunkName } from '#data/chunk.ts';
+import type { mayHandOver, openItem } from '#protocol/replication/index.ts';
+import {
+  itemId,
+  proofOf,
+  type FetchOutcome,
+  type Item,
+  type ItemId,
+  type Replication,
+  type ReplicationConfig,
+  type ReplicationFact,
+  type ReplicationFault,
+  type ReplicationInput,
+  type ReplicationMessage,
+  type ReplicationState,
+} from '#protocol/replication/index.ts';
+
+export interface AdultConfig extends ReplicationConfig {
+  readonly machine: Machine<ReplicationConfig, ReplicationState, Replication>;
+  /** Items on the disk at most. */
+  readonly capacity: number;
+  /** Variants with planted bugs. */
+  readonly mayHandOver: typeof mayHandOver;
+  readonly openItem: typeof openItem;
+}
+
+type Fact =
+  | { readonly kind: 'inner'; readonly fact: ReplicationFact }
+  | { readonly kind: 'wrote'; readonly item: Item; readonly bytes: Uint8Array }
+  | { readonly kind: 'deleted'; readonly id: ItemId };
+
+export type AdultMessage =
+  | { readonly kind: 'inner'; readonly message: ReplicationMessage }
+  | { readonly kind: 'get'; readonly id: string; readonly item: Item }
+  | {
+      readonly kind: 'got';
+      readonly id: string;
+      readonly answer: 'bytes' | 'lacking' | 'refused';
+      readonly bytes: Uint8Array;
+    };
+
+export interface AdultState {
+  readonly inner: ReplicationState;
+  readonly disk: ReadonlyMap<ItemId, { readonly item: Item; readonly bytes: Uint8Array }>;
+  readonly gets: ReadonlyMap<string, { readonly holder: NodeId; readonly item: Item }>;
+  /** Marks this life's questions: a late answer to an earlier life's is not taken for ours. */
+  readonly life: string;
+  /** All bytes that came in through repairs in this life. */
+  readonly received: number;
+}
+
+export interface Adult {
+  readonly input: ReplicationInput | { readonly kind: 'write'; readonly bytes: Uint8Array };
+  readonly message: AdultMessage;
+  readonly fact: Fact;
+  readonly output:
+    | { readonly kind: 'wrote'; readonly id: ItemId }
+    | { readonly kind: 'deleted'; readonly id: ItemId };
+  readonly fault: ReplicationFault;
+  readonly timer: string;
+  readonly job: never;
+  readonly result: never;
+}
+
+const patienceMs = 3_000;
+
+interface Draft {
+  readonly state: AdultState;
+  readonly effects: readonly Effect<Adult>[];
+}
+
+export const chunkItem = (bytes: Uint8Array): Item => ({
+  kind: 'chunk',
+  name: chunkName(bytes),
+  size: bytes.length,
+  version: 0n,
+});
+
+export const adult: Machine<AdultConfig, AdultState, Adult> = {
+  start: (config, facts, context) => {
+    const disk = new Map<ItemId, { readonly item: Item; readonly bytes: Uint8Array }>();
+    const inner: ReplicationFact[] = [];
+    for (const fact of facts) {
+      if (fact.kind === 'inner') inner.push(fact.fact);
+      else if (fact.kind === 'wrote') disk.set(itemId(fact.item), fact);
+      else disk.delete(fact.id);
+    }
+    const step = config.machine.start(config, inner, context);
+    const life = nameToId(context.entropy).slice(0, 8);
+    const state: AdultState = { inner: step.state, disk, gets: new Map(), life, received: 0 };
+    let draft = lifted(config, { state, effects: [] }, step, context);
+    draft = tell(
+      config,
+      draft,
+      { kind: 'found', items: [...disk.values()].map((e) => e.item) },
+      context,
+    );
+    return tell(config, draft, { kind: 'stockTaken' }, context);
+  },
+
+  step: (config, state, event, context) => {
+    const draft: Draft = { state, effects: [] };
+    switch (event.kind) {
+      case 'input':
+        if (event.input.kind !== 'write') return tell(config, draft, event.input, context);
+        return write(config, draft, event.input.bytes, context);
+      case 'received':
+        return receive(config, draft, event.from, event.message, context);
+      case 'timerFired':
+        if (event.timer === 'tick') {
+          return run(config, draft, { kind: 'timerFired', timer: 'tick' }, context);
+        }
+        return settle(config, draft, event.timer, { kind: 'silent' }, context);
+      case 'computed':
+        return draft;
+    }
+  },
+};
+
+type Context = Parameters<typeof adult.step>[3];
+
+const tell = (
+  config: AdultConfig,
+  draft: Draft,
+  input: ReplicationInput,
+  context: Context,
+): Draft => run(config, draft, { kind: 'input', input }, context);
+
+function run(
+  config: AdultConfig,
+  draft: Draft,
+  event: Event<Replication>,
+  context: Context,
+): Draft {
+  const step = config.machine.step(config, draft.state.inner, event, context);
+  return lifted(config, draft, step, context);
+}
+
+/** Performs what the machine asked of its shell, in order. */
+function lifted(
+  config: AdultConfig,
+  before: Draft,
+  step: Step<ReplicationState, Replication>,
+  context: Context,
+): Draft {
+  let draft: Draft = { ...before, state: { ...before.state, inner: step.state } };
+  for (const effect of step.effects) {
+    if (effect.kind === 'persist') {
+      draft = changed(draft, {}, { kind: 'persist', fact: { kind: 'inner', fact: effect.fact } });
+    } else if (effect.kind === 'send') {
+      const message = { kind: 'inner', message: effect.message } as const;
+      draft = changed(draft, {}, { kind: 'send', to: effect.to, message });
+    } else if (effect.kind === 'output') {
+      const { output } = effect;
+      if (output.kind === 'fetch') {
+        const gets = new Map(draft.state.gets).set(output.id, output);
+        draft = changed(
+          draft,
+          { gets },
+          { kind: 'setTimer', timer: output.id, afterMs: patienceMs },
+          {
+            kind: 'send',
+            to: [output.holder],
+            message: { kind: 'get', id: draft.state.life + output.id, item: output.item },
+          },
+        );
+      } else if (output.kind === 'prove') {
+        const own = draft.state.disk.get(itemId(output.item));
+        const proof = own === undefined ? null : proofOf(output.challenge, own.bytes);
+        draft = tell(config, draft, { kind: 'proved', id: output.id, proof }, context);
+      } else if (output.kind === 'drop') {
+        const id = itemId(output.item);
+        const disk = new Map(draft.state.disk);
+        disk.delete(id);
+        draft = changed(
+          draft,
+          { disk },
+          { kind: 'persist', fact: { kind: 'deleted', id } },
+          { kind: 'output', output: { kind: 'deleted', id } },
+        );
+        // Room again, with a margin, so that it does not fill up with the next chunk.
+        if (disk.size <= config.capacity - 4) {
+          draft = tell(config, draft, { kind: 'diskFreed' }, context);
+        }
+      }
+    } else if (effect.kind === 'setTimer') draft = changed(draft, {}, effect);
+    else if (effect.kind === 'blame') draft = changed(draft, {}, effect);
+  }
+  return draft;
+}
+
+const changed = (
+  draft: Draft,
+  change: Partial<AdultState>,
+  ...effects: readonly Effect<Adult>[]
+): Draft => ({ state: { ...draft.state, ...change }, effects: [...draft.effects, ...effects] });
+
+function write(config: AdultConfig, draft: Draft, bytes: Uint8Array, context: Context): Draft {
+  const item = chunkItem(bytes);
+  if (draft.state.disk.has(itemId(item))) return draft;
+  if (draft.state.disk.size >= config.capacity) {
+    return tell(config, draft, { kind: 'diskFull' }, context);
+  }
+  return tell(config, keep(draft, item, bytes), { kind: 'stored', item }, context);
+}
+
+function keep(draft: Draft, item: Item, bytes: Uint8Array): Draft {
+  const disk = new Map(draft.state.disk).set(itemId(item), { item, bytes });
+  return changed(
+    draft,
+    { disk },
+    { kind: 'persist', fact: { kind: 'wrote', item, bytes } },
+    { kind: 'output', output: { kind: 'wrote', id: itemId(item) } },
+  );
+}
+
+function receive(
+  config: AdultConfig,
+  draft: Draft,
+  from: NodeId,
+  message: AdultMessage,
+  context: Context,
+): Draft {
+  const { state } = draft;
+  if (message.kind === 'inner') {
+    return run(config, draft, { kind: 'received', from, message: message.message }, context);
+  }
+  if (message.kind === 'get') {
+    const own = state.disk.get(itemId(message.item));
+    const may = config.mayHandOver(config, state.inner, from, message.item.name);
+    const answer = !may ? 'refused' : own === undefined ? 'lacking' : 'bytes';
+    const bytes = answer === 'bytes' && own !== undefined ? own.bytes : new Uint8Array();
+    return changed(
+      draft,
+      {},
+      {
+        kind: 'send',
+        to: [from],
+        message: { kind: 'got', id: message.id, answer, bytes },
+      },
+    );
+  }
+  if (!message.id.startsWith(state.life)) return draft;
+  const id = message.id.slice(state.life.length);
+  const asked = state.gets.get(id);
+  if (asked?.holder !== from) return draft;
+  if (message.answer !== 'bytes') {
+    return settle(config, draft, id, { kind: message.answer }, context);
+  }
+  const bytes = message.bytes.length;
+  const charged = changed(draft, { received: state.received + bytes });
+  const item = config.openItem(config.networkId, asked.item, message.bytes);
+  if (item === undefined) return settle(config, charged, id, { kind: 'wrong', bytes }, context);
+  if (!state.disk.has(itemId(item)) && state.disk.size >= config.capacity) {
+    return settle(config, charged, id, { kind: 'full', bytes }, context);
+  }
+  const kept = keep(charged, item, message.bytes);
+  return settle(config, kept, id, { kind: 'stored', item }, context);
+}
+
+function settle(
+  config: AdultConfig,
+  draft: Draft,
+  id: string,
+  outcome: FetchOutcome,
+  context: Context,
+): Draft {
+  if (!draft.state.gets.has(id)) return draft;
+  const gets = new Map(draft.state.gets);
+  gets.delete(id);
+  const next = changed(draft, { gets }, { kind: 'clearTimer', timer: id });
+  return tell(config, next, { kind: 'fetched', id, outcome }, context);
+}
+
+/** Says that it has what it never kept, or gives other bytes than it was asked for. */
+export type Lie = 'wrongBytes' | 'emptyPromises' | 'falseProofs' | 'ghosts';
+
+export function lying(lie: Lie) {
+  return (message: AdultMessage, _to: NodeId, prng: { bytes: (n: number) => Uint8Array }) => {
+    const fake = (size: number): Item => ({
+      kind: 'chunk',
+      name: prng.bytes(32),
+      size,
+      version: 0n,
+    });
+    switch (lie) {
+      case 'wrongBytes':
+        return message.kind === 'got'
+          ? [{ ...message, answer: 'bytes' as const, bytes: prng.bytes(20) }]
+          : [message];
+      case 'emptyPromises':
+        return message.kind === 'got'
+          ? [{ ...message, answer: 'lacking' as const, bytes: new Uint8Array() }]
+          : [message];
+      case 'falseProofs':
+        return message.kind === 'inner' && message.message.kind === 'confirmed'
+          ? [{ ...message, message: { ...message.message, proof: prng.bytes(32) } }]
+          : [message];
+      case 'ghosts':
+        return message.kind === 'inner' && message.message.kind === 'listing'
+          ? [
+              {
+                ...message,
+                message: {
+                  ...message.message,
+                  items: [...message.message.items, ...Array.from({ length: 20 }, () => fake(40))],
+                },
+              },
+            ]
+          : [message];
+    }
+  };
+}

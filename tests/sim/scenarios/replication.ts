@@ -1,0 +1,315 @@
+/**
+ * A section of storing nodes under churn: up to three holders of a chunk fail together, nodes
+ * crash, join, fill up and lie, the section splits. No chunk may be lost, and after the world has
+ * healed every chunk has its four copies again and no fifth.
+ */
+import { child, EMPTY_PREFIX, matches, type Prefix } from '#address/prefix.ts';
+import { compareDistance, nameToId } from '#address/xor-name.ts';
+import { utf8 } from '#core/codec/bytes.ts';
+import type { NodeId } from '#core/machine.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import {
+  copiesWanted,
+  holdersOf,
+  isHolder,
+  adultsOf,
+  itemId,
+  mayHandOver,
+  openItem,
+  replication,
+  type ItemId,
+  type PlacedMember,
+  type PlacedSection,
+} from '#protocol/replication/index.ts';
+import { createPrng } from '../prng.ts';
+import {
+  adult,
+  chunkItem,
+  lying,
+  type Adult,
+  type AdultConfig,
+  type AdultState,
+  type Lie,
+} from '../replication-net.ts';
+import { toyIdentity, toyIdentitySuite } from '../toy-suite.ts';
+import { run, type Observation, type WorldApi } from '../world.ts';
+import type { SimScenario } from './scenario.ts';
+
+const networkId = labelledHash('safe/test/network');
+const chunkBytes = 40;
+const tickMs = 500;
+const budget = { budgetBytesPerTick: 4 * chunkBytes, budgetBurstBytes: 8 * chunkBytes };
+const healAtMs = 40_000;
+const endAtMs = 110_000;
+const lies: readonly Lie[] = ['wrongBytes', 'emptyPromises', 'falseProofs', 'ghosts'];
+
+export interface ReplicationOutcome {
+  readonly events: number;
+  readonly violations: readonly string[];
+  readonly undelivered: number;
+  readonly bytesMoved: number;
+}
+
+type Node = Observation<AdultState, Adult>['node'];
+type Api = WorldApi<AdultConfig, AdultState, Adult>;
+
+/** @param planted a bug for replication.test.ts; the checks do not know of it. */
+export function runReplication(
+  seed: number,
+  planted: Partial<AdultConfig> = {},
+): ReplicationOutcome {
+  const prng = createPrng(seed ^ 0x51ab);
+  const adultCount = 12 + prng.below(19);
+  const violations: string[] = [];
+  const complain = (what: string): void => void (violations.length < 5 && violations.push(what));
+
+  let made = 0;
+  const configs = new Map<NodeId, AdultConfig>();
+  const memberOf = new Map<NodeId, PlacedMember>();
+  const smallDisks = prng.chance(0.3);
+  const create = (): NodeId => {
+    const identitySeed = labelledHash('safe/test/seed', utf8(`${seed} ${made++}`));
+    const self = toyIdentity(identitySeed);
+    const placement = labelledHash('safe/test/placement', self);
+    const id = nameToId(self);
+    memberOf.set(id, { name: self, placement });
+    configs.set(id, {
+      networkId,
+      self,
+      identitySeed,
+      identity: toyIdentitySuite,
+      tickMs,
+      ...budget,
+      relistEveryTicks: 24,
+      machine: replication,
+      capacity: smallDisks && prng.chance(0.3) ? 12 : 1_000,
+      mayHandOver,
+      openItem,
+      ...planted,
+    });
+    return id;
+  };
+
+  const elderNames = Array.from({ length: 7 }, (_, i) =>
+    labelledHash('safe/test/elder', utf8(`${seed} ${i}`)),
+  );
+  const section = (prefix: Prefix, generation: bigint, ids: readonly NodeId[]): PlacedSection => {
+    const elders = elderNames.map((name) => ({ name, placement: name }));
+    const members = ids.flatMap((id) => memberOf.get(id) ?? []);
+    return {
+      prefix,
+      key: labelledHash('safe/test/key', prefix.bits, Uint8Array.of(prefix.bitCount)),
+      generation,
+      elders,
+      members: [...members, ...elders],
+    };
+  };
+  const first = Array.from({ length: adultCount }, create);
+  let sections: PlacedSection[] = [section(EMPTY_PREFIX, 1n, first)];
+  const sectionFor = (name: Uint8Array): PlacedSection => {
+    const found = sections.find(({ prefix }) => matches(prefix, name));
+    if (found === undefined) throw new Error('sections cover all names');
+    return found;
+  };
+  const idsIn = (each: PlacedSection): NodeId[] => adultsOf(each).map(({ id }) => id);
+  const replace = (before: PlacedSection, ids: readonly NodeId[]): void => {
+    sections = sections.map((each) =>
+      each === before ? section(before.prefix, before.generation + 1n, ids) : each,
+    );
+  };
+
+  // Who lies, and how.
+  const corrupt = new Map<NodeId, ReturnType<typeof lying>>();
+  for (let left = prng.below(3); left > 0; left--)
+    corrupt.set(prng.pick(first), lying(prng.pick(lies)));
+
+  // Chunks and their copies: everything that lies on a disk that still spins.
+  const chunks = new Map<ItemId, Uint8Array>();
+  const copies = new Map<ItemId, Set<NodeId>>();
+  const inputs: { atMs: number; to: NodeId; input: Adult['input'] }[] = [];
+  for (let n = 24 + prng.below(24); n > 0; n--) {
+    const bytes = prng.bytes(chunkBytes);
+    const item = chunkItem(bytes);
+    chunks.set(itemId(item), item.name);
+    copies.set(itemId(item), new Set());
+    const atMs = prng.below(2_000);
+    for (const { id } of holdersOf(sectionFor(item.name), item.name)) {
+      inputs.push({ atMs, to: id, input: { kind: 'write', bytes } });
+    }
+  }
+  const honestCopies = (id: ItemId): number =>
+    [...(copies.get(id) ?? [])].filter((node) => !corrupt.has(node)).length;
+
+  const stopped = new Set<NodeId>();
+  const blamedBy = new Map<NodeId, Set<NodeId>>();
+  const convicted = new Set<NodeId>();
+  const leaving: { readonly atMs: number; readonly id: NodeId }[] = [];
+  let nextActionMs = 5_000;
+  let nextLookMs = 0;
+  let splitAtMs = prng.chance(0.4) && adultCount >= 22 ? 15_000 + prng.below(15_000) : Infinity;
+  let moved = 0;
+
+  const track = ({ node, outputs, faults }: Observation<AdultState, Adult>): void => {
+    for (const output of outputs) {
+      const own = copies.get(output.id);
+      if (own === undefined) complain(`${node.id.slice(0, 8)} wrote something nobody ever stored`);
+      else if (output.kind === 'wrote') {
+        const bytes = node.state.disk.get(output.id)?.bytes;
+        if (bytes !== undefined && itemId(chunkItem(bytes)) !== output.id) {
+          complain('N42: bytes that do not fit their name are on a disk');
+        }
+        own.add(node.id);
+      } else {
+        own.delete(node.id);
+        if (honestCopies(output.id) === 0) complain('N43: the last copy was dropped');
+      }
+    }
+    if (node.honest) {
+      for (const fault of faults) {
+        const isProof = fault.kind !== 'emptyPromise';
+        if (isProof && !corrupt.has(fault.culprit))
+          complain(`an honest node was blamed: ${fault.kind}`);
+        if (!corrupt.has(fault.culprit)) continue;
+        const by = blamedBy.get(fault.culprit) ?? new Set();
+        blamedBy.set(fault.culprit, by.add(node.id));
+        if (isProof || by.size >= 3) convicted.add(fault.culprit);
+      }
+      const { received, inner } = node.state;
+      const allowed = budget.budgetBurstBytes + budget.budgetBytesPerTick * (inner.tick + 1);
+      if (received > allowed) complain(`N43: ${received} bytes moved, ${allowed} allowed`);
+    }
+  };
+
+  const stop = (id: NodeId, api: Api): void => {
+    if (stopped.has(id)) return;
+    stopped.add(id);
+    moved += api.nodes().find((node) => node.id === id)?.state.received ?? 0;
+    api.stop(id);
+    for (const [chunk, own] of copies) {
+      own.delete(id);
+      if (honestCopies(chunk) === 0) complain('a chunk was lost');
+    }
+    leaving.push({ atMs: api.nowMs + 500 + prng.below(2_500), id });
+  };
+
+  const act = (api: Api): void => {
+    if (api.nowMs < nextActionMs) return;
+    nextActionMs = api.nowMs + 1_000 + prng.below(4_000);
+    const fewest = Math.min(...[...copies.keys()].map(honestCopies));
+    const where = prng.pick(sections);
+    const living = idsIn(where).filter((id) => !stopped.has(id) && !corrupt.has(id));
+    if (prng.chance(0.4)) {
+      const name = prng.pick([...chunks.values()]);
+      const holders = holdersOf(sectionFor(name), name).filter(({ id }) => living.includes(id));
+      const most = Math.min(3, fewest - 1, living.length - 8);
+      // Three of one chunk's four: the worst that may happen at once.
+      for (const { id } of holders.slice(0, Math.max(0, most))) stop(id, api);
+    } else if (made < 60) {
+      const id = create();
+      const config = configs.get(id);
+      const member = memberOf.get(id);
+      if (config === undefined || member === undefined) return;
+      api.spawn(id, config);
+      const home = sectionFor(member.name);
+      replace(home, [...idsIn(home), id]);
+    }
+  };
+
+  const split = (api: Api): void => {
+    const [whole] = sections;
+    if (api.nowMs < splitAtMs || whole === undefined) return;
+    splitAtMs = Infinity;
+    const halves = ([0, 1] as const).map((bit) => child(EMPTY_PREFIX, bit));
+    const ids = idsIn(whole);
+    const named = halves.map((prefix) =>
+      ids.filter((id) => matches(prefix, memberOf.get(id)?.name ?? new Uint8Array(32))),
+    );
+    if (named.some((half) => half.length < 9)) return;
+    sections = halves.map((prefix, i) => section(prefix, whole.generation + 2n, named[i] ?? []));
+  };
+
+  const tellStates = (nodes: readonly Node[], api: Api): void => {
+    for (const node of nodes) {
+      if (!node.up || stopped.has(node.id)) continue;
+      const name = memberOf.get(node.id)?.name ?? new Uint8Array(32);
+      const own = sectionFor(name);
+      const view = node.state.inner.view;
+      const others = sections.filter((each) => each !== own);
+      const isNew =
+        view === null ||
+        view.own.stamp.generation < own.generation ||
+        others.some((each, i) => (view.others[i]?.stamp.generation ?? -1n) < each.generation);
+      if (isNew) api.input(node.id, { kind: 'adopted', section: own, others }, prng.below(400));
+    }
+  };
+
+  const react = (_: unknown, api: Api): void => {
+    if (api.nowMs < nextLookMs) return;
+    nextLookMs = api.nowMs + 500;
+    if (api.nowMs < healAtMs) act(api);
+    split(api);
+    for (const id of convicted) stop(id, api);
+    for (const { atMs, id } of leaving.splice(0)) {
+      if (atMs > api.nowMs) leaving.push({ atMs, id });
+      else {
+        const home = sections.find((each) => idsIn(each).includes(id));
+        if (home !== undefined)
+          replace(
+            home,
+            idsIn(home).filter((each) => each !== id),
+          );
+      }
+    }
+    tellStates(api.nodes(), api);
+  };
+
+  const report = run<AdultConfig, AdultState, Adult>(
+    {
+      machine: adult,
+      configs: new Map(configs),
+      inputs,
+      compute: (job) => job,
+      corrupt,
+      faults: {
+        latencyMs: [5, 80],
+        dropProbability: 0.05,
+        duplicateProbability: 0.05,
+        crashProbability: prng.chance(0.5) ? 0.0005 : 0,
+        restartAfterMs: [200, 4_000],
+        cutProbability: 0.01,
+        computeMs: [0, 0],
+        straggle: { probability: 0.02, upToMs: 3_000 },
+        partition: { probability: 0.0002, forMs: [500, 5_000] },
+      },
+      healAtMs,
+      endAtMs,
+      react,
+    },
+    seed,
+    track,
+  );
+
+  // P3: four live copies; a liar among the holders may cost one until it is found.
+  let undelivered = 0;
+  const alive = report.nodes.filter(({ id }) => !stopped.has(id));
+  const full = new Set(
+    alive.filter(({ state }) => state.inner.ownFullness.full).map(({ id }) => id),
+  );
+  for (const [id, name] of chunks) {
+    const adults = adultsOf(sectionFor(name));
+    const closest = [...adults].sort((a, b) => compareDistance(name, a.placement, b.placement));
+    const line = closest.filter((each) => isHolder(adults, name, each.id, full));
+    const liars = line.filter((each) => corrupt.has(each.id)).length;
+    const own = copies.get(id) ?? new Set();
+    const good = line.filter((each) => own.has(each.id) && !corrupt.has(each.id)).length;
+    if (good < copiesWanted - liars) undelivered += 1;
+    const spare = [...own].filter(
+      (each) => !corrupt.has(each) && !line.some((one) => one.id === each),
+    );
+    if (spare.length > 0 && liars === 0) undelivered += 1;
+  }
+  for (const { state } of alive) moved += state.received;
+  return { events: report.events, violations, undelivered, bytesMoved: moved };
+}
+
+export const scenario: SimScenario = { name: 'replication', run: (seed) => runReplication(seed) };
