@@ -10,19 +10,16 @@ import { assert } from '#core/assert.ts';
 import { compareBytes, equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
+import { charterHash, charterOf } from './charter.ts';
+import { writeMembers } from './members.ts';
 import { ELDER_COUNT, SHARES_REQUIRED } from './quorum.ts';
-
-export interface SectionElder {
-  readonly name: XorName;
-  /** 96 bytes: checks this elder's signature shares. */
-  readonly publicShare: Uint8Array;
-  /** 1…7, the position among the sorted elders: the abscissa of the elder's key share. */
-  readonly index: number;
-}
-
-export interface SectionMember {
-  readonly name: XorName;
-}
+import {
+  decodeSuccessor,
+  encodeSuccessor,
+  maxSuccessorBytes,
+  successorBytes,
+} from './successor.ts';
+import type { SectionElder, SectionMember, SignedSuccessor } from './state.ts';
 
 /** The network's first coin: its one-time key and the whole supply (money). */
 export interface GenesisOutput {
@@ -35,12 +32,16 @@ export interface SectionAuthority {
   readonly prefix: Prefix;
   /** 96 bytes: the section's public key. */
   readonly key: Uint8Array;
-  /** Counts membership decisions; 0 at genesis. */
+  /** Handovers since genesis. */
+  readonly epoch: bigint;
+  /** Counts decisions, on through handovers; 0 at genesis. */
   readonly generation: bigint;
   /** Seven, sorted by name. */
   readonly elders: readonly SectionElder[];
   /** Elders and adults, sorted by name. */
   readonly members: readonly SectionMember[];
+  /** 32 bytes: hash of the agreed state that clients need not see (ledger.ts). */
+  readonly ledgerRoot: Uint8Array;
   /** Only the genesis authority names one. */
   readonly genesisOutput: GenesisOutput | null;
 }
@@ -49,11 +50,8 @@ export interface SignedAuthority {
   readonly authority: SectionAuthority;
   /** 48 bytes by `authority.key` over {@link authoritySigningBytes}, purpose AUTHORITY. */
   readonly signature: Uint8Array;
-  /**
-   * Successor links from the genesis key to `authority.key`, oldest first. Empty as long as
-   * sections do not hand over; their inside is opaque here.
-   */
-  readonly chain: readonly Uint8Array[];
+  /** Successor records from a key the receiver trusts to `authority.key`, oldest first. */
+  readonly chain: readonly SignedSuccessor[];
 }
 
 /** Why an authority was refused; the number of the rule it broke is in README.md. */
@@ -64,6 +62,8 @@ export type SectionFault =
   | { readonly kind: 'wrongElders'; readonly rule: string }
   | { readonly kind: 'wrongMembers'; readonly rule: string }
   | { readonly kind: 'wrongShares' }
+  /** The ledger beside it is not the one it names. */
+  | { readonly kind: 'wrongLedger' }
   | { readonly kind: 'wrongSignature' };
 
 /** What a verifier knows beforehand: the two facts of the network file. */
@@ -72,11 +72,10 @@ export interface TrustAnchor {
   readonly networkId: Uint8Array;
 }
 
-/** 32 B per name: half of {@link maxAuthorityBytes}; a section splits long before. */
-export const maxMembers = 1024;
+/** 104 B each, 40 KiB together; a section splits long before. */
+export const maxMembers = 384;
 /** One page of links (N31). */
 export const maxChainLinks = 16;
-const maxLinkBytes = 1024;
 /** As the client protocol allows for one authority. */
 export const maxAuthorityBytes = 64 * 1024;
 
@@ -95,12 +94,13 @@ export function authoritySigningBytes(authority: SectionAuthority): Uint8Array {
     .u8(authority.prefix.bitCount)
     .fixed(authority.prefix.bits, nameBytes)
     .fixed(authority.key, keyBytes)
+    .u64(authority.epoch)
     .u64(authority.generation);
   for (const elder of authority.elders) {
     writer.fixed(elder.name, nameBytes).fixed(elder.publicShare, keyBytes);
   }
-  writer.u32(authority.members.length);
-  for (const member of authority.members) writer.fixed(member.name, nameBytes);
+  writeMembers(writer, authority.members);
+  writer.fixed(authority.ledgerRoot, 32);
   const output = authority.genesisOutput;
   if (output === null) return writer.u8(0).finish();
   return writer.u8(1).fixed(output.oneTimeKey, nameBytes).u64(output.amount).finish();
@@ -114,7 +114,7 @@ export function encodeSignedAuthority(signed: SignedAuthority): Uint8Array {
     .sized(authoritySigningBytes(signed.authority))
     .fixed(signed.signature, signatureBytes)
     .u8(signed.chain.length);
-  for (const link of signed.chain) writer.sized(link);
+  for (const link of signed.chain) writer.sized(encodeSuccessor(link));
   return writer.finish();
 }
 
@@ -127,16 +127,22 @@ export function decodeSignedAuthority(bytes: Uint8Array): Result<SignedAuthority
   const signature = reader.fixed(signatureBytes);
   const links = reader.u8();
   if (authority === undefined || links > maxChainLinks) return err('malformed');
-  const chain = Array.from({ length: links }, () => reader.sized(maxLinkBytes));
+  const chain: SignedSuccessor[] = [];
+  for (let i = 0; i < links; i++) {
+    const link = decodeSuccessor(reader.sized(maxSuccessorBytes));
+    if (!link.ok) return link;
+    chain.push(link.value);
+  }
   return reader.finish() ? ok({ authority, signature, chain }) : err('malformed');
 }
 
-function decodeAuthority(bytes: Uint8Array): SectionAuthority | undefined {
+export function decodeAuthority(bytes: Uint8Array): SectionAuthority | undefined {
   const reader = new Reader(bytes);
   reader.sized(64); // The label: compared by encoding again below.
   const networkId = reader.fixed(nameBytes);
   const prefix = { bitCount: reader.u8(), bits: reader.fixed(nameBytes) };
   const key = reader.fixed(keyBytes);
+  const epoch = reader.u64();
   const generation = reader.u64();
   const elders = Array.from({ length: ELDER_COUNT }, (_, at) => ({
     name: toXorName(reader.fixed(nameBytes)),
@@ -145,38 +151,96 @@ function decodeAuthority(bytes: Uint8Array): SectionAuthority | undefined {
   }));
   const count = reader.u32();
   if (count > maxMembers) return undefined;
-  const members = Array.from({ length: count }, () => ({ name: toXorName(reader.fixed(32)) }));
+  const members = Array.from({ length: count }, () => ({
+    name: toXorName(reader.fixed(32)),
+    joined: reader.u64(),
+    placement: reader.fixed(32),
+    sharingKey: reader.fixed(32),
+  }));
+  const ledgerRoot = reader.fixed(32);
   const flag = reader.u8();
   const genesisOutput =
     flag === 0 ? null : { oneTimeKey: reader.fixed(nameBytes), amount: reader.u64() };
   if (flag > 1 || !reader.finish()) return undefined;
-  const authority = { networkId, prefix, key, generation, elders, members, genesisOutput };
+  const authority: SectionAuthority = {
+    networkId,
+    prefix,
+    key,
+    epoch,
+    generation,
+    elders,
+    members,
+    ledgerRoot,
+    genesisOutput,
+  };
   return equalBytes(authoritySigningBytes(authority), bytes) ? authority : undefined;
 }
 
 /**
  * Decides whether these are the elders of the network with this genesis key. Cheap checks first;
- * the pairing and the interpolation (about 0.3 s with the real curve) last.
+ * the pairings and the interpolation (about 0.3 s with the real curve) last.
+ * @param trusted another key to start from instead of the genesis key, with its epoch: a pin (N33).
  */
 export function verifySignedAuthority(
   suite: ThresholdSuite,
   anchor: TrustAnchor,
   signed: SignedAuthority,
+  trusted: TrustedKey = { key: anchor.genesisKey, epoch: 0n },
 ): Result<SectionAuthority, SectionFault> {
   const { authority, signature, chain } = signed;
   if (!equalBytes(authority.networkId, anchor.networkId)) return err({ kind: 'wrongNetwork' });
-  // A2: until sections hand over, the only key that follows from the genesis key is itself.
-  if (chain.length > 0 || !equalBytes(authority.key, anchor.genesisKey)) {
-    return err({ kind: 'unknownKey' });
-  }
+  // A2: the key follows from the trusted one by successor records, each signed by the one before.
+  const last = followChain(anchor.networkId, trusted, chain, authority);
+  if (!last.ok) return last;
   const names = checkNames(authority);
   if (!names.ok) return names;
+  for (const { record, signature: word } of chain) {
+    if (!suite.verify(record.parentKey, 'SUCCESSOR', successorBytes(record), word)) {
+      return err({ kind: 'unknownKey' });
+    }
+  }
   // A7: the signature comes before the shares, so strangers cannot make us interpolate.
   if (!suite.verify(authority.key, 'AUTHORITY', authoritySigningBytes(authority), signature)) {
     return err({ kind: 'wrongSignature' });
   }
   if (!sharesFit(suite, authority)) return err({ kind: 'wrongShares' });
   return ok(authority);
+}
+
+/** A key somebody verified before, and when it ruled. */
+export interface TrustedKey {
+  readonly key: Uint8Array;
+  readonly epoch: bigint;
+}
+
+/** A2 without its signatures: do the links lead from the trusted key to this authority? */
+function followChain(
+  networkId: Uint8Array,
+  trusted: TrustedKey,
+  chain: readonly SignedSuccessor[],
+  authority: SectionAuthority,
+): Result<true, SectionFault> {
+  if (chain.length > maxChainLinks) return err({ kind: 'unknownKey' });
+  let { key, epoch } = trusted;
+  let charter: Uint8Array | undefined;
+  for (const [at, { record }] of chain.entries()) {
+    const next = chain[at + 1]?.record.parentKey ?? authority.key;
+    const child = record.children.find((each) => equalBytes(each.key, next));
+    const follows =
+      equalBytes(record.networkId, networkId) &&
+      equalBytes(record.parentKey, key) &&
+      record.epoch === epoch;
+    if (!follows || child === undefined) return err({ kind: 'unknownKey' });
+    key = child.key;
+    epoch += 1n;
+    charter = child.charterHash;
+  }
+  if (!equalBytes(authority.key, key) || authority.epoch !== epoch) {
+    return err({ kind: 'unknownKey' });
+  }
+  // N28: elders, prefix and shares are the record's; without a link the key was pinned with them.
+  const fits = charter === undefined || equalBytes(charter, charterHash(charterOf(authority)));
+  return fits ? ok(true) : err({ kind: 'wrongElders', rule: 'N28' });
 }
 
 function checkNames(authority: SectionAuthority): Result<true, SectionFault> {

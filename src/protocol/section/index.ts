@@ -3,16 +3,62 @@ export {
   decodeSignedAuthority,
   encodeSignedAuthority,
   maxAuthorityBytes,
+  maxChainLinks,
   maxMembers,
   verifySignedAuthority,
   type GenesisOutput,
   type SectionAuthority,
-  type SectionElder,
   type SectionFault,
-  type SectionMember,
   type SignedAuthority,
   type TrustAnchor,
+  type TrustedKey,
 } from './authority.ts';
+export { charterHash, charterOf } from './charter.ts';
+export {
+  decodeLedger,
+  emptyLedger,
+  encodeLedger,
+  ledgerRootOf,
+  maxLedgerBytes,
+  sessionIdOf,
+  ticketBytes,
+  ticketId,
+} from './ledger.ts';
+export { membersRoot, placementOf } from './members.ts';
+export {
+  bindLedger,
+  decodeSealedState,
+  encodeSealedState,
+  maxSealedStateBytes,
+  signedAuthorityOf,
+  successorState,
+  verifySealedState,
+  type SealedState,
+} from './sealed-state.ts';
+export type {
+  Charter,
+  ConsumedTicket,
+  DkgSession,
+  Moving,
+  Phase,
+  SectionElder,
+  SectionLedger,
+  SectionMember,
+  SectionState,
+  SessionChild,
+  SignedSuccessor,
+  SnapshotRoot,
+  SuccessorChild,
+  SuccessorRecord,
+} from './state.ts';
+export {
+  decodeSuccessor,
+  encodeSuccessor,
+  maxSuccessorBytes,
+  successorBytes,
+  successorHash,
+  successorRecordOf,
+} from './successor.ts';
 export {
   decodeAddressRecord,
   encodeAddressRecord,

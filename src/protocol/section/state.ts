@@ -5,7 +5,26 @@
  */
 import type { Prefix } from '#address/prefix.ts';
 import type { XorName } from '#address/xor-name.ts';
-import type { SectionAuthority, SectionElder } from './authority.ts';
+import type { SectionAuthority } from './authority.ts';
+
+export interface SectionElder {
+  readonly name: XorName;
+  /** 96 bytes: checks this elder's signature shares. */
+  readonly publicShare: Uint8Array;
+  /** 1…7, the position among the sorted elders: the abscissa of the elder's key share. */
+  readonly index: number;
+}
+
+export interface SectionMember {
+  /** The last byte is the node's age. */
+  readonly name: XorName;
+  /** The generation that admitted it; 0 for founders. */
+  readonly joined: bigint;
+  /** 32 bytes: decides which data it keeps (N37). */
+  readonly placement: Uint8Array;
+  /** 32 bytes: dealings are sealed to it while the member has no session key (N12). */
+  readonly sharingKey: Uint8Array;
+}
 
 /** One key generation under way, as the section agreed to start it (N25). */
 export interface DkgSession {

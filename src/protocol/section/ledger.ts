@@ -1,0 +1,194 @@
+/** The agreed state that only nodes need: its one encoding, and the hash that the seal covers. */
+import { toXorName } from '#address/xor-name.ts';
+import { equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { ELDER_COUNT } from './quorum.ts';
+import type {
+  Charter,
+  DkgSession,
+  Moving,
+  Phase,
+  SectionElder,
+  SectionLedger,
+  SessionChild,
+  SnapshotRoot,
+} from './state.ts';
+
+/** 512 used tickets and 512 old names, sessions, tickets, charters: about 45 KiB. */
+export const maxLedgerBytes = 64 * 1024;
+const maxListed = 1024;
+
+const phases = ['open', 'closing', 'sealed'] as const;
+const reasons = ['reward', 'demotion'] as const;
+
+export const emptyLedger: SectionLedger = {
+  activated: 0n,
+  places: 0,
+  sessions: [],
+  moving: [],
+  consumed: [],
+  departed: [],
+  phase: { kind: 'open' },
+  churnId: new Uint8Array(32),
+};
+
+/** 32 bytes: `ledgerRoot` of the authority. */
+export const ledgerRootOf = (ledger: SectionLedger): Uint8Array =>
+  labelledHash('safe/v1/ledger', encodeLedger(ledger));
+
+export function encodeLedger(ledger: SectionLedger): Uint8Array {
+  const writer = new Writer()
+    .label('safe/v1/section-ledger')
+    .u64(ledger.activated)
+    .u32(ledger.places)
+    .fixed(ledger.churnId, 32);
+  writer.u8(ledger.sessions.length);
+  for (const session of ledger.sessions) writeSession(writer, session);
+  writer.u32(ledger.moving.length);
+  for (const moving of ledger.moving) writeMoving(writer, moving);
+  writer.u32(ledger.consumed.length);
+  for (const { ticket, sourceEpoch } of ledger.consumed) writer.fixed(ticket, 32).u64(sourceEpoch);
+  writer.u32(ledger.departed.length);
+  for (const name of ledger.departed) writer.fixed(name, 32);
+  return writePhase(writer, ledger.phase).finish();
+}
+
+export function decodeLedger(bytes: Uint8Array): Result<SectionLedger, 'malformed'> {
+  if (bytes.length > maxLedgerBytes) return err('malformed');
+  const reader = new Reader(bytes);
+  reader.sized(64); // The label: compared by encoding again below.
+  const activated = reader.u64();
+  const places = reader.u32();
+  const churnId = reader.fixed(32);
+  const sessions = list(reader, reader.u8(), readSession);
+  const moving = list(reader, reader.u32(), readMoving);
+  const consumed = list(reader, reader.u32(), () => ({
+    ticket: reader.fixed(32),
+    sourceEpoch: reader.u64(),
+  }));
+  const departed = list(reader, reader.u32(), () => toXorName(reader.fixed(32)));
+  const phase = readPhase(reader);
+  if (!reader.finish() || phase === undefined) return err('malformed');
+  if (!sessions || !moving || !consumed || !departed) return err('malformed');
+  const ledger: SectionLedger = {
+    activated,
+    places,
+    sessions,
+    moving,
+    consumed,
+    departed,
+    phase,
+    churnId,
+  };
+  return equalBytes(encodeLedger(ledger), bytes) ? ok(ledger) : err('malformed');
+}
+
+/**
+ * 32 bytes: names one key generation. The whole of it is hashed: prefixes with their bit counts,
+ * and the authority that opened it, so no word of one session fits another.
+ */
+export function sessionIdOf(
+  networkId: Uint8Array,
+  key: Uint8Array,
+  epoch: bigint,
+  { opened, children }: Omit<DkgSession, 'id'>,
+): Uint8Array {
+  const writer = new Writer().fixed(networkId, 32).fixed(key, 96).u64(epoch).u64(opened);
+  writer.u8(children.length);
+  for (const child of children) writeChild(writer, child);
+  return labelledHash('safe/v1/dkg-session', writer.finish());
+}
+
+/** What a relocation ticket says; signed by the source section, purpose RELOCATION (N38). */
+export const ticketBytes = (networkId: Uint8Array, moving: Moving): Uint8Array =>
+  writeMoving(new Writer().label('safe/v1/ticket').fixed(networkId, 32), moving).finish();
+
+/** 32 bytes: under it a ticket is remembered as used. */
+export const ticketId = (networkId: Uint8Array, moving: Moving): Uint8Array =>
+  labelledHash('safe/v1/ticket-id', ticketBytes(networkId, moving));
+
+function list<T>(reader: Reader, count: number, read: (reader: Reader) => T): T[] | undefined {
+  if (count > maxListed) return undefined;
+  return Array.from({ length: count }, () => read(reader));
+}
+
+const writeSession = (writer: Writer, { id, opened, children }: DkgSession): Writer => {
+  writer.fixed(id, 32).u64(opened).u8(children.length);
+  for (const child of children) writeChild(writer, child);
+  return writer;
+};
+
+function writeChild(writer: Writer, { prefix, candidates }: SessionChild): void {
+  writer.u8(prefix.bitCount).fixed(prefix.bits, 32).u8(candidates.length);
+  for (const name of candidates) writer.fixed(name, 32);
+}
+
+const readSession = (reader: Reader): DkgSession => ({
+  id: reader.fixed(32),
+  opened: reader.u64(),
+  children: Array.from({ length: Math.min(reader.u8(), 2) }, () => ({
+    prefix: { bitCount: reader.u8(), bits: reader.fixed(32) },
+    candidates: Array.from({ length: Math.min(reader.u8(), ELDER_COUNT) }, () =>
+      toXorName(reader.fixed(32)),
+    ),
+  })),
+});
+
+const writeMoving = (writer: Writer, moving: Moving): Writer =>
+  writer
+    .fixed(moving.name, 32)
+    .u8(moving.age)
+    .fixed(moving.destination, 32)
+    .u64(moving.generation)
+    .u8(reasons.indexOf(moving.reason));
+
+const readMoving = (reader: Reader): Moving => ({
+  name: toXorName(reader.fixed(32)),
+  age: reader.u8(),
+  destination: reader.fixed(32),
+  generation: reader.u64(),
+  reason: reader.u8() === 0 ? 'reward' : 'demotion',
+});
+
+function writePhase(writer: Writer, phase: Phase): Writer {
+  writer.u8(phases.indexOf(phase.kind));
+  if (phase.kind === 'open') return writer;
+  writer.fixed(phase.sessionId, 32).u8(phase.charters.length);
+  for (const charter of phase.charters) writeCharter(writer, charter);
+  if (phase.kind === 'closing') return writer;
+  writer.u8(phase.snapshots.length);
+  for (const { elder, root } of phase.snapshots) writer.u8(elder).fixed(root, 32);
+  return writer.fixed(phase.sealedRoot, 32);
+}
+
+function readPhase(reader: Reader): Phase | undefined {
+  const kind = phases[reader.u8()];
+  if (kind === undefined) return undefined;
+  if (kind === 'open') return { kind };
+  const sessionId = reader.fixed(32);
+  const charters = Array.from({ length: Math.min(reader.u8(), 2) }, () => readCharter(reader));
+  if (kind === 'closing') return { kind, sessionId, charters };
+  const snapshots = Array.from(
+    { length: Math.min(reader.u8(), ELDER_COUNT) },
+    (): SnapshotRoot => ({ elder: reader.u8(), root: reader.fixed(32) }),
+  );
+  return { kind, sessionId, charters, snapshots, sealedRoot: reader.fixed(32) };
+}
+
+function writeCharter(writer: Writer, { networkId, prefix, key, epoch, elders }: Charter): void {
+  writer.fixed(networkId, 32).u8(prefix.bitCount).fixed(prefix.bits, 32).fixed(key, 96).u64(epoch);
+  for (const { name, publicShare } of elders) writer.fixed(name, 32).fixed(publicShare, 96);
+}
+
+const readCharter = (reader: Reader): Charter => ({
+  networkId: reader.fixed(32),
+  prefix: { bitCount: reader.u8(), bits: reader.fixed(32) },
+  key: reader.fixed(96),
+  epoch: reader.u64(),
+  elders: Array.from({ length: ELDER_COUNT }, (_, at): SectionElder => ({
+    name: toXorName(reader.fixed(32)),
+    publicShare: reader.fixed(96),
+    index: at + 1,
+  })),
+});

@@ -1,0 +1,92 @@
+/** The link of a section chain: one key's only word on who follows it (N20). */
+import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { membersRoot } from './members.ts';
+import { charterHash } from './charter.ts';
+import type { SectionState, SignedSuccessor, SuccessorRecord } from './state.ts';
+
+/** Label, fixed fields, two children and the signature stay below. */
+export const maxSuccessorBytes = 1024;
+
+/** What the parent key signs, purpose SUCCESSOR. */
+export function successorBytes(record: SuccessorRecord): Uint8Array {
+  const writer = new Writer()
+    .label('safe/v1/successor')
+    .fixed(record.networkId, 32)
+    .fixed(record.parentKey, 96)
+    .u64(record.epoch)
+    .u64(record.finalGeneration)
+    .fixed(record.membersRoot, 32)
+    .fixed(record.sealedRoot, 32)
+    .u8(record.children.length);
+  for (const { prefix, key, charterHash: charter } of record.children) {
+    writer.u8(prefix.bitCount).fixed(prefix.bits, 32).fixed(key, 96).fixed(charter, 32);
+  }
+  return writer.finish();
+}
+
+/** 32 bytes: under it a key's one record is remembered. */
+export const successorHash = (record: SuccessorRecord): Uint8Array =>
+  labelledHash('safe/v1/successor-hash', successorBytes(record));
+
+/** @returns ≤ {@link maxSuccessorBytes} bytes. */
+export const encodeSuccessor = ({ record, signature }: SignedSuccessor): Uint8Array =>
+  new Writer().sized(successorBytes(record)).fixed(signature, 48).finish();
+
+/** The shape only; trust comes from the parent key. */
+export function decodeSuccessor(bytes: Uint8Array): Result<SignedSuccessor, 'malformed'> {
+  if (bytes.length > maxSuccessorBytes) return err('malformed');
+  const outer = new Reader(bytes);
+  const body = outer.sized(maxSuccessorBytes);
+  const signature = outer.fixed(48);
+  if (!outer.finish()) return err('malformed');
+  const reader = new Reader(body);
+  reader.sized(64); // The label: compared by encoding again below.
+  const networkId = reader.fixed(32);
+  const parentKey = reader.fixed(96);
+  const epoch = reader.u64();
+  const finalGeneration = reader.u64();
+  const root = reader.fixed(32);
+  const sealedRoot = reader.fixed(32);
+  const count = reader.u8();
+  if (count < 1 || count > 2) return err('malformed');
+  const children = Array.from({ length: count }, () => ({
+    prefix: { bitCount: reader.u8(), bits: reader.fixed(32) },
+    key: reader.fixed(96),
+    charterHash: reader.fixed(32),
+  }));
+  if (!reader.finish()) return err('malformed');
+  const record: SuccessorRecord = {
+    networkId,
+    parentKey,
+    epoch,
+    finalGeneration,
+    membersRoot: root,
+    sealedRoot,
+    children,
+  };
+  return equalBytes(successorBytes(record), body) ? ok({ record, signature }) : err('malformed');
+}
+
+/** The one record that follows from a sealed state; undefined in every other phase. */
+export function successorRecordOf({
+  authority,
+  ledger,
+}: SectionState): SuccessorRecord | undefined {
+  const { phase } = ledger;
+  if (phase.kind !== 'sealed') return undefined;
+  return {
+    networkId: authority.networkId,
+    parentKey: authority.key,
+    epoch: authority.epoch,
+    finalGeneration: authority.generation,
+    membersRoot: membersRoot(authority.members),
+    sealedRoot: phase.sealedRoot,
+    children: phase.charters.map((charter) => ({
+      prefix: charter.prefix,
+      key: charter.key,
+      charterHash: charterHash(charter),
+    })),
+  };
+}
