@@ -3,7 +3,8 @@
  * which say that enough elders want it (N7). Two acts with one body are one act.
  */
 import type { XorName } from '#address/xor-name.ts';
-import type { Charter, Moving, SnapshotRoot } from '#protocol/section/index.ts';
+import type { Ready } from '#protocol/dkg/index.ts';
+import type { Moving, SnapshotRoot } from '#protocol/section/index.ts';
 
 export type ActBody = Join | Leave | Demote | Places | Handover | SealedSet;
 export type ActKind = ActBody['kind'];
@@ -67,17 +68,11 @@ export interface Handover {
   readonly kind: 'handover';
   /** 32 bytes. */
   readonly sessionId: Uint8Array;
-  /** One for each child of the session, in its order. */
-  readonly ready: readonly ReadyProof[];
-}
-
-/** The new key's own word that its candidates hold it (N13). */
-export interface ReadyProof {
-  /** 32 bytes: the list of dealings that made the key. */
-  readonly listHash: Uint8Array;
-  readonly charter: Charter;
-  /** 48 bytes by `charter.key`, purpose READY, over {@link readyBytes}. */
-  readonly signature: Uint8Array;
+  /**
+   * One for each child of the session, in its order: the new key's own word that its candidates
+   * hold it, and theirs that it is theirs (N13).
+   */
+  readonly ready: readonly Ready[];
 }
 
 /** What at least five elders held when the section stopped (N23). */

@@ -8,7 +8,7 @@ import { ageOf, type XorName } from '#address/xor-name.ts';
 import { assertNever } from '#core/assert.ts';
 import { compareBytes, toHex } from '#core/codec/bytes.ts';
 import type { Turnover } from '#protocol/node-age/index.ts';
-import type { SectionState } from '#protocol/section/index.ts';
+import { bindLedger, type SectionState } from '#protocol/section/index.ts';
 import type { Act, ActBody, Handover, Join, SealedSet } from './acts.ts';
 import { checkEndorsements, checkFit } from './checks.ts';
 import { actId, decodeAct } from './codec.ts';
@@ -16,7 +16,9 @@ import { withEndorsements } from './endorsement.ts';
 import { andThen, depart, withLedger, type Progress, type SectionEvent } from './progress.ts';
 import { drawLots, letMove, startMove, withoutPast } from './relocation.ts';
 import { sectionRules, type SectionRules } from './rules.ts';
+import { findSession } from './sections.ts';
 import { closeSessions, openSessions } from './sessions.ts';
+import { charterFor } from './statements.ts';
 import { firstRefusal, type ActFault } from './verdict.ts';
 
 export interface DroppedAct {
@@ -68,7 +70,7 @@ export function applyActs(
   if (drawsLots) progress = andThen(progress, (state) => drawLots(rules, state));
   progress = andThen(progress, (state) => letMove(rules, state));
   progress = andThen(progress, (state) => openSessions(rules, state));
-  return { ...progress, applied, dropped };
+  return { state: bindLedger(progress.state), events: progress.events, applied, dropped };
 }
 
 const nextGeneration = (
@@ -154,7 +156,9 @@ function admit(rules: SectionRules, state: SectionState, join: Join): Progress {
 
 /** The decision for a handover: this generation is the key's last (N21). */
 function close(state: SectionState, { sessionId, ready }: Handover): Progress {
-  const charters = ready.map(({ charter }) => charter);
+  const session = findSession(state, sessionId);
+  if (session === undefined) return { state, events: [] };
+  const charters = ready.map((keys, child) => charterFor(state, session, child, keys));
   const closing = withLedger(state, {
     sessions: [],
     phase: { kind: 'closing', sessionId, charters },

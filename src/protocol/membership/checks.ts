@@ -92,7 +92,7 @@ function checkHandover(rules: SectionRules, state: SectionState, handover: Hando
   return firstRefusal(
     () => must(rules.isComplete(session, handover), 'N26', 'a proof for each child'),
     () => must(rules.isEligible(state, session), 'N24', 'a candidate left'),
-    () => must(rules.isCharterRight(state, session, handover), 'N24', 'another charter'),
+    () => must(rules.areKeysNew(state, handover), 'N20', 'a key twice'),
   );
 }
 

@@ -2,16 +2,16 @@
  * Bytes ⇄ acts: one fixed layout, so that a body has one encoding to hash and to sign. What does
  * not encode to the very bytes it was read from is refused.
  */
-import type { Prefix } from '#address/prefix.ts';
 import { nameToId, toXorName, type XorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { ELDER_COUNT, type Charter, type Moving } from '#protocol/section/index.ts';
-import type { Act, ActBody, Endorsement, ReadyProof, TicketProof } from './acts.ts';
+import type { Ready } from '#protocol/dkg/index.ts';
+import { ELDER_COUNT, SHARES_REQUIRED, type Moving } from '#protocol/section/index.ts';
+import type { Act, ActBody, Endorsement, TicketProof } from './acts.ts';
 
-/** Two charters of 1.1 kB with their proofs, which no endorsements follow. */
+/** Two readiness proofs of 1.4 kB, which no endorsements follow. */
 export const maxActBytes = 4096;
 /** More would be a section of its own. */
 export const maxPlaces = 64;
@@ -174,35 +174,34 @@ function readTicket(reader: Reader): TicketProof | undefined {
   };
 }
 
-function writeReady(writer: Writer, { listHash, charter, signature }: ReadyProof): void {
-  assert(charter.elders.length === ELDER_COUNT, 'a charter names seven elders');
-  writer
-    .fixed(listHash, hashBytes)
-    .fixed(charter.networkId, hashBytes)
-    .u8(charter.prefix.bitCount)
-    .fixed(charter.prefix.bits, nameBytes)
-    .fixed(charter.key, keyBytes)
-    .u64(charter.epoch);
-  for (const { name, publicShare } of charter.elders) {
-    writer.fixed(name, nameBytes).fixed(publicShare, keyBytes);
+function writeReady(writer: Writer, ready: Ready): void {
+  assert(ready.list.length === ELDER_COUNT, 'a list has a place for every dealer');
+  assert(ready.publicShares.length === ELDER_COUNT, 'seven hold shares of a key');
+  assert(ready.vouchers.length === SHARES_REQUIRED, 'five vouch for a key');
+  for (const hash of ready.list) {
+    if (hash === null) writer.u8(0);
+    else writer.u8(1).fixed(hash, hashBytes);
   }
-  writer.fixed(signature, thresholdSignatureBytes);
+  writer.fixed(ready.key, keyBytes);
+  for (const share of ready.publicShares) writer.fixed(share, keyBytes);
+  writer.fixed(ready.signature, thresholdSignatureBytes);
+  for (const { candidate, signature } of ready.vouchers) {
+    writer.u8(candidate).fixed(signature, signatureBytes);
+  }
 }
 
-function readReady(reader: Reader): ReadyProof {
-  const listHash = reader.fixed(hashBytes);
-  const networkId = reader.fixed(hashBytes);
-  const prefix: Prefix = { bitCount: reader.u8(), bits: reader.fixed(nameBytes) };
-  const key = reader.fixed(keyBytes);
-  const epoch = reader.u64();
-  const elders = Array.from({ length: ELDER_COUNT }, (_, at) => ({
-    name: readName(reader),
-    publicShare: reader.fixed(keyBytes),
-    index: at + 1,
-  }));
-  const charter: Charter = { networkId, prefix, key, epoch, elders };
-  return { listHash, charter, signature: reader.fixed(thresholdSignatureBytes) };
-}
+const readReady = (reader: Reader): Ready => ({
+  list: seven(() => (reader.u8() === 0 ? null : reader.fixed(hashBytes))),
+  key: reader.fixed(keyBytes),
+  publicShares: seven(() => reader.fixed(keyBytes)),
+  signature: reader.fixed(thresholdSignatureBytes),
+  vouchers: Array.from({ length: SHARES_REQUIRED }, () => ({
+    candidate: reader.u8(),
+    signature: reader.fixed(signatureBytes),
+  })),
+});
+
+const seven = <T>(read: () => T): readonly T[] => Array.from({ length: ELDER_COUNT }, read);
 
 const readName = (reader: Reader): XorName => toXorName(reader.fixed(nameBytes));
 

@@ -8,11 +8,11 @@ export type {
   Join,
   Leave,
   Places,
-  ReadyProof,
   SealedSet,
   SignedSnapshot,
   TicketProof,
 } from './acts.ts';
+export type { Ready as ReadyProof } from '#protocol/dkg/index.ts';
 export { applyActs, type Applied, type DroppedAct } from './apply.ts';
 export {
   actBodyBytes,
@@ -44,7 +44,7 @@ export {
   type SectionRules,
 } from './rules.ts';
 export { isDrawn, lostElders, presentElders, ticketsDue } from './sections.ts';
-export { newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
+export { charterFor, newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
 export { actNeeds, validateAct, type ActNeeds } from './validate.ts';
 export type { ActFault } from './verdict.ts';
 export { endorses, isProposable, whyNot, wishes, type Joiner, type Opinions } from './wishes.ts';

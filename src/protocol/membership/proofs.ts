@@ -1,12 +1,15 @@
 /** The slow half: signatures. Up to seven ed25519 checks, then at most two pairings per key. */
 import { assertNever } from '#core/assert.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
+import type { DealtKeys } from '#crypto/dealing.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { IdentitySuite } from '#money/identity.ts';
-import { SHARES_REQUIRED, type Charter, type SectionState } from '#protocol/section/index.ts';
-import { ticketBytes } from './section-later.ts';
+import { childSessionId } from '#protocol/dkg/index.ts';
+import { type SectionState, ticketBytes } from '#protocol/section/index.ts';
 import type { Act, Handover, Join, SealedSet, TicketProof } from './acts.ts';
 import { verifyEndorsement } from './endorsement.ts';
+import type { SectionRules } from './rules.ts';
+import { findSession } from './sections.ts';
 import { newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
 import { allowed, firstRefusal, must, refused, type Verdict } from './verdict.ts';
 import { err } from '#core/result.ts';
@@ -33,6 +36,7 @@ export interface ActView {
 export const emptyView: ActView = { sourceEpoch: null, mergedRoot: null };
 
 export function checkProofs(
+  rules: SectionRules,
   suites: ActSuites,
   state: SectionState,
   act: Act,
@@ -55,7 +59,7 @@ export function checkProofs(
         case 'places':
           return allowed;
         case 'handover':
-          return checkReady(suites, body);
+          return checkReady(rules, suites, state, body);
         case 'sealedSet':
           return checkSnapshots(suites, state, body, view);
         default:
@@ -92,29 +96,26 @@ function checkTicket(
   );
 }
 
-const checkReady = ({ threshold }: ActSuites, { sessionId, ready }: Handover): Verdict =>
-  firstRefusal(
+/** N13: the candidates of the session say that this is their key, and it signs. */
+function checkReady(
+  rules: SectionRules,
+  suites: ActSuites,
+  state: SectionState,
+  { sessionId, ready }: Handover,
+): Verdict {
+  const session = findSession(state, sessionId);
+  if (session === undefined) return refused('N25', 'no such session');
+  const { networkId } = state.authority;
+  return firstRefusal(
     ...ready.map((proof, child) => () => {
-      const { charter, signature } = proof;
-      const message = readyBytes(sessionId, child, proof);
-      return must(threshold.verify(charter.key, 'READY', message, signature), 'N13', 'not signed');
+      const binding = { networkId, sessionId: childSessionId(sessionId, child) };
+      const candidates = session.children[child]?.candidates ?? [];
+      const bytes = (list: Uint8Array, keys: DealtKeys): Uint8Array =>
+        readyBytes(state, session, child, list, keys);
+      const isReady = rules.verifyReady(suites, binding, candidates, bytes, proof);
+      return must(isReady, 'N13', 'the candidates do not hold this key');
     }),
-    ...ready.map(
-      ({ charter }) =>
-        () =>
-          must(sharesFit(threshold, charter), 'N28', 'public shares of another key'),
-    ),
   );
-
-/** As A8 of sections: all seven public shares and the key lie on one polynomial of degree 4. */
-function sharesFit(suite: ThresholdSuite, charter: Charter): boolean {
-  const shares = charter.elders.map(({ index, publicShare }) => ({ index, key: publicShare }));
-  const base = shares.slice(0, SHARES_REQUIRED);
-  const expected = [{ index: 0, key: charter.key }, ...shares.slice(SHARES_REQUIRED)];
-  return expected.every(({ index, key }) => {
-    const computed = suite.interpolate(base, index);
-    return computed !== undefined && equalBytes(computed, key);
-  });
 }
 
 /** N23: what elders signed, and what everybody who votes has merged. */

@@ -6,6 +6,7 @@ import { child, matches, type Prefix } from '#address/prefix.ts';
 import { ageOf, type XorName } from '#address/xor-name.ts';
 import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
+import { verifyReady } from '#protocol/dkg/index.ts';
 import {
   demotedAge,
   destinationOf,
@@ -17,15 +18,16 @@ import {
   rewardedAge,
 } from '#protocol/node-age/index.ts';
 import {
-  ELDER_COUNT,
-  SHARES_REQUIRED,
   type ConsumedTicket,
   type DkgSession,
+  ELDER_COUNT,
   type Phase,
+  SHARES_REQUIRED,
   type SectionLedger,
   type SectionState,
+  placementOf,
+  ticketId,
 } from '#protocol/section/index.ts';
-import { placementOf, ticketId } from './section-later.ts';
 import type { Act, ActKind, Handover, Join, TicketProof } from './acts.ts';
 import { actId } from './codec.ts';
 import {
@@ -197,28 +199,10 @@ const isEligible = (state: SectionState, session: DkgSession): boolean =>
 const isComplete = (session: DkgSession, { ready }: Handover): boolean =>
   ready.length === session.children.length;
 
-/** N24, N28: the new key's elders are the session's candidates, in its prefix, one epoch on. */
-function isCharterRight(state: SectionState, session: DkgSession, handover: Handover): boolean {
-  const { networkId, epoch, key } = state.authority;
-  const keys = handover.ready.map(({ charter }) => charter.key);
-  if (keys.some((each, at) => keys.findIndex((other) => equalBytes(other, each)) !== at)) {
-    return false;
-  }
-  return handover.ready.every(({ charter }, at) => {
-    const planned = session.children[at];
-    return (
-      planned !== undefined &&
-      equalBytes(charter.networkId, networkId) &&
-      samePrefix(charter.prefix, planned.prefix) &&
-      charter.epoch === epoch + 1n &&
-      !equalBytes(charter.key, key) &&
-      charter.elders.every(({ index }, place) => index === place + 1) &&
-      sameNames(
-        charter.elders.map(({ name }) => name),
-        planned.candidates,
-      )
-    );
-  });
+/** N20: a new key for each child; the key of now succeeds nobody. */
+function areKeysNew({ authority }: SectionState, { ready }: Handover): boolean {
+  const keys = [authority.key, ...ready.map(({ key }) => key)];
+  return keys.every((key, at) => keys.findIndex((other) => equalBytes(other, key)) === at);
 }
 
 /**
@@ -291,7 +275,8 @@ export const sectionRules = {
   mayLose,
   isEligible,
   isComplete,
-  isCharterRight,
+  areKeysNew,
+  verifyReady,
   plansWanted,
   mayMoveNow,
   drawsLots,

@@ -1,6 +1,5 @@
 /** Key generations begin and end with the agreed state, never by a timer (N24, N25). */
-import type { DkgSession, SectionState } from '#protocol/section/index.ts';
-import { sessionIdOf } from './section-later.ts';
+import { type DkgSession, type SectionState, sessionIdOf } from '#protocol/section/index.ts';
 import { withLedger, type Progress } from './progress.ts';
 import { maxSessions, type SectionRules, type SessionPlan } from './rules.ts';
 

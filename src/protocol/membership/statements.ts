@@ -1,23 +1,56 @@
 /** What the proofs inside acts sign: one fixed layout each, labelled and bound to the network. */
 import type { XorName } from '#address/xor-name.ts';
+import { assert } from '#core/assert.ts';
 import { Writer } from '#core/codec/bytes.ts';
-import { type Moving, type SectionState } from '#protocol/section/index.ts';
-import { charterHash, ticketId } from './section-later.ts';
-import type { ReadyProof } from './acts.ts';
+import type { DealtKeys } from '#crypto/dealing.ts';
+import {
+  type Charter,
+  type DkgSession,
+  type Moving,
+  type SectionState,
+  charterHash,
+  ticketId,
+} from '#protocol/section/index.ts';
 
-/** A new key's word on itself, purpose READY (N13, N26). @param child 0, or 1 in a split. */
-export const readyBytes = (
-  sessionId: Uint8Array,
+/**
+ * What is constant under the key of one child, once there is one (N24, N28): everything but the key
+ * follows from the session. @param child 0, or 1 in a split.
+ */
+export function charterFor(
+  { authority }: SectionState,
+  session: DkgSession,
   child: number,
-  { listHash, charter }: Pick<ReadyProof, 'listHash' | 'charter'>,
+  { key, publicShares }: DealtKeys,
+): Charter {
+  const planned = session.children[child];
+  assert(planned !== undefined, 'a session has this child');
+  const { networkId, epoch } = authority;
+  const elders = planned.candidates.map((name, at) => {
+    const publicShare = publicShares[at];
+    assert(publicShare !== undefined, 'a share for each candidate');
+    return { name, publicShare, index: at + 1 };
+  });
+  return { networkId, prefix: planned.prefix, key, epoch: epoch + 1n, elders };
+}
+
+/**
+ * What a new key signs, purpose READY, and five candidates vouch for: for `DkgConfig.readyBytes`.
+ * @param list 32 bytes: the hash of the dealings that made the key.
+ */
+export const readyBytes = (
+  state: SectionState,
+  session: DkgSession,
+  child: number,
+  list: Uint8Array,
+  keys: DealtKeys,
 ): Uint8Array =>
   new Writer()
     .label('safe/v1/ready')
-    .fixed(charter.networkId, 32)
-    .fixed(sessionId, 32)
+    .fixed(state.authority.networkId, 32)
+    .fixed(session.id, 32)
     .u8(child)
-    .fixed(listHash, 32)
-    .fixed(charterHash(charter), 32)
+    .fixed(list, 32)
+    .fixed(charterHash(charterFor(state, session, child, keys)), 32)
     .finish();
 
 /**

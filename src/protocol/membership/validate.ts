@@ -26,7 +26,7 @@ export function validateAct(
   const verdict = firstRefusal(
     () => checkEndorsements(rules, state, act),
     () => checkFit(rules, state, act.body),
-    () => checkProofs(suites, state, act, view),
+    () => checkProofs(rules, suites, state, act, view),
   );
   return verdict.ok ? ok(act) : verdict;
 }

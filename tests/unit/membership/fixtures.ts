@@ -16,7 +16,9 @@ import {
   type Handover,
   type SealedSet,
 } from '#protocol/membership/index.ts';
-import type { Charter, DkgSession, SectionElder, SectionState } from '#protocol/section/index.ts';
+import { childSessionId, listHash } from '#protocol/dkg/index.ts';
+import { voucherBytes } from '#protocol/dkg/transcript.ts';
+import type { DkgSession, SectionElder, SectionState } from '#protocol/section/index.ts';
 import type { Prng } from '../../sim/prng.ts';
 import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
 
@@ -144,27 +146,33 @@ export function endorsed(state: SectionState, body: ActBody, count: number, from
   return encodeAct(withEndorsements({ body, endorsements: [] }, endorsements));
 }
 
-/** The handover that honest candidates of this session would show. @param salt another key each. */
+/**
+ * The handover that this session's candidates would show. @param salt another key each.
+ * @param vouching who puts its name to the key, where the session's own candidates do not.
+ */
 export function handoverFor(
   state: SectionState,
   session: DkgSession,
   salt = 'list',
+  vouching?: readonly XorName[],
 ): { readonly body: Handover; readonly keys: readonly ToyKey[] } {
   const keys = session.children.map((_, child) =>
     toyKey(labelledHash('safe/toy/session', session.id, utf8(salt), Uint8Array.of(child))),
   );
-  const ready = session.children.map(({ prefix, candidates }, child) => {
-    const key = keys[child]!;
-    const charter: Charter = {
-      networkId,
-      prefix,
-      key: key.key,
-      epoch: state.authority.epoch + 1n,
-      elders: eldersOf(candidates, key),
-    };
-    const proof = { listHash: labelledHash('safe/toy/list', utf8(salt)), charter };
-    const message = readyBytes(session.id, child, proof);
-    return { ...proof, signature: toySuite.sign(key.secret, 'READY', message) };
+  const ready = session.children.map(({ candidates }, child) => {
+    const { secret, key, publicShares } = keys[child]!;
+    const binding = { networkId, sessionId: childSessionId(session.id, child) };
+    const dealing = labelledHash('safe/toy/dealing', utf8(salt));
+    const list = [dealing, dealing, dealing, dealing, dealing, null, null];
+    const hash = listHash(binding, list);
+    const bytes = readyBytes(state, session, child, hash, { key, publicShares });
+    const names = vouching ?? candidates;
+    const vouchers = [1, 2, 4, 5, 7].map((candidate) => ({
+      candidate,
+      signature: identity.sign(names[candidate - 1]!, voucherBytes(binding, bytes)),
+    }));
+    const signature = toySuite.sign(secret, 'READY', bytes);
+    return { list, key, publicShares, signature, vouchers };
   });
   return { body: { kind: 'handover', sessionId: session.id, ready }, keys };
 }
@@ -187,35 +195,6 @@ export function sealedSetBy(state: SectionState, elders: readonly number[]): Sea
 /** The churn id of a decision in a test: what five shares would have given. */
 export const churnIdFor = (state: SectionState, salt: string): Uint8Array =>
   labelledHash('safe/toy/churn', state.authority.key, utf8(`${state.authority.generation}${salt}`));
-
-/** The first state under the key of one child, as the successor record would have it. */
-export function successorOf(state: SectionState, child: number): SectionState {
-  const { authority, ledger } = state;
-  if (ledger.phase.kind !== 'sealed') throw new Error('only a sealed state has a successor');
-  const charter = ledger.phase.charters[child]!;
-  const isOwn = ({ name }: { readonly name: XorName }): boolean => matches(charter.prefix, name);
-  const generation = authority.generation + 1n;
-  return {
-    authority: {
-      ...authority,
-      prefix: charter.prefix,
-      key: charter.key,
-      epoch: charter.epoch,
-      generation,
-      elders: charter.elders,
-      members: authority.members.filter(isOwn),
-      genesisOutput: null,
-    },
-    ledger: {
-      ...ledger,
-      activated: generation,
-      sessions: [],
-      moving: ledger.moving.filter(isOwn),
-      departed: ledger.departed.filter((name) => matches(charter.prefix, name)),
-      phase: { kind: 'open' },
-    },
-  };
-}
 
 export const freshName = (prng: Prng, age: number, prefix: Prefix): XorName =>
   nameAt(prng.bytes(32), age, prefix);

@@ -3,11 +3,23 @@
  * and mallory's among them. Every step is compared with the rules, read once more from the
  * specification and without the code under test.
  */
-import { child, matches } from '#address/prefix.ts';
+import { child, EMPTY_PREFIX, matches } from '#address/prefix.ts';
 import { ageOf, compareDistance, nameToId, type XorName } from '#address/xor-name.ts';
 import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { placementOf, ticketBytes, ticketId } from '#protocol/membership/section-later.ts';
+import {
+  authoritySigningBytes,
+  decodeLedger,
+  encodeLedger,
+  ledgerRootOf,
+  successorState,
+  type DkgSession,
+  type Moving,
+  type SectionState,
+  placementOf,
+  ticketBytes,
+  ticketId,
+} from '#protocol/section/index.ts';
 import {
   actNeeds,
   applyActs,
@@ -27,7 +39,6 @@ import {
   type SectionRules,
   type TicketProof,
 } from '#protocol/membership/index.ts';
-import type { Moving, SectionState } from '#protocol/section/index.ts';
 import { createPrng, type Prng } from '../../sim/prng.ts';
 import { toySuite } from '../../sim/toy-suite.ts';
 import {
@@ -35,11 +46,10 @@ import {
   endorsed,
   freshName,
   handoverFor,
-  makeSection,
+  makeSectionOf,
   networkId,
   sealedSetBy,
   sharingKeyOf,
-  successorOf,
   suites,
   toyMerge,
   type ToyKey,
@@ -98,7 +108,12 @@ export function runHistory(
   rules: SectionRules = sectionRules,
 ): Tally {
   const prng = createPrng(seed);
-  const made = makeSection(Array.from({ length: 7 + prng.below(30) }, () => 5 + prng.below(5)));
+  const prefix = seed % 2 === 0 ? child(EMPTY_PREFIX, 1) : EMPTY_PREFIX;
+  const made = makeSectionOf(
+    Array.from({ length: 7 + prng.below(30) }, () => freshName(prng, 5 + prng.below(5), prefix)),
+    {},
+    prefix,
+  );
   const world: World = {
     state: made.state,
     key: made.key,
@@ -176,7 +191,7 @@ function viewOf(world: World, bytes: Uint8Array): ActView {
 function takeOver(world: World, prng: Prng): void {
   const { phase } = world.state.ledger;
   if (phase.kind !== 'sealed') return;
-  const children = phase.charters.map((_, at) => successorOf(world.state, at));
+  const children = phase.charters.map(({ key }) => successorState(world.state, key)!);
   const names = children.flatMap(({ authority }) => authority.members.map(({ name }) => name));
   demand(
     sameSet(names, namesOf(world.state)) && names.length === namesOf(world.state).length,
@@ -275,30 +290,19 @@ function addMallorys(
     add(moverIn({ ...unused, moving: older }, prng, state), 3, 'N38');
     if (!matches(prefix, unused.moving.destination)) add(honest, 3, 'N38');
   }
-  for (const session of state.ledger.sessions) {
+  for (const session of prng.chance(0.2) ? state.ledger.sessions : []) {
     const { body } = handoverFor(state, session, 'mallory');
     if (session.children.length === 2) add({ ...body, ready: body.ready.slice(0, 1) }, 0, 'N26');
-    const wrong = session.children.map((each, at) => ({
-      ...each,
-      candidates: at > 0 ? each.candidates : outsiders(state, each),
-    }));
-    if (wrong[0]!.candidates.length === 7) {
-      add(handoverFor(state, { ...session, children: wrong }, 'wrong').body, 0, 'N24');
+    const others = namesOf(state).slice(0, 7);
+    if (!session.children.some(({ candidates }) => sameSet(candidates, others))) {
+      add(handoverFor(state, session, 'mallory', others).body, 0, 'N24');
     }
+    const twice = body.ready.map((each) => ({ ...each, key: state.authority.key }));
+    add({ ...body, ready: twice }, 0, 'N20');
     const stranger = { ...session, id: labelledHash('safe/toy/stranger', session.id) };
     add(handoverFor(state, stranger).body, 0, 'N25');
   }
 }
-
-/** Seven others of the child, by name. */
-const outsiders = (
-  state: SectionState,
-  { prefix, candidates }: SectionState['ledger']['sessions'][number]['children'][number],
-): readonly XorName[] => {
-  const own = namesOf(state).filter((name) => matches(prefix, name));
-  const others = own.filter((name) => !has(candidates, name)).slice(0, 1);
-  return [...others, ...candidates.slice(others.length === 0 ? 7 : 1)].sort(compareBytes);
-};
 
 function newcomer({ state }: World, prng: Prng): Join {
   const name = freshName(prng, 5, state.authority.prefix);
@@ -355,6 +359,10 @@ function checkStep(
   if (before.ledger.phase.kind === 'open') checkChoice(before, state, handovers, churnId);
   checkSessions(before, state);
   checkMoves(before, state, applied, churnId);
+  if (authority.generation % 16n === 0n) {
+    demand(decodeLedger(encodeLedger(ledger)).ok, 'N11: a state that cannot be told');
+  }
+  demand(equalBytes(authority.ledgerRoot, ledgerRootOf(ledger)), 'N11: a seal of another ledger');
   demand(ledger.consumed.length <= maxConsumed, 'N38: too many tickets remembered');
   demand(ledger.departed.length <= maxDeparted, 'B4: too many names remembered');
   demand(ledger.moving.length <= maxMoving, 'B10: too many moving');
@@ -465,8 +473,12 @@ function checkChoice(
   churnId: Uint8Array,
 ): void {
   const { phase } = state.ledger;
-  const eligible = handovers.filter(({ ready }) =>
-    ready.every(({ charter }) => charter.elders.every(({ name }) => has(namesOf(state), name))),
+  const sessionOf = ({ sessionId }: Handover): DkgSession | undefined =>
+    before.ledger.sessions.find(({ id }) => equalBytes(id, sessionId));
+  const eligible = handovers.filter((each) =>
+    sessionOf(each)?.children.every(({ candidates }) =>
+      candidates.every((name) => has(namesOf(state), name)),
+    ),
   );
   const rank = ({ ready, sessionId }: Handover): string =>
     (ready.length === 2 ? '0' : '1') +
@@ -591,7 +603,6 @@ const sameSet = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
 const sameMoving = (a: Moving, b: Moving): boolean =>
   equalBytes(ticketId(networkId, a), ticketId(networkId, b));
 
-const fingerprint = (state: SectionState): string =>
-  JSON.stringify(state, (_, value: unknown) =>
-    value instanceof Uint8Array ? toHex(value) : typeof value === 'bigint' ? `${value}n` : value,
-  );
+/** What is sealed: the authority, and with it the hash of the ledger. */
+const fingerprint = ({ authority }: SectionState): string =>
+  toHex(authoritySigningBytes(authority));
