@@ -7,11 +7,12 @@ import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { identify } from '@libp2p/identify';
-import type { Connection, PeerId, Stream } from '@libp2p/interface';
+import { FaultTolerance, type Connection, type PeerId, type Stream } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { webRTC, webRTCDirect, type TransportCertificate } from '@libp2p/webrtc';
 import { webSockets } from '@libp2p/websockets';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { nameToId } from '#address/xor-name.ts';
@@ -34,8 +35,8 @@ export interface NodeHostOptions {
   readonly rtcDirectPort: number | null;
   /** A long-lived certificate keeps the certhash in addresses constant. */
   readonly rtcCertificate?: TransportCertificate;
-  /** The relay for signalling; `null` for the bootstrap node itself. */
-  readonly bootstrap: { readonly tcpAddress: string } | null;
+  /** The relay for signalling, when there is one; `null` for the bootstrap node itself. */
+  readonly bootstrap: { readonly tcpAddress: string | null } | null;
   readonly log: (line: object) => void;
 }
 
@@ -83,7 +84,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   const at = `/${options.listen?.includes(':') === true ? 'ip6' : 'ip4'}/${options.listen ?? '127.0.0.1'}`;
   const listen = [`${at}/tcp/${options.tcpPort}`];
   if (options.wsPort !== null) listen.push(`${at}/tcp/${options.wsPort}/ws`);
-  if (options.bootstrap !== null && reachable) {
+  if (options.bootstrap !== null && options.bootstrap.tcpAddress !== null && reachable) {
     listen.push(`${options.bootstrap.tcpAddress}/p2p-circuit`, '/webrtc');
   }
   if (options.rtcDirectPort !== null) {
@@ -112,6 +113,8 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
         ? []
         : [limitInboundDials(direct, maxRtcHandshakesPerSecond)]),
     ],
+    // A relay that is away must not keep a node from starting.
+    transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: {
@@ -130,6 +133,11 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       ...(isBootstrap ? { relay: circuitRelayServer({ reservations: { maxReservations } }) } : {}),
     },
   });
+  // Only a relay may be missing: without its own port a node would be deaf and not know it.
+  if (!libp2p.getMultiaddrs().some((each) => isOwnTcp(each.toString()))) {
+    await libp2p.stop();
+    throw new PortTaken(options.tcpPort);
+  }
   const streams = createStreamPool();
   const name = privateKey.publicKey.raw;
 
@@ -160,7 +168,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
         const open = libp2p.getConnections(peerId)[0];
         if (open !== undefined) return open;
         const addresses = to.addresses
-          .filter((address) => address.includes('/tcp/') && !address.includes('/ws'))
+          .filter(isOwnTcp)
           .map((address) => multiaddr(withPeer(address, peerId.toString())));
         if (addresses.length === 0) throw new Error('no address');
         return libp2p.dial(addresses, { signal: AbortSignal.timeout(timeoutMs) });
@@ -184,6 +192,27 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       await libp2p.stop();
     },
   };
+}
+
+/** The TCP port is held by another program, or the address is not this machine's. */
+export class PortTaken extends Error {
+  constructor(port: number) {
+    super(`port ${port} cannot be listened on`);
+    this.name = 'PortTaken';
+  }
+}
+
+const isOwnTcp = (address: string): boolean =>
+  address.includes('/tcp/') && !address.includes('/ws') && !address.includes('/p2p-circuit');
+
+/** The name at the end of a multiaddr (`…/p2p/<peer id>`), undefined when there is none. */
+export function multiaddrName(text: string): Uint8Array | undefined {
+  try {
+    const id = /\/p2p\/([^/]+)$/.exec(multiaddr(text).toString())?.[1];
+    return id === undefined ? undefined : (peerIdToName(peerIdFromString(id)) ?? undefined);
+  } catch {
+    return undefined;
+  }
 }
 
 const withPeer = (address: string, peerId: string): string =>

@@ -31,7 +31,8 @@ import { isSignedBy } from './native-ed25519.ts';
 
 export interface ElderDataOptions {
   readonly label: string;
-  readonly authority: SectionAuthority;
+  /** The newest state of the section. */
+  readonly authority: () => SectionAuthority;
   /** Sends one request of the data protocol to an adult. */
   readonly request: (
     holder: Uint8Array,
@@ -50,7 +51,7 @@ export function createElderData(
   options: ElderDataOptions,
 ): (request: DataRequest) => Promise<ClientReply> {
   const { authority, log } = options;
-  const { networkId } = authority;
+  const { networkId } = authority();
   const suspects = createSuspects();
 
   const blame = (holder: Uint8Array, rule: string): HolderAnswer => {
@@ -84,7 +85,7 @@ export function createElderData(
     };
 
   const begin = (target: Uint8Array, avoid: readonly Uint8Array[] = []) =>
-    startAsking(candidatesFor(authority, target), avoid, suspects.ids());
+    startAsking(candidatesFor(authority(), target), avoid, suspects.ids());
 
   const put = async (target: Uint8Array, request: NodeRequest, thing: StoredThing) => {
     // Once for all holders: a mebibyte more or less to copy.

@@ -15,7 +15,8 @@ export interface ElderOptions {
   readonly name: Uint8Array;
   readonly identitySeed: Uint8Array;
   readonly secretShare: Uint8Array;
-  readonly signed: SignedAuthority;
+  /** The newest state of the section; its key is the same for the life of this service. */
+  readonly signed: () => SignedAuthority;
   readonly facts: FactStore;
   readonly jobs: JobPool;
   /** The elders' own address records, encoded. */
@@ -29,6 +30,8 @@ export interface ElderOptions {
 }
 
 export interface ClientService {
+  /** What the door asks: may reject, and then the door says "busy". */
+  readonly answer: (request: ClientRequest) => Promise<ClientReply>;
   readonly handle: (bytes: Uint8Array, from: { readonly peerId: string }) => Promise<Uint8Array>;
   readonly stop: () => void;
 }
@@ -42,9 +45,9 @@ export const protocolVersion = 1;
 
 export async function createElderService(options: ElderOptions): Promise<ElderService> {
   const { label, name, signed, log, metrics } = options;
-  const { authority } = signed;
+  const authority = () => signed().authority;
   const data = createElderData({ label, authority, request: options.request, log });
-  const money = await createElderMoney({ ...options, authority });
+  const money = await createElderMoney({ ...options, authority: authority() });
 
   let registering = true;
 
@@ -56,7 +59,7 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
         return answerAboutSection(request, {
           role: 'elder',
           name,
-          signed,
+          signed: signed(),
           addresses: options.addresses,
         });
       case 'putChunk':
@@ -73,6 +76,7 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
     }
   };
   return {
+    answer,
     handle: createClientDoor({ label, answer, log, metrics }),
     stop: money.stop,
     setRegistering: (on) => {
@@ -81,21 +85,35 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
   };
 }
 
-/** The bootstrap node: leads clients to the elders and relays their signalling; keeps nothing. */
-export function createBootstrapService(
-  options: Pick<ElderOptions, 'label' | 'name' | 'signed' | 'addresses' | 'log' | 'metrics'>,
-): ClientService {
+export type GuideOptions = Pick<
+  ElderOptions,
+  'label' | 'name' | 'addresses' | 'log' | 'metrics'
+> & {
+  readonly role: 'bootstrap' | 'adult' | 'outsider';
+  /** Null while this node knows no verified state. */
+  readonly signed: () => SignedAuthority | null;
+};
+
+/**
+ * A node that is no elder: leads clients to the elders and keeps nothing for them. A request for
+ * an elder is answered with the proof of who the elders are (N30).
+ */
+export function createGuideService(options: GuideOptions): ClientService {
   const answer = async (request: ClientRequest): Promise<ClientReply> => {
+    const signed = options.signed();
+    if (signed === null) return refused({ kind: 'busy', afterMs: 2_000 });
     if (request.kind === 'hello' || request.kind === 'authority' || request.kind === 'addresses') {
-      return answerAboutSection(request, { role: 'bootstrap', ...options });
+      return answerAboutSection(request, { ...options, signed });
     }
-    return refused({ kind: 'notAllowed', rule: 'askAnElder' });
+    const proof = encodeSignedAuthority(signed);
+    if (options.role === 'bootstrap') return refused({ kind: 'notAllowed', rule: 'askAnElder' });
+    return refused({ kind: 'redirect', proof });
   };
-  return { handle: createClientDoor({ ...options, answer }), stop: () => undefined };
+  return { answer, handle: createClientDoor({ ...options, answer }), stop: () => undefined };
 }
 
 interface AboutSection {
-  readonly role: 'elder' | 'bootstrap';
+  readonly role: 'elder' | 'bootstrap' | 'adult' | 'outsider';
   readonly name: Uint8Array;
   readonly signed: SignedAuthority;
   readonly addresses: () => readonly Uint8Array[];

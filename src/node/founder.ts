@@ -26,7 +26,7 @@ import type { NodeIdentity } from './node-folder.ts';
 import { systemClock } from './system-clock.ts';
 
 export interface FounderOptions {
-  readonly config: Omit<GenesisConfig, 'self' | 'identitySeed'>;
+  readonly config: Omit<GenesisConfig, 'self' | 'identitySeed' | 'sharingSecret'>;
   readonly identity: NodeIdentity;
   readonly host: NodeHost;
   readonly addressesOf: (name: Uint8Array) => readonly string[];
@@ -37,7 +37,7 @@ export interface FounderOptions {
 }
 
 export interface Founder {
-  /** Rejects when a dealer cheated; the operators start again without it. */
+  /** Rejects when this program is broken; two silent or lying founders only make it slower. */
   readonly born: Promise<Born>;
   /** All founders are born: forgets what only the birth needed. */
   readonly forget: () => Promise<void>;
@@ -62,7 +62,7 @@ export async function startFounder(options: FounderOptions): Promise<Founder> {
 
   const driver = await startDriver(
     genesis,
-    { ...config, self, identitySeed: identity.seed },
+    { ...config, self, identitySeed: identity.seed, sharingSecret: identity.sharing.secret },
     {
       clock: systemClock,
       randomBytes: (length) => new Uint8Array(randomBytes(length)),
@@ -90,13 +90,7 @@ export async function startFounder(options: FounderOptions): Promise<Founder> {
           void host.request(peer, 'section', tag, request, { timeoutMs: messageTimeoutMs });
         },
       },
-      onOutput: (output) => {
-        if (output.kind === 'born') settle.done(output);
-        else
-          settle.failed(
-            new Error(`candidate ${output.culprit} dealt wrongly in the key generation`),
-          );
-      },
+      onOutput: (output) => settle.done(output),
       onFault: ({ kind, culprit }) =>
         log.write({ event: 'blamed', node: identity.label, kind, peer: culprit }),
     },

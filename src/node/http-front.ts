@@ -17,6 +17,8 @@ export interface FrontOptions {
   readonly metrics: () => string;
   /** Paths that take `POST` with a JSON body. */
   readonly posts: Readonly<Record<string, JsonHandler>>;
+  /** Paths that answer `GET` with a JSON body. */
+  readonly jsons?: Readonly<Record<string, () => object>>;
   readonly count: (kind: string) => void;
 }
 
@@ -138,6 +140,8 @@ async function handle(
       const headers = { 'content-type': 'text/plain; version=0.0.4', 'cache-control': 'no-store' };
       return send(request, response, 200, headers, Buffer.from(options.metrics()));
     }
+    const json = Object.hasOwn(options.jsons ?? {}, path) ? options.jsons?.[path] : undefined;
+    if (json !== undefined) return sendJson(response, { status: 200, body: json() });
     const { status, headers, body } = options.files.answer(path, request.headers['if-none-match']);
     options.count(status === 404 ? 'missing' : 'file');
     send(request, response, status, headers, body);

@@ -3,7 +3,7 @@
  * and its own folder. The same services run one by one on machines of their own later.
  */
 import { availableParallelism } from 'node:os';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
@@ -12,35 +12,21 @@ import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import {
   ELDER_COUNT,
-  encodeAddressRecord,
-  signAddressRecord,
   verifySignedAuthority,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
-import { maxAddressCharacters, maxAddresses } from '#protocol/section/address-record.ts';
 import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
-import { openChunks } from '#storage/node/chunks.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
-import { openFacts, type FactStore } from '#storage/node/facts.ts';
-import { createAdultService, type AdultService } from './adult-service.ts';
-import {
-  createBootstrapService,
-  createElderService,
-  type ElderOptions,
-  type ElderService,
-} from './elder-service.ts';
+import { createAddressBook } from './address-book.ts';
+import { createGuideService } from './elder-service.ts';
+import { fixedSection } from './fixed-section.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { createSigner } from './native-ed25519.ts';
 import { openBirth, type Born } from './network-birth.ts';
 import type { KeptNetworkFile } from './network-file.ts';
-import {
-  nextAddressCounter,
-  openIdentity,
-  openRtcCertificate,
-  type NodeIdentity,
-} from './node-folder.ts';
+import { openIdentity, openRtcCertificate, type NodeIdentity } from './node-folder.ts';
+import { announce, openNodeFacts, startNode, type RunningNode } from './node.ts';
 import { settlePorts, type NodePorts } from './ports.ts';
 
 export interface LocalNetworkOptions {
@@ -62,8 +48,9 @@ export interface LocalNetwork {
   readonly jobs: JobPool;
   readonly bootstrapPeerId: string;
   readonly bootstrapWsPort: number;
-  readonly adults: readonly AdultService[];
-  readonly elders: readonly ElderService[];
+  /** The nodes that were founding adults and founding elders. */
+  readonly adults: readonly RunningNode[];
+  readonly elders: readonly RunningNode[];
   /** A host and the elders' addresses for a program of this process that is a client (faucet). */
   readonly client: ElderClient;
   readonly stop: () => Promise<void>;
@@ -73,15 +60,13 @@ export interface ElderClient {
   readonly request: (elder: Uint8Array, request: Uint8Array) => ReturnType<NodeHost['request']>;
 }
 
-interface RunningNode {
+interface StartedHost {
   readonly identity: NodeIdentity;
   readonly host: NodeHost;
   readonly ports: NodePorts;
 }
 
 const portsFile = 'ports.json';
-/** An adult answers from its disk; a silent one must not hold up a client's own deadline. */
-const adultTimeoutMs = 6_000;
 const elderTimeoutMs = 15_000;
 
 export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
@@ -106,89 +91,72 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       tcpAddress: `/ip4/127.0.0.1/tcp/${bootstrap.ports.tcp}/p2p/${bootstrap.host.peerId}`,
     };
     progress(`Starting ${ELDER_COUNT} elders and ${adultCount} adults …`);
-    const elders: RunningNode[] = [];
+    const elders: StartedHost[] = [];
     for (const label of labels.elders) elders.push(await hosts.start(label, 'elder', relay));
-    const adults: RunningNode[] = [];
+    const adults: StartedHost[] = [];
     for (const label of labels.adults) adults.push(await hosts.start(label, 'adult', relay));
     hosts.rememberPorts();
 
-    const nodes = new Map(
-      [...elders, ...adults].map((node) => [nameToId(node.identity.name), node]),
-    );
-    const addressesOf = (name: Uint8Array): readonly string[] =>
-      nodes.get(nameToId(name))?.host.addresses() ?? [];
     const born: Born = await openBirth({
       folder,
       bootstrapFolder: bootstrap.identity.folder,
       elders,
-      adults: adults.map(({ identity }) => identity.name),
+      adults: adults.map(({ identity }) => identity),
       jobs,
       progress,
       log,
     });
-    const { signed, file, secretShares } = born;
+    const { signed, file, secretShares, anchor } = born;
     // What lies on our own disk is checked like anybody else's word.
-    if (!verifySignedAuthority(blsSuite, born.anchor, signed).ok)
+    if (!verifySignedAuthority(blsSuite, anchor, signed).ok)
       throw folderProblem('broken', folder.path);
     const { authority } = signed;
     const tag = networkTag(authority.networkId);
-    const elderIds = new Set(authority.elders.map(({ name }) => nameToId(name)));
 
-    const adultServices: AdultService[] = [];
-    for (const { identity, host } of adults) {
-      const facts = openFacts(join(identity.folder, 'facts'));
+    // One book for the process: its nodes need not be introduced to each other.
+    const book = createAddressBook(authority.networkId, null);
+    announce(bootstrap.identity, bootstrap.host, authority.networkId, book);
+    const nodes: RunningNode[] = [];
+    for (const { identity, host } of [...elders, ...adults]) {
+      const facts = openNodeFacts(identity);
       stops.push(facts.close);
-      const chunksFolder = join(identity.folder, 'chunks');
-      mkdirSync(chunksFolder, { recursive: true, mode: 0o700 });
-      const service = createAdultService({
-        label: identity.label,
-        networkId: authority.networkId,
-        sign: createSigner(identity.seed),
-        chunks: openChunks(chunksFolder),
+      const secretShare = secretShares.get(nameToId(identity.name));
+      const index = authority.elders.find(
+        ({ name }) => nameToId(name) === nameToId(identity.name),
+      )?.index;
+      const node = await startNode({
+        identity,
+        host,
+        anchor,
+        file,
         facts,
-        isElder: (name) => elderIds.has(nameToId(name)),
+        book,
+        jobs,
         log,
         metrics,
+        dataLimitBytes: Number.POSITIVE_INFINITY,
+        openSection: fixedSection({
+          name: identity.name,
+          anchor,
+          founded: signed,
+          share: secretShare === undefined || index === undefined ? null : { secretShare, index },
+          ask: async () => null,
+        }),
       });
-      await host.serve('data', tag, (bytes, from) => service.handle(bytes, from.name));
-      adultServices.push(service);
+      stops.push(node.stop);
+      nodes.push(node);
     }
-
-    const elderServices: ElderService[] = [];
-    let records: readonly Uint8Array[] = [];
-    const shared = { signed, addresses: () => records, log, metrics };
-    for (const { identity, host } of elders) {
-      const secretShare = secretShares.get(nameToId(identity.name));
-      if (secretShare === undefined) throw folderProblem('broken', folder.path);
-      const facts: FactStore = openFacts(join(identity.folder, 'facts'));
-      stops.push(facts.close);
-      const request: ElderOptions['request'] = (holder, bytes) =>
-        host.request({ name: holder, addresses: addressesOf(holder) }, 'data', tag, bytes, {
-          timeoutMs: adultTimeoutMs,
-        });
-      const { label, seed, name } = identity;
-      const options = {
-        label,
-        name,
-        identitySeed: seed,
-        secretShare,
-        facts,
-        jobs,
-        request,
-        ...shared,
-      };
-      const service = await createElderService(options);
-      stops.push(service.stop);
-      elderServices.push(service);
-      await host.serve('client', tag, service.handle);
-    }
-    const bootstrapService = createBootstrapService({
+    await Promise.all(nodes.map((node) => node.settled));
+    const bootstrapService = createGuideService({
       label: labels.bootstrap,
       name: bootstrap.identity.name,
-      ...shared,
+      role: 'bootstrap',
+      signed: () => signed,
+      addresses: () => authority.elders.flatMap(({ name }) => book.recordOf(name) ?? []),
+      log,
+      metrics,
     });
     await bootstrap.host.serve('client', tag, bootstrapService.handle);
-    records = elders.map((elder) => addressRecord(elder, authority.networkId));
 
     return {
       file,
@@ -198,12 +166,12 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       jobs,
       bootstrapPeerId: bootstrap.host.peerId,
       bootstrapWsPort: bootstrap.ports.ws ?? 0,
-      adults: adultServices,
-      elders: elderServices,
+      adults: nodes.slice(elders.length),
+      elders: nodes.slice(0, elders.length),
       client: {
         request: (elder, bytes) =>
           bootstrap.host.request(
-            { name: elder, addresses: addressesOf(elder) },
+            { name: elder, addresses: book.addressesOf(elder) },
             'client',
             tag,
             bytes,
@@ -231,7 +199,7 @@ function createHosts(folder: DataFolder, log: Log) {
       label: string,
       role: 'bootstrap' | 'elder' | 'adult',
       relay: { readonly tcpAddress: string } | null,
-    ): Promise<RunningNode> => {
+    ): Promise<StartedHost> => {
       const identity = await openIdentity(folder.node(label), label);
       const needs = { ws: role !== 'adult', rtc: role === 'elder' };
       const ports = await settlePorts(remembered[label], needs, taken);
@@ -272,17 +240,6 @@ function readPorts(folder: DataFolder): Readonly<Record<string, NodePorts | unde
 function adultsIn(folder: DataFolder): number {
   if (folder.readText('network.json') === null) return 0;
   return readdirSync(join(folder.path, 'nodes')).filter((name) => /^adult-\d+$/.test(name)).length;
-}
-
-function addressRecord({ identity, host }: RunningNode, networkId: Uint8Array): Uint8Array {
-  const addresses = host
-    .addresses()
-    .filter(
-      (address) => address.length <= maxAddressCharacters && !address.includes('/p2p-circuit'),
-    )
-    .slice(0, maxAddresses);
-  const counter = nextAddressCounter(identity.folder);
-  return encodeAddressRecord(signAddressRecord(identity.seed, networkId, counter, addresses));
 }
 
 /** For logs: which network this is. */

@@ -59,7 +59,7 @@ beforeEach(() => {
   };
   data = createElderData({
     label: 'elder',
-    authority,
+    authority: () => authority,
     request: async (holder, request) => {
       asked.push(nameToId(holder));
       const adult = adults.get(nameToId(holder));

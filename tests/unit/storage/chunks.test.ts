@@ -35,6 +35,23 @@ test('bytes that do not fit the name are refused', async () => {
   expect(readdirSync(folder)).toEqual(['new']);
 });
 
+test('beyond the limit it is full, also for puts at the same time; freed space counts again', async () => {
+  const chunks = openChunks(folder, 1_000);
+  const pieces = Array.from({ length: 4 }, () => new Uint8Array(randomBytes(300)));
+  const results = await Promise.all(pieces.map((bytes) => chunks.put(nameOf(bytes), bytes)));
+  expect(results.filter((result) => result.ok)).toHaveLength(3);
+  expect(results.filter((result) => !result.ok && result.error === 'full')).toHaveLength(1);
+  expect(chunks.usedBytes()).toBe(900);
+  const [first = new Uint8Array(), , , last = new Uint8Array()] = pieces;
+  await chunks.remove(nameOf(first));
+  expect(await chunks.get(nameOf(first))).toEqual({ ok: false, error: 'notFound' });
+  expect(chunks.usedBytes()).toBe(600);
+  expect(await chunks.put(nameOf(last), last)).toEqual({ ok: true, value: 'stored' });
+  // What lies there is counted at the next start as well.
+  expect(openChunks(folder, 1_000).usedBytes()).toBe(900);
+  expect([...openChunks(folder).names()].sort()).toEqual([...chunks.names()].sort());
+});
+
 test('a file changed on disk counts as lost and a new put heals it', async () => {
   const chunks = openChunks(folder);
   const bytes = new Uint8Array(randomBytes(100));

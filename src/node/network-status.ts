@@ -1,0 +1,233 @@
+/**
+ * `safe network status`: what at least two nodes say about the network's sections, and whether it
+ * follows from the network's first key.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { showPrefix } from '#address/prefix.ts';
+import { ageOf } from '#address/xor-name.ts';
+import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { networkTag } from '#network/protocols.ts';
+import {
+  decodeAddressRecord,
+  decodeSignedAuthority,
+  verifySignedAuthority,
+  type SectionAuthority,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
+import { Problem } from '#storage/node/problem.ts';
+import { createAddressBook } from './address-book.ts';
+import { askLobby, parseJoinPoint } from './arrival.ts';
+import { parseNetworkFile } from './network-file.ts';
+import { takePort } from './ports.ts';
+import type { Command } from './safe-args.ts';
+
+type StatusCommand = Extract<Command, { kind: 'status' }>;
+
+export interface StatusNode {
+  readonly name: string;
+  readonly age: number;
+}
+
+export interface SectionStatus {
+  readonly prefix: string;
+  readonly key: string;
+  readonly epoch: number;
+  readonly generation: number;
+  /** The state follows from the network's first key. */
+  readonly verified: boolean;
+  /** How many of the asked nodes hold exactly this state. */
+  readonly agreed: number;
+  readonly elders: readonly StatusNode[];
+  readonly members: readonly StatusNode[];
+}
+
+export interface NetworkStatus {
+  readonly network: { readonly name: string; readonly networkId: string };
+  /** Nodes that answered. */
+  readonly answered: readonly { readonly name: string; readonly role: string }[];
+  /** Nodes that were asked and did not. */
+  readonly silent: readonly string[];
+  readonly sections: readonly SectionStatus[];
+}
+
+const timeoutMs = 4_000;
+const leastAnswers = 2;
+
+/** @returns the exit code: 0 when two nodes agree on verified states. Errors: Problem. */
+export async function showStatus(command: StatusCommand): Promise<number> {
+  const status = await readStatus(command);
+  process.stdout.write(command.json ? `${JSON.stringify(status)}\n` : inWords(status));
+  return status.sections.every(({ verified }) => verified) ? 0 : 1;
+}
+
+export async function readStatus(command: StatusCommand): Promise<NetworkStatus> {
+  const kept = command.data === null ? null : fromFolder(command.data);
+  const joinText = command.join ?? kept?.join ?? null;
+  const at = joinText === null ? undefined : parseJoinPoint(joinText);
+  if (joinText !== null && at === undefined) {
+    throw new Problem(
+      'broken',
+      `"${joinText}" is not the address of a node: copy the line that "safe network create" printed, for --join MULTIADDR.`,
+    );
+  }
+  const host = await createNodeHost({
+    identitySeed: new Uint8Array(randomBytes(32)),
+    role: 'adult',
+    tcpPort: await takePort(new Set()),
+    wsPort: null,
+    rtcDirectPort: null,
+    bootstrap: { tcpAddress: null },
+    log: () => undefined,
+  });
+  try {
+    const told = at === undefined ? null : await askLobby(host, at, { kind: 'which' });
+    const file = told?.kind === 'network' ? told.file : kept?.file;
+    const parsed = file === undefined ? undefined : parseNetworkFile(file);
+    if (parsed === undefined) throw unreachable(joinText);
+    const book = createAddressBook(parsed.anchor.networkId, null);
+    const records = told?.kind === 'network' ? told.records : (kept?.records ?? []);
+    for (const record of records) book.offer(record);
+    const asked = book.names();
+    const answers = await Promise.all(
+      asked.map((name) => askNode(host, name, book.addressesOf(name), parsed.anchor)),
+    );
+    const answered = answers.flatMap((answer) => (answer === null ? [] : [answer]));
+    if (answered.length < leastAnswers) throw unreachable(joinText);
+    return {
+      network: { name: parsed.file.name, networkId: parsed.file.networkId },
+      answered: answered.map(({ name, role }) => ({ name: toHex(name), role })),
+      silent: asked.filter((_, n) => answers[n] === null).map(toHex),
+      sections: sectionsIn(answered),
+    };
+  } finally {
+    await host.stop();
+  }
+}
+
+interface Answer {
+  readonly name: Uint8Array;
+  readonly role: string;
+  readonly authority: SectionAuthority | null;
+  readonly verified: boolean;
+}
+
+async function askNode(
+  host: NodeHost,
+  name: Uint8Array,
+  addresses: readonly string[],
+  anchor: TrustAnchor,
+): Promise<Answer | null> {
+  const ask = async (kind: 'hello' | 'authority') => {
+    const request = encodeClientRequest({ kind });
+    const tag = networkTag(anchor.networkId);
+    const answer = await host.request({ name, addresses }, 'client', tag, request, { timeoutMs });
+    const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
+    return reply?.ok === true ? reply.value : null;
+  };
+  const hello = await ask('hello');
+  if (hello?.kind !== 'hello') return null;
+  const about = await ask('authority');
+  const decoded = about?.kind === 'authority' ? decodeSignedAuthority(about.authority) : undefined;
+  if (decoded?.ok !== true) return { name, role: hello.role, authority: null, verified: false };
+  const verified = verifySignedAuthority(blsSuite, anchor, decoded.value).ok;
+  return { name, role: hello.role, authority: decoded.value.authority, verified };
+}
+
+/** The newest state per prefix; a state that does not verify never hides one that does. */
+function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
+  const best = new Map<
+    string,
+    { authority: SectionAuthority; verified: boolean; agreed: number }
+  >();
+  for (const { authority, verified } of answers) {
+    if (authority === null) continue;
+    const prefix = showPrefix(authority.prefix);
+    const before = best.get(prefix);
+    const newer =
+      before === undefined ||
+      (verified && !before.verified) ||
+      (verified === before.verified && authority.generation > before.authority.generation);
+    if (newer) best.set(prefix, { authority, verified, agreed: 1 });
+    else if (
+      toHex(authority.key) === toHex(before.authority.key) &&
+      authority.generation === before.authority.generation
+    ) {
+      before.agreed += 1;
+    }
+  }
+  const shown = (names: readonly { readonly name: Uint8Array }[]): readonly StatusNode[] =>
+    names.map(({ name }) => ({ name: toHex(name), age: ageOf(name) }));
+  return [...best.entries()].sort().map(([prefix, { authority, verified, agreed }]) => ({
+    prefix,
+    key: toHex(authority.key),
+    epoch: epochOf(authority),
+    generation: Number(authority.generation),
+    verified,
+    agreed,
+    elders: shown(authority.elders),
+    members: shown(authority.members),
+  }));
+}
+
+const epochOf = (authority: SectionAuthority): number =>
+  Number((authority as { readonly epoch?: bigint }).epoch ?? 0n);
+
+function fromFolder(data: string): {
+  readonly join: string | null;
+  readonly file: string | undefined;
+  readonly records: readonly Uint8Array[];
+} {
+  const read = (...path: readonly string[]): string | undefined => {
+    const whole = join(data, ...path);
+    return existsSync(whole) ? readFileSync(whole, 'utf8') : undefined;
+  };
+  const lines = [
+    ...(read('nodes', 'self', 'addresses') ?? '').split('\n'),
+    ...(read('nodes', 'bootstrap', 'addresses') ?? '').split('\n'),
+  ];
+  const records = lines.filter(Boolean).flatMap((line) => {
+    const bytes = fromHex(line);
+    return bytes.ok && decodeAddressRecord(bytes.value).ok ? [bytes.value] : [];
+  });
+  const file = read('network.json');
+  const at = read('join')?.trim() ?? null;
+  if (file === undefined && at === null) {
+    throw new Problem(
+      'broken',
+      `${data} keeps no network: name the folder of a running node with --data DIR, or use --join MULTIADDR.`,
+    );
+  }
+  return { join: at, file, records };
+}
+
+const unreachable = (at: string | null): Problem =>
+  new Problem(
+    'broken',
+    at === null
+      ? `Fewer than ${leastAnswers} of the nodes this folder knows answer: check that they run, or ask another with --join MULTIADDR.`
+      : `Fewer than ${leastAnswers} nodes of the network at ${at} answer: check that it runs, or ask another node with --join MULTIADDR.`,
+  );
+
+function inWords(status: NetworkStatus): string {
+  const lines = [
+    `Network ${status.network.name}: ${status.answered.length} nodes answered, ${status.silent.length} did not.`,
+  ];
+  for (const section of status.sections) {
+    const { prefix, epoch, generation, verified, elders, members, agreed } = section;
+    lines.push(
+      `Section ${prefix}, epoch ${epoch}, generation ${generation}: ${verified ? 'verified' : 'NOT VERIFIED'}, told by ${agreed}.`,
+      `  key ${section.key.slice(0, 16)}…, ${elders.length} elders, ${members.length} members`,
+    );
+    const elderIds = new Set(elders.map(({ name }) => name));
+    for (const { name, age } of members) {
+      const role = elderIds.has(name) ? 'elder' : 'adult';
+      lines.push(`  ${name.slice(0, 12)} age ${age} ${role}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,307 @@
+/**
+ * One node: its doors, its section, and the service that fits its role, which changes while it
+ * runs. The same whether it has a process of its own or shares one with a whole local network.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { nameToId } from '#address/xor-name.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import { lobbyTag, networkTag } from '#network/protocols.ts';
+import {
+  encodeAddressRecord,
+  maxAddressCharacters,
+  maxAddresses,
+  signAddressRecord,
+  type SignedAuthority,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import { decodeNodeRequest, encodeNodeReply, type NodeReply } from '#roles/wire/node.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { openChunks } from '#storage/node/chunks.ts';
+import { openFacts, type FactStore } from '#storage/node/facts.ts';
+import type { AddressBook } from './address-book.ts';
+import { createAdultService, type AdultMode, type AdultService } from './adult-service.ts';
+import { createClientDoor, refused } from './client-door.ts';
+import {
+  createElderService,
+  createGuideService,
+  type ClientService,
+  type ElderService,
+} from './elder-service.ts';
+import { createGate } from './gate.ts';
+import { createGreeter, type Greeter } from './greeter.ts';
+import { answerLobby } from './lobby.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { createSigner } from './native-ed25519.ts';
+import type { KeptNetworkFile } from './network-file.ts';
+import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
+import { createOutbox } from './outbox.ts';
+import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
+
+export interface NodeOptions {
+  readonly identity: NodeIdentity;
+  readonly host: NodeHost;
+  readonly anchor: TrustAnchor;
+  readonly file: KeptNetworkFile;
+  readonly facts: FactStore;
+  readonly book: AddressBook;
+  readonly jobs: JobPool;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly openSection: OpenSection;
+  /** Chunks beyond this are refused as "full". */
+  readonly dataLimitBytes: number;
+  readonly onStanding?: (standing: Standing) => void;
+  readonly onRefused?: (sentence: string) => void;
+  readonly onRelocate?: SectionPorts['relocate'];
+}
+
+export interface RunningNode {
+  readonly identity: NodeIdentity;
+  readonly host: NodeHost;
+  readonly role: () => NodeRole;
+  /** Null until this node knows a verified state. */
+  readonly signed: () => SignedAuthority | null;
+  /** Resolves when the first standing is in force. */
+  readonly settled: Promise<void>;
+  readonly greeter: Greeter;
+  /** For tests only (README). */
+  readonly setAdultMode: (mode: AdultMode) => void;
+  readonly setRegistering: (on: boolean) => void;
+  readonly stop: () => Promise<void>;
+}
+
+/** An adult answers from its disk; a silent one must not hold up a client's own deadline. */
+const adultTimeoutMs = 6_000;
+
+/** Signs where this node can be dialled now, and puts it into the book. */
+export function announce(
+  identity: NodeIdentity,
+  host: NodeHost,
+  networkId: Uint8Array,
+  book: AddressBook,
+): Uint8Array {
+  const addresses = host
+    .addresses()
+    .filter((each) => each.length <= maxAddressCharacters && !each.includes('/p2p-circuit'))
+    .slice(0, maxAddresses);
+  const counter = nextAddressCounter(identity.folder);
+  const record = encodeAddressRecord(
+    signAddressRecord(identity.seed, networkId, counter, addresses),
+  );
+  book.offer(record);
+  return record;
+}
+
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const { identity, host, anchor, facts, book, jobs, log, metrics } = options;
+  const { label, name } = identity;
+  const tag = networkTag(anchor.networkId);
+  const gate = createGate(metrics);
+  const outbox = createOutbox(host, book, tag, metrics);
+  announce(identity, host, anchor.networkId, book);
+
+  let standing: Standing | null = null;
+  let service: ClientService | null = null;
+  let elder: ElderService | null = null;
+  let adultMode: AdultMode = 'ok';
+  let registering = true;
+  let members: ReadonlySet<string> = new Set();
+  let elders: ReadonlySet<string> = new Set();
+
+  const signed = (): SignedAuthority | null => standing?.signed ?? null;
+  const memberNames = (): readonly Uint8Array[] =>
+    signed()?.authority.members.map((member) => member.name) ?? [];
+  const elderRecords = (): readonly Uint8Array[] =>
+    (signed()?.authority.elders ?? []).flatMap(({ name: each }) => book.recordOf(each) ?? []);
+
+  const guide = (role: 'adult' | 'outsider'): ClientService =>
+    createGuideService({ label, name, role, signed, addresses: elderRecords, log, metrics });
+
+  const adult: AdultService = createAdult(options, (each) => elders.has(nameToId(each)));
+
+  /** One change after the other: money must be closed before it is opened under the next key. */
+  let changing: Promise<void> = Promise.resolve();
+  const adopt = async (next: Standing): Promise<void> => {
+    const { authority } = next.signed;
+    const keyOf = (each: Standing | null): string =>
+      each === null || each.share === null ? '' : nameToId(each.signed.authority.key);
+    const sameElder = elder !== null && keyOf(standing) === keyOf(next);
+    members = new Set(authority.members.map((member) => nameToId(member.name)));
+    elders = new Set(authority.elders.map((each) => nameToId(each.name)));
+    book.pin(new Set([...members, nameToId(name)]));
+    const changed = standing?.role !== next.role;
+    standing = next;
+    if (changed) log.write({ event: 'role', node: label, kind: next.role });
+    if (!sameElder) {
+      service?.stop();
+      elder = null;
+      service = guide(next.role === 'adult' ? 'adult' : 'outsider');
+      if (next.role === 'elder' && next.share !== null) {
+        elder = await createElderService({
+          label,
+          name,
+          identitySeed: identity.seed,
+          secretShare: next.share.secretShare,
+          signed: () => standing?.signed ?? next.signed,
+          facts,
+          jobs,
+          addresses: elderRecords,
+          request: (holder, bytes) =>
+            host.request(
+              { name: holder, addresses: book.addressesOf(holder) },
+              'data',
+              tag,
+              bytes,
+              { timeoutMs: adultTimeoutMs },
+            ),
+          log,
+          metrics,
+        });
+        elder.setRegistering(registering);
+        service = elder;
+      }
+    }
+    options.onStanding?.(next);
+  };
+
+  let settle: () => void = () => undefined;
+  const settled = new Promise<void>((done) => {
+    settle = done;
+  });
+  const ports: SectionPorts = {
+    send: outbox.send,
+    adopted: (next) => {
+      changing = changing
+        .then(() => adopt(next))
+        .then(settle)
+        .catch((error: unknown) =>
+          log.write({ event: 'roleFailed', node: label, error: String(error) }),
+        );
+    },
+    refusedJoin: (sentence) => {
+      log.write({ event: 'joinRefused', node: label, error: sentence });
+      options.onRefused?.(sentence);
+    },
+    relocate: (move) => options.onRelocate?.(move),
+    blamed: (kind, culprit) => log.write({ event: 'blamed', node: label, kind, peer: culprit }),
+  };
+
+  let section: SectionPort | null = null;
+  const greeter = createGreeter({
+    host,
+    book,
+    tag,
+    wanted: memberNames,
+    onReached: (other, reached) => section?.observed(nameToId(other), reached),
+  });
+
+  const answerSection = async (bytes: Uint8Array, from: Uint8Array | null): Promise<NodeReply> => {
+    const request = decodeNodeRequest(bytes);
+    if (!request.ok) return refusedNode({ kind: 'malformed', what: 'request' });
+    if (from === null) return refusedNode({ kind: 'notAllowed', rule: 'nodesOnly' });
+    const { value } = request;
+    const kind = `section/${value.kind}`;
+    metrics.count('safe_messages_in_total', kind);
+    metrics.count('safe_bytes_in_total', kind, bytes.length);
+    if (value.kind === 'greet') return greeter.answer(value);
+    if (value.kind !== 'deliver' || value.protocol !== 'section' || section === null) {
+      return refusedNode({ kind: 'notAllowed', rule: 'sectionProtocol' });
+    }
+    outbox.heard(from);
+    await section.receive(nameToId(from), value.message);
+    return { kind: 'taken' };
+  };
+
+  const door = createClientDoor({
+    label,
+    answer: async (request) =>
+      service?.answer(request) ?? refused({ kind: 'busy', afterMs: 1_000 }),
+    log,
+    metrics,
+    gate,
+  });
+  await host.serve('client', tag, door);
+  await host.serve('data', tag, async (bytes, from) => {
+    metrics.count('safe_bytes_in_total', 'data', bytes.length);
+    const answered = await gate.enter('system', from.peerId, bytes.length, () =>
+      adult.handle(bytes, from.name),
+    );
+    const reply = answered.ok ? answered.value : encodeNodeReply(refusedNode(answered.error));
+    metrics.count('safe_bytes_out_total', 'data', reply.length);
+    return reply;
+  });
+  await host.serve('section', tag, async (bytes, from) => {
+    const answered = await gate.enter('system', from.peerId, bytes.length, () =>
+      answerSection(bytes, from.name),
+    );
+    return encodeNodeReply(answered.ok ? answered.value : refusedNode(answered.error));
+  });
+  // Whoever knows this node may come in through it.
+  await host.serve('section', lobbyTag, async (bytes) =>
+    answerLobby(bytes, {
+      network: () => ({ file: options.file, records: book.records(64, memberNames()) }),
+    }),
+  );
+
+  section = await options.openSection(ports);
+  const opened = section;
+  metrics.gauge('safe_generation', () => Number(signed()?.authority.generation ?? 0n));
+  metrics.gauge('safe_members', () => members.size);
+  metrics.gauge('safe_known_nodes', () => book.names().length);
+  metrics.gauge('safe_connections', host.connections);
+  metrics.gauge('safe_is_elder', () => Number(standing?.role === 'elder'));
+
+  return {
+    identity,
+    host,
+    role: () => standing?.role ?? 'outsider',
+    signed,
+    settled,
+    greeter,
+    setAdultMode: (mode) => {
+      adultMode = mode;
+      adult.setMode(adultMode);
+    },
+    setRegistering: (on) => {
+      registering = on;
+      elder?.setRegistering(on);
+    },
+    stop: async () => {
+      greeter.stop();
+      opened.stop();
+      outbox.stop();
+      await changing;
+      service?.stop();
+    },
+  };
+}
+
+const refusedNode = (
+  refusal: (NodeReply & { readonly kind: 'refused' })['refusal'],
+): NodeReply => ({
+  kind: 'refused',
+  refusal,
+});
+
+/** The storing half of a node: always there, because a node that becomes elder may go back. */
+function createAdult(options: NodeOptions, isElder: (name: Uint8Array) => boolean): AdultService {
+  const { identity, anchor, facts, log, metrics } = options;
+  const folder = join(identity.folder, 'chunks');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return createAdultService({
+    label: identity.label,
+    networkId: anchor.networkId,
+    sign: createSigner(identity.seed),
+    chunks: openChunks(folder, options.dataLimitBytes),
+    facts,
+    isElder,
+    log,
+    metrics,
+  });
+}
+
+/** Facts of a node, in its own folder. */
+export const openNodeFacts = (identity: NodeIdentity): FactStore =>
+  openFacts(join(identity.folder, 'facts'));

@@ -1,0 +1,375 @@
+/**
+ * `safe network create`: brings seven founders together, hears that the network is born, and from
+ * then on leads whoever comes to the nodes. It holds no key share; the network lives without it.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { nameToId } from '#address/xor-name.ts';
+import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { PARTS_PER_UNIT } from '#money/amount.ts';
+import { genesisKeyPair } from '#money/keys.ts';
+import { createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { lobbyTag, networkTag } from '#network/protocols.ts';
+import {
+  decodeAddressRecord,
+  decodeSignedAuthority,
+  ELDER_COUNT,
+  encodeSignedAuthority,
+  networkIdOf,
+  SHARES_REQUIRED,
+  verifySignedAuthority,
+  type SignedAuthority,
+} from '#protocol/section/index.ts';
+import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
+import {
+  decodeInvitation,
+  encodeInvitation,
+  type Invitation,
+  type LobbyReply,
+} from '#roles/wire/lobby.ts';
+import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
+import { createJobPool } from '#runtime/jobs/pool-node.ts';
+import { openDataFolder, replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
+import { openFacts } from '#storage/node/facts.ts';
+import { folderProblem } from '#storage/node/problem.ts';
+import { createAddressBook, type AddressBook } from './address-book.ts';
+import { createGuideService } from './elder-service.ts';
+import { openFaucet } from './faucet.ts';
+import { createGate } from './gate.ts';
+import { createGreeter } from './greeter.ts';
+import { startFront, type JsonHandler } from './http-front.ts';
+import { answerLobby, createGathering } from './lobby.ts';
+import { openLog, type Log } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import {
+  bootstrapAddress,
+  makeNetworkFile,
+  parseNetworkFile,
+  type KeptNetworkFile,
+} from './network-file.ts';
+import { openIdentity, readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
+import { announce } from './node.ts';
+import { settlePorts, type NodePorts } from './ports.ts';
+import { createStop, progress, surviveOthers } from './program.ts';
+import { numbersEveryMs } from './run-node.ts';
+import type { Command } from './safe-args.ts';
+import { openStaticFiles, routesIn } from './static-files.ts';
+import { cutSwitch } from './test-controls.ts';
+
+type CreateCommand = Extract<Command, { kind: 'create' }>;
+
+const label = 'bootstrap';
+const root = resolve(import.meta.dirname, '../..');
+const portsFile = 'ports.json';
+const invitationFile = 'invitation';
+const networkFile = 'network.json';
+const authorityFile = 'authority';
+const faucetFile = 'faucet.key';
+/** A billion units. */
+const supply = 1_000_000_000n * PARTS_PER_UNIT;
+const refreshEveryMs = 10_000;
+const requestTimeoutMs = 15_000;
+
+export async function runBootstrap(command: CreateCommand): Promise<void> {
+  const stops: (() => Promise<void> | void)[] = [];
+  const stop = createStop(stops);
+  const folder = openDataFolder(command.data, { fresh: false });
+  stops.push(folder.close);
+  const log = openLog(join(folder.path, 'log'));
+  stops.push(log.close);
+  surviveOthers(log);
+  const metrics = createMetrics();
+  stops.push(metrics.stop);
+
+  let served = '';
+  let wsPort: number | null = null;
+  const posts: Record<string, JsonHandler> = {};
+  const front = await startFront({
+    port: command.port,
+    files: appFiles(),
+    networkFile: () => served,
+    wsPort: () => wsPort,
+    metrics: metrics.toText,
+    posts,
+    count: (kind) => metrics.count('safe_http_requests_total', kind),
+  });
+  stops.push(front.close);
+
+  const identity = await openIdentity(folder.node(label), label);
+  const ports = await settlePorts(remembered(folder), { ws: true, rtc: false }, new Set());
+  folder.writeText(portsFile, `${JSON.stringify({ [label]: ports }, null, 2)}\n`);
+  const host = await createNodeHost({
+    identitySeed: identity.seed,
+    role: 'bootstrap',
+    tcpPort: ports.tcp,
+    wsPort: ports.ws,
+    rtcDirectPort: null,
+    bootstrap: null,
+    log: () => undefined,
+  });
+  stops.push(host.stop);
+  if (command.testControls) posts['/test/cut'] = cutSwitch(host);
+  stop.whenAsked();
+
+  const faucetSeed = readSecret(identity.folder, faucetFile) ?? new Uint8Array(randomBytes(32));
+  writeSecret(identity.folder, faucetFile, faucetSeed);
+
+  const address = `/ip4/127.0.0.1/tcp/${ports.tcp}/p2p/${host.peerId}`;
+  const founding = found(command, folder, identity, faucetSeed, log);
+  let book: AddressBook | null = null;
+  await host.serve('section', lobbyTag, (bytes, from) =>
+    answerLobby(
+      bytes,
+      {
+        network: () => {
+          const born = founding.network();
+          if (born === null || book === null) return null;
+          const elders = born.signed.authority.elders.map(({ name }) => name);
+          return { file: born.file, records: book.records(64, elders) };
+        },
+        arrive: founding.arrive,
+        born: founding.born,
+      },
+      from.name,
+    ),
+  );
+  if (founding.network() === null) {
+    progress(`Waiting for ${command.elders + command.adults} founders. Start each with:`);
+    process.stdout.write(`safe node --data DIR --join ${address}\n`);
+  }
+  const born = await founding.whenBorn;
+  const { file, anchor } = born;
+  let signed = born.signed;
+
+  const tag = networkTag(anchor.networkId);
+  book = createAddressBook(anchor.networkId, join(identity.folder, 'addresses'));
+  const known = book;
+  announce(identity, host, anchor.networkId, known);
+  const elderNames = (): readonly Uint8Array[] => signed.authority.elders.map(({ name }) => name);
+  const service = createGuideService({
+    label,
+    name: identity.name,
+    role: 'bootstrap',
+    signed: () => signed,
+    addresses: () => elderNames().flatMap((name) => known.recordOf(name) ?? []),
+    log,
+    metrics,
+  });
+  await host.serve('client', tag, service.handle);
+  const greeter = createGreeter({
+    host,
+    book: known,
+    tag,
+    wanted: () => signed.authority.members.map(({ name }) => name),
+    onReached: () => undefined,
+  });
+  stops.push(greeter.stop);
+  const gate = createGate(metrics);
+  await host.serve('section', tag, async (bytes, from) => {
+    const answered = await gate.enter('system', from.peerId, bytes.length, async () => {
+      const request = decodeNodeRequest(bytes);
+      if (!request.ok || request.value.kind !== 'greet') return notHere;
+      return greeter.answer(request.value);
+    });
+    return encodeNodeReply(
+      answered.ok ? answered.value : { kind: 'refused', refusal: answered.error },
+    );
+  });
+
+  const request = (name: Uint8Array, bytes: Uint8Array) =>
+    host.request({ name, addresses: known.addressesOf(name) }, 'client', tag, bytes, {
+      timeoutMs: requestTimeoutMs,
+    });
+  const refresh = setInterval(() => {
+    const names = elderNames();
+    const name = names[Math.floor(Date.now() / refreshEveryMs) % names.length];
+    if (name === undefined) return;
+    void newestFrom(request(name, encodeClientRequest({ kind: 'authority' }))).then((newest) => {
+      if (newest === null || newest.authority.generation <= signed.authority.generation) return;
+      if (!verifySignedAuthority(blsSuite, anchor, newest).ok) return;
+      signed = newest;
+      replaceFile(join(identity.folder, authorityFile), encodeSignedAuthority(signed), 0o600);
+    });
+  }, refreshEveryMs);
+  const numbers = setInterval(
+    () => log.write({ event: 'numbers', node: label, numbers: metrics.toNumbers() }),
+    numbersEveryMs,
+  );
+  stops.push(() => {
+    clearInterval(refresh);
+    clearInterval(numbers);
+  });
+
+  const jobs = createJobPool(availableParallelism());
+  stops.push(jobs.stop);
+  const facts = openFacts(join(identity.folder, 'facts'));
+  stops.push(facts.close);
+  const faucet = await openFaucet({
+    authority: signed.authority,
+    seed: faucetSeed,
+    facts,
+    jobs,
+    request,
+    log,
+  });
+  stops.push(faucet.stop);
+  posts['/faucet'] = faucet.answer;
+  served = JSON.stringify({ ...file, bootstrap: [bootstrapAddress(command.port, host.peerId)] });
+  wsPort = ports.ws;
+  log.write({ event: 'ready', peer: toHex(anchor.networkId.subarray(0, 8)) });
+  process.stdout.write(
+    `Network ${file.name} is ready: http://localhost:${command.port} (join: ${address})\n`,
+  );
+}
+
+const notHere = {
+  kind: 'refused',
+  refusal: { kind: 'notAllowed', rule: 'sectionProtocol' },
+} as const;
+
+interface BornNetwork {
+  readonly file: KeptNetworkFile;
+  readonly anchor: { readonly genesisKey: Uint8Array; readonly networkId: Uint8Array };
+  readonly signed: SignedAuthority;
+}
+
+/** The founding as this program sees it: who came, who was invited, who says it is born. */
+function found(
+  command: CreateCommand,
+  folder: DataFolder,
+  identity: NodeIdentity,
+  faucetSeed: Uint8Array,
+  log: Log,
+) {
+  let network = keptNetwork(folder, identity);
+  let settle: (born: BornNetwork) => void = () => undefined;
+  const whenBorn = new Promise<BornNetwork>((done) => {
+    settle = done;
+  });
+  if (network !== null) settle(network);
+  const foundersByKey = new Map<string, Set<string>>();
+
+  const gathering = createGathering({
+    kept: keptInvitation(folder),
+    elders: command.elders,
+    adults: command.adults,
+    make: (elders, adults): Invitation => ({
+      networkName: command.name ?? `local-${randomBytes(3).toString('hex')}`,
+      nonce: new Uint8Array(randomBytes(32)),
+      elders,
+      adults,
+      genesisOutput: { oneTimeKey: genesisKeyPair(faucetSeed).oneTimeKey, amount: supply },
+    }),
+    keep: (invitation) => {
+      folder.writeText(invitationFile, `${toHex(encodeInvitation(invitation))}\n`);
+      progress('All founders are here: they make the key of the network …');
+    },
+    onArrival: (arrived, wanted) => {
+      log.write({ event: 'arrived', count: arrived });
+      progress(`${arrived} of ${wanted} founders are here.`);
+    },
+  });
+
+  const born = async (bytes: Uint8Array, from: Uint8Array): Promise<LobbyReply> => {
+    const invitation = gathering.invitation();
+    const decoded = decodeSignedAuthority(bytes);
+    if (invitation === null || !decoded.ok) return refusedBirth('malformed');
+    const { authority } = decoded.value;
+    const invited = invitation.elders.map(({ record }) => nameIn(record));
+    const isFounder = (name: string): boolean => invited.includes(name);
+    if (!isFounder(nameToId(from))) return refusedBirth('notInvited');
+    const key = toHex(authority.key);
+    if (!foundersByKey.has(key)) {
+      // The anchor of a newborn network is its own word; that five founders say the same makes it one.
+      const networkId = networkIdOf(authority.key, invitation.networkName);
+      const anchor = { genesisKey: authority.key, networkId };
+      const fits =
+        verifySignedAuthority(blsSuite, anchor, decoded.value).ok &&
+        authority.elders.every(({ name }) => isFounder(nameToId(name)));
+      if (!fits) return refusedBirth('wrongBirth');
+    }
+    const founders = (foundersByKey.get(key) ?? new Set()).add(nameToId(from));
+    foundersByKey.set(key, founders);
+    if (network === null && founders.size >= SHARES_REQUIRED) {
+      const file = makeNetworkFile(invitation.networkName, authority.key, supply);
+      replaceFile(
+        join(identity.folder, authorityFile),
+        encodeSignedAuthority(decoded.value),
+        0o600,
+      );
+      folder.writeText(networkFile, `${JSON.stringify(file, null, 2)}\n`);
+      network = keptNetwork(folder, identity);
+      if (network !== null) settle(network);
+    }
+    return { kind: 'heard', count: Math.min(founders.size, ELDER_COUNT) };
+  };
+
+  return { arrive: gathering.arrive, born, network: () => network, whenBorn };
+}
+
+const refusedBirth = (rule: string): LobbyReply => ({
+  kind: 'refused',
+  refusal: { kind: 'notAllowed', rule },
+});
+
+function nameIn(bytes: Uint8Array): string {
+  const record = decodeAddressRecord(bytes);
+  return record.ok ? nameToId(record.value.name) : '';
+}
+
+function keptInvitation(folder: DataFolder): Invitation | null {
+  const text = folder.readText(invitationFile);
+  if (text === null) return null;
+  const bytes = fromHex(text.trim());
+  const invitation = bytes.ok ? decodeInvitation(bytes.value) : bytes;
+  if (!invitation.ok) throw folderProblem('broken', folder.path);
+  return invitation.value;
+}
+
+function keptNetwork(folder: DataFolder, identity: NodeIdentity): BornNetwork | null {
+  const text = folder.readText(networkFile);
+  if (text === null) return null;
+  const parsed = parseNetworkFile(text);
+  const path = join(identity.folder, authorityFile);
+  const signed = existsSync(path)
+    ? decodeSignedAuthority(new Uint8Array(readFileSync(path)))
+    : undefined;
+  if (parsed === undefined || signed?.ok !== true) throw folderProblem('broken', folder.path);
+  if (!equalBytes(signed.value.authority.networkId, parsed.anchor.networkId)) {
+    throw folderProblem('broken', folder.path);
+  }
+  return { ...parsed, signed: signed.value };
+}
+
+function remembered(folder: DataFolder): NodePorts | undefined {
+  try {
+    const value = JSON.parse(folder.readText(portsFile) ?? '{}') as Record<string, NodePorts>;
+    return value[label];
+  } catch {
+    return undefined; // Only new ports are lost.
+  }
+}
+
+/** The app when it is built; a network works without. */
+function appFiles() {
+  const build = resolve(root, process.env['SAFE_BUILD'] ?? 'build');
+  if (!existsSync(build)) {
+    return {
+      answer: () => ({ status: 404 as const, headers: {}, body: Buffer.from('Not found.\n') }),
+    };
+  }
+  return openStaticFiles(build, routesIn(join(root, 'src/routes')));
+}
+
+async function newestFrom(
+  answer: ReturnType<NodeHost['request']>,
+): Promise<SignedAuthority | null> {
+  const bytes = await answer;
+  const reply = bytes.ok ? decodeClientReply(bytes.value) : undefined;
+  if (reply?.ok !== true || reply.value.kind !== 'authority') return null;
+  const signed = decodeSignedAuthority(reply.value.authority);
+  return signed.ok ? signed.value : null;
+}

@@ -1,0 +1,46 @@
+/**
+ * Between a node and what it has agreed on with others: the section's machine behind one small
+ * door. Whatever opens it hears messages and observations and says which role the node has.
+ */
+import type { NodeId } from '#core/machine.ts';
+import type { SignedAuthority } from '#protocol/section/index.ts';
+
+export type NodeRole = 'elder' | 'adult' | 'outsider';
+
+/** What the node is, by the newest sealed state it holds. */
+export interface Standing {
+  readonly role: NodeRole;
+  readonly signed: SignedAuthority;
+  /** An elder's share of the section key, 32 bytes, and its index; null for everybody else. */
+  readonly share: { readonly secretShare: Uint8Array; readonly index: number } | null;
+}
+
+/** What the section asks of the node around it. */
+export interface SectionPorts {
+  readonly send: (to: NodeId, message: Uint8Array, kind: string) => void;
+  /** The role, the state or the key is another one now. */
+  readonly adopted: (standing: Standing) => void;
+  /** Why the section did not take this node in, as a sentence with a next step. */
+  readonly refusedJoin: (sentence: string) => void;
+  /** The node must move: a new name with this prefix and age, and the ticket that lets it in. */
+  readonly relocate: (move: {
+    readonly ticket: Uint8Array;
+    readonly age: number;
+    readonly destination: Uint8Array;
+  }) => void;
+  readonly blamed: (kind: string, culprit: NodeId) => void;
+}
+
+export interface SectionPort {
+  /** Resolves when the message has been handled, so that a flood meets back-pressure. */
+  readonly receive: (from: NodeId, message: Uint8Array) => Promise<void>;
+  /** N7, N40: local opinion; it only decides what this node endorses. */
+  readonly observed: (name: NodeId, reachable: boolean) => void;
+  /** N39: adults are full, or space was freed. */
+  readonly storage: (needed: boolean) => void;
+  /** Numbers for the metrics, by name. */
+  readonly numbers: () => Readonly<Record<string, number>>;
+  readonly stop: () => void;
+}
+
+export type OpenSection = (ports: SectionPorts) => Promise<SectionPort>;
