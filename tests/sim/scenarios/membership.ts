@@ -49,8 +49,11 @@ export function runMembership(
   const configs = new Map<string, LogConfig>();
   for (const [index, elder] of elders.entries()) {
     const plan = createPrng(seed * 7 + index);
+    // Of three who offer at least one is honest and has its disk.
     const offered = Array.from({ length: generations }, (_, generation) =>
-      plan.chance(0.35) || index === generation ? [utf8(`ok:${generation} by ${index}`)] : [],
+      plan.chance(0.2) || (index >= generation && index < generation + 3)
+        ? [utf8(`ok:${generation} by ${index}`)]
+        : [],
     );
     const offers = (generation: number): readonly Uint8Array[] => offered[generation] ?? [];
     configs.set(elder.id, logConfig(elders, elder, { generations, offers }));
