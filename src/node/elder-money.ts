@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { assert } from '#core/assert.ts';
 import type { Result } from '#core/result.ts';
-import { decodeEntry, encodeEntry } from '#money/certificate.ts';
+import { decodeEntry, encodeEntry, onlySection } from '#money/certificate.ts';
 import { ed25519Identity } from '#money/identity.ts';
 import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
 import {
@@ -20,6 +20,7 @@ import {
   decodeSpentbookRequest,
   encodeSpentbookAnswer,
   encodeSpentbookFact,
+  isSpentbookAnswer,
   spentbook,
   spentbookKey,
   type SpentbookMessage,
@@ -58,6 +59,10 @@ const busyAfterMs = 1_000;
 export async function createElderMoney(options: ElderMoneyOptions): Promise<ElderMoney> {
   const { facts, jobs, log, label, authority: section, name, identitySeed, secretShare } = options;
   const identity = ed25519Identity;
+  const known = onlySection(section);
+  // The first section has nobody to inherit from.
+  const inherited = new Map<string, never>();
+  const sealed = false;
   const onFailure = (key: string, error: unknown): void =>
     log.write({ event: 'instanceFailed', node: label, peer: key, error: String(error) });
   const onFault = (_key: string, fault: { kind: string; what: string }): void =>
@@ -71,7 +76,7 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
 
   const slots = createInstances(
     spentbook,
-    () => ({ name, section, secretShare, identitySeed, identity }),
+    () => ({ name, section, known, inherited, sealed, secretShare, identitySeed, identity }),
     {
       ...shared,
       facts: {
@@ -83,21 +88,25 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     },
   );
 
-  const outputs = createInstances(mint, () => ({ section, identitySeed, identity }), {
-    ...shared,
-    facts: {
-      load: async (key) => ours(await facts.load('mint', key), decodeMintFact),
-      // The fact and its line in the list are one change: neither exists without the other.
-      append: (key, fact) =>
-        facts.appendWithOutput('mint', key, encodeMintFact(fact), encodeEntry(fact.registration)),
+  const outputs = createInstances(
+    mint,
+    () => ({ section, known, inherited, sealed, identitySeed, identity }),
+    {
+      ...shared,
+      facts: {
+        load: async (key) => ours(await facts.load('mint', key), decodeMintFact),
+        // The fact and its line in the list are one change: neither exists without the other.
+        append: (key, fact) =>
+          facts.appendWithOutput('mint', key, encodeMintFact(fact), encodeEntry(fact.registration)),
+      },
+      compute: (job) => jobs.run('mint', job),
+      onOutput: (_key, output) => {
+        for (const decision of output.decisions) {
+          slots.input(spentbookKey(decision.slot), { kind: 'settle', decision });
+        }
+      },
     },
-    compute: (job) => jobs.run('mint', job),
-    onOutput: (_key, output) => {
-      for (const decision of output.decisions) {
-        slots.input(spentbookKey(decision.slot), { kind: 'settle', decision });
-      }
-    },
-  });
+  );
 
   for (const entry of await facts.lastOutputs(resettledAtStart)) {
     const decoded = decodeEntry(entry);
@@ -147,7 +156,7 @@ function toReply<M>(answer: Result<M, AskError>, encode: (message: M) => Uint8Ar
 }
 
 function encodeSlotAnswer(message: SpentbookMessage): Uint8Array {
-  assert(message.kind !== 'prepare' && message.kind !== 'commit', 'an elder sends answers');
+  assert(isSpentbookAnswer(message), 'an elder sends answers');
   return encodeSpentbookAnswer(message);
 }
 

@@ -21,7 +21,7 @@ import { err, type Result } from '#core/result.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { decodeAddress } from '#money/address.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
-import { SIGNATURE_BYTES } from '#money/certificate.ts';
+import { certificatesShape } from '#money/shapes.ts';
 import { ed25519Identity } from '#money/identity.ts';
 import { walletKeys } from '#money/keys.ts';
 import { maxInputs } from '#money/transaction.ts';
@@ -33,6 +33,7 @@ import {
   decodePaymentFact,
   encodeBundle,
   encodePaymentFact,
+  onlyPaymentSection,
   type PaymentBundle,
 } from '#safe/payment/index.ts';
 import {
@@ -86,13 +87,7 @@ const factShape = union({
   final: record({
     id,
     transaction: bytesUpTo(16 * 1024),
-    certificates: listOf(
-      record({
-        ballot: intBetween(0, Number.MAX_SAFE_INTEGER),
-        signature: bytesOf(SIGNATURE_BYTES),
-      }),
-      maxInputs,
-    ),
+    certificates: certificatesShape,
   }),
   /** Registered, or found impossible: nothing more is done about it. */
   ended: record({ id }),
@@ -179,8 +174,7 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
       let kept: Promise<void> = Promise.resolve();
       running = await runPayment(
         {
-          section: authority,
-          elders: authority.elders,
+          sections: onlyPaymentSection(authority, authority.elders),
           identity: ed25519Identity,
           bundle,
           repeatEveryMs,

@@ -21,6 +21,7 @@ import {
   type PaymentJob,
   type PaymentOutput,
   type PaymentResult,
+  type PaymentSections,
   type PaymentState,
 } from '#safe/payment/index.ts';
 import { startDriver } from './driver.ts';
@@ -46,6 +47,8 @@ export interface PaymentPorts {
 export interface RunningPayment {
   /** Resolves when the payment is registered or replaced, or when {@link stop} was called. */
   readonly ended: Promise<void>;
+  /** After `outdated`, or whenever a newer section was verified. */
+  readonly update: (sections: PaymentSections) => void;
   readonly stop: () => void;
 }
 
@@ -53,7 +56,7 @@ export async function runPayment(
   config: PaymentConfig,
   ports: PaymentPorts,
 ): Promise<RunningPayment> {
-  const elders = new Map(config.elders.map((elder) => [toHex(elder.name), elder]));
+  let elders = eldersOf(config.sections);
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
     end = resolve;
@@ -95,9 +98,16 @@ export async function runPayment(
   for (const [from, message] of early) push(from, message);
   return {
     ended,
+    update: (sections) => {
+      elders = new Map([...elders, ...eldersOf(sections)]);
+      driver.push({ kind: 'input', input: { kind: 'sections', sections } });
+    },
     stop: () => {
       driver.stop();
       end();
     },
   };
 }
+
+const eldersOf = ({ current }: PaymentSections): ReadonlyMap<NodeId, PaymentElder> =>
+  new Map(current.flatMap(({ elders }) => elders.map((elder) => [toHex(elder.name), elder])));

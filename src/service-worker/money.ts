@@ -11,6 +11,7 @@ import {
   decodeBundle,
   decodePaymentFact,
   encodePaymentFact,
+  onlyPaymentSection,
   type PaymentFact,
   type PaymentOutput,
 } from '#safe/payment/index.ts';
@@ -117,8 +118,7 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
     changed: new Set(),
     running: runPayment(
       {
-        section: section.authority,
-        elders: section.elders,
+        sections: onlyPaymentSection(section.authority, section.elders),
         identity: ed25519Identity,
         bundle: bundle.value,
         repeatEveryMs,
@@ -136,7 +136,9 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
         suite: blsSuite,
         now: () => Date.now(),
         randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
-        onOutput: (output) => tell(progressOf(output)),
+        onOutput: (output) => {
+          if (output.kind !== 'outdated') tell(progressOf(output));
+        },
         // The machine has dropped the liar already; the Network page shows elders, not blame, yet.
         onFault: (fault) => console.warn('payment: an elder lied', fault.kind, fault.culprit),
       },
@@ -150,7 +152,7 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
   return run;
 }
 
-function progressOf(output: PaymentOutput): PaymentProgress {
+function progressOf(output: Exclude<PaymentOutput, { kind: 'outdated' }>): PaymentProgress {
   switch (output.kind) {
     case 'prepared':
       return { state: 'committing' };

@@ -3,6 +3,7 @@ import { toHex } from '#core/codec/bytes.ts';
 import { createPrng } from './prng.ts';
 import { toyScalars, toySuite } from './toy-suite.ts';
 import { run, type Checker, type Faults, type Report } from './world.ts';
+import { onlyPaymentSection } from '#safe/payment/index.ts';
 import { openRegistryEntry, verifyCertificates } from '#money/certificate.ts';
 import { txidOf } from '#money/transaction.ts';
 import { verifyTransaction } from '#money/verify.ts';
@@ -98,17 +99,17 @@ export function runSeed(
   const configs = new Map<string, NetConfig>();
   for (const elder of test.elders) {
     const { name, secretShare, identitySeed } = elder;
-    const { section } = test;
+    const { section, known } = test;
+    const part = { section, known, inherited: new Map<string, never>(), sealed: false, identity };
     configs.set(elder.id, {
       kind: 'elder',
-      spentbook: { name, section, secretShare, identitySeed, identity },
-      mint: { section, identitySeed, identity },
+      spentbook: { ...part, name, secretShare, identitySeed },
+      mint: { ...part, identitySeed },
     });
   }
   for (const { id, bundle } of chosen) {
     const payment = {
-      section: test.section,
-      elders: test.elders,
+      sections: onlyPaymentSection(test.section, test.elders),
       identity,
       bundle,
       repeatEveryMs: 400,
@@ -205,13 +206,13 @@ function checkers(
     const actor = actorById.get(id);
     if (actor === undefined) throw new Error('an unknown client');
     const genuine = verifyCertificates(
-      test.section,
+      test.known,
       suite,
       'COMMIT',
       actor.transaction,
       certificates,
     );
-    if (!genuine) {
+    if (!genuine.ok) {
       if (actor.honest) throw new Error('finalIsProven: a final payment without certificates');
       return;
     }
@@ -233,7 +234,7 @@ function checkers(
     if (checked.has(line)) return;
     checked.add(line);
     if (stage.knownGood.has(line)) return; // A pure check, paid for once in a test file.
-    const opened = openRegistryEntry(test.section, suite, bytes);
+    const opened = openRegistryEntry(test.known, suite, bytes);
     if (!opened.ok) throw new Error(`registeredIsFinal: ${opened.error}`);
     const { transaction } = opened.value;
     for (const { oneTimeKey, amount } of transaction.inputs) {

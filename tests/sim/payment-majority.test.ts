@@ -40,7 +40,7 @@ test('planted bug: a simple majority signs: a double spend is found', () => {
       const bad = job.shares.filter((each) => !good.includes(each)).map(({ from }) => from);
       const chosen = good.slice(0, 4).map(({ index, share }) => ({ index, signature: share }));
       const signature = chosen.length === 4 ? suite.combine(chosen) : undefined;
-      const certificate = signature ? { ballot: 0, signature } : null;
+      const certificate = signature ? { epoch: 0n, ballot: 0, signature, sealed: null } : null;
       return { kind: 'combined', certificate, bad };
     },
   };

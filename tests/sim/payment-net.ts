@@ -25,6 +25,7 @@ import {
   decodeSpentbookRequest,
   encodeSpentbookAnswer,
   encodeSpentbookFact,
+  isSpentbookAnswer,
   performSpentbookJob,
   spentbook,
   spentbookKey,
@@ -124,7 +125,7 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
       jobPrefix: 'slot:',
       fact: ({ key, fact }) => ({ kind: 'spentbook', key, bytes: encodeSpentbookFact(fact) }),
       message: ({ message }) => {
-        assert(message.kind !== 'prepare' && message.kind !== 'commit', 'elders answer');
+        assert(isSpentbookAnswer(message), 'elders answer');
         return { kind: 'money', asked: 'slot', message: encodeSpentbookAnswer(message) };
       },
       fault: (fault) => fault,

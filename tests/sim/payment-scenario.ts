@@ -4,7 +4,13 @@ import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import type { Address } from '#money/address.ts';
 import { buildTransaction } from '#money/build.ts';
-import { statementBytes, type Certificate, type Phase, type Source } from '#money/certificate.ts';
+import {
+  sectionKeyHash,
+  statementBytes,
+  type Certificate,
+  type Phase,
+  type Source,
+} from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';
 import type { WalletKeys } from '#money/keys.ts';
 import { signInput } from '#money/ring-signature.ts';
@@ -265,7 +271,7 @@ export function makeCast(test: TestSection, suite: ThresholdSuite): Cast {
     for (const { oneTimeKey, amount } of transaction.outputs)
       amounts.set(toHex(oneTimeKey), amount);
   }
-  return { actors, amountsByKey: amounts, table: tableOf(actors) };
+  return { actors, amountsByKey: amounts, table: tableOf(actors, test.section.key) };
 }
 
 /** What each request of each actor is about; request ids are deterministic. */
@@ -276,14 +282,20 @@ export interface Asked {
   readonly index: number;
 }
 
-function tableOf(actors: readonly Actor[]): ReadonlyMap<string, Asked> {
+function tableOf(actors: readonly Actor[], sectionKey: Uint8Array): ReadonlyMap<string, Asked> {
   const table = new Map<string, Asked>();
   const phases = { preparing: 'PREPARE', committing: 'COMMIT', registering: 'REGISTER' } as const;
   for (const { transaction } of actors) {
     const txid = txidOf(transaction);
     for (const [word, phase] of Object.entries(phases)) {
       for (let index = 0; index < 16; index++) {
-        const id = labelledHash('safe/v1/payment/request', txid, utf8(word), Uint8Array.of(index));
+        const id = labelledHash(
+          'safe/v1/payment/request',
+          txid,
+          utf8(word),
+          Uint8Array.of(index),
+          sectionKeyHash(sectionKey),
+        );
         table.set(toHex(id.slice(0, 16)), { phase, transaction, txid, index });
       }
     }
@@ -330,7 +342,7 @@ export function liar(
       const key = asked?.transaction.outputs[asked.index]?.oneTimeKey;
       if (asked === undefined || key === undefined) return [message];
       const sign = (txid: Uint8Array): Uint8Array =>
-        identity.sign(elder.identitySeed, ackBytes(networkId, key, txid));
+        identity.sign(elder.identitySeed, ackBytes(section, key, txid));
       const answers = [
         { kind: 'registered', request, signature: sign(seedOf('other txid')) }, // Wrong txid.
         { kind: 'registered', request, signature: new Uint8Array(64) }, // Not signed.
@@ -357,7 +369,12 @@ export function liar(
     }
     const kind = phase === 'PREPARE' ? 'prepared' : 'committed';
     const wrongPhase: Phase = phase === 'PREPARE' ? 'COMMIT' : 'PREPARE';
-    const forged = { ballot: 0, signature: shareOf(accomplice, asked, 'COMMIT') };
+    const forged = {
+      epoch: 0n,
+      ballot: 0,
+      signature: shareOf(accomplice, asked, 'COMMIT'),
+      sealed: null,
+    };
     const other = prng.pick(actors).transaction;
     const keyImage = asked.transaction.inputs[asked.index]?.keyImage ?? seedOf('none');
     // A conflict that nobody made: another spend of the slot without its owner's signature.

@@ -6,9 +6,10 @@ import { describe, expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import type { Context, Effect, Step } from '#core/machine.ts';
 import { buildTransaction } from '#money/build.ts';
-import { statementBytes } from '#money/certificate.ts';
+import { sectionKeyHash, statementBytes } from '#money/certificate.ts';
 import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
 import {
+  isSpentbookAnswer,
   maxPendingPerSlot,
   performSpentbookJob,
   spentbook,
@@ -39,6 +40,9 @@ if (elder === undefined) throw new Error('seven elders');
 const config: SpentbookConfig = {
   name: elder.name,
   section: toy.section,
+  known: toy.known,
+  inherited: new Map<string, never>(),
+  sealed: false,
   secretShare: elder.secretShare,
   identitySeed: elder.identitySeed,
   identity: toyIdentity,
@@ -65,9 +69,11 @@ const toCarol = spend('carol');
 const keyImage = toBob.inputs[0]?.keyImage ?? new Uint8Array();
 const slot = slotName(keyImage);
 
+const genesisSource = { kind: 'genesis' } as const;
 const prepare = (transaction: Transaction, id = 1): SpentbookRequest => ({
   kind: 'prepare',
   request: new Uint8Array(16).fill(id),
+  section: sectionKeyHash(toy.section.key),
   slot,
   transaction: encodeTransaction(transaction),
   sources: [{ kind: 'genesis' }],
@@ -75,6 +81,7 @@ const prepare = (transaction: Transaction, id = 1): SpentbookRequest => ({
 const commit = (transaction: Transaction): SpentbookRequest => ({
   kind: 'commit',
   request: new Uint8Array(16).fill(9),
+  section: sectionKeyHash(toy.section.key),
   slot,
   transaction: encodeTransaction(transaction),
   prepared: certify(toy, toySuite, 'PREPARE', transaction),
@@ -103,7 +110,7 @@ function elderAt(facts: readonly SpentbookFact[] = []) {
     );
     const [only] = sent;
     if (only === undefined || sent.length !== 1) throw new Error('one request, one answer');
-    if (only.kind === 'prepare' || only.kind === 'commit') throw new Error('elders answer');
+    if (!isSpentbookAnswer(only)) throw new Error('elders answer');
     return only;
   };
   const settle = (transaction: Transaction): void => {
@@ -158,7 +165,10 @@ describe('spentbook', () => {
   });
 
   test('R1: an invalid spend is refused and its sender blamed', () => {
-    const effects = elderAt().tell({ ...prepare(toBob), sources: [] } as SpentbookRequest);
+    const effects = elderAt().tell({
+      ...prepare(toBob),
+      sources: [genesisSource, genesisSource],
+    } as SpentbookRequest);
     expect(effects.map(({ kind }) => kind)).toEqual(['blame', 'send']);
     const other = { ...prepare(toBob), slot: seedOf('other') } as SpentbookRequest;
     expect(elderAt().answer(other)).toMatchObject({ kind: 'malformed', what: 'otherSlot' });

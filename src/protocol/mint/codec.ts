@@ -8,6 +8,7 @@ import {
   literal,
   record,
   textUpTo,
+  u64,
   union,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
@@ -16,18 +17,29 @@ import { entryFields } from '#money/shapes.ts';
 import type { MintAnswer, MintRequest } from './messages.ts';
 import type { MintFact } from './state.ts';
 
-/** One entry and a little envelope. */
-export const maxMintMessageBytes = 8 * 1024;
+/** One entry with the longest paths and a little envelope. */
+export const maxMintMessageBytes = 16 * 1024;
 
 const request = bytesOf(16);
 const key = bytesOf(32);
 
-const requestShape = record({ kind: literal('register'), request, key, ...entryFields });
+const requestShape = record({
+  kind: literal('register'),
+  request,
+  section: key,
+  key,
+  ...entryFields,
+});
+
+const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 
 const answerShape = union({
   registered: record({ request, signature: bytesOf(64) }),
   duplicate: record({ request, entry: bytesUpTo(maxEntryBytes) }),
   unregistrable: record({ request, what: textUpTo(120) }),
+  sealed: record(keyHint),
+  otherKey: record(keyHint),
+  unproven: record({ request, slot: key, epoch: u64 }),
   mintBusy: record({ request, afterMs: intBetween(0, 600_000) }),
 });
 

@@ -1,5 +1,6 @@
 export { ackBytes, maxPendingPerOutput, mint, outputName, verifyAck } from './machine.ts';
 export { performMintJob } from './jobs.ts';
+export { outputEntry } from './snapshot.ts';
 export {
   decodeMintAnswer,
   decodeMintFact,
@@ -19,4 +20,5 @@ export type {
   MintJob,
   MintResult,
   MintState,
+  Registration,
 } from './state.ts';

@@ -1,12 +1,18 @@
 /** One registered output at one elder. */
 import type { NodeId } from '#core/machine.ts';
-import type { MoneySection, RegistryEntry } from '#money/certificate.ts';
+import type { MoneySection, RegistryEntry, SectionKeys } from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';
 import type { Decision } from '#protocol/spentbook/index.ts';
 import type { MintMessage, MintRequest } from './messages.ts';
 
 export interface MintConfig {
   readonly section: MoneySection;
+  /** All keys this elder knows, its own section's among them. */
+  readonly known: SectionKeys;
+  /** The list as earlier epochs left it, by hex of the one-time key. */
+  readonly inherited: { readonly get: (key: string) => Registration | undefined };
+  /** R6: true from the moment the section stopped. */
+  readonly sealed: boolean;
   /** Signs acknowledgements in this elder's own name. */
   readonly identitySeed: Uint8Array;
   readonly identity: IdentitySuite;
@@ -41,13 +47,14 @@ export interface MintFault {
 
 export interface MintJob {
   readonly kind: 'verify';
-  readonly section: MoneySection;
+  readonly known: SectionKeys;
   readonly key: Uint8Array;
   readonly entry: RegistryEntry;
 }
 
 export type MintResult =
   | { readonly kind: 'verified'; readonly txid: Uint8Array }
+  | { readonly kind: 'unproven'; readonly slot: Uint8Array; readonly epoch: bigint }
   | { readonly kind: 'refused'; readonly what: string };
 
 export interface Mint {

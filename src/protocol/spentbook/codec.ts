@@ -1,20 +1,21 @@
 /** Bytes ⇄ messages and facts of one slot, with limits. */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import { bytesOf, intBetween, record, textUpTo, union } from '#core/codec/shape.ts';
+import { bytesOf, intBetween, nullable, record, textUpTo, u64, union } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { SIGNATURE_BYTES } from '#money/certificate.ts';
 import {
   certificateShape,
   certificatesShape,
+  sealedPathShape,
   sourcesShape,
   transactionBytesShape,
 } from '#money/shapes.ts';
 import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
 import type { SpentbookFact } from './state.ts';
 
-/** 8 sources of one transaction and 8 certificates each, and the transaction itself: < 48 kB. */
-export const maxSpentbookMessageBytes = 64 * 1024;
+/** 8 sources with 8 certificates each: < 48 kB, and four times that with the longest paths. */
+export const maxSpentbookMessageBytes = 128 * 1024;
 export const REQUEST_BYTES = 16;
 
 const request = bytesOf(REQUEST_BYTES);
@@ -24,17 +25,25 @@ const ballot = intBetween(0, Number.MAX_SAFE_INTEGER);
 const transaction = transactionBytesShape;
 
 const requestShape = union({
-  prepare: record({ request, slot: name, transaction, sources: sourcesShape }),
-  commit: record({ request, slot: name, transaction, prepared: certificatesShape }),
+  prepare: record({ request, section: name, slot: name, transaction, sources: sourcesShape }),
+  commit: record({ request, section: name, slot: name, transaction, prepared: certificatesShape }),
+  prove: record({ request, slot: name, epoch: u64 }),
 });
 
 const vote = record({ elder: name, ballot, txid: name, signature: bytesOf(64) });
+
+const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 
 const answerShape = union({
   prepared: record({ request, share }),
   committed: record({ request, share }),
   spent: record({ request, transaction, certificate: certificateShape }),
   conflict: record({ request, vote, transaction }),
+  bound: record({ request, epoch: u64, path: sealedPathShape, transaction }),
+  sealed: record(keyHint),
+  otherKey: record(keyHint),
+  unproven: record({ request, slot: name, epoch: u64 }),
+  proof: record({ request, txid: name, path: nullable(sealedPathShape) }),
   malformed: record({ request, what: textUpTo(120) }),
   notAllowed: record({ request, rule: textUpTo(120) }),
   busy: record({ request, afterMs: intBetween(0, 600_000) }),

@@ -1,5 +1,7 @@
 export { spentbook, maxPendingPerSlot } from './machine.ts';
-export { performSpentbookJob } from './jobs.ts';
+export { performSpentbookJob, whyUnproven } from './jobs.ts';
+export { slotEntry } from './snapshot.ts';
+export { isSpentbookAnswer } from './messages.ts';
 export { verifyVote, voteBytes } from './vote.ts';
 export {
   REQUEST_BYTES,
@@ -13,13 +15,18 @@ export {
   spentbookKey,
 } from './codec.ts';
 export type {
+  KeyHint,
   SignedVote,
   SpentbookAnswer,
   SpentbookMessage,
   SpentbookRequest,
+  Unproven,
 } from './messages.ts';
 export type {
+  Bundle,
   Decision,
+  InheritedSlot,
+  SealedWord,
   Spentbook,
   SpentbookConfig,
   SpentbookFact,

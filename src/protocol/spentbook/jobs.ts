@@ -1,10 +1,19 @@
 /** The slow, pure part of a slot: curves, pairings and shares. Runs in a worker thread. */
-import { assertNever } from '#core/assert.ts';
+import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { statementBytes, verifyCertificates, verifySource } from '#money/certificate.ts';
-import { decodeTransaction, inputAt, txidOf } from '#money/transaction.ts';
-import { verifyTransaction } from '#money/verify.ts';
+import {
+  keyAt,
+  statementBytes,
+  verifyCertificates,
+  verifySource,
+  type CommittedTransaction,
+  type Phase,
+  type SectionKeys,
+  type Statement,
+} from '#money/certificate.ts';
+import { decodeTransaction, inputAt, slotName, txidOf } from '#money/transaction.ts';
+import { signaturesHold, verifyTransaction } from '#money/verify.ts';
 import type { SpentbookJob, SpentbookResult } from './state.ts';
 
 /** Total: whatever bytes a client sent, the result is a share or a reason. */
@@ -24,23 +33,40 @@ type CommitJob = SpentbookJob & { readonly kind: 'commit' };
 
 /** R1: a valid transaction that spends this slot, every input proven by its source. */
 function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult {
-  const verified = verifyTransaction(job.transaction, job.section.networkId, (input, index) => {
+  const { section, known, slot } = job;
+  if (job.bound !== null) return performBound(job, job.bound, suite);
+  const decoded = decodeTransaction(job.transaction);
+  if (!decoded.ok) return { kind: 'refused', what: decoded.error };
+  let unproven: SpentbookResult | undefined;
+  const verified = verifyTransaction(job.transaction, section.networkId, (input, index) => {
     const source = job.sources[index];
     if (source === undefined) return undefined;
-    const proven = verifySource(job.section, suite, source);
-    if (!proven.ok || !equalBytes(proven.value.oneTimeKey, input.oneTimeKey)) return undefined;
-    return proven.value.amount;
+    const proven = verifySource(known, suite, source);
+    if (!proven.ok) {
+      if (source.kind === 'committed') unproven ??= whyUnproven(known, source);
+      return undefined;
+    }
+    return equalBytes(proven.value.oneTimeKey, input.oneTimeKey) ? proven.value.amount : undefined;
   });
+  if (unproven !== undefined) return unproven;
   if (!verified.ok) return { kind: 'refused', what: verified.error };
   if (job.sources.length !== verified.value.inputs.length) {
     return { kind: 'refused', what: 'sourceCount' };
   }
-  const input = inputAt(verified.value, job.slot);
+  const input = inputAt(verified.value, slot);
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
   const txid = txidOf(verified.value);
-  const statement = { keyImage: input.keyImage, ballot: job.ballot, txid };
-  const share = suite.sign(job.secretShare, 'PREPARE', statementBytes(job.section, statement));
-  return { kind: 'shared', ballot: job.ballot, txid, share };
+  return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });
+}
+
+/** R6: five elders of an earlier epoch verified it, so nothing but the name has to fit. */
+function performBound(job: PrepareJob, bound: Uint8Array, suite: ThresholdSuite): SpentbookResult {
+  const decoded = decodeTransaction(bound);
+  assert(decoded.ok, 'a sealed transaction was verified');
+  const input = inputAt(decoded.value, job.slot);
+  assert(input !== undefined, 'a slot is bound to a transaction that spends it');
+  const txid = txidOf(decoded.value);
+  return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });
 }
 
 /** R2: prepared certificates of all inputs, for this txid; each proves ≥ 3 honest checks. */
@@ -48,18 +74,53 @@ function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
   const decoded = decodeTransaction(job.transaction);
   if (!decoded.ok) return { kind: 'refused', what: decoded.error };
   const transaction = decoded.value;
-  if (!equalBytes(transaction.networkId, job.section.networkId)) {
+  const { section, known, prepared } = job;
+  if (!equalBytes(transaction.networkId, section.networkId)) {
     return { kind: 'refused', what: 'wrongNetwork' };
   }
   const input = inputAt(transaction, job.slot);
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
-  if (!verifyCertificates(job.section, suite, 'PREPARE', transaction, job.prepared)) {
-    return { kind: 'refused', what: 'badCertificate' };
+  const proven = verifyCertificates(known, suite, 'PREPARE', transaction, prepared);
+  if (!proven.ok) {
+    const certificates = prepared;
+    const cited = { transaction: job.transaction, certificates };
+    return whyUnproven(known, cited) ?? { kind: 'refused', what: proven.error };
   }
-  // R4: the share belongs to the ballot of this slot's own prepared certificate.
-  const ballot = job.prepared[transaction.inputs.indexOf(input)]?.ballot ?? 0;
-  const txid = txidOf(transaction);
-  const statement = { keyImage: input.keyImage, ballot, txid };
-  const share = suite.sign(job.secretShare, 'COMMIT', statementBytes(job.section, statement));
+  // R4, R6: the share belongs to ballot and epoch of this slot's own prepared certificate.
+  const own = prepared[transaction.inputs.indexOf(input)];
+  if (own?.epoch !== section.epoch) return { kind: 'refused', what: 'otherEpoch' };
+  // These bytes may be shown as evidence, and signatures are no part of the txid.
+  if (!signaturesHold(transaction)) return { kind: 'refused', what: 'badSignature' };
+  const statement = { keyImage: input.keyImage, ballot: own.ballot, txid: txidOf(transaction) };
+  return shareOf(job, suite, 'COMMIT', statement);
+}
+
+function shareOf(
+  { section, secretShare }: SpentbookJob,
+  suite: ThresholdSuite,
+  phase: Phase,
+  statement: Statement,
+): SpentbookResult {
+  const { ballot, txid } = statement;
+  const share = suite.sign(secretShare, phase, statementBytes(section, statement));
   return { kind: 'shared', ballot, txid, share };
+}
+
+/** The first certificate that this elder has no key for, or that lacks its path (N34). */
+export function whyUnproven(
+  known: SectionKeys,
+  { transaction, certificates }: CommittedTransaction,
+): (SpentbookResult & { readonly kind: 'unproven' }) | undefined {
+  const decoded = decodeTransaction(transaction);
+  if (!decoded.ok) return undefined;
+  for (const [index, { keyImage }] of decoded.value.inputs.entries()) {
+    const certificate = certificates[index];
+    if (certificate === undefined) return undefined;
+    const slot = slotName(keyImage);
+    const { epoch, sealed } = certificate;
+    const signer = keyAt(known, slot, epoch);
+    const judged = signer !== undefined && (signer.sealedRoot === null || sealed !== null);
+    if (!judged) return { kind: 'unproven', slot, epoch };
+  }
+  return undefined;
 }

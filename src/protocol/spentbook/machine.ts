@@ -1,11 +1,14 @@
 /** One slot of the spentbook: R1 PREPARE and R2 COMMIT at one elder. Rules in README.md. */
 import { matches } from '#address/prefix.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { equalBytes } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
+import { onlyCited, sectionKeyHash } from '#money/certificate.ts';
 import { decodeTransaction, txidOf } from '#money/transaction.ts';
 import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
 import type {
+  Decision,
+  InheritedSlot,
   SlotRecord,
   Spentbook,
   SpentbookConfig,
@@ -37,15 +40,20 @@ export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
     switch (event.kind) {
       case 'received': {
         const { from, message } = event;
-        if (message.kind === 'prepare') return prepare(config, state, from, message);
-        if (message.kind === 'commit') return commit(config, state, from, message);
-        return stay(state); // Answers are for clients.
+        switch (message.kind) {
+          case 'prepare':
+          case 'commit':
+          case 'prove':
+            return onRequest(config, state, from, message);
+          default:
+            return stay(state); // Answers are for clients.
+        }
       }
       case 'computed':
         return computed(config, state, event.id, event.result);
       case 'input': {
         // R7: what a certificate decided stays; the mint has verified it.
-        if (state.record.kind === 'decided') return stay(state);
+        if (state.record.kind === 'decided' || config.sealed) return stay(state);
         const { decision } = event.input;
         return learn(state, { kind: 'decided', decision }, [
           { kind: 'output', output: { kind: 'decided', decision } },
@@ -59,91 +67,130 @@ export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
   },
 };
 
-type Prepare = SpentbookRequest & { readonly kind: 'prepare' };
-type Commit = SpentbookRequest & { readonly kind: 'commit' };
 type Outcome = Step<SpentbookState, Spentbook>;
 
-function prepare(
-  config: SpentbookConfig,
-  state: SpentbookState,
-  from: NodeId,
-  request: Prepare,
-): Outcome {
-  const refused = atTheDoor(config, state, from, request);
-  if (refused) return refused;
-  const settled = answerFromRecord(config, state.record, request);
-  if (settled) return { state, effects: [reply(from, settled)] };
-  return ask(state, from, request, {
-    kind: 'prepare',
-    section: config.section,
-    secretShare: config.secretShare,
-    ballot: firstBallot,
-    slot: request.slot,
-    transaction: request.transaction,
-    sources: request.sources,
-  });
-}
-
-function commit(
-  config: SpentbookConfig,
-  state: SpentbookState,
-  from: NodeId,
-  request: Commit,
-): Outcome {
-  const refused = atTheDoor(config, state, from, request);
-  if (refused) return refused;
-  const settled = answerFromRecord(config, state.record, request);
-  if (settled) return { state, effects: [reply(from, settled)] };
-  return ask(state, from, request, {
-    kind: 'commit',
-    section: config.section,
-    secretShare: config.secretShare,
-    slot: request.slot,
-    transaction: request.transaction,
-    prepared: request.prepared,
-  });
-}
-
-/** Cheap checks that need no memory of the slot. */
-function atTheDoor(
+function onRequest(
   config: SpentbookConfig,
   state: SpentbookState,
   from: NodeId,
   request: SpentbookRequest,
-): Outcome | undefined {
+): Outcome {
   const known = slotOf(state.record);
   assert(
     known === undefined || equalBytes(known, request.slot),
     'a message reaches the machine of its own slot',
   );
-  if (!matches(config.section.prefix, request.slot)) {
-    const rule = 'R1: another section keeps this slot';
+  const settled = answerAtOnce(config, state.record, request);
+  if (settled) return { state, effects: [reply(from, settled)] };
+  const unknown =
+    request.kind === 'prepare' &&
+    request.sources.length === 0 &&
+    !inheritedAt(config, request.slot);
+  if (unknown) {
+    // Whoever finishes another's payment has no sources: no lie, and nothing to go by.
+    const rule = 'R1: the inputs have no sources';
     return {
       state,
       effects: [reply(from, { kind: 'notAllowed', request: request.request, rule })],
     };
   }
-  return undefined;
+  const job = jobFor(config, request);
+  return job === undefined ? stay(state) : ask(state, from, request, job);
 }
 
-/**
- * What this elder already answered for the slot, or undefined when it has to think. Idempotent:
- * the same bytes get the same share for ever.
- */
-function answerFromRecord(
+function jobFor(config: SpentbookConfig, request: SpentbookRequest): Spentbook['job'] | undefined {
+  if (request.kind === 'prove') return undefined; // Answered at once, always.
+  const { section, secretShare } = config;
+  const { slot, transaction } = request;
+  if (request.kind === 'commit') {
+    const { prepared } = request;
+    const known = onlyCited(config.known, prepared);
+    return { kind: 'commit', section, secretShare, slot, transaction, prepared, known };
+  }
+  const { sources } = request;
+  const cited = sources.flatMap((source) => (source.kind === 'genesis' ? [] : source.certificates));
+  return {
+    kind: 'prepare',
+    section,
+    secretShare,
+    ballot: firstBallot,
+    slot,
+    transaction,
+    sources,
+    known: onlyCited(config.known, cited),
+    bound: inheritedAt(config, slot)?.transaction ?? null,
+  };
+}
+
+/** What needs no job: the wrong key, a seal, a decision, and whatever was answered before. */
+function answerAtOnce(
   config: SpentbookConfig,
   record: SlotRecord,
   message: SpentbookRequest,
 ): SpentbookAnswer | undefined {
-  const { request } = message;
-  if (record.kind === 'open') return undefined;
-  if (record.kind === 'decided') {
-    const { transaction, certificate } = record.decision;
-    return { kind: 'spent', request, transaction, certificate }; // R7
+  const { request, slot } = message;
+  const { key, epoch, prefix } = config.section;
+  if (message.kind === 'prove') return prove(config, message);
+  if (!equalBytes(message.section, sectionKeyHash(key))) {
+    return { kind: 'otherKey', request, key, epoch };
   }
+  if (!matches(prefix, slot)) {
+    return { kind: 'notAllowed', request, rule: 'R1: another section keeps this slot' };
+  }
+  const decided = decisionOf(config, record, slot);
+  if (decided !== undefined) return { kind: 'spent', request, ...decided }; // R7
+  if (config.sealed) return { kind: 'sealed', request, key, epoch }; // R6
+  return answerFromMemory(config, record, message);
+}
+
+/** N34: the path of one epoch, as far as this section and its ancestors had sealed the slot. */
+function prove(
+  config: SpentbookConfig,
+  { request, slot, epoch }: SpentbookRequest & { readonly kind: 'prove' },
+): SpentbookAnswer {
+  const inherited = inheritedAt(config, slot);
+  const word = inherited?.words.find((each) => each.epoch === epoch);
+  return inherited === undefined || word === undefined
+    ? { kind: 'proof', request, txid: new Uint8Array(32), path: null }
+    : { kind: 'proof', request, txid: inherited.txid, path: word.path };
+}
+
+const inheritedAt = (config: SpentbookConfig, slot: Uint8Array): InheritedSlot | undefined =>
+  config.inherited.get(toHex(slot));
+
+function decisionOf(
+  config: SpentbookConfig,
+  record: SlotRecord,
+  slot: Uint8Array,
+): Pick<Decision, 'transaction' | 'certificate'> | undefined {
+  const decision = record.kind === 'decided' ? record.decision : inheritedAt(config, slot);
+  if (decision === undefined || !('certificate' in decision)) return undefined;
+  const { transaction, certificate } = decision;
+  return { transaction, certificate };
+}
+
+/**
+ * What this elder, or an epoch before it, already wrote; undefined when it has to think.
+ * Idempotent: the same txid gets the same share for ever.
+ */
+function answerFromMemory(
+  config: SpentbookConfig,
+  record: SlotRecord,
+  message: SpentbookRequest & { readonly kind: 'prepare' | 'commit' },
+): SpentbookAnswer | undefined {
+  const { request, slot } = message;
+  const inherited = inheritedAt(config, slot);
+  if (record.kind === 'decided') return undefined;
+  if (record.kind === 'open' && inherited === undefined) return undefined;
   const decoded = decodeTransaction(message.transaction);
   if (!decoded.ok) return { kind: 'malformed', request, what: decoded.error };
   const txid = txidOf(decoded.value);
+  const last = inherited?.words.at(-1);
+  if (inherited !== undefined && last !== undefined && !equalBytes(inherited.txid, txid)) {
+    const { transaction } = inherited;
+    return { kind: 'bound', request, epoch: last.epoch, path: last.path, transaction }; // R6
+  }
+  if (record.kind === 'open') return undefined;
   const bundle = record.kind === 'bundled' ? record.bundle : null;
 
   if (message.kind === 'commit') {
@@ -203,24 +250,25 @@ function computed(
   pending.delete(id);
   const state: SpentbookState = { ...before, pending };
 
+  if (result.kind === 'unproven') {
+    return { state, effects: [reply(from, { ...result, request })] };
+  }
   if (result.kind === 'refused') {
     const { what } = result;
     const fault = { kind: 'invalidRequest', culprit: from, what, request: message } as const;
     const answer = reply(from, { kind: 'malformed', request, what });
     return { state, effects: [{ kind: 'blame', fault }, answer] };
   }
-  // The slot may have been written while the job ran: the record decides, not the job.
-  const settled = answerFromRecord(config, state.record, message);
+  // The slot may have been written, or the section sealed, while the job ran.
+  const settled = answerAtOnce(config, state.record, message);
   if (settled) return { state, effects: [reply(from, settled)] };
 
+  assert(message.kind !== 'prove', 'a proof needs no job');
+  const { slot } = message;
+  // Bytes that five elders sealed are evidence; others of the same txid might not be.
+  const transaction = inheritedAt(config, slot)?.transaction ?? message.transaction;
   const { ballot, txid, share } = result;
-  const written: Written = {
-    slot: message.slot,
-    ballot,
-    txid,
-    transaction: message.transaction,
-    share,
-  };
+  const written: Written = { slot, ballot, txid, transaction, share };
   // Rule 9: the fact is on disk before the share is on the wire.
   return message.kind === 'prepare'
     ? learn(state, { kind: 'voted', vote: written }, [

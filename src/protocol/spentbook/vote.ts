@@ -1,6 +1,6 @@
 /** An elder's vote in its own name: the evidence of a conflict, and of an elder that voted twice. */
 import { Writer } from '#core/codec/bytes.ts';
-import { statementBytes, type MoneySection, type Statement } from '#money/certificate.ts';
+import { statementBytes, type Statement, type StatementSection } from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';
 import { decodeTransaction, inputAt } from '#money/transaction.ts';
 import { assert } from '#core/assert.ts';
@@ -8,7 +8,7 @@ import type { SignedVote } from './messages.ts';
 import type { SpentbookConfig, Written } from './state.ts';
 
 /** The signed bytes: the statement of the share, under a label of its own. */
-export const voteBytes = (section: MoneySection, statement: Statement): Uint8Array =>
+export const voteBytes = (section: StatementSection, statement: Statement): Uint8Array =>
   new Writer().label('safe/v1/spentbook/vote').sized(statementBytes(section, statement)).finish();
 
 export function signVote(config: SpentbookConfig, written: Written): SignedVote {
@@ -23,7 +23,7 @@ export function signVote(config: SpentbookConfig, written: Written): SignedVote 
 }
 
 export const verifyVote = (
-  section: MoneySection,
+  section: StatementSection,
   identity: IdentitySuite,
   keyImage: Uint8Array,
   vote: SignedVote,

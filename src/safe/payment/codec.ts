@@ -14,8 +14,8 @@ import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbo
 import type { PaymentMessage } from './messages.ts';
 import type { PaymentBundle, PaymentFact } from './state.ts';
 
-/** Eight sources of the largest size and the transaction. */
-export const maxBundleBytes = 64 * 1024;
+/** Eight sources with the longest paths, and the transaction. */
+export const maxBundleBytes = 128 * 1024;
 
 const bundleShape = record({
   transaction: transactionBytesShape,

@@ -1,4 +1,5 @@
 export { payment } from './machine.ts';
+export { missingPaths, onlyPaymentSection, withPath } from './sections.ts';
 export { performPaymentJob, sharesRequired } from './jobs.ts';
 export {
   decodeBundle,
@@ -12,6 +13,7 @@ export {
 export type { PaymentMessage } from './messages.ts';
 export type {
   Payment,
+  MissingPath,
   PaymentBundle,
   PaymentConfig,
   PaymentElder,
@@ -20,6 +22,8 @@ export type {
   PaymentJob,
   PaymentOutput,
   PaymentResult,
+  PaymentSection,
+  PaymentSections,
   PaymentState,
   Replacement,
   WaitingReason,

@@ -3,15 +3,24 @@
  * elders, five answers each. Holds no secret, so it runs in the service worker and survives it.
  */
 import { assert, assertNever } from '#core/assert.ts';
-import { equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
-import { labelledHash } from '#crypto/hash.ts';
-import type { Certificate } from '#money/certificate.ts';
-import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
-import { verifyAck, type MintAnswer } from '#protocol/mint/index.ts';
-import { REQUEST_BYTES, verifyVote, type SpentbookAnswer } from '#protocol/spentbook/index.ts';
+import { keyAt, onlyCited, sectionKeyHash, type Certificate } from '#money/certificate.ts';
+import { verifySealed } from '#money/sealed.ts';
+import { decodeTransaction, txidOf } from '#money/transaction.ts';
+import { outputName, verifyAck, type MintAnswer } from '#protocol/mint/index.ts';
+import { verifyVote, type SpentbookAnswer } from '#protocol/spentbook/index.ts';
 import { sharesRequired } from './jobs.ts';
 import type { PaymentMessage } from './messages.ts';
+import {
+  counts,
+  isCurrent,
+  missingPaths,
+  planOf,
+  sectionAt,
+  viewOf,
+  withPath,
+} from './sections.ts';
 import type {
   AskingPhase,
   Collection,
@@ -19,8 +28,8 @@ import type {
   PaymentConfig,
   PaymentElder,
   PaymentFact,
+  PaymentSections,
   PaymentState,
-  Plan,
   WaitingReason,
 } from './state.ts';
 
@@ -37,55 +46,37 @@ type Collecting = PaymentState['phase'] & { readonly kind: 'preparing' | 'commit
 
 export const payment: Machine<PaymentConfig, PaymentState, Payment> = {
   start: (config, facts) => {
-    const plan = planOf(config);
-    const state = recall(config, plan, facts);
-    return proceed(config, plan, state, announce(state), true);
+    const state = recall(config, facts);
+    return proceed(config, state, announce(state), true);
   },
 
   step: (config, state, event) => {
-    const { plan } = state;
     switch (event.kind) {
       case 'received': {
-        const elder = config.elders.find(({ name }) => toHex(name) === event.from);
-        if (elder === undefined || isOver(state)) return stay(state);
+        if (isOver(state)) return stay(state);
         const heard = { ...state, heard: new Set(state.heard).add(event.from) };
         const { message } = event;
         if (message.kind === 'slotAnswer') {
-          return onSlotAnswer(config, plan, heard, elder, message.answer);
+          return onSlotAnswer(config, heard, event.from, message.answer);
         }
         if (message.kind === 'outputAnswer') {
-          return onOutputAnswer(config, plan, heard, elder, message.answer);
+          return onOutputAnswer(config, heard, event.from, message.answer);
         }
         return stay(state);
       }
       case 'computed':
-        return onComputed(config, plan, state, event.id, event.result);
+        return onComputed(config, state, event.id, event.result);
       case 'timerFired':
+        return isOver(state) ? stay(state) : repeat(config, state);
       case 'input':
-        return isOver(state) ? stay(state) : repeat(config, plan, state);
+        if (isOver(state)) return stay(state);
+        if (event.input.kind === 'repeat') return repeat(config, state);
+        return onSections(config, state, event.input.sections);
       default:
         return assertNever(event);
     }
   },
 };
-
-function planOf(config: PaymentConfig): Plan {
-  const decoded = decodeTransaction(config.bundle.transaction);
-  assert(decoded.ok, 'a payment bundle holds a transaction');
-  const slots = decoded.value.inputs.map(({ keyImage }) => ({
-    name: slotName(keyImage),
-    keyImage,
-  }));
-  const txid = txidOf(decoded.value);
-  const ids = (phase: AskingPhase, count: number): readonly Uint8Array[] =>
-    Array.from({ length: count }, (_, index) => requestId(txid, phase, index));
-  const requests = {
-    preparing: ids('preparing', slots.length),
-    committing: ids('committing', slots.length),
-    registering: ids('registering', decoded.value.outputs.length),
-  };
-  return { transaction: decoded.value, txid, slots, requests };
-}
 
 const isOver = ({ phase }: PaymentState): boolean =>
   phase.kind === 'registered' || phase.kind === 'replaced';
@@ -98,26 +89,15 @@ const noShares: Collection = {
 };
 
 /** The state that the bundle and the facts tell; what was only in flight is asked again. */
-function recall(config: PaymentConfig, plan: Plan, facts: readonly PaymentFact[]): PaymentState {
-  const { bundle } = config;
+function recall(config: PaymentConfig, facts: readonly PaymentFact[]): PaymentState {
+  const { bundle, sections } = config;
+  const decoded = decodeTransaction(bundle.transaction);
+  assert(decoded.ok, 'a payment bundle holds a transaction');
+  const plan = planOf(decoded.value, sections, missingPaths(sections, bundle.sources));
   const prepared: (Certificate | null)[] = plan.slots.map((_, i) => bundle.prepared?.[i] ?? null);
   const committed: (Certificate | null)[] = plan.slots.map(
     (_, i) => bundle.certificates?.[i] ?? null,
   );
-  const fresh: PaymentState = {
-    plan,
-    phase: {
-      kind: 'preparing',
-      collections: plan.slots.map(() => noShares),
-    },
-    committed,
-    round: 0,
-    heard: new Set(),
-    conflicts: new Set(),
-    refusals: new Set(),
-    checking: new Map(),
-    told: null,
-  };
   let ended: PaymentState['phase'] | undefined;
   for (const fact of facts) {
     if (fact.kind === 'prepared') prepared[fact.index] = fact.certificate;
@@ -125,11 +105,65 @@ function recall(config: PaymentConfig, plan: Plan, facts: readonly PaymentFact[]
     else if (fact.kind === 'replaced') ended = { kind: 'replaced', by: fact.by };
     else ended = { kind: 'registered', certificates: complete(committed) ?? [] };
   }
-  const phase = ended ?? {
-    kind: 'preparing',
-    collections: prepared.map((certificate) => ({ ...noShares, certificate })),
+  const fresh: PaymentState = {
+    plan,
+    sections,
+    turn: 0,
+    phase: { kind: 'proving', missing: [] },
+    sources: bundle.sources,
+    prepared,
+    committed,
+    round: 0,
+    heard: new Set(),
+    conflicts: new Set(),
+    refusals: new Set(),
+    checking: new Map(),
+    hinted: new Set(),
+    told: null,
   };
-  return { ...fresh, phase };
+  return ended === undefined ? enter(withoutVoid(fresh)) : { ...fresh, phase: ended };
+}
+
+/** N34, f.6: drops what an ended epoch made void; the new one signs the same bytes again. */
+function withoutVoid(state: PaymentState): PaymentState {
+  const { plan, sections, prepared, committed } = state;
+  const kept = (
+    list: readonly (Certificate | null)[],
+    holds: (slot: Uint8Array, certificate: Certificate) => boolean,
+  ): readonly (Certificate | null)[] =>
+    list.map((certificate, i) => {
+      const slot = plan.slots[i]?.name;
+      return slot !== undefined && certificate !== null && holds(slot, certificate)
+        ? certificate
+        : null;
+    });
+  return {
+    ...state,
+    prepared: kept(prepared, (slot, each) => isCurrent(sections, slot, each)),
+    committed: kept(committed, (slot, each) => counts(sections, slot, plan.txid, each)),
+  };
+}
+
+/** A handover somewhere: certificates of the old epoch fall, the same bytes go to the new elders. */
+function onSections(
+  config: PaymentConfig,
+  before: PaymentState,
+  sections: PaymentSections,
+): Outcome {
+  const { plan, sources } = before;
+  const same = viewOf(plan, before.sections, sources) === viewOf(plan, sections, sources);
+  if (same) return stay({ ...before, sections });
+  const state = enter(
+    withoutVoid({
+      ...before,
+      sections,
+      turn: before.turn + 1,
+      plan: planOf(plan.transaction, sections, missingPaths(sections, sources)),
+      checking: new Map(),
+      conflicts: new Set(),
+    }),
+  );
+  return proceed(config, state, [], true);
 }
 
 /** Said again after a start, because the shell may have died before it heard. */
@@ -142,88 +176,127 @@ function announce({ phase }: PaymentState): readonly Effect<Payment>[] {
   return [];
 }
 
+/** The phase that the certificates in hand allow, from its beginning, with fresh patience. */
+function enter(state: PaymentState): PaymentState {
+  const anew = {
+    ...state,
+    round: 0,
+    heard: new Set<NodeId>(),
+    refusals: new Set<NodeId>(),
+    told: null,
+  };
+  const collect = (list: readonly (Certificate | null)[]): readonly Collection[] =>
+    list.map((certificate) => ({ ...noShares, certificate }));
+  const certificates = complete(state.committed);
+  if (certificates !== undefined) {
+    const acks = state.plan.transaction.outputs.map(() => new Set<NodeId>());
+    return { ...anew, phase: { kind: 'registering', certificates, acks } };
+  }
+  const prepared = complete(state.prepared);
+  if (prepared !== undefined) {
+    const collections = collect(state.committed);
+    return { ...anew, phase: { kind: 'committing', prepared, collections } };
+  }
+  const missing = missingPaths(state.sections, state.sources);
+  return missing.length > 0
+    ? { ...anew, phase: { kind: 'proving', missing } }
+    : { ...anew, phase: { kind: 'preparing', collections: collect(state.prepared) } };
+}
+
 /** Enters the next phase as far as the certificates reach, and asks for what is missing. */
 function proceed(
   config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
   before: readonly Effect<Payment>[],
   starting = false,
 ): Outcome {
-  const effects = [...before];
-  let now = state;
-  const certificates = complete(now.committed);
-  if (!isOver(now) && now.phase.kind !== 'registering' && certificates !== undefined) {
-    const acks = plan.transaction.outputs.map(() => new Set<NodeId>());
-    now = anew({ ...now, phase: { kind: 'registering', certificates, acks } });
-    effects.push(output({ kind: 'final', certificates }));
+  if (isOver(state)) {
+    return { state, effects: [...before, { kind: 'clearTimer', timer: 'repeat' }] };
   }
-  if (now.phase.kind === 'preparing') {
-    const prepared = complete(now.phase.collections.map(({ certificate }) => certificate));
-    if (prepared !== undefined) {
-      const collections = now.committed.map((certificate) => ({ ...noShares, certificate }));
-      now = anew({ ...now, phase: { kind: 'committing', prepared, collections } });
-      effects.push(output({ kind: 'prepared', prepared }));
-    }
-  }
-  if (isOver(now)) effects.push({ kind: 'clearTimer', timer: 'repeat' });
+  const next = enter(state);
+  const moved = starting || next.phase.kind !== state.phase.kind;
   // Within a phase the requests are out already; the timer repeats what is missing.
-  else if (starting || now.phase.kind !== state.phase.kind) {
-    effects.push(...ask(config, plan, now), setTimer(config, now));
+  if (!moved) return { state, effects: before };
+  const effects = [...before];
+  if (next.phase.kind === 'registering') {
+    effects.push(output({ kind: 'final', certificates: next.phase.certificates }));
+  } else if (next.phase.kind === 'committing') {
+    effects.push(output({ kind: 'prepared', prepared: next.phase.prepared }));
   }
-  return { state: now, effects };
+  effects.push(...ask(config, next), setTimer(config, next));
+  return { state: next, effects };
 }
 
-/** A phase starts with fresh patience. */
-const anew = (state: PaymentState): PaymentState => ({
-  ...state,
-  round: 0,
-  heard: new Set(),
-  refusals: new Set(),
-  told: null,
-});
-
 /** The identical request to every elder that has not answered it usefully (R0). */
-function ask(config: PaymentConfig, plan: Plan, state: PaymentState): readonly Effect<Payment>[] {
-  const { phase } = state;
-  const { transaction, sources } = config.bundle;
+function ask(config: PaymentConfig, state: PaymentState): readonly Effect<Payment>[] {
+  const { phase, plan, sections, sources } = state;
+  const { transaction } = config.bundle;
   const effects: Effect<Payment>[] = [];
-  const send = (to: readonly NodeId[], message: PaymentMessage): void => {
-    if (to.length > 0) effects.push({ kind: 'send', to, message });
+  const send = (
+    address: Uint8Array,
+    skip: (id: NodeId) => boolean,
+    message: (section: Uint8Array) => PaymentMessage,
+  ): void => {
+    const at = sectionAt(sections, address);
+    if (at === undefined) return;
+    const to = at.elders.map(({ name }) => toHex(name)).filter((id) => !skip(id));
+    if (to.length > 0) {
+      effects.push({ kind: 'send', to, message: message(sectionKeyHash(at.key)) });
+    }
   };
-  if (phase.kind === 'preparing' || phase.kind === 'committing') {
+  const nobody = (): boolean => false;
+  if (phase.kind === 'proving') {
+    for (const [index, { slot, epoch }] of phase.missing.entries()) {
+      const request = requestAt(plan, phase.kind, index);
+      const message = { kind: 'prove', request, slot, epoch } as const;
+      send(slot, nobody, () => ({ kind: 'slot', slot, message }));
+    }
+  } else if (phase.kind === 'preparing' || phase.kind === 'committing') {
     for (const [index, { name: slot }] of plan.slots.entries()) {
       const collection = phase.collections[index];
       if (collection === undefined || collection.certificate !== null) continue;
-      const to = elderIds(config).filter(
-        (id) => !collection.shares.has(id) && !collection.dropped.has(id),
-      );
+      const { shares, dropped } = collection;
       const request = requestAt(plan, phase.kind, index);
-      const message =
-        phase.kind === 'preparing'
-          ? ({ kind: 'prepare', request, slot, transaction, sources } as const)
-          : ({ kind: 'commit', request, slot, transaction, prepared: phase.prepared } as const);
-      send(to, { kind: 'slot', slot, message });
+      send(
+        slot,
+        (id) => shares.has(id) || dropped.has(id),
+        (section) => {
+          const message =
+            phase.kind === 'preparing'
+              ? ({ kind: 'prepare', request, section, slot, transaction, sources } as const)
+              : ({
+                  kind: 'commit',
+                  request,
+                  section,
+                  slot,
+                  transaction,
+                  prepared: phase.prepared,
+                } as const);
+          return { kind: 'slot', slot, message };
+        },
+      );
     }
   } else if (phase.kind === 'registering') {
     for (const [index, { oneTimeKey: key }] of plan.transaction.outputs.entries()) {
       const acks = phase.acks[index];
       if (acks === undefined || acks.size >= sharesRequired) continue;
       const request = requestAt(plan, phase.kind, index);
-      const { certificates } = phase;
-      const entry = { transaction, certificates, index };
-      const message = { kind: 'register', request, key, ...entry } as const;
+      const entry = { transaction, certificates: phase.certificates, index };
       send(
-        elderIds(config).filter((id) => !acks.has(id)),
-        { kind: 'output', key, message },
+        outputName(key),
+        (id) => acks.has(id),
+        (section) => {
+          const message = { kind: 'register', request, section, key, ...entry } as const;
+          return { kind: 'output', key, message };
+        },
       );
     }
   }
   return effects;
 }
 
-function repeat(config: PaymentConfig, plan: Plan, state: PaymentState): Outcome {
-  const patient: PaymentState = { ...state, round: state.round + 1 };
+function repeat(config: PaymentConfig, state: PaymentState): Outcome {
+  const patient: PaymentState = { ...state, round: state.round + 1, hinted: new Set() };
   const reason: WaitingReason | undefined =
     patient.round >= patientRounds
       ? { kind: 'tooFewElders', answered: patient.heard.size }
@@ -233,7 +306,7 @@ function repeat(config: PaymentConfig, plan: Plan, state: PaymentState): Outcome
     reason && patient.told === null ? tell(patient, reason) : { state: patient, effects: [] };
   return {
     state: { ...said.state, heard: new Set() },
-    effects: [...said.effects, ...ask(config, plan, said.state), setTimer(config, said.state)],
+    effects: [...said.effects, ...ask(config, said.state), setTimer(config, said.state)],
   };
 }
 
@@ -243,63 +316,148 @@ const setTimer = (config: PaymentConfig, { round }: PaymentState): Effect<Paymen
   afterMs: config.repeatEveryMs * 2 ** Math.min(round, maxDoublings),
 });
 
+/** The elder of the section that keeps this address, if the answer came from one. */
+const elderAt = (
+  state: PaymentState,
+  address: Uint8Array,
+  from: NodeId,
+): PaymentElder | undefined =>
+  sectionAt(state.sections, address)?.elders.find(({ name }) => toHex(name) === from);
+
 function onSlotAnswer(
   config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
-  elder: PaymentElder,
+  from: NodeId,
   answer: SpentbookAnswer,
 ): Outcome {
-  const { phase } = state;
+  const { phase, plan, sections } = state;
+  if (phase.kind === 'proving') return onProof(config, state, phase, from, answer);
   if (phase.kind !== 'preparing' && phase.kind !== 'committing') return stay(state);
   const index = plan.requests[phase.kind].findIndex((id) => equalBytes(id, answer.request));
   const slot = plan.slots[index];
   if (slot === undefined) return stay(state); // Late: an answer of an earlier phase.
-  const from = toHex(elder.name);
+  const elder = elderAt(state, slot.name, from);
+  if (elder === undefined) return stay(state);
+  const { keyImage } = slot;
+  const place = `${index}|${state.turn}|${from}`;
   switch (answer.kind) {
     case 'prepared':
       return phase.kind === 'preparing'
-        ? onShare(config, plan, state, phase, index, from, answer.share)
+        ? onShare(state, phase, index, from, answer.share)
         : stay(state);
     case 'committed':
       return phase.kind === 'committing'
-        ? onShare(config, plan, state, phase, index, from, answer.share)
+        ? onShare(state, phase, index, from, answer.share)
         : stay(state);
     case 'spent': {
       const { transaction, certificate } = answer;
-      const { keyImage } = slot;
-      const { section } = config;
-      const job = { kind: 'checkSpent', section, keyImage, transaction, certificate } as const;
-      return check(state, `spent|${index}|${from}`, job, answer);
+      const known = onlyCited(sections, [certificate]);
+      const job = {
+        kind: 'checkSpent',
+        sections: known,
+        keyImage,
+        transaction,
+        certificate,
+      } as const;
+      return check(state, `spent|${place}`, job, answer);
     }
     case 'conflict': {
       const { vote, transaction } = answer;
+      const section = sectionAt(sections, slot.name);
       const honest =
+        section !== undefined &&
         equalBytes(vote.elder, elder.name) &&
         !equalBytes(vote.txid, plan.txid) &&
-        verifyVote(config.section, config.identity, slot.keyImage, vote);
-      if (!honest)
-        return { state, effects: [blame({ kind: 'badEvidence', culprit: from, answer })] };
-      const { section } = config;
-      const { keyImage } = slot;
+        verifyVote({ ...section, networkId: sections.networkId }, config.identity, keyImage, vote);
+      if (!honest) return lied(state, from, answer);
       const { txid } = vote;
-      const job = { kind: 'checkConflict', section, keyImage, txid, transaction } as const;
-      return check(state, `conflict|${index}|${from}`, job, answer);
+      const known = onlyCited(sections, []);
+      const job = { kind: 'checkConflict', sections: known, keyImage, txid, transaction } as const;
+      return check(state, `conflict|${place}`, job, answer);
+    }
+    case 'bound': {
+      const decoded = decodeTransaction(answer.transaction);
+      if (!decoded.ok) return lied(state, from, answer);
+      const txid = txidOf(decoded.value);
+      const root = keyAt(sections, slot.name, answer.epoch)?.sealedRoot;
+      if (root === undefined || root === null) return hint(state, slot.name, from);
+      if (!verifySealed(root, slot.name, txid, answer.path)) return lied(state, from, answer);
+      const { transaction } = answer;
+      const known = onlyCited(sections, []);
+      const job = { kind: 'checkConflict', sections: known, keyImage, txid, transaction } as const;
+      return check(state, `bound|${place}`, job, answer);
     }
     case 'malformed':
       return onRefusal(state, from, answer.what);
     case 'notAllowed':
       return onRefusal(state, from, answer.rule);
+    case 'sealed':
+    case 'otherKey':
+      return onKeyHint(state, slot.name, from, answer);
+    case 'unproven':
+      return hint(state, answer.slot, from);
     case 'busy':
-      return stay(state); // The timer repeats.
+    case 'proof':
+      return stay(state); // The timer repeats; a proof is late.
     default:
       return assertNever(answer);
   }
 }
 
-function onShare(
+function onProof(
   config: PaymentConfig,
-  plan: Plan,
+  state: PaymentState,
+  phase: PaymentState['phase'] & { readonly kind: 'proving' },
+  from: NodeId,
+  answer: SpentbookAnswer,
+): Outcome {
+  if (answer.kind !== 'proof' || answer.path === null) return stay(state);
+  const { plan, sections } = state;
+  const index = plan.requests.proving.findIndex((id) => equalBytes(id, answer.request));
+  const missing = phase.missing[index];
+  if (missing === undefined) return stay(state);
+  const { slot, epoch, txid } = missing;
+  const root = keyAt(sections, slot, epoch)?.sealedRoot;
+  if (elderAt(state, slot, from) === undefined || root === undefined || root === null) {
+    return stay(state);
+  }
+  if (!verifySealed(root, slot, txid, answer.path)) return lied(state, from, answer);
+  const sources = withPath(state.sources, missing, answer.path);
+  const left = missingPaths(sections, sources);
+  const next = { ...state, sources, plan: planOf(plan.transaction, sections, left) };
+  const proving = { ...phase, missing: left };
+  return left.length > 0
+    ? proceed(config, { ...next, phase: proving }, [], true)
+    : proceed(config, { ...next, phase: proving }, []);
+}
+
+/** An elder that is behind is no news; one that is sealed or ahead is. */
+function onKeyHint(
+  state: PaymentState,
+  address: Uint8Array,
+  from: NodeId,
+  answer: { readonly kind: string; readonly epoch: bigint },
+): Outcome {
+  const known = sectionAt(state.sections, address)?.epoch;
+  const behind = known !== undefined && answer.epoch < known;
+  return behind ? stay(state) : hint(state, address, from);
+}
+
+function hint(state: PaymentState, address: Uint8Array, elder: NodeId): Outcome {
+  if (state.hinted.has(elder)) return stay(state);
+  return {
+    state: { ...state, hinted: new Set(state.hinted).add(elder) },
+    effects: [output({ kind: 'outdated', address, elder })],
+  };
+}
+
+const lied = (
+  state: PaymentState,
+  culprit: NodeId,
+  answer: SpentbookAnswer | MintAnswer,
+): Outcome => ({ state, effects: [blame({ kind: 'badEvidence', culprit, answer })] });
+
+function onShare(
   state: PaymentState,
   phase: Collecting,
   index: number,
@@ -310,12 +468,10 @@ function onShare(
   if (collection === undefined || collection.certificate !== null) return stay(state);
   if (collection.shares.has(from) || collection.dropped.has(from)) return stay(state);
   const shares = new Map(collection.shares).set(from, share);
-  return combineWhenEnough(config, plan, state, phase, index, { ...collection, shares });
+  return combineWhenEnough(state, phase, index, { ...collection, shares });
 }
 
 function combineWhenEnough(
-  config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
   phase: Collecting,
   index: number,
@@ -325,21 +481,26 @@ function combineWhenEnough(
   const next = enough ? { ...collection, combining: true } : collection;
   const now = { ...state, phase: withCollection(phase, index, next) };
   if (!enough) return stay(now);
-  const keyImage = plan.slots[index]?.keyImage;
-  assert(keyImage !== undefined, 'a collection belongs to a slot');
-  const shares = config.elders.flatMap(({ name, index: at, publicShare }) => {
+  const { plan, sections, turn } = state;
+  const slot = plan.slots[index];
+  const section = slot && sectionAt(sections, slot.name);
+  assert(slot !== undefined && section !== undefined, 'a collection belongs to a known slot');
+  const { keyImage } = slot;
+  const { networkId } = sections;
+  const { prefix, key, epoch } = section;
+  const shares = section.elders.flatMap(({ name, index: at, publicShare }) => {
     const from = toHex(name);
     const share = collection.shares.get(from);
     return share === undefined ? [] : [{ from, index: at, publicShare, share }];
   });
   const job = {
     kind: 'combine',
-    section: config.section,
+    section: { networkId, prefix, key, epoch },
     phase: phase.kind === 'preparing' ? 'PREPARE' : 'COMMIT',
     statement: { keyImage, ballot: onlyBallot, txid: plan.txid },
     shares,
   } as const;
-  return { state: now, effects: [{ kind: 'compute', id: `${phase.kind}|${index}`, job }] };
+  return { state: now, effects: [{ kind: 'compute', id: `${phase.kind}|${index}|${turn}`, job }] };
 }
 
 const withCollection = (phase: Collecting, index: number, collection: Collection): Collecting => ({
@@ -369,37 +530,39 @@ function onRefusal(state: PaymentState, from: NodeId, what: string): Outcome {
 
 function onOutputAnswer(
   config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
-  elder: PaymentElder,
+  from: NodeId,
   answer: MintAnswer,
 ): Outcome {
-  const { phase } = state;
+  const { phase, plan, sections, turn } = state;
   if (phase.kind !== 'registering') return stay(state);
   const index = plan.requests.registering.findIndex((id) => equalBytes(id, answer.request));
   const key = plan.transaction.outputs[index]?.oneTimeKey;
   if (key === undefined) return stay(state);
-  const from = toHex(elder.name);
+  const address = outputName(key);
+  const section = sectionAt(sections, address);
+  const elder = elderAt(state, address, from);
+  if (elder === undefined || section === undefined) return stay(state);
   switch (answer.kind) {
     case 'registered': {
       const acked = { key, txid: plan.txid };
-      if (!verifyAck(config.section, config.identity, elder.name, acked, answer.signature)) {
-        return { state, effects: [blame({ kind: 'badEvidence', culprit: from, answer })] };
-      }
-      return onAck(state, phase, index, from);
+      const signer = { ...section, networkId: sections.networkId };
+      return verifyAck(signer, config.identity, elder.name, acked, answer.signature)
+        ? onAck(state, phase, index, from)
+        : lied(state, from, answer);
     }
     case 'duplicate': {
-      const { section } = config;
-      const job = {
-        kind: 'checkDuplicate',
-        section,
-        oneTimeKey: key,
-        entry: answer.entry,
-      } as const;
-      return check(state, `duplicate|${index}|${from}`, job, answer);
+      const { entry } = answer;
+      const job = { kind: 'checkDuplicate', sections, oneTimeKey: key, entry } as const;
+      return check(state, `duplicate|${index}|${turn}|${from}`, job, answer);
     }
     case 'unregistrable':
       return onRefusal(state, from, answer.what);
+    case 'sealed':
+    case 'otherKey':
+      return onKeyHint(state, address, from, answer);
+    case 'unproven':
+      return hint(state, answer.slot, from);
     case 'mintBusy':
       return stay(state);
     default:
@@ -430,49 +593,51 @@ function onAck(
 
 function onComputed(
   config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
   id: string,
   result: Payment['result'],
 ): Outcome {
   if (isOver(state)) return stay(state);
-  const [what = '', place = '', from = ''] = id.split('|');
+  const [what = '', place = '', turn = '', from = ''] = id.split('|');
+  if (Number(turn) !== state.turn) return stay(state);
   const index = Number(place);
   if (result.kind === 'combined') {
     const { phase } = state;
     if (phase.kind !== what) return stay(state);
     assert(phase.kind === 'preparing' || phase.kind === 'committing', 'shares make certificates');
-    return onCombined(config, plan, state, phase, index, result);
+    return onCombined(config, state, phase, index, result);
   }
   const answer = state.checking.get(id);
   if (answer === undefined) return stay(state);
   const checking = new Map(state.checking);
   checking.delete(id);
   const now = { ...state, checking };
-  const { txid } = result;
-  const mine = txid !== null && equalBytes(txid, plan.txid);
-  if (txid === null || (mine && answer.kind !== 'spent')) {
-    return { state: now, effects: [blame({ kind: 'badEvidence', culprit: from, answer })] };
+  if (result.kind === 'unproven') {
+    const address = state.plan.slots[index]?.name;
+    return address === undefined ? stay(now) : hint(now, address, from);
   }
-  if (answer.kind === 'spent') return onSpent(config, plan, now, index, txid, answer);
-  if (answer.kind === 'conflict') {
+  const { txid } = result;
+  const mine = txid !== null && equalBytes(txid, state.plan.txid);
+  if (txid === null || (mine && answer.kind !== 'spent')) return lied(now, from, answer);
+  if (answer.kind === 'spent') return onSpent(config, now, index, txid, answer);
+  if (answer.kind === 'conflict' || answer.kind === 'bound') {
     const conflicts = new Set(now.conflicts).add(from);
     const { transaction } = answer;
     return tell({ ...now, conflicts }, { kind: 'conflict', txid, transaction });
   }
-  const oneTimeKey = plan.transaction.outputs[index]?.oneTimeKey;
+  const oneTimeKey = state.plan.transaction.outputs[index]?.oneTimeKey;
   assert(oneTimeKey !== undefined, 'a duplicate is about one of our outputs');
   return tell(now, { kind: 'duplicateKey', oneTimeKey });
 }
 
 function onCombined(
   config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
   phase: Collecting,
   index: number,
   result: Payment['result'] & { readonly kind: 'combined' },
 ): Outcome {
+  const { plan } = state;
   const collection = phase.collections[index];
   const statement = {
     keyImage: plan.slots[index]?.keyImage ?? new Uint8Array(),
@@ -494,7 +659,7 @@ function onCombined(
   const next = { certificate, shares, dropped, combining: false };
   if (certificate === null) {
     // Shares that came while the job ran may already be enough.
-    const again = combineWhenEnough(config, plan, state, phase, index, next);
+    const again = combineWhenEnough(state, phase, index, next);
     return { state: again.state, effects: [...blames, ...again.effects] };
   }
   const kind = phase.kind === 'preparing' ? 'prepared' : 'committed';
@@ -506,22 +671,21 @@ function onCombined(
     ...state,
     round: 0,
     phase: withCollection(phase, index, next),
-    committed:
-      kind === 'committed' ? replaceAt(state.committed, index, certificate) : state.committed,
+    [kind]: replaceAt(state[kind], index, certificate),
   };
-  return proceed(config, plan, now, effects);
+  return proceed(config, now, effects);
 }
 
 /** A verified commit certificate for one of our slots: the truth, whoever sent it (R7). */
 function onSpent(
   config: PaymentConfig,
-  plan: Plan,
   state: PaymentState,
   index: number,
   txid: Uint8Array,
   answer: SpentbookAnswer & { readonly kind: 'spent' },
 ): Outcome {
   const { certificate, transaction } = answer;
+  const { plan } = state;
   const keyImage = plan.slots[index]?.keyImage;
   assert(keyImage !== undefined, 'evidence is about one of our slots');
   if (!equalBytes(txid, plan.txid)) {
@@ -543,9 +707,7 @@ function onSpent(
       ? withCollection(phase, index, { ...noShares, certificate })
       : phase;
   const fact = { kind: 'committed', index, certificate } as const;
-  return proceed(config, plan, { ...state, committed, phase: settled }, [
-    { kind: 'persist', fact },
-  ]);
+  return proceed(config, { ...state, committed, phase: settled }, [{ kind: 'persist', fact }]);
 }
 
 /** Tells the person once why the payment waits. */
@@ -557,20 +719,11 @@ function tell(state: PaymentState, reason: WaitingReason): Outcome {
   };
 }
 
-const requestId = (txid: Uint8Array, phase: AskingPhase, index: number): Uint8Array =>
-  labelledHash('safe/v1/payment/request', txid, utf8(phase), Uint8Array.of(index)).slice(
-    0,
-    REQUEST_BYTES,
-  );
-
-function requestAt(plan: Plan, phase: AskingPhase, index: number): Uint8Array {
+function requestAt(plan: PaymentState['plan'], phase: AskingPhase, index: number): Uint8Array {
   const id = plan.requests[phase][index];
   assert(id !== undefined, 'every slot and output has a request id');
   return id;
 }
-
-const elderIds = ({ elders }: PaymentConfig): readonly NodeId[] =>
-  elders.map(({ name }) => toHex(name));
 
 const complete = <T>(parts: readonly (T | null)[]): readonly T[] | undefined => {
   const known = parts.filter((part) => part !== null);

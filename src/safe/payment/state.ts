@@ -1,6 +1,14 @@
 /** One payment at the client: its bundle, what it gathered, and how it may end. */
 import type { NodeId } from '#core/machine.ts';
-import type { Certificate, MoneySection, Phase, Source, Statement } from '#money/certificate.ts';
+import type {
+  Certificate,
+  MoneyKey,
+  Phase,
+  SectionKeys,
+  Source,
+  Statement,
+  StatementSection,
+} from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';
 import type { Transaction } from '#money/transaction.ts';
 import type { MintAnswer } from '#protocol/mint/index.ts';
@@ -30,9 +38,19 @@ export interface PaymentBundle {
   readonly certificates: readonly Certificate[] | null;
 }
 
-export interface PaymentConfig {
-  readonly section: MoneySection;
+/** A section that speaks now, with whoever speaks for it. */
+export interface PaymentSection extends MoneyKey {
   readonly elders: readonly PaymentElder[];
+}
+
+/** What the client has verified of the network: the newest section of every prefix, and history. */
+export interface PaymentSections extends SectionKeys {
+  readonly current: readonly PaymentSection[];
+}
+
+export interface PaymentConfig {
+  /** As known at the start; news comes as the input `sections`. */
+  readonly sections: PaymentSections;
   readonly identity: IdentitySuite;
   readonly bundle: PaymentBundle;
   /** First pause before the identical requests go out again; it doubles up to 16-fold. */
@@ -48,7 +66,17 @@ export interface Collection {
   readonly combining: boolean;
 }
 
+/** A certificate of a superseded epoch among the sources, waiting for its path (N34). */
+export interface MissingPath {
+  readonly source: number;
+  readonly certificate: number;
+  readonly slot: Uint8Array;
+  readonly epoch: bigint;
+  readonly txid: Uint8Array;
+}
+
 export type PaymentPhase =
+  | { readonly kind: 'proving'; readonly missing: readonly MissingPath[] }
   | { readonly kind: 'preparing'; readonly collections: readonly Collection[] }
   | {
       readonly kind: 'committing';
@@ -77,17 +105,24 @@ export interface Plan {
   readonly transaction: Transaction;
   readonly txid: Uint8Array;
   readonly slots: readonly { readonly name: Uint8Array; readonly keyImage: Uint8Array }[];
-  /** Request ids per slot, or per output when registering; deterministic, so a restart repeats
-   * the identical bytes. */
+  /** Request ids per slot, or per output when registering, or per missing path; deterministic, so
+   * a restart repeats the identical bytes to the same section key. */
   readonly requests: Readonly<Record<AskingPhase, readonly Uint8Array[]>>;
 }
 
-export type AskingPhase = 'preparing' | 'committing' | 'registering';
+export type AskingPhase = 'proving' | 'preparing' | 'committing' | 'registering';
 
 export interface PaymentState {
   readonly plan: Plan;
+  readonly sections: PaymentSections;
+  /** Counts changes of the sections that matter here: answers of earlier turns are stale. */
+  readonly turn: number;
   readonly phase: PaymentPhase;
-  /** Commit certificates known per slot, whatever the phase. */
+  /** The bundle's sources, with the paths found since. */
+  readonly sources: readonly Source[];
+  /** Prepared certificates that still count, per slot. */
+  readonly prepared: readonly (Certificate | null)[];
+  /** Commit certificates that count, per slot, whatever the phase. */
   readonly committed: readonly (Certificate | null)[];
   /** Rounds of repetition since the last progress. */
   readonly round: number;
@@ -99,6 +134,8 @@ export interface PaymentState {
   readonly refusals: ReadonlySet<NodeId>;
   /** Evidence being checked: at most one per elder and place. */
   readonly checking: ReadonlyMap<string, SpentbookAnswer | MintAnswer>;
+  /** Elders that hinted at news since the last round. */
+  readonly hinted: ReadonlySet<NodeId>;
   /** The reason last told, so that it is told once. */
   readonly told: WaitingReason['kind'] | null;
 }
@@ -124,7 +161,12 @@ export type PaymentOutput =
   | { readonly kind: 'final'; readonly certificates: readonly Certificate[] }
   | { readonly kind: 'registered'; readonly certificates: readonly Certificate[] }
   | { readonly kind: 'replaced'; readonly by: Replacement }
-  | { readonly kind: 'waiting'; readonly reason: WaitingReason };
+  | { readonly kind: 'waiting'; readonly reason: WaitingReason }
+  /**
+   * An elder says that its key is superseded, or that this client cites one that is. Only a hint:
+   * look for a newer section for this address, and give it back as `sections`.
+   */
+  | { readonly kind: 'outdated'; readonly address: Uint8Array; readonly elder: NodeId };
 
 export type PaymentFault =
   /** The share does not verify against the elder's public share. */
@@ -144,7 +186,7 @@ export type PaymentFault =
 export type PaymentJob =
   | {
       readonly kind: 'combine';
-      readonly section: MoneySection;
+      readonly section: StatementSection;
       readonly phase: Phase;
       readonly statement: Statement;
       readonly shares: readonly {
@@ -156,21 +198,21 @@ export type PaymentJob =
     }
   | {
       readonly kind: 'checkSpent';
-      readonly section: MoneySection;
+      readonly sections: SectionKeys;
       readonly keyImage: Uint8Array;
       readonly transaction: Uint8Array;
       readonly certificate: Certificate;
     }
   | {
       readonly kind: 'checkConflict';
-      readonly section: MoneySection;
+      readonly sections: SectionKeys;
       readonly keyImage: Uint8Array;
       readonly txid: Uint8Array;
       readonly transaction: Uint8Array;
     }
   | {
       readonly kind: 'checkDuplicate';
-      readonly section: MoneySection;
+      readonly sections: SectionKeys;
       readonly oneTimeKey: Uint8Array;
       readonly entry: Uint8Array;
     };
@@ -182,10 +224,13 @@ export type PaymentResult =
       readonly bad: readonly NodeId[];
     }
   /** The txid the evidence is about, null when the evidence proves nothing. */
-  | { readonly kind: 'checked'; readonly txid: Uint8Array | null };
+  | { readonly kind: 'checked'; readonly txid: Uint8Array | null }
+  /** The evidence cites a key this client does not know, or one it knows to be superseded. */
+  | { readonly kind: 'unproven' };
 
 export interface Payment {
-  readonly input: { readonly kind: 'repeat' };
+  readonly input:
+    { readonly kind: 'repeat' } | { readonly kind: 'sections'; readonly sections: PaymentSections };
   readonly message: PaymentMessage;
   readonly fact: PaymentFact;
   readonly output: PaymentOutput;

@@ -10,6 +10,7 @@ import {
   type MoneySection,
   type ProofProblem,
   type RegistryEntry,
+  type SectionKeys,
   type Source,
 } from '#money/certificate.ts';
 import { genesisKeyPair, type ViewKeys, type WalletKeys } from '#money/keys.ts';
@@ -20,7 +21,7 @@ import { addCoin, addSpend, type Coin, type WalletState } from './state.ts';
 
 export interface Scanner {
   readonly keys: WalletKeys;
-  readonly section: MoneySection;
+  readonly sections: SectionKeys;
   readonly suite: ThresholdSuite;
 }
 
@@ -30,7 +31,7 @@ export interface Scanner {
  * @returns the wallet with what it learnt; the same wallet when the line is not about us.
  */
 export function scanEntry(
-  { keys, section, suite }: Scanner,
+  { keys, sections, suite }: Scanner,
   state: WalletState,
   bytes: Uint8Array,
   now: number,
@@ -43,7 +44,7 @@ export function scanEntry(
   const spends = decoded.value.inputs.filter(({ keyImage }) => state.coins.has(toHex(keyImage)));
   if (found === undefined && spends.length === 0) return ok(state);
 
-  const committed = verifyCommitted(section, suite, entry.value);
+  const committed = verifyCommitted(sections, suite, entry.value);
   if (!committed.ok) return committed;
   const txid = txidOf(committed.value);
   let learnt = state;

@@ -6,6 +6,7 @@ import { decodeCbor } from '#core/codec/cbor.ts';
 import { bool, bytesUpTo, intBetween, listOf, record } from '#core/codec/shape.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import type { WalletKeys } from '#money/keys.ts';
+import { onlySection } from '#money/certificate.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import { scanEntry, type WalletState } from '#safe/wallet/index.ts';
 import { getCursor, putCursor } from '#storage/browser/payments.ts';
@@ -52,7 +53,7 @@ export function createIncoming(
       if (list === undefined) return learnt;
       for (const entry of list.entries) {
         const scanned = scanEntry(
-          { keys, section: authority, suite: blsSuite },
+          { keys, sections: onlySection(authority), suite: blsSuite },
           learnt,
           entry,
           now(),

@@ -41,7 +41,7 @@ const transaction = buildTransaction({
 });
 if (transaction === undefined) throw new Error('a real address');
 const toy = makeSection(toySuite, toyScalars, toyName);
-const { section } = toy;
+const { section, known } = toy;
 const certificates = certify(toy, toySuite, 'COMMIT', transaction);
 const entry = { transaction: encodeTransaction(transaction), certificates, index: 0 };
 const keyImage = transaction.inputs[0]?.keyImage ?? new Uint8Array();
@@ -65,6 +65,7 @@ describe('certificates', () => {
       bits[0] = bit << 7;
       expect(holds({ ...section, prefix: { bitCount: 1, bits } })).toBe(false);
     }
+    expect(holds({ ...section, epoch: 1n })).toBe(false);
     expect(holds({ ...section, key: toySuite.publicKey(seedScalar()) })).toBe(false);
     expect(holds(section, 'COMMIT', { ...statement, ballot: 1 })).toBe(false);
     expect(holds(section, 'COMMIT', { ...statement, txid: seedOf('other') })).toBe(false);
@@ -72,10 +73,10 @@ describe('certificates', () => {
   });
 
   test('one certificate per input, no fewer and no more', () => {
-    expect(verifyCertificates(section, toySuite, 'COMMIT', transaction, certificates)).toBe(true);
-    expect(verifyCertificates(section, toySuite, 'COMMIT', transaction, [])).toBe(false);
+    expect(verifyCertificates(known, toySuite, 'COMMIT', transaction, certificates).ok).toBe(true);
+    expect(verifyCertificates(known, toySuite, 'COMMIT', transaction, []).ok).toBe(false);
     const two = [...certificates, ...certificates];
-    expect(verifyCertificates(section, toySuite, 'COMMIT', transaction, two)).toBe(false);
+    expect(verifyCertificates(known, toySuite, 'COMMIT', transaction, two).ok).toBe(false);
   });
 
   test('five real shares combine to a signature that verifies, four do not', () => {
@@ -93,8 +94,10 @@ describe('certificates', () => {
       const signature = blsSuite.combine(shares.slice(0, count));
       if (signature === undefined) return false;
       return verifyCertificate(real.section, blsSuite, 'COMMIT', statement, {
+        epoch: 0n,
         ballot: 0,
         signature,
+        sealed: null,
       });
     };
     expect(combine(5)).toBe(true);
@@ -112,19 +115,19 @@ describe('registry entries', () => {
   });
 
   test('open with a commit certificate only, and only an output that exists', () => {
-    expect(openRegistryEntry(section, toySuite, encodeEntry(entry)).ok).toBe(true);
+    expect(openRegistryEntry(known, toySuite, encodeEntry(entry)).ok).toBe(true);
     const prepared = { ...entry, certificates: certify(toy, toySuite, 'PREPARE', transaction) };
-    expect(openRegistryEntry(section, toySuite, encodeEntry(prepared))).toEqual({
+    expect(openRegistryEntry(known, toySuite, encodeEntry(prepared))).toEqual({
       ok: false,
       error: 'badCertificate',
     });
-    expect(openRegistryEntry(section, toySuite, encodeEntry({ ...entry, index: 1 }))).toEqual({
+    expect(openRegistryEntry(known, toySuite, encodeEntry({ ...entry, index: 1 }))).toEqual({
       ok: false,
       error: 'noSuchOutput',
     });
-    expect(
-      verifySource({ ...section, genesisOutput: null }, toySuite, { kind: 'genesis' }).ok,
-    ).toBe(false);
+    expect(verifySource({ ...known, genesisOutput: null }, toySuite, { kind: 'genesis' }).ok).toBe(
+      false,
+    );
   });
 });
 

@@ -26,7 +26,10 @@ import { networkId, seedOf } from './fixtures.ts';
 
 const request = seedOf('request').slice(0, 16);
 const slot = seedOf('slot');
-const certificate = { ballot: 0, signature: new Uint8Array(48).fill(7) };
+const siblings = [seedOf('left'), seedOf('right')];
+const sealed = { kind: 'bound', body: seedOf('body'), index: 2, count: 4, siblings } as const;
+const certificate = { epoch: 3n, ballot: 0, signature: new Uint8Array(48).fill(7), sealed };
+const section = seedOf('section key');
 const entry = { transaction: utf8('tx'), certificates: [certificate], index: 3 };
 
 describe('decoders', () => {
@@ -80,6 +83,7 @@ describe('decoders', () => {
     const prepare = {
       kind: 'prepare',
       request,
+      section,
       slot,
       transaction: utf8('tx'),
       sources: [{ kind: 'genesis' }, { kind: 'committed', ...entry }],
@@ -92,6 +96,10 @@ describe('decoders', () => {
       { kind: 'prepared', request, share: new Uint8Array(48) },
       { kind: 'spent', request, transaction: utf8('tx'), certificate },
       { kind: 'notAllowed', request, rule: 'R1' },
+      { kind: 'sealed', request, key: new Uint8Array(96), epoch: 7n },
+      { kind: 'unproven', request, slot, epoch: 0n },
+      { kind: 'proof', request, txid: slot, path: sealed },
+      { kind: 'bound', request, epoch: 1n, path: sealed, transaction: utf8('tx') },
     ];
     for (const answer of answers) {
       expect(decodeSpentbookAnswer(encodeSpentbookAnswer(answer))).toEqual({
@@ -99,7 +107,7 @@ describe('decoders', () => {
         value: answer,
       });
     }
-    const register = { kind: 'register', request, key: slot, ...entry } as const;
+    const register = { kind: 'register', request, section, key: slot, ...entry } as const;
     expect(decodeMintRequest(slot, encodeMintRequest(register))).toEqual({
       ok: true,
       value: register,
@@ -113,12 +121,13 @@ describe('decoders', () => {
     const commit = {
       kind: 'commit',
       request,
+      section,
       slot,
       transaction: utf8('tx'),
       prepared: [certificate],
     } as const;
     expect(decodeSpentbookRequest(seedOf('other'), encodeSpentbookRequest(commit)).ok).toBe(false);
-    const register = { kind: 'register', request, key: slot, ...entry } as const;
+    const register = { kind: 'register', request, section, key: slot, ...entry } as const;
     expect(decodeMintRequest(seedOf('other'), encodeMintRequest(register)).ok).toBe(false);
   });
 });

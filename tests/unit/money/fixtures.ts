@@ -5,10 +5,12 @@ import { labelledHash } from '#crypto/hash.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { addressOf } from '#money/address.ts';
 import {
+  onlySection,
   statementBytes,
   type Certificate,
   type MoneySection,
   type Phase,
+  type SectionKeys,
 } from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';
 import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/keys.ts';
@@ -38,6 +40,8 @@ export interface TestElder {
 
 export interface TestSection {
   readonly section: MoneySection;
+  /** The view of who knows this section alone. */
+  readonly known: SectionKeys;
   readonly elders: readonly TestElder[];
   /** The whole section secret, which only a test has. */
   readonly secret: Uint8Array;
@@ -76,9 +80,10 @@ export function makeSection(
     networkId,
     prefix: EMPTY_PREFIX,
     key: suite.publicKey(secret),
+    epoch: 0n,
     genesisOutput: { oneTimeKey: genesis.oneTimeKey, amount: genesisAmount },
   };
-  return { section, elders, secret };
+  return { section, known: onlySection(section), elders, secret };
 }
 
 /** Signatures for tests that are not about signatures: unforgeable by who does not call `sign`. */
@@ -104,7 +109,9 @@ export function certify(
 ): readonly Certificate[] {
   const txid = txidOf(transaction);
   return transaction.inputs.map(({ keyImage }) => ({
+    epoch: section.epoch,
     ballot: 0,
     signature: suite.sign(secret, phase, statementBytes(section, { keyImage, ballot: 0, txid })),
+    sealed: null,
   }));
 }

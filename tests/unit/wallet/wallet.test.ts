@@ -46,7 +46,7 @@ import {
 } from '../money/fixtures.ts';
 
 const toy = makeSection(toySuite, toyScalars, toyName);
-const { section } = toy;
+const { section, known: sections } = toy;
 
 const coin = (name: string, amount: bigint): Coin => ({
   keyImage: seedOf(`I ${name}`),
@@ -210,8 +210,8 @@ describe('payments', () => {
     });
     expect(plan(final, 5n).spends).toHaveLength(1); // The change can be spent at once.
 
-    const alice = { keys: keysOf('alice'), section, suite: toySuite };
-    const bob = { keys: keysOf('bob'), section, suite: toySuite };
+    const alice = { keys: keysOf('alice'), sections, suite: toySuite };
+    const bob = { keys: keysOf('bob'), sections, suite: toySuite };
     const lines = [0, 1].map((index) => encodeEntry({ ...committed(intent), index }));
     const scan = (who: typeof alice): WalletState =>
       lines.reduce((state, line) => {
@@ -227,7 +227,7 @@ describe('payments', () => {
 
   test('a restored wallet learns from the registry that a coin is spent', () => {
     const intent = plan(first(), 600n);
-    const scanner = { keys: faucet, section, suite: toySuite };
+    const scanner = { keys: faucet, sections, suite: toySuite };
     const learnt = scanEntry(scanner, first(), encodeEntry({ ...committed(intent), index: 0 }), 3);
     expect(
       learnt.ok && [...learnt.value.coins.values()].some(({ spentBy }) => spentBy.size > 0),
@@ -238,7 +238,7 @@ describe('payments', () => {
     const intent = plan(first(), 600n);
     const { transaction, certificates } = committed(intent);
     const forged = certificates.map((each) => ({ ...each, signature: new Uint8Array(48).fill(1) }));
-    const scanner = { keys: keysOf('alice'), section, suite: toySuite };
+    const scanner = { keys: keysOf('alice'), sections, suite: toySuite };
     const results = [0, 1].map((index) =>
       scanEntry(scanner, emptyWallet, encodeEntry({ transaction, certificates: forged, index }), 3),
     );
@@ -278,7 +278,7 @@ describe('receipt', () => {
   test('carries the payment to whoever it pays', () => {
     const read = parseReceiptText(networkId, text);
     if (!read.ok) throw new Error(read.error);
-    expect(verifyCommitted(section, toySuite, read.value).ok).toBe(true);
+    expect(verifyCommitted(sections, toySuite, read.value).ok).toBe(true);
     const alice = scanCommitted(keysOf('alice'), emptyWallet, read.value, 1);
     expect(balanceOf(alice).available).toBe(600n);
   });

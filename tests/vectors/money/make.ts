@@ -40,9 +40,17 @@ export function makeVectors(): Readonly<Record<string, string>> {
   if (transaction === undefined || input === undefined || output === undefined) {
     throw new Error('the vector pays to a real address');
   }
-  const section = { networkId, prefix: EMPTY_PREFIX, key: sectionKey, genesisOutput: null };
+  const section = {
+    networkId,
+    prefix: EMPTY_PREFIX,
+    key: sectionKey,
+    epoch: 7n,
+    genesisOutput: null,
+  };
   const statement = { keyImage: input.keyImage, ballot: 0, txid: txidOf(transaction) };
-  const certificates = [{ ballot: 0, signature: new Uint8Array(48).fill(6) }];
+  const certificates = [
+    { epoch: 7n, ballot: 0, signature: new Uint8Array(48).fill(6), sealed: null },
+  ];
   const bytes = encodeTransaction(transaction);
   return {
     spendKey: toHex(keys.spendKey),
@@ -59,7 +67,7 @@ export function makeVectors(): Readonly<Record<string, string>> {
     txid: toHex(statement.txid),
     statement: toHex(statementBytes(section, statement)),
     vote: toHex(voteBytes(section, statement)),
-    ack: toHex(ackBytes(networkId, output.oneTimeKey, statement.txid)),
+    ack: toHex(ackBytes(section, output.oneTimeKey, statement.txid)),
     entryHash: toHex(
       labelledHash('vector', encodeEntry({ transaction: bytes, certificates, index: 0 })),
     ),
