@@ -54,3 +54,11 @@ export function takeFullness(
   const relistAt = Math.min(state.relistAt, Math.max(tick, state.listedAt + reportPauseTicks));
   return and(draft, { fullness, relistAt, ...whenRolesChange });
 }
+
+/** Reports from other sections came as answers and are not repeated: they hold for one round. */
+export function forgetFar(draft: Draft): Draft {
+  const { state } = draft;
+  const near = [...state.fullness].filter(([id]) => state.view?.own.members.has(id) === true);
+  if (near.length === state.fullness.size) return draft;
+  return and(draft, { fullness: new Map(near), ...whenRolesChange });
+}

@@ -143,10 +143,19 @@ export function answerConfirm(
     }
     const answer = { kind: 'lacking', stamp, item, nonce, holder } as const;
     next = and(next, {}, { kind: 'send', to: [from], message: answer });
-    if (holder && message.offered) next = takeOffer(next, from, item);
+    if (!holder || !message.offered) continue;
+    // Another section does not hear our reports: whoever waits for us is told why in vain.
+    next = next.state.ownFullness.full ? sayFull(next, from) : takeOffer(next, from, item);
   }
   return next;
 }
+
+const sayFull = (draft: Draft, to: NodeId): Draft =>
+  and(
+    draft,
+    {},
+    { kind: 'send', to: [to], message: { kind: 'fullness', ...draft.state.ownFullness } },
+  );
 
 /** The item is wanted whoever else has it: its present keeper wants to be rid of it. */
 function takeOffer(draft: Draft, from: NodeId, item: Item): Draft {

@@ -1,7 +1,13 @@
 /** What a storing node does so that four adults keep everything. Rules in README.md. */
 import { assertNever } from '#core/assert.ts';
 import type { Context, Effect, Machine, NodeId } from '#core/machine.ts';
-import { repeatFullness, reportFullness, takeFullness, whenRolesChange } from './fullness.ts';
+import {
+  forgetFar,
+  repeatFullness,
+  reportFullness,
+  takeFullness,
+  whenRolesChange,
+} from './fullness.ts';
 import {
   answerConfirm,
   askToConfirm,
@@ -204,7 +210,7 @@ function tick(config: ReplicationConfig, draft: Draft, context: Context): Draft 
     state.budgetBytes + config.budgetBytesPerTick,
   );
   let next = and(draft, { tick: state.tick + 1, budgetBytes }, setTick(config));
-  if (next.state.tick >= next.state.relistAt) next = relist(config, next);
+  if (next.state.tick >= next.state.relistAt) next = relist(config, forgetFar(next));
   next = askSources(repeatFullness(config, next));
   return askToConfirm(config, findSurplus(config, next, context.entropy));
 }

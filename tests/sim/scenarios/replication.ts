@@ -186,8 +186,8 @@ export function runReplication(
     moved += api.nodes().find((node) => node.id === id)?.state.received ?? 0;
     api.stop(id);
     for (const [chunk, own] of copies) {
-      own.delete(id);
-      if (honestCopies(chunk) === 0) complain('a chunk was lost');
+      const had = own.delete(id) && !corrupt.has(id);
+      if (had && honestCopies(chunk) === 0) complain('a chunk was lost');
     }
     leaving.push({ atMs: api.nowMs + 500 + prng.below(2_500), id });
   };
