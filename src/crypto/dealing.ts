@@ -56,7 +56,9 @@ export interface DealtKeys {
 
 /** The mathematics of a key generation, injected so that the simulator can use a toy. */
 export interface DealingSuite {
-  /** @returns 32 bytes: the key to which shares are encrypted, of any 32 secret bytes. */
+  /** @returns 32 bytes: a sharing secret made of any fresh secret bytes. */
+  readonly toSharingSecret: (entropy: Uint8Array) => Uint8Array;
+  /** @returns 32 bytes: the key to which shares are encrypted, of a sharing secret. */
   readonly sharingKey: (secret: Uint8Array) => Uint8Array;
   /** Whether a share can be encrypted to these bytes. */
   readonly isSharingKey: (bytes: Uint8Array) => boolean;
@@ -101,6 +103,8 @@ export interface DealingSuite {
 export const SHARING_KEY_BYTES = 32;
 
 export const blsDealings: DealingSuite = {
+  toSharingSecret: (entropy) =>
+    encodeScalar(hashToScalar('safe/v1/dealing/sharing-secret', entropy)),
   sharingKey: (secret) => G.multiply(sharingSecret(secret)).toBytes(),
   isSharingKey: (bytes) => decodePoint(bytes) !== undefined,
   deal,
@@ -492,9 +496,12 @@ const timesG2 = (point: G2Point, scalar: bigint): G2Point =>
 const times = (point: Point, scalar: bigint): Point =>
   scalar === 0n ? ristretto255.Point.ZERO : point.multiplyUnsafe(scalar);
 
-/** Any 32 secret bytes are a sharing secret. */
-const sharingSecret = (secret: Uint8Array): bigint =>
-  hashToScalar('safe/v1/dealing/sharing-secret', secret);
+/** A sharing secret is a number in [1, ℓ), 32 bytes little-endian. */
+function sharingSecret(secret: Uint8Array): bigint {
+  const y = decodeScalar(secret);
+  assert(y !== undefined && y !== 0n, 'a sharing secret is a number in [1, ℓ)');
+  return y;
+}
 
 let generatorTable: G1Point | undefined;
 

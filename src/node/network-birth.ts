@@ -6,11 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId, toXorName } from '#address/xor-name.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { genesisKeyPair } from '#money/keys.ts';
 import type { NodeHost } from '#network/node-host.ts';
-import { blsGroup } from '#protocol/dkg/index.ts';
+import { realSuites } from '#protocol/dkg/index.ts';
 import {
   decodeSignedAuthority,
   encodeSignedAuthority,
@@ -30,8 +29,8 @@ export interface BirthOptions {
   readonly folder: DataFolder;
   readonly bootstrapFolder: string;
   readonly elders: readonly { readonly identity: NodeIdentity; readonly host: NodeHost }[];
-  /** Names of the first adults. */
-  readonly adults: readonly Uint8Array[];
+  /** The first adults. */
+  readonly adults: readonly Pick<NodeIdentity, 'name' | 'sharing'>[];
   readonly jobs: JobPool;
   readonly progress: (line: string) => void;
   readonly log: Log;
@@ -91,13 +90,18 @@ async function giveBirth(options: BirthOptions): Promise<Born> {
   const { oneTimeKey } = genesisKeyPair(faucetSeed);
   const born = await generate(options, {
     candidates: elders.map(({ identity }) => toXorName(identity.name)),
-    adults: options.adults.map(toXorName),
+    adults: options.adults.map(({ name }) => toXorName(name)),
+    sharingKeys: new Map(
+      [...elders.map(({ identity }) => identity), ...options.adults].map(({ name, sharing }) => [
+        nameToId(name),
+        sharing.key,
+      ]),
+    ),
     networkName,
     nonce: new Uint8Array(randomBytes(32)),
     genesisOutput: { oneTimeKey, amount: supply },
     gossipEveryMs,
-    suite: blsSuite,
-    group: blsGroup,
+    suites: realSuites,
   });
   const secretShares = new Map<string, Uint8Array>();
   let signed: SignedAuthority | undefined;
@@ -120,7 +124,7 @@ async function giveBirth(options: BirthOptions): Promise<Born> {
 /** Runs the seven founders over the elders' hosts until each has its share. */
 async function generate(
   { elders, jobs, log }: BirthOptions,
-  config: Omit<GenesisConfig, 'self' | 'identitySeed'>,
+  config: Omit<GenesisConfig, 'self' | 'identitySeed' | 'sharingSecret'>,
 ): Promise<ReadonlyMap<string, BornElder>> {
   const hosts = new Map(elders.map(({ identity, host }) => [nameToId(identity.name), host]));
   const addressesOf = (name: Uint8Array): readonly string[] =>

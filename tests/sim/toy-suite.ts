@@ -9,7 +9,7 @@ import { labelledHash } from '#crypto/hash.ts';
 import { createScalarField } from '#crypto/scalar-field.ts';
 import type { BlsPurpose } from '#crypto/bls.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import type { DkgGroup } from '#protocol/dkg/index.ts';
+import type { IdentitySuite } from '#money/identity.ts';
 import { concat, equalBytes, utf8 } from '#core/codec/bytes.ts';
 
 /** A Mersenne prime: big enough that no run meets a collision, small enough to be quick. */
@@ -52,52 +52,8 @@ export const toySuite: ThresholdSuite = {
   },
 };
 
-/** The group of a key generation over the same field; boxes and identities are hashes. */
-export const toyGroup: DkgGroup = {
-  toScalar: toyScalars.reduce,
-  evaluate: toyScalars.evaluate,
-  isSecret: (bytes) => (toyScalars.decode(bytes) ?? 0n) !== 0n,
-  sumScalars: toyScalars.sum,
-  publicKey: toySuite.publicKey,
-  commit: (coefficients) => coefficients.map(toySuite.publicKey),
-  evaluateCommitment: (commitment, index) => {
-    const values = commitment.map((bytes) => unpad(bytes, keyBytes));
-    let sum = 0n;
-    for (const value of values.reverse()) {
-      if (value === undefined) return undefined;
-      sum = toyScalars.mod(sum * BigInt(index) + value);
-    }
-    return sum === 0n ? undefined : pad(toyScalars.encode(sum), keyBytes);
-  },
-  sumKeys: (keys) => {
-    let sum = 0n;
-    for (const key of keys) {
-      const value = unpad(key, keyBytes);
-      if (value === undefined) return undefined;
-      sum = toyScalars.mod(sum + value);
-    }
-    return sum === 0n ? undefined : pad(toyScalars.encode(sum), keyBytes);
-  },
-
-  boxPublicKey: (secret) => toyScalars.reduce(secret),
-  seal: (boxKey, ephemeralSecret, info, plaintext) => {
-    const ephemeral = toyScalars.reduce(ephemeralSecret);
-    const key = boxKeyOf(boxKey, ephemeral, info);
-    const hidden = plaintext.map((byte, i) => byte ^ (key[i] ?? 0));
-    return concat(ephemeral, hidden, labelledHash('safe/toy/tag', key, hidden).slice(0, 16));
-  },
-  open: (boxSecret, info, sealed) => {
-    const ephemeral = sealed.slice(0, 32);
-    const hidden = sealed.slice(32, -16);
-    const own = toyScalars.reduce(boxSecret);
-    if (toyScalars.decode(ephemeral) === undefined) return undefined;
-    const key = boxKeyOf(own, ephemeral, info);
-    const tag = labelledHash('safe/toy/tag', key, hidden).slice(0, 16);
-    return equalBytes(tag, sealed.slice(-16))
-      ? hidden.map((byte, i) => byte ^ (key[i] ?? 0))
-      : undefined;
-  },
-
+/** Signatures by which nodes are known, in 64 bytes that anybody could make and no liar here does. */
+export const toyIdentitySuite: IdentitySuite = {
   sign: (seed, message) => toySignature(toyIdentity(seed), message),
   verify: (name, message, signature) => equalBytes(toySignature(name, message), signature),
 };
@@ -109,14 +65,6 @@ function toySignature(name: Uint8Array, message: Uint8Array): Uint8Array {
   const half = labelledHash('safe/toy/signature', name, message);
   return concat(half, half);
 }
-
-/** The product of both keys: what either side can make of its own and the other's. */
-const boxKeyOf = (a: Uint8Array, b: Uint8Array, info: string): Uint8Array =>
-  labelledHash(
-    'safe/toy/box',
-    toyScalars.encode(toyScalars.mod(number(a) * number(b))),
-    utf8(info),
-  );
 
 function weigh(
   values: readonly { readonly index: number; readonly value: bigint | undefined }[],

@@ -2,6 +2,7 @@
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import {
   bytesOf,
+  bytesUpTo,
   intBetween,
   listOf,
   nullable,
@@ -10,70 +11,90 @@ import {
   type Shape,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
+import { DEALING_BYTES } from '#crypto/dealing-layout.ts';
 import { ELDER_COUNT, SHARES_REQUIRED } from '#protocol/section/index.ts';
-import { sealedShareBytes } from './jobs.ts';
-import type { DkgMessage } from './messages.ts';
+import type { DealingList, DkgMessage } from './messages.ts';
+import type { Ready } from './proof.ts';
 import type { DkgFact } from './state.ts';
 
-/** Seven complaints with a dealing of 2 kB each, and all other parts: 40 kB. */
+/** One dealing with its keys and the status beside it: 50 kB. */
 export const maxDkgMessageBytes = 64 * 1024;
+/** One list per candidate, and room for those a decision named. */
+export const maxHeldLists = 14;
+/** One dealing per dealer, and one more of each that a list names. */
+export const maxWants = 2 * ELDER_COUNT;
 
 const index = intBetween(1, ELDER_COUNT);
 const bits = intBetween(0, 2 ** ELDER_COUNT - 1);
 const hash = bytesOf(32);
 const signature = bytesOf(64);
 const seven = <T>(item: Shape<T>): Shape<readonly T[]> => listOf(item, ELDER_COUNT, ELDER_COUNT);
-const upToSeven = <T>(item: Shape<T>): Shape<readonly T[]> => listOf(item, ELDER_COUNT);
 
-const signedKey = record({ candidate: index, boxKey: bytesOf(32), signature });
+const signedKey = record({ candidate: index, sharingKey: bytesOf(32), signature });
 
 const signedDealing = record({
   dealer: index,
-  keys: seven(signedKey),
-  commitment: listOf(bytesOf(96), SHARES_REQUIRED, SHARES_REQUIRED),
-  sealedShares: seven(bytesOf(sealedShareBytes)),
+  keys: seven(nullable(signedKey)),
+  body: bytesUpTo(DEALING_BYTES),
   signature,
 });
 
-const signedAck = record({ candidate: index, dealings: seven(hash), signature });
+/** Also the shape of a list inside another protocol's messages. */
+export const dealingListShape: Shape<DealingList> = seven(nullable(hash));
 
-const signedComplaint = record({
+const signedList = record({ candidate: index, dealings: dealingListShape, signature });
+
+const readiness = record({
   candidate: index,
-  dealing: signedDealing,
-  boxSecret: bytesOf(32),
+  list: hash,
+  share: bytesOf(48),
+  voucher: signature,
   signature,
+});
+
+const holding = record({
+  tick: intBetween(0, 2 ** 32 - 1),
+  keys: bits,
+  lists: bits,
+  readiness: listOf(record({ list: hash, candidates: bits }), maxHeldLists),
 });
 
 /** Also the shape of a DKG message inside another protocol's envelope. */
 export const dkgMessageShape: Shape<DkgMessage> = union({
+  status: record({
+    sessionId: hash,
+    holding,
+    wants: listOf(record({ dealer: index, hash: nullable(hash) }), maxWants),
+  }),
   parts: record({
     sessionId: hash,
-    keys: upToSeven(signedKey),
-    dealings: upToSeven(signedDealing),
-    acks: upToSeven(signedAck),
-    complaints: upToSeven(signedComplaint),
+    holding,
+    keys: listOf(signedKey, ELDER_COUNT),
+    lists: listOf(signedList, ELDER_COUNT),
+    readiness: listOf(readiness, maxHeldLists * ELDER_COUNT),
   }),
-  status: record({ sessionId: hash, keys: bits, dealings: seven(nullable(hash)), acks: bits }),
-});
-
-const keyShareSet = record({
-  key: bytesOf(96),
-  publicShares: seven(bytesOf(96)),
-  secretShare: bytesOf(32),
-  index,
+  dealing: record({ sessionId: hash, holding, dealing: signedDealing }),
 });
 
 export const dkgFactShape: Shape<DkgFact> = union({
-  announced: record({ boxSecret: bytesOf(32), key: signedKey }),
-  dealt: record({ dealing: signedDealing }),
-  accepted: record({ dealing: signedDealing, share: bytesOf(32) }),
-  acked: record({ ack: signedAck }),
-  keyed: record({ result: keyShareSet }),
-  failed: record({ complaint: signedComplaint }),
+  announced: record({ sharingSecret: bytesOf(32), key: signedKey }),
+  accepted: record({ dealing: signedDealing }),
+  named: record({ list: signedList }),
+  ended: record({}),
+});
+
+/** What a key generation shows to others (N13): below 2 kB. */
+export const readyShape: Shape<Ready> = record({
+  list: dealingListShape,
+  key: bytesOf(96),
+  publicShares: seven(bytesOf(96)),
+  signature: bytesOf(48),
+  vouchers: listOf(record({ candidate: index, signature }), ELDER_COUNT, SHARES_REQUIRED),
 });
 
 export const encodeDkgMessage = (message: DkgMessage): Uint8Array => encodeCbor(message);
 export const encodeDkgFact = (fact: DkgFact): Uint8Array => encodeCbor(fact);
+export const encodeReady = (ready: Ready): Uint8Array => encodeCbor(ready);
 
 export function decodeDkgMessage(bytes: Uint8Array): Result<DkgMessage, 'malformed'> {
   if (bytes.length > maxDkgMessageBytes) return err('malformed');
@@ -82,6 +103,10 @@ export function decodeDkgMessage(bytes: Uint8Array): Result<DkgMessage, 'malform
 
 export const decodeDkgFact = (bytes: Uint8Array): Result<DkgFact, 'malformed'> =>
   decodeAs(dkgFactShape, bytes);
+
+export function decodeReady(bytes: Uint8Array): Result<Ready, 'malformed'> {
+  return bytes.length > maxDkgMessageBytes ? err('malformed') : decodeAs(readyShape, bytes);
+}
 
 function decodeAs<T>(shape: Shape<T>, bytes: Uint8Array): Result<T, 'malformed'> {
   const decoded = decodeCbor(bytes);

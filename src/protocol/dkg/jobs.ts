@@ -1,146 +1,209 @@
-/** The slow parts: pure functions for a worker thread. Group operations take 4–10 ms each. */
+/** The slow parts: pure functions for a worker thread. With the real curves 20–400 ms each. */
+import type { XorName } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { hkdf } from '#crypto/hash.ts';
-import { ELDER_COUNT, SHARES_REQUIRED } from '#protocol/section/index.ts';
-import type { DkgGroup } from './group.ts';
-import type { SignedComplaint, SignedDealing } from './messages.ts';
-import { boxInfo } from './transcript.ts';
+import { blsDealings, type DealingSuite, type DealtKeys } from '#crypto/dealing.ts';
+import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
+import { ed25519Identity, type IdentitySuite } from '#money/identity.ts';
+import { SHARES_REQUIRED } from '#protocol/section/index.ts';
+import type { Readiness, SignedDealing } from './messages.ts';
+import type { Voucher } from './proof.ts';
+import {
+  dealingBinding,
+  dealingBytes,
+  keyBytes,
+  readinessBytes,
+  voucherBytes,
+  type Binding,
+} from './transcript.ts';
+
+export interface DkgSuites {
+  readonly identity: IdentitySuite;
+  readonly threshold: ThresholdSuite;
+  readonly dealings: DealingSuite;
+}
+
+export const realSuites: DkgSuites = {
+  identity: ed25519Identity,
+  threshold: blsSuite,
+  dealings: blsDealings,
+};
+
+/** One dealing with the secret that opens it for this candidate. */
+export interface Opening {
+  readonly dealing: SignedDealing;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+}
 
 export type DkgJob =
   | {
       readonly kind: 'deal';
-      readonly sessionId: Uint8Array;
+      readonly binding: Binding;
       readonly dealer: number;
-      /** Of candidates 1…7. */
-      readonly boxKeys: readonly Uint8Array[];
+      readonly list: SignedDealing['keys'];
+      readonly fallbackKeys: readonly Uint8Array[];
+      readonly identitySeed: Uint8Array;
       /** 32 secret bytes, fresh for this dealing. */
       readonly seed: Uint8Array;
     }
   | {
-      readonly kind: 'check';
-      readonly sessionId: Uint8Array;
-      readonly receiver: number;
-      readonly boxSecret: Uint8Array;
+      readonly kind: 'verify';
+      readonly binding: Binding;
+      readonly candidates: readonly XorName[];
+      readonly fallbackKeys: readonly Uint8Array[];
       readonly dealing: SignedDealing;
     }
   | {
-      readonly kind: 'judge';
-      readonly sessionId: Uint8Array;
-      readonly complaint: SignedComplaint;
+      readonly kind: 'derive';
+      readonly binding: Binding;
+      readonly fallbackKeys: readonly Uint8Array[];
+      readonly self: number;
+      readonly openings: readonly Opening[];
     }
   | {
-      readonly kind: 'sum';
+      readonly kind: 'vouch';
+      readonly binding: Binding;
       readonly self: number;
-      /** By dealer, then by coefficient. */
-      readonly commitments: readonly (readonly Uint8Array[])[];
-      readonly shares: readonly Uint8Array[];
+      readonly list: Uint8Array;
+      readonly ready: Uint8Array;
+      readonly secretShare: Uint8Array;
+      readonly identitySeed: Uint8Array;
+    }
+  | {
+      readonly kind: 'combine';
+      readonly binding: Binding;
+      readonly candidates: readonly XorName[];
+      readonly ready: Uint8Array;
+      readonly keys: DealtKeys;
+      readonly readiness: readonly Readiness[];
     };
+
+/** Whose fault a dealing's refusal is: the carrier's, or in both other cases the dealer's. */
+export type DealingVerdict = 'valid' | 'unsigned' | 'wrongKeys' | 'wrongBody';
 
 export type DkgResult =
+  | { readonly kind: 'dealt'; readonly dealing: SignedDealing }
+  | { readonly kind: 'verified'; readonly verdict: DealingVerdict }
+  | { readonly kind: 'derived'; readonly keys: DealtKeys; readonly secretShare: Uint8Array }
+  /** N17: this dealing, checked before, holds no share for me; the proof is for everybody. */
+  | { readonly kind: 'unopenable'; readonly dealing: SignedDealing; readonly proof: Uint8Array }
+  /** The sum is no key: a chance nobody meets. */
+  | { readonly kind: 'noKey' }
+  | { readonly kind: 'vouched'; readonly readiness: Readiness }
   | {
-      readonly kind: 'dealt';
-      readonly commitment: readonly Uint8Array[];
-      readonly sealedShares: readonly Uint8Array[];
+      readonly kind: 'combined';
+      readonly signature: Uint8Array;
+      readonly vouchers: readonly Voucher[];
     }
-  /** `share` is null when the dealing holds none that fits. */
-  | { readonly kind: 'checked'; readonly dealer: number; readonly share: Uint8Array | null }
-  | {
-      readonly kind: 'judged';
-      readonly complainer: number;
-      readonly guilty: 'dealer' | 'complainer';
-    }
-  | {
-      readonly kind: 'summed';
-      readonly key: Uint8Array;
-      readonly publicShares: readonly Uint8Array[];
-      readonly secretShare: Uint8Array;
-    };
+  /** Candidates whose share or voucher is wrong. */
+  | { readonly kind: 'uncombined'; readonly wrong: readonly number[] };
 
 /** Total for jobs of an honest machine: a throw is our bug, never a peer's doing. */
-export function performDkgJob(job: DkgJob, group: DkgGroup): DkgResult {
+export function performDkgJob(job: DkgJob, suites: DkgSuites): DkgResult {
   switch (job.kind) {
     case 'deal':
-      return deal(job, group);
-    case 'check': {
-      const { sessionId, receiver, boxSecret, dealing } = job;
-      const share = openShare(group, sessionId, receiver, boxSecret, dealing);
-      return { kind: 'checked', dealer: dealing.dealer, share: share ?? null };
+      return deal(job, suites);
+    case 'verify':
+      return { kind: 'verified', verdict: judge(job, suites) };
+    case 'derive':
+      return derive(job, suites);
+    case 'vouch':
+      return vouch(job, suites);
+    case 'combine':
+      return combine(job, suites);
+  }
+}
+
+/** N18: the polynomial exists inside `deal` of the suite only. */
+function deal(job: DkgJob & { readonly kind: 'deal' }, suites: DkgSuites): DkgResult {
+  const { binding, dealer, list, fallbackKeys, identitySeed, seed } = job;
+  const keys = keysOf(list, fallbackKeys);
+  const bound = dealingBinding(binding, dealer, list, keys);
+  const body = suites.dealings.deal(bound, keys, seed);
+  const unsigned = { dealer, keys: list, body };
+  const signature = suites.identity.sign(identitySeed, dealingBytes(binding, unsigned));
+  return { kind: 'dealt', dealing: { ...unsigned, signature } };
+}
+
+/** Signatures first: they are cheap, and say who is to blame for the rest. */
+function judge(job: DkgJob & { readonly kind: 'verify' }, suites: DkgSuites): DealingVerdict {
+  const { binding, candidates, fallbackKeys, dealing } = job;
+  const { dealer, keys: list, body, signature } = dealing;
+  const signedBy = (candidate: number, message: Uint8Array, by: Uint8Array): boolean => {
+    const name = candidates[candidate - 1];
+    return name !== undefined && suites.identity.verify(name, message, by);
+  };
+  if (!signedBy(dealer, dealingBytes(binding, dealing), signature)) return 'unsigned';
+  const genuine = list.every(
+    (key, at) =>
+      key === null ||
+      (key.candidate === at + 1 && signedBy(at + 1, keyBytes(binding, key), key.signature)),
+  );
+  if (!genuine) return 'wrongKeys';
+  const keys = keysOf(list, fallbackKeys);
+  const bound = dealingBinding(binding, dealer, list, keys);
+  return suites.dealings.verify(bound, keys, body) ? 'valid' : 'wrongBody';
+}
+
+/** My share of a list's key, and what the list says of everybody's. */
+function derive(job: DkgJob & { readonly kind: 'derive' }, { dealings }: DkgSuites): DkgResult {
+  const { binding, fallbackKeys, self, openings } = job;
+  const shares: Uint8Array[] = [];
+  for (const { dealing, secret } of openings) {
+    const { dealer, keys: list, body } = dealing;
+    const bound = dealingBinding(binding, dealer, list, keysOf(list, fallbackKeys));
+    const share = dealings.open(bound, self, secret, body);
+    if (share === undefined) {
+      const proof = dealings.proveUnopenable(bound, self, secret, body);
+      return { kind: 'unopenable', dealing, proof: proof ?? new Uint8Array() };
     }
-    case 'judge':
-      return judge(job.sessionId, job.complaint, group);
-    case 'sum':
-      return sum(job, group);
+    shares.push(share);
   }
+  const keys = dealings.sumDealings(openings.map(({ dealing }) => dealing.body));
+  if (keys === undefined) return { kind: 'noKey' };
+  return { kind: 'derived', keys, secretShare: dealings.sumShares(shares) };
 }
 
-/** The polynomial exists here only: it is gone when the job returns (N18). */
-function deal(job: DkgJob & { readonly kind: 'deal' }, group: DkgGroup): DkgResult {
-  const expand = (purpose: string, length: number): Uint8Array =>
-    hkdf(job.seed, job.sessionId, `safe/v1/dkg-deal/${purpose}`, length);
-  const coefficients = Array.from({ length: SHARES_REQUIRED }, (_, k) =>
-    group.toScalar(expand(`coefficient/${k}`, 48)),
-  );
-  const sealedShares = job.boxKeys.map((boxKey, at) => {
-    const receiver = at + 1;
-    const share = group.evaluate(coefficients, receiver);
-    const info = boxInfo(job.sessionId, job.dealer, receiver);
-    // A key nobody can seal to was announced by a liar: its owner gets an empty box.
-    const sealed = group.seal(boxKey, expand(`box/${receiver}`, 32), info, share);
-    return sealed ?? new Uint8Array(sealedShareBytes);
-  });
-  return { kind: 'dealt', commitment: group.commit(coefficients), sealedShares };
+function vouch(job: DkgJob & { readonly kind: 'vouch' }, suites: DkgSuites): DkgResult {
+  const { binding, self, list, ready, secretShare, identitySeed } = job;
+  const share = suites.threshold.sign(secretShare, 'READY', ready);
+  const voucher = suites.identity.sign(identitySeed, voucherBytes(binding, ready));
+  const unsigned = { candidate: self, list, share, voucher };
+  const signature = suites.identity.sign(identitySeed, readinessBytes(binding, unsigned));
+  return { kind: 'vouched', readiness: { ...unsigned, signature } };
 }
 
-/** Ephemeral key, scalar, tag. */
-export const sealedShareBytes = 32 + 32 + 16;
-
-/** D4: g₂·share = Σₖ Cₖ·receiverᵏ. @returns undefined when there is no share that fits. */
-function openShare(
-  group: DkgGroup,
-  sessionId: Uint8Array,
-  receiver: number,
-  boxSecret: Uint8Array,
-  dealing: SignedDealing,
-): Uint8Array | undefined {
-  const sealed = dealing.sealedShares[receiver - 1];
-  if (sealed === undefined) return undefined;
-  const share = group.open(boxSecret, boxInfo(sessionId, dealing.dealer, receiver), sealed);
-  if (share === undefined || !group.isSecret(share)) return undefined;
-  const expected = group.evaluateCommitment(dealing.commitment, receiver);
-  if (expected === undefined || !equalBytes(expected, group.publicKey(share))) return undefined;
-  return share;
-}
-
-/** D6: anyone repeats what the complainer saw, with the key it announced. */
-function judge(sessionId: Uint8Array, complaint: SignedComplaint, group: DkgGroup): DkgResult {
-  const { candidate, dealing, boxSecret } = complaint;
-  const announced = dealing.keys[candidate - 1]?.boxKey;
-  const genuine = announced !== undefined && equalBytes(group.boxPublicKey(boxSecret), announced);
-  const fits = genuine && openShare(group, sessionId, candidate, boxSecret, dealing) !== undefined;
-  const guilty = genuine && !fits ? 'dealer' : 'complainer';
-  return { kind: 'judged', complainer: candidate, guilty };
-}
-
-/** Key = Σ C₀, share = Σ sᵢ, public shares = the summed commitment at 1…7. */
-function sum(job: DkgJob & { readonly kind: 'sum' }, group: DkgGroup): DkgResult {
-  const commitment = Array.from({ length: SHARES_REQUIRED }, (_, k) =>
-    summed(job.commitments.map((each) => each[k] ?? new Uint8Array())),
-  );
-  const publicShares = Array.from({ length: ELDER_COUNT }, (_, at) => {
-    const share = group.evaluateCommitment(commitment, at + 1);
-    assert(share !== undefined, 'a sum of checked commitments has no zero share');
-    return share;
-  });
-  const secretShare = group.sumScalars(job.shares);
-  const own = publicShares[job.self - 1] ?? new Uint8Array();
-  assert(equalBytes(group.publicKey(secretShare), own), `checked shares add up ${toHex(own)}`);
-  return { kind: 'summed', key: commitment[0] ?? new Uint8Array(), publicShares, secretShare };
-
-  // Uniform dealings of honest candidates make a zero sum as likely as guessing the key.
-  function summed(keys: readonly Uint8Array[]): Uint8Array {
-    const total = group.sumKeys(keys);
-    assert(total !== undefined, 'a sum of checked commitments is a key');
-    return total;
+/** One pairing when all are honest; share by share only when the sum is wrong. */
+function combine(job: DkgJob & { readonly kind: 'combine' }, suites: DkgSuites): DkgResult {
+  const { binding, candidates, ready, keys, readiness } = job;
+  assert(readiness.length === SHARES_REQUIRED, 'five shares are combined');
+  const message = voucherBytes(binding, ready);
+  const vouched = ({ candidate, voucher }: Readiness): boolean => {
+    const name = candidates[candidate - 1];
+    return name !== undefined && suites.identity.verify(name, message, voucher);
+  };
+  if (readiness.every(vouched)) {
+    const signature = suites.threshold.combine(
+      readiness.map(({ candidate, share }) => ({ index: candidate, signature: share })),
+    );
+    if (signature !== undefined && suites.threshold.verify(keys.key, 'READY', ready, signature)) {
+      const vouchers = readiness.map(({ candidate, voucher }) => ({
+        candidate,
+        signature: voucher,
+      }));
+      return { kind: 'combined', signature, vouchers };
+    }
   }
+  const wrong = readiness.filter((each) => {
+    const key = keys.publicShares[each.candidate - 1] ?? new Uint8Array();
+    return !vouched(each) || !suites.threshold.verify(key, 'READY', ready, each.share);
+  });
+  return { kind: 'uncombined', wrong: wrong.map(({ candidate }) => candidate) };
 }
+
+/** N12: the session key where there is one, the agreed key where not. */
+export const keysOf = (
+  list: SignedDealing['keys'],
+  fallbackKeys: readonly Uint8Array[],
+): readonly Uint8Array[] =>
+  list.map((key, at) => key?.sharingKey ?? fallbackKeys[at] ?? new Uint8Array());

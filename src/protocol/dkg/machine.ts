@@ -1,61 +1,76 @@
 /**
- * Seven candidates make a key nobody holds whole (README: D1–D9).
- *
- * keys → dealings → acks → sum. Every part is signed and kept, so candidates may sleep, restart and
- * learn everything from any other; the timer repeats questions and decides nothing.
+ * Robust distributed key generation (README: D1–D12, N12–N18). Five of seven candidates are enough:
+ * dealings anybody can check, lists of them that anybody can name, and a key for every list.
  */
-import { nameToId } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { equalBytes } from '#core/codec/bytes.ts';
-import {
-  stay,
-  type Context,
-  type Effect,
-  type Machine,
-  type NodeId,
-  type Step,
-} from '#core/machine.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { stay, type Context, type Machine, type NodeId } from '#core/machine.ts';
 import { hkdf } from '#crypto/hash.ts';
-import { ELDER_COUNT } from '#protocol/section/index.ts';
+import { ELDER_COUNT, SHARES_REQUIRED } from '#protocol/section/index.ts';
+import {
+  bindingOf,
+  blameOnce,
+  candidateIds,
+  firstByDealer,
+  gossipLater,
+  held,
+  idOf,
+  inOrder,
+  inTurn,
+  namingRank,
+  ownIndex,
+  setList,
+  withList,
+  type DkgEffect,
+  type DkgStep,
+  type Taken,
+} from './common.ts';
+import { answer, ask, isSettled, tell, tellDealing } from './gossip.ts';
 import type { DkgResult } from './jobs.ts';
-import type {
-  DkgMessage,
-  SignedAck,
-  SignedComplaint,
-  SignedDealing,
-  SignedKey,
-} from './messages.ts';
+import type { DkgMessage, SignedKey } from './messages.ts';
+import type { Ready } from './proof.ts';
 import type {
   Dkg,
   DkgConfig,
   DkgFact,
   DkgFault,
+  DkgInput,
   DkgState,
-  HeldDealing,
+  Held,
+  HeldList,
   KeyShareSet,
   Open,
 } from './state.ts';
-import { ackBytes, complaintBytes, dealingBytes, dealingHash, keyBytes } from './transcript.ts';
+import { learnKey, takeMessage } from './take.ts';
+import { keyBytes, signedListBytes } from './transcript.ts';
 
-type DkgStep = Step<DkgState, Dkg>;
-type DkgEffect = Effect<Dkg>;
-type Parts = Omit<DkgMessage & { readonly kind: 'parts' }, 'kind' | 'sessionId'>;
+/** How many ticks the first namer waits for the sixth and seventh dealing. */
+const ticksForTheRest = 2;
+/** How many ticks later each next candidate names, if nothing is ready. */
+const ticksPerNamer = 3;
 
 export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
   start: (config, facts, context) => {
     assert(config.candidates.length === ELDER_COUNT, 'seven candidates generate a key');
-    assert(ownIndex(config) > 0, 'only a candidate generates a key');
+    assert(ownIndex(config) > 0, 'this node is a candidate');
     return facts.length === 0 ? announce(config, context) : recover(config, facts, context);
   },
 
   step: (config, state, event, context) => {
     switch (event.kind) {
       case 'input':
-        return stay(state);
+        return input(config, state, event.input, context);
       case 'timerFired':
-        return gossip(config, state);
+        return tick(config, state, context);
       case 'computed':
-        return computed(config, state, event.result, context);
+        if (state.kind === 'ended') return stay(state);
+        return settle(
+          config,
+          inTurn(state, [
+            (s) => computed(config, s, event.id, event.result),
+            (s) => advance(config, s, context),
+          ]),
+        );
       case 'received':
         return receive(config, state, event.from, event.message, context);
       default:
@@ -64,89 +79,118 @@ export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
   },
 };
 
-/** D1: one box key per candidate and session, on disk before anyone seals to it. */
+/** D1: one session key, on disk before anyone seals to it. */
 function announce(config: DkgConfig, context: Context): DkgStep {
-  const boxSecret = hkdf(context.entropy, config.sessionId, 'safe/v1/dkg-box-secret', 32);
-  const unsigned = { candidate: ownIndex(config), boxKey: config.group.boxPublicKey(boxSecret) };
-  const key: SignedKey = {
-    ...unsigned,
-    signature: sign(config, keyBytes(config.sessionId, unsigned)),
+  const { dealings } = config.suites;
+  const sharingSecret = dealings.toSharingSecret(
+    hkdf(context.entropy, config.sessionId, 'safe/v1/dkg-sharing-secret', 32),
+  );
+  const unsigned = {
+    candidate: ownIndex(config),
+    sharingKey: dealings.sharingKey(sharingSecret),
   };
+  const bytes = keyBytes(bindingOf(config), unsigned);
+  const key = { ...unsigned, signature: config.suites.identity.sign(config.identitySeed, bytes) };
+  const told = tell(config, beginning(sharingSecret, key), { keys: [key] });
   return {
-    state: gathering(boxSecret, key),
+    state: told.state,
     effects: [
-      { kind: 'persist', fact: { kind: 'announced', boxSecret, key } },
-      send(config, { keys: [key] }),
+      { kind: 'persist', fact: { kind: 'announced', sharingSecret, key } },
+      ...told.effects,
       gossipLater(config),
     ],
   };
 }
 
-/** D8: a restart says the same bytes as before, and asks again for the work that was lost. */
+const beginning = (sharingSecret: Uint8Array, key: SignedKey): Open => ({
+  kind: 'gathering',
+  keys: new Map([[key.candidate, key]]),
+  dealings: new Map(),
+  named: new Map(),
+  lists: new Map(),
+  sent: new Map(),
+  tick: 0,
+  sharingSecret,
+  checking: new Map(),
+  blamed: new Set(),
+  fiveAt: null,
+  won: null,
+});
+
+/** D10: what was said before is said again; everything else is asked of the others. */
 function recover(config: DkgConfig, facts: readonly DkgFact[], context: Context): DkgStep {
-  const dealings = new Map<number, HeldDealing>();
-  const held = (dealing: SignedDealing, share: Uint8Array | null): HeldDealing => ({
-    dealing,
-    hash: dealingHash(config.sessionId, dealing),
-    share,
-  });
-  let state: Open | undefined;
-  const acks = new Map<number, SignedAck>();
-  let result: KeyShareSet | undefined;
+  const [first] = facts;
+  assert(first?.kind === 'announced', 'the first fact of a session is the announced key');
+  let state = beginning(first.sharingSecret, first.key);
   for (const fact of facts) {
     switch (fact.kind) {
       case 'announced':
-        state = gathering(fact.boxSecret, fact.key);
         break;
-      case 'dealt':
-        if (!dealings.has(fact.dealing.dealer)) {
-          dealings.set(fact.dealing.dealer, held(fact.dealing, null));
+      case 'accepted': {
+        const each = held(config, fact.dealing);
+        const dealings = new Map(state.dealings).set(toHex(each.hash), each);
+        const mine = fact.dealing.dealer === ownIndex(config);
+        state = { ...state, dealings, kind: mine ? 'dealt' : state.kind };
+        for (const key of fact.dealing.keys) {
+          if (key !== null) state = learnKey(config, state, key).state;
         }
         break;
-      case 'accepted':
-        dealings.set(fact.dealing.dealer, held(fact.dealing, fact.share));
+      }
+      case 'named':
+        state = {
+          ...state,
+          named: new Map(state.named).set(fact.list.candidate, fact.list),
+          lists: withList(config, state.lists, fact.list.dealings, false),
+        };
         break;
-      case 'acked':
-        acks.set(fact.ack.candidate, fact.ack);
-        break;
-      case 'keyed':
-        result = fact.result;
-        break;
-      case 'failed':
-        return fail(config, fact.complaint);
+      case 'ended':
+        return { state: ended(state), effects: [{ kind: 'output', output: { kind: 'ended' } }] };
       default:
         return assertNever(fact);
     }
   }
-  if (result !== undefined) {
-    return {
-      state: { kind: 'keyed', result, dealings, acks },
-      effects: [{ kind: 'output', output: { kind: 'keyed', result } }],
-    };
-  }
-  assert(state !== undefined, 'the first fact of a session is the announced key');
-  const [first] = dealings.values();
-  const keys = first === undefined ? state.keys : byCandidate(first.dealing.keys);
-  const collected = { ...state, keys, dealings, acks };
-  const restored: Open = acks.has(ownIndex(config))
-    ? { ...collected, kind: 'collectingAcks', summing: false }
-    : dealings.has(ownIndex(config))
-      ? { ...collected, kind: 'collectingDealings' }
-      : collected;
-  const checks = [...dealings.values()]
-    .filter(({ share }) => share === null)
-    .map(({ dealing }) => check(config, restored, dealing));
-  const next = advance(config, restored, context);
-  return {
-    state: next.state,
-    effects: [...checks, ...next.effects, ask(config, restored), gossipLater(config)],
-  };
+  return inTurn(state, [
+    (s) => tell(config, s, { keys: [first.key] }),
+    (s) => advance(config, s, context),
+    (s) => ask(config, s),
+  ]);
 }
 
-/** D7: repeat the question until this candidate is finished; then answer only. */
-function gossip(config: DkgConfig, state: DkgState): DkgStep {
-  if (state.kind === 'keyed' || state.kind === 'failed') return stay(state);
-  return { state, effects: [ask(config, state), gossipLater(config)] };
+function input(config: DkgConfig, state: DkgState, asked: DkgInput, context: Context): DkgStep {
+  if (state.kind === 'ended') return stay(state);
+  switch (asked.kind) {
+    case 'finish': {
+      const lists = withList(config, state.lists, asked.list, true);
+      const again = [...lists.values()].flatMap((list): DkgEffect[] =>
+        list.stage.kind === 'derived' && sameList(list, asked.list)
+          ? [shareOutput(config, state, list, list.stage.result)]
+          : [],
+      );
+      if (again.length > 0) return { state: { ...state, lists }, effects: again };
+      return inTurn({ ...state, lists }, [
+        (s) => advance(config, s, context),
+        (s) => ask(config, s),
+      ]);
+    }
+    case 'won':
+      return settle(config, { state: { ...state, won: asked.key }, effects: [] });
+    case 'lost':
+      return end(state, []);
+    default:
+      return assertNever(asked);
+  }
+}
+
+const sameList = ({ dealings }: HeldList, list: readonly (Uint8Array | null)[]): boolean =>
+  dealings.every((hash, at) => {
+    const other = list[at] ?? null;
+    return hash === null || other === null ? hash === other : equalBytes(hash, other);
+  });
+
+/** D7: the tick asks again, and lets others name when nothing became ready. */
+function tick(config: DkgConfig, state: DkgState, context: Context): DkgStep {
+  if (state.kind === 'ended' || isSettled(state)) return stay(state);
+  return inTurn(state, [(s) => ask(config, s), (s) => advance(config, s, context)]);
 }
 
 function receive(
@@ -156,456 +200,352 @@ function receive(
   message: DkgMessage,
   context: Context,
 ): DkgStep {
-  // A message of another attempt is late, not a lie; a stranger's is nothing to us.
+  // A message of another session is late or early, not a lie; a stranger's is nothing to us.
   if (!equalBytes(message.sessionId, config.sessionId)) return stay(state);
   if (!candidateIds(config).includes(from) || from === config.self) return stay(state);
-  if (message.kind === 'status') return answer(config, state, from, message);
-  if (state.kind === 'keyed' || state.kind === 'failed') return stay(state);
-  const taken = takeParts(config, state, from, message);
-  const next = advance(config, taken.state, context);
-  return { state: next.state, effects: [...taken.effects, ...next.effects] };
+  if (state.kind === 'ended') return answer(config, state, from, message);
+  return settle(
+    config,
+    inTurn(state, [
+      (s) => takeMessage(config, s, from, message),
+      (s) => advance(config, s, context),
+      (s) => answer(config, s, from, message),
+    ]),
+  );
 }
 
-interface Taken {
-  readonly state: Open;
-  readonly effects: readonly DkgEffect[];
-}
-
-function takeParts(config: DkgConfig, state: Open, from: NodeId, parts: Parts): Taken {
-  let current = state;
-  const effects: DkgEffect[] = [];
-  const take = (taken: Taken): void => {
-    current = taken.state;
-    effects.push(...taken.effects);
-  };
-  for (const key of parts.keys) take(takeKey(config, current, from, key));
-  for (const dealing of parts.dealings) take(takeDealing(config, current, from, dealing));
-  for (const ack of parts.acks) take(takeAck(config, current, from, ack));
-  for (const complaint of parts.complaints) take(takeComplaint(config, current, from, complaint));
-  return { state: current, effects };
-}
-
-function takeKey(config: DkgConfig, state: Open, from: NodeId, key: SignedKey): Taken {
-  const known = state.keys.get(key.candidate);
-  if (known !== undefined && equalBytes(known.boxKey, key.boxKey)) return { state, effects: [] };
-  const signed = keyBytes(config.sessionId, key);
-  if (!signedBy(config, key.candidate, signed, key.signature)) {
-    return blame(state, { kind: 'invalidSignature', culprit: from, part: 'key' });
-  }
-  if (known !== undefined) {
-    const culprit = idOf(config, key.candidate);
-    return blame(state, { kind: 'keyEquivocation', culprit, keys: [known, key] });
-  }
-  return { state: { ...state, keys: new Map(state.keys).set(key.candidate, key) }, effects: [] };
-}
-
-/** D3: a dealing is checked when its signature and every key it was sealed to are genuine. */
-function takeDealing(config: DkgConfig, state: Open, from: NodeId, dealing: SignedDealing): Taken {
-  const { dealer } = dealing;
-  const known = state.dealings.get(dealer);
-  const hash = dealingHash(config.sessionId, dealing);
-  if (known !== undefined && equalBytes(known.hash, hash)) return { state, effects: [] };
-  const signed = dealingBytes(config.sessionId, dealing);
-  if (!signedBy(config, dealer, signed, dealing.signature)) {
-    return blame(state, { kind: 'invalidSignature', culprit: from, part: 'dealing' });
-  }
-  const culprit = idOf(config, dealer);
-  if (known !== undefined) {
-    const dealings = [known.dealing, dealing] as const;
-    return blame(state, { kind: 'dealingEquivocation', culprit, dealings });
-  }
-  if (!keysAreGenuine(config, state, dealing)) {
-    return blame(state, { kind: 'invalidKeyList', culprit, dealing });
-  }
-  const keyed = takeParts(config, state, from, { ...nothing, keys: dealing.keys });
-  const held: HeldDealing = { dealing, hash, share: null };
-  return {
-    state: { ...keyed.state, dealings: new Map(state.dealings).set(dealer, held) },
-    // A candidate that showed two keys is blamed here, but harms itself alone: it can open both.
-    effects: [...keyed.effects, check(config, state, dealing)],
-  };
-}
-
-/** Keys known with this very signature need no second look. */
-function keysAreGenuine(config: DkgConfig, state: Open, dealing: SignedDealing): boolean {
-  return dealing.keys.every((key, at) => {
-    if (key.candidate !== at + 1) return false;
-    const known = state.keys.get(key.candidate);
-    const same =
-      known !== undefined &&
-      equalBytes(known.boxKey, key.boxKey) &&
-      equalBytes(known.signature, key.signature);
-    if (same) return true;
-    return signedBy(config, key.candidate, keyBytes(config.sessionId, key), key.signature);
-  });
-}
-
-function takeAck(config: DkgConfig, state: Open, from: NodeId, ack: SignedAck): Taken {
-  const known = state.acks.get(ack.candidate);
-  if (known !== undefined && sameHashes(known.dealings, ack.dealings)) {
-    return { state, effects: [] };
-  }
-  if (!signedBy(config, ack.candidate, ackBytes(config.sessionId, ack), ack.signature)) {
-    return blame(state, { kind: 'invalidSignature', culprit: from, part: 'ack' });
-  }
-  if (known !== undefined) {
-    const culprit = idOf(config, ack.candidate);
-    return blame(state, { kind: 'ackEquivocation', culprit, acks: [known, ack] });
-  }
-  return { state: { ...state, acks: new Map(state.acks).set(ack.candidate, ack) }, effects: [] };
-}
-
-/** D6: a complaint is opened by everybody; only a genuine one ends the session. */
-function takeComplaint(
-  config: DkgConfig,
-  state: Open,
-  from: NodeId,
-  complaint: SignedComplaint,
-): Taken {
-  const { candidate, dealing } = complaint;
-  if (state.complaints.has(candidate)) return { state, effects: [] };
-  const { sessionId } = config;
-  const signed =
-    signedBy(config, candidate, complaintBytes(sessionId, complaint), complaint.signature) &&
-    signedBy(config, dealing.dealer, dealingBytes(sessionId, dealing), dealing.signature);
-  if (!signed) return blame(state, { kind: 'invalidSignature', culprit: from, part: 'complaint' });
-  if (!keysAreGenuine(config, state, dealing)) {
-    const culprit = idOf(config, dealing.dealer);
-    return blame(state, { kind: 'invalidKeyList', culprit, dealing });
-  }
-  return {
-    state: { ...state, complaints: new Map(state.complaints).set(candidate, complaint) },
-    effects: [
-      { kind: 'compute', id: `judge:${candidate}`, job: { kind: 'judge', sessionId, complaint } },
-    ],
-  };
-}
-
-/** Moves on when the parts at hand allow it; called after everything that adds a part. */
-function advance(config: DkgConfig, state: Open, context: Context): DkgStep {
-  switch (state.kind) {
-    case 'gatheringKeys': {
-      if (state.keys.size < ELDER_COUNT) return stay(state);
-      const { sessionId } = config;
-      const dealer = ownIndex(config);
-      const boxKeys = inOrder(state.keys).map(({ boxKey }) => boxKey);
-      const seed = hkdf(context.entropy, sessionId, 'safe/v1/dkg-dealing-seed', 32);
+function computed(config: DkgConfig, state: Open, id: string, result: DkgResult): Taken {
+  const [, subject = ''] = id.split('/');
+  const list = state.lists.get(subject);
+  switch (result.kind) {
+    case 'dealt': {
+      const mine = held(config, result.dealing);
+      const dealings = new Map(state.dealings).set(toHex(mine.hash), mine);
+      const told = tellDealing(config, { ...state, kind: 'dealt', dealings }, mine);
       return {
-        state: { ...state, kind: 'dealing' },
+        state: told.state,
         effects: [
-          { kind: 'compute', id: 'deal', job: { kind: 'deal', sessionId, dealer, boxKeys, seed } },
+          { kind: 'persist', fact: { kind: 'accepted', dealing: result.dealing } },
+          ...told.effects,
         ],
       };
     }
-    case 'dealing':
-      return stay(state);
-    case 'collectingDealings':
-      return vouch(config, state, context);
-    case 'collectingAcks':
-      return addUp(config, state);
-    default:
-      return assertNever(state);
-  }
-}
-
-/** D5: acknowledge once, when seven shares fit and are on disk. */
-function vouch(
-  config: DkgConfig,
-  state: Open & { readonly kind: 'collectingDealings' },
-  context: Context,
-): DkgStep {
-  const held = inOrder(state.dealings);
-  if (held.length < ELDER_COUNT || held.some(({ share }) => share === null)) return stay(state);
-  const unsigned = { candidate: ownIndex(config), dealings: held.map(({ hash }) => hash) };
-  const ack = { ...unsigned, signature: sign(config, ackBytes(config.sessionId, unsigned)) };
-  const acks = new Map(state.acks).set(ack.candidate, ack);
-  const next = advance(config, { ...state, kind: 'collectingAcks', summing: false, acks }, context);
-  return {
-    state: next.state,
-    effects: [
-      { kind: 'persist', fact: { kind: 'acked', ack } },
-      send(config, { acks: [ack] }),
-      ...next.effects,
-    ],
-  };
-}
-
-/** D9: seven acks of one list make the key. */
-function addUp(config: DkgConfig, state: Open & { readonly kind: 'collectingAcks' }): DkgStep {
-  const self = ownIndex(config);
-  const mine = state.acks.get(self)?.dealings ?? [];
-  const acks = inOrder(state.acks);
-  if (state.summing || acks.length < ELDER_COUNT) return stay(state);
-  // A differing list means a dealer showed two dealings; gossip brings the other and the blame.
-  if (!acks.every(({ dealings }) => sameHashes(dealings, mine))) return stay(state);
-  const held = inOrder(state.dealings);
-  const commitments = held.map(({ dealing }) => dealing.commitment);
-  const shares = held.map(({ share }) => {
-    assert(share !== null, 'an ack is sent when all shares are checked');
-    return share;
-  });
-  return {
-    state: { ...state, summing: true },
-    effects: [{ kind: 'compute', id: 'sum', job: { kind: 'sum', self, commitments, shares } }],
-  };
-}
-
-function computed(
-  config: DkgConfig,
-  state: DkgState,
-  result: DkgResult,
-  context: Context,
-): DkgStep {
-  if (state.kind === 'keyed' || state.kind === 'failed') return stay(state);
-  switch (result.kind) {
-    case 'dealt':
-      return state.kind === 'dealing' ? dealt(config, state, result, context) : stay(state);
-    case 'checked':
-      return checked(config, state, result.dealer, result.share, context);
-    case 'judged':
-      return judged(config, state, result.complainer, result.guilty);
-    case 'summed':
-      return state.kind === 'collectingAcks' ? keyed(config, state, result) : stay(state);
+    case 'verified':
+      return verified(config, state, subject, result);
+    case 'derived':
+      return list === undefined ? unchanged(state) : derived(config, state, list, result);
+    case 'noKey':
+      return list === undefined ? unchanged(state) : useless(state, list);
+    case 'unopenable': {
+      const { dealing, proof } = result;
+      const culprit = idOf(config, dealing.dealer);
+      const fault: DkgFault = { kind: 'unopenable', culprit, dealing, proof };
+      const { state: next } = list === undefined ? unchanged(state) : useless(state, list);
+      return blameOnce(next, 'unopenable', fault);
+    }
+    case 'vouched': {
+      if (list === undefined) return unchanged(state);
+      const { readiness } = result;
+      const more = new Map(list.readiness).set(readiness.candidate, readiness);
+      const next = setList(state, { ...list, readiness: more });
+      return tell(config, next, { readiness: [readiness] });
+    }
+    case 'combined':
+    case 'uncombined':
+      return list === undefined ? unchanged(state) : combined(config, state, list, result);
     default:
       return assertNever(result);
   }
 }
 
-/** D2: one dealing per candidate and session, on disk before anyone sees it. */
-function dealt(
+/** D4: only a checked dealing is kept, on disk before anybody hears of it. */
+function verified(
   config: DkgConfig,
   state: Open,
-  result: DkgResult & { readonly kind: 'dealt' },
-  context: Context,
-): DkgStep {
-  const { commitment, sealedShares } = result;
-  const unsigned = {
-    dealer: ownIndex(config),
-    keys: inOrder(state.keys),
-    commitment,
-    sealedShares,
-  };
-  const signature = sign(config, dealingBytes(config.sessionId, unsigned));
-  const dealing: SignedDealing = { ...unsigned, signature };
-  const hash = dealingHash(config.sessionId, dealing);
-  const dealings = new Map(state.dealings).set(dealing.dealer, { dealing, hash, share: null });
-  const next = advance(config, { ...state, kind: 'collectingDealings', dealings }, context);
-  return {
-    state: next.state,
-    effects: [
-      { kind: 'persist', fact: { kind: 'dealt', dealing } },
-      send(config, { dealings: [dealing] }),
-      // The dealer opens its own box like everybody's: one way for a share to be accepted.
-      check(config, state, dealing),
-      ...next.effects,
-    ],
-  };
-}
-
-function checked(
-  config: DkgConfig,
-  state: Open,
-  dealer: number,
-  share: Uint8Array | null,
-  context: Context,
-): DkgStep {
-  const held = state.dealings.get(dealer);
-  if (held === undefined || held.share !== null) return stay(state);
-  const { dealing } = held;
-  if (share === null) return complain(config, state, dealing);
-  const dealings = new Map(state.dealings).set(dealer, { ...held, share });
-  const next = advance(config, { ...state, dealings }, context);
-  return {
-    state: next.state,
-    effects: [{ kind: 'persist', fact: { kind: 'accepted', dealing, share } }, ...next.effects],
-  };
-}
-
-/**
- * D6: without my share the session cannot finish, so its box secret protects nothing any more and
- * may be shown: with it anyone opens the box that held no share.
- */
-function complain(config: DkgConfig, state: Open, dealing: SignedDealing): DkgStep {
-  const unsigned = { candidate: ownIndex(config), dealing, boxSecret: state.boxSecret };
-  const signature = sign(config, complaintBytes(config.sessionId, unsigned));
-  return end(config, { ...unsigned, signature });
-}
-
-function judged(
-  config: DkgConfig,
-  state: Open,
-  complainer: number,
-  guilty: 'dealer' | 'complainer',
-): DkgStep {
-  const complaint = state.complaints.get(complainer);
-  if (complaint === undefined) return stay(state);
-  if (guilty === 'dealer') return end(config, complaint);
-  return blame(state, {
-    kind: 'falseComplaint',
-    culprit: idOf(config, complainer),
-    complaint,
-  });
-}
-
-function end(config: DkgConfig, complaint: SignedComplaint): DkgStep {
-  const { state, effects } = fail(config, complaint);
-  const fact: DkgFact = { kind: 'failed', complaint };
-  return { state, effects: [{ kind: 'persist', fact }, ...effects] };
-}
-
-/** Also after a restart: a crash may have come between the fact and the words. */
-function fail(config: DkgConfig, complaint: SignedComplaint): DkgStep {
-  const culprit = idOf(config, complaint.dealing.dealer);
-  return {
-    state: { kind: 'failed', complaint },
-    effects: [
-      { kind: 'blame', fault: { kind: 'badShare', culprit, complaint } },
-      send(config, { complaints: [complaint] }),
-      { kind: 'clearTimer', timer: 'gossip' },
-      { kind: 'output', output: { kind: 'failed', complaint } },
-    ],
-  };
-}
-
-function keyed(
-  config: DkgConfig,
-  state: Open,
-  summed: DkgResult & { readonly kind: 'summed' },
-): DkgStep {
-  const { key, publicShares, secretShare } = summed;
-  const result: KeyShareSet = { key, publicShares, secretShare, index: ownIndex(config) };
-  return {
-    state: { kind: 'keyed', result, dealings: state.dealings, acks: state.acks },
-    effects: [
-      { kind: 'persist', fact: { kind: 'keyed', result } },
-      { kind: 'clearTimer', timer: 'gossip' },
-      { kind: 'output', output: { kind: 'keyed', result } },
-    ],
-  };
-}
-
-/** D7: send exactly what the asker lacks. */
-function answer(
-  config: DkgConfig,
-  state: DkgState,
-  to: NodeId,
-  status: DkgMessage & { readonly kind: 'status' },
-): DkgStep {
-  if (state.kind === 'failed') {
-    return { state, effects: [send(config, { complaints: [state.complaint] }, [to])] };
+  carrier: NodeId,
+  { verdict }: DkgResult & { readonly kind: 'verified' },
+): Taken {
+  const each = state.checking.get(carrier);
+  if (each === undefined) return unchanged(state);
+  const checking = new Map(state.checking);
+  checking.delete(carrier);
+  const next: Open = { ...state, checking };
+  const { dealing } = each;
+  const culprit = idOf(config, dealing.dealer);
+  switch (verdict) {
+    case 'unsigned': {
+      const fault: DkgFault = { kind: 'invalidSignature', culprit: carrier, part: 'dealing' };
+      return { state: next, effects: [{ kind: 'blame', fault }] };
+    }
+    case 'wrongKeys':
+    case 'wrongBody':
+      return blameOnce(next, 'dealing', { kind: 'invalidDealing', culprit, dealing });
+    case 'valid': {
+      const dealings = new Map(next.dealings).set(toHex(each.hash), each);
+      const learned = inTurn(
+        { ...next, dealings },
+        dealing.keys.flatMap((key) =>
+          key === null ? [] : [(s: Open) => learnKey(config, s, key)],
+        ),
+      );
+      const fact: DkgFact = { kind: 'accepted', dealing };
+      return { state: learned.state, effects: [{ kind: 'persist', fact }, ...learned.effects] };
+    }
   }
-  const [anyDealing] = state.dealings.values();
-  const known = state.kind === 'keyed' ? (anyDealing?.dealing.keys ?? []) : inOrder(state.keys);
-  const parts: Parts = {
-    keys: known.filter(({ candidate }) => !hasBit(status.keys, candidate)),
-    dealings: inOrder(state.dealings)
-      .filter(({ dealing, hash }) => {
-        const theirs = status.dealings[dealing.dealer - 1] ?? null;
-        return theirs === null || !equalBytes(theirs, hash);
-      })
-      .map(({ dealing }) => dealing),
-    acks: inOrder(state.acks).filter(({ candidate }) => !hasBit(status.acks, candidate)),
-    complaints: [],
-  };
-  if (parts.keys.length + parts.dealings.length + parts.acks.length === 0) return stay(state);
-  return { state, effects: [send(config, parts, [to])] };
 }
 
-function ask(config: DkgConfig, state: Open): DkgEffect {
-  const message: DkgMessage = {
-    kind: 'status',
-    sessionId: config.sessionId,
-    keys: toBits(state.keys),
-    dealings: Array.from(
-      { length: ELDER_COUNT },
-      (_, at) => state.dealings.get(at + 1)?.hash ?? null,
+function derived(
+  config: DkgConfig,
+  state: Open,
+  list: HeldList,
+  { keys, secretShare }: DkgResult & { readonly kind: 'derived' },
+): Taken {
+  const self = ownIndex(config);
+  const result: KeyShareSet = { ...keys, secretShare, index: self };
+  const ready = config.readyBytes(list.hash, keys);
+  const stage = { kind: 'derived', result, ready, combining: false, proof: null } as const;
+  const { identitySeed } = config;
+  return {
+    state: setList(state, { ...list, stage }),
+    effects: [
+      shareOutput(config, state, list, result),
+      {
+        kind: 'compute',
+        id: `vouch/${toHex(list.hash)}`,
+        job: {
+          kind: 'vouch',
+          binding: bindingOf(config),
+          self,
+          list: list.hash,
+          ready,
+          secretShare,
+          identitySeed,
+        },
+      },
+    ],
+  };
+}
+
+const shareOutput = (
+  config: DkgConfig,
+  state: Open,
+  { dealings }: HeldList,
+  share: KeyShareSet,
+): DkgEffect => ({
+  kind: 'output',
+  output: {
+    kind: 'share',
+    list: dealings,
+    share,
+    usedFallback: dealings.some(
+      (hash) =>
+        hash !== null &&
+        state.dealings.get(toHex(hash))?.dealing.keys[ownIndex(config) - 1] === null,
     ),
-    acks: toBits(state.acks),
-  };
-  return { kind: 'send', to: others(config), message };
-}
-
-const check = (config: DkgConfig, state: Open, dealing: SignedDealing): DkgEffect => ({
-  kind: 'compute',
-  id: `check:${dealing.dealer}`,
-  job: {
-    kind: 'check',
-    sessionId: config.sessionId,
-    receiver: ownIndex(config),
-    boxSecret: state.boxSecret,
-    dealing,
   },
 });
 
-const gathering = (boxSecret: Uint8Array, key: SignedKey): Open => ({
-  kind: 'gatheringKeys',
-  boxSecret,
-  keys: new Map([[key.candidate, key]]),
-  dealings: new Map(),
-  acks: new Map(),
-  complaints: new Map(),
-});
-
-const nothing: Parts = { keys: [], dealings: [], acks: [], complaints: [] };
-
-const send = (
+function combined(
   config: DkgConfig,
-  parts: Partial<Parts>,
-  to: readonly NodeId[] = others(config),
-): DkgEffect => ({
-  kind: 'send',
-  to,
-  message: { kind: 'parts', sessionId: config.sessionId, ...nothing, ...parts },
-});
-
-const blame = (state: Open, fault: DkgFault): Taken => ({
-  state,
-  effects: [{ kind: 'blame', fault }],
-});
-
-const gossipLater = (config: DkgConfig): DkgEffect => ({
-  kind: 'setTimer',
-  timer: 'gossip',
-  afterMs: config.gossipEveryMs,
-});
-
-const candidateIds = (config: DkgConfig): readonly NodeId[] => config.candidates.map(nameToId);
-
-const ownIndex = (config: DkgConfig): number => candidateIds(config).indexOf(config.self) + 1;
-
-const others = (config: DkgConfig): readonly NodeId[] =>
-  candidateIds(config).filter((id) => id !== config.self);
-
-function idOf(config: DkgConfig, candidate: number): NodeId {
-  const name = config.candidates[candidate - 1];
-  assert(name !== undefined, 'the decoder lets indexes 1 to 7 through');
-  return nameToId(name);
+  state: Open,
+  list: HeldList,
+  result: DkgResult & { readonly kind: 'combined' | 'uncombined' },
+): Taken {
+  const { stage } = list;
+  if (stage.kind !== 'derived') return unchanged(state);
+  if (result.kind === 'combined') {
+    const { key, publicShares } = stage.result;
+    const ready: Ready = {
+      list: list.dealings,
+      key,
+      publicShares,
+      signature: result.signature,
+      vouchers: result.vouchers,
+    };
+    const next = { ...list, stage: { ...stage, combining: false, proof: ready } };
+    return {
+      state: setList(state, next),
+      effects: [{ kind: 'output', output: { kind: 'ready', ready } }],
+    };
+  }
+  assert(result.wrong.length > 0, 'five right shares combine');
+  const wrong = new Set([...list.wrong, ...result.wrong]);
+  const kept = new Map([...list.readiness].filter(([candidate]) => !wrong.has(candidate)));
+  const next = { ...list, wrong, readiness: kept, stage: { ...stage, combining: false } };
+  return inTurn(
+    setList(state, next),
+    result.wrong.flatMap((candidate) => {
+      const readiness = list.readiness.get(candidate);
+      if (readiness === undefined) return [];
+      const culprit = idOf(config, candidate);
+      return [
+        (s: Open) => blameOnce(s, 'readiness', { kind: 'invalidReadiness', culprit, readiness }),
+      ];
+    }),
+  );
 }
 
-const sign = (config: DkgConfig, bytes: Uint8Array): Uint8Array =>
-  config.group.sign(config.identitySeed, bytes);
+const fiveOf = (list: HeldList) => inOrder(list.readiness).slice(0, SHARES_REQUIRED);
 
-function signedBy(
-  config: DkgConfig,
-  candidate: number,
-  bytes: Uint8Array,
-  signature: Uint8Array,
-): boolean {
-  const name = config.candidates[candidate - 1];
-  return name !== undefined && config.group.verify(name, bytes, signature);
+const useless = (state: Open, list: HeldList): Taken =>
+  unchanged(setList(state, { ...list, stage: { kind: 'useless' } }));
+
+const unchanged = (state: Open): Taken => ({ state, effects: [] });
+
+/** Moves on as far as the parts at hand allow; called after everything that adds one. */
+const advance = (config: DkgConfig, state: Open, context: Context): Taken =>
+  inTurn(state, [
+    (s) => deal(config, s, context),
+    (s) => nameList(config, s),
+    ...[...state.lists.keys()].map((id) => (s: Open) => derive(config, s, id)),
+    ...[...state.lists.keys()].map((id) => (s: Open) => combine(config, s, id)),
+  ]);
+
+/** D2, N12: at seven keys, or at the first tick with the agreed keys of those that are silent. */
+function deal(config: DkgConfig, state: Open, context: Context): Taken {
+  if (state.kind !== 'gathering') return unchanged(state);
+  if (state.keys.size < ELDER_COUNT && state.tick === 0) return unchanged(state);
+  const { fallbackKeys, identitySeed, sessionId } = config;
+  const list = config.candidates.map((_, at) => state.keys.get(at + 1) ?? null);
+  const seed = hkdf(context.entropy, sessionId, 'safe/v1/dkg-dealing-seed', 32);
+  return {
+    state: { ...state, kind: 'dealing' },
+    effects: [
+      {
+        kind: 'compute',
+        id: 'deal',
+        job: {
+          kind: 'deal',
+          binding: bindingOf(config),
+          dealer: ownIndex(config),
+          list,
+          fallbackKeys,
+          identitySeed,
+          seed,
+        },
+      },
+    ],
+  };
 }
 
-const byCandidate = (keys: readonly SignedKey[]): ReadonlyMap<number, SignedKey> =>
-  new Map(keys.map((key) => [key.candidate, key]));
+/** D5, N13: one list, once; the others wait their turn so that usually one list is enough. */
+function nameList(config: DkgConfig, state: Open): Taken {
+  const self = ownIndex(config);
+  const dealings = firstByDealer(state);
+  if (state.named.has(self) || dealings.size < SHARES_REQUIRED) return unchanged(state);
+  const fiveAt = state.fiveAt ?? state.tick;
+  const next: Open = { ...state, fiveAt };
+  const rank = namingRank(config);
+  const waited = state.tick - fiveAt >= ticksForTheRest + ticksPerNamer * rank;
+  const complete = rank === 0 && dealings.size === ELDER_COUNT;
+  if (!(waited || complete) || isAnyReady(state)) return unchanged(next);
+  const unsigned = {
+    candidate: self,
+    dealings: config.candidates.map((_, at) => dealings.get(at + 1)?.hash ?? null),
+  };
+  const bytes = signedListBytes(bindingOf(config), unsigned);
+  const list = { ...unsigned, signature: config.suites.identity.sign(config.identitySeed, bytes) };
+  const told = tell(
+    config,
+    {
+      ...next,
+      named: new Map(next.named).set(self, list),
+      lists: withList(config, next.lists, list.dealings, false),
+    },
+    { lists: [list] },
+  );
+  // Its own list is the newest: the caller's round over the lists was made before.
+  const [id = ''] = [...told.state.lists.keys()].slice(-1);
+  const begun = derive(config, told.state, id);
+  return {
+    state: begun.state,
+    effects: [
+      { kind: 'persist', fact: { kind: 'named', list } },
+      ...told.effects,
+      ...begun.effects,
+    ],
+  };
+}
 
-/** Values by ascending index. */
-const inOrder = <T>(byIndex: ReadonlyMap<number, T>): readonly T[] =>
-  [...byIndex.entries()].sort(([a], [b]) => a - b).map(([, value]) => value);
+const isAnyReady = (state: Held): boolean =>
+  [...state.lists.values()].some(({ stage }) => stage.kind === 'derived' && stage.proof !== null);
 
-const sameHashes = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
-  a.length === b.length && a.every((hash, at) => equalBytes(hash, b[at] ?? new Uint8Array()));
+/** D6: whoever holds and checked all of a list adds it up, whoever named it. */
+function derive(config: DkgConfig, state: Open, id: string): Taken {
+  const list = state.lists.get(id);
+  if (list?.stage.kind !== 'lacking') return unchanged(state);
+  const openings = [];
+  for (const hash of list.dealings) {
+    if (hash === null) continue;
+    const each = state.dealings.get(toHex(hash));
+    if (each === undefined) return unchanged(state);
+    const key = each.dealing.keys[ownIndex(config) - 1] ?? null;
+    // N12: what was sealed while this candidate was silent opens with its agreed key.
+    const secret = key === null ? config.fallbackSecret : state.sharingSecret;
+    openings.push({ dealing: each.dealing, secret });
+  }
+  const { fallbackKeys } = config;
+  const self = ownIndex(config);
+  const job = { kind: 'derive', binding: bindingOf(config), fallbackKeys, self, openings } as const;
+  return {
+    state: setList(state, { ...list, stage: { kind: 'deriving' } }),
+    effects: [{ kind: 'compute', id: `derive/${id}`, job }],
+  };
+}
 
-const toBits = (byIndex: ReadonlyMap<number, unknown>): number =>
-  [...byIndex.keys()].reduce((bits, index) => bits | (1 << (index - 1)), 0);
+/** D9: five shares of readiness make the proof. */
+function combine(config: DkgConfig, state: Open, id: string): Taken {
+  const list = state.lists.get(id);
+  if (list?.stage.kind !== 'derived') return unchanged(state);
+  const { stage } = list;
+  if (stage.combining || stage.proof !== null) return unchanged(state);
+  const readiness = fiveOf(list);
+  if (readiness.length < SHARES_REQUIRED) return unchanged(state);
+  const { candidates } = config;
+  const { key, publicShares } = stage.result;
+  const job = {
+    kind: 'combine',
+    binding: bindingOf(config),
+    candidates,
+    ready: stage.ready,
+    keys: { key, publicShares },
+    readiness,
+  } as const;
+  return {
+    state: setList(state, { ...list, stage: { ...stage, combining: true } }),
+    effects: [{ kind: 'compute', id: `combine/${id}`, job }],
+  };
+}
 
-const hasBit = (bits: number, index: number): boolean => ((bits >> (index - 1)) & 1) === 1;
+/** D11, N18: when the key that won has its share out, the session's secrets go. */
+function settle(config: DkgConfig, { state, effects }: Taken): DkgStep {
+  const { won } = state;
+  if (won === null) return { state, effects };
+  const out = [...state.lists.values()].some(
+    ({ stage }) => stage.kind === 'derived' && equalBytes(stage.result.key, won),
+  );
+  return out ? end(state, effects) : { state, effects };
+}
+
+const end = (state: Open, effects: readonly DkgEffect[]): DkgStep => ({
+  state: ended(state),
+  effects: [
+    ...effects,
+    { kind: 'persist', fact: { kind: 'ended' } },
+    { kind: 'clearTimer', timer: 'gossip' },
+    { kind: 'output', output: { kind: 'ended' } },
+  ],
+});
+
+/** Everything public stays: others may still ask. Shares go with the stages that held them. */
+const ended = ({ keys, dealings, named, lists, sent, tick: asks }: Held): DkgState => ({
+  kind: 'ended',
+  keys,
+  dealings,
+  named,
+  lists: new Map(
+    [...lists].map(([id, list]) => [id, { ...list, stage: { kind: 'useless' } as const }]),
+  ),
+  sent,
+  tick: asks,
+});

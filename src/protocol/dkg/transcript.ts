@@ -1,93 +1,110 @@
-/** The bytes that are signed and hashed. Each begins with its label and the session (N14). */
+/** The bytes that are signed and hashed. Each begins with its label, network and session (N14). */
 import type { XorName } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
-import { compareBytes, concat, toHex, utf8, Writer } from '#core/codec/bytes.ts';
+import { compareBytes, concat, Writer } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
-import type { SignedAck, SignedComplaint, SignedDealing, SignedKey } from './messages.ts';
+import type { DealingList, Readiness, SignedDealing, SignedKey, SignedList } from './messages.ts';
 
-/** What makes one key generation different from every other. */
-export interface DkgSession {
-  /** Seven names, in any order. */
-  readonly candidates: readonly XorName[];
-  readonly networkName: string;
-  /** 32 bytes drawn for this attempt: a failed session is repeated under another nonce. */
-  readonly nonce: Uint8Array;
+/** What every signature of one key generation is bound to. */
+export interface Binding {
+  /** 32 bytes. */
+  readonly networkId: Uint8Array;
+  /** 32 bytes, different for each child of a split and for each attempt. */
+  readonly sessionId: Uint8Array;
 }
 
-/** Hash of the whole canonical session; every signature below includes it. */
-export function sessionIdOf(session: DkgSession): Uint8Array {
-  assert(session.candidates.length === ELDER_COUNT, 'seven candidates generate a key');
-  const sorted = sortedNames(session.candidates);
-  return labelledHash(
-    'safe/v1/dkg-session',
-    concat(...sorted),
-    utf8(session.networkName),
-    session.nonce,
-  );
-}
+/** The id under which one child of a session generates its key: 0, or 1 in a split. */
+export const childSessionId = (sessionId: Uint8Array, child: number): Uint8Array =>
+  labelledHash('safe/v1/dkg-child', sessionId, Uint8Array.of(child));
 
 /** A candidate's index is its position here, counted from 1. */
 export const sortedNames = (names: readonly XorName[]): readonly XorName[] =>
   [...names].sort(compareBytes);
 
-export const keyBytes = (sessionId: Uint8Array, key: Omit<SignedKey, 'signature'>): Uint8Array =>
-  new Writer()
-    .label('safe/v1/dkg-key')
-    .fixed(sessionId, 32)
-    .u8(key.candidate)
-    .fixed(key.boxKey, 32)
-    .finish();
+const begin = (label: string, { networkId, sessionId }: Binding): Writer =>
+  new Writer().label(label).fixed(networkId, 32).fixed(sessionId, 32);
+
+export const keyBytes = (binding: Binding, key: Omit<SignedKey, 'signature'>): Uint8Array =>
+  begin('safe/v1/dkg-key', binding).u8(key.candidate).fixed(key.sharingKey, 32).finish();
 
 /**
  * N12: the hash of the key list a dealing used. The keys' signatures are in it: a carrier must not
  * be able to spoil one and have the dealer blamed for it.
  */
-export const keyListHash = (sessionId: Uint8Array, keys: readonly SignedKey[]): Uint8Array =>
+export const keyListHash = (binding: Binding, keys: readonly (SignedKey | null)[]): Uint8Array =>
   labelledHash(
     'safe/v1/dkg-keys',
-    sessionId,
-    ...keys.map((key) => concat(keyBytes(sessionId, key), key.signature)),
+    ...keys.map((key) =>
+      key === null ? new Uint8Array() : concat(keyBytes(binding, key), key.signature),
+    ),
   );
 
-/** N14: session, dealer, key list, commitment and all ciphertexts. */
-export function dealingBytes(
-  sessionId: Uint8Array,
+/** N14: network, session, dealer, key list, commitments and all ciphertexts. */
+export const dealingBytes = (
+  binding: Binding,
   dealing: Omit<SignedDealing, 'signature'>,
-): Uint8Array {
-  const writer = new Writer()
-    .label('safe/v1/dkg-dealing')
-    .fixed(sessionId, 32)
-    .u8(dealing.dealer)
-    .fixed(keyListHash(sessionId, dealing.keys), 32)
-    .u8(dealing.commitment.length);
-  for (const commitment of dealing.commitment) writer.fixed(commitment, 96);
-  for (const sealed of dealing.sealedShares) writer.sized(sealed);
-  return writer.finish();
-}
-
-/** Names a dealing in acks and statuses. */
-export const dealingHash = (sessionId: Uint8Array, dealing: SignedDealing): Uint8Array =>
-  labelledHash('safe/v1/dkg-dealing-hash', dealingBytes(sessionId, dealing));
-
-export function ackBytes(sessionId: Uint8Array, ack: Omit<SignedAck, 'signature'>): Uint8Array {
-  const writer = new Writer().label('safe/v1/dkg-ack').fixed(sessionId, 32).u8(ack.candidate);
-  for (const hash of ack.dealings) writer.fixed(hash, 32);
-  return writer.finish();
-}
-
-export const complaintBytes = (
-  sessionId: Uint8Array,
-  complaint: Omit<SignedComplaint, 'signature'>,
 ): Uint8Array =>
-  new Writer()
-    .label('safe/v1/dkg-complaint')
-    .fixed(sessionId, 32)
-    .u8(complaint.candidate)
-    .fixed(dealingHash(sessionId, complaint.dealing), 32)
-    .fixed(complaint.boxSecret, 32)
+  begin('safe/v1/dkg-dealing', binding)
+    .u8(dealing.dealer)
+    .fixed(keyListHash(binding, dealing.keys), 32)
+    .fixed(labelledHash('safe/v1/dkg-dealing-body', dealing.body), 32)
     .finish();
 
-/** Binds a sealed share to its session and to the two it is between. */
-export const boxInfo = (sessionId: Uint8Array, dealer: number, receiver: number): string =>
-  `safe/v1/dkg-share/${toHex(sessionId)}/${dealer}/${receiver}`;
+/** Names a dealing in lists and wants. */
+export const dealingHash = (binding: Binding, dealing: SignedDealing): Uint8Array =>
+  labelledHash('safe/v1/dkg-dealing-hash', dealingBytes(binding, dealing));
+
+/** N14: what the proof inside a dealing is bound to. @param keys the seven it is sealed to. */
+export const dealingBinding = (
+  binding: Binding,
+  dealer: number,
+  list: readonly (SignedKey | null)[],
+  keys: readonly Uint8Array[],
+): Uint8Array =>
+  labelledHash(
+    'safe/v1/dkg-dealing-binding',
+    binding.networkId,
+    binding.sessionId,
+    Uint8Array.of(dealer),
+    keyListHash(binding, list),
+    ...keys,
+  );
+
+/** Names a list, whoever named it: equal lists make equal keys. */
+export function listHash(binding: Binding, list: DealingList): Uint8Array {
+  assert(list.length === ELDER_COUNT, 'a list has a place for every dealer');
+  const writer = begin('safe/v1/dkg-list', binding);
+  for (const hash of list) {
+    if (hash === null) writer.u8(0);
+    else writer.u8(1).fixed(hash, 32);
+  }
+  return labelledHash('safe/v1/dkg-list-hash', writer.finish());
+}
+
+export const signedListBytes = (
+  binding: Binding,
+  list: Omit<SignedList, 'signature'>,
+): Uint8Array =>
+  begin('safe/v1/dkg-named', binding)
+    .u8(list.candidate)
+    .fixed(listHash(binding, list.dealings), 32)
+    .finish();
+
+/**
+ * What a candidate vouches for with its own name: the very bytes that the new key signs. Without
+ * five of these anybody who invents a key could sign a proof with it.
+ */
+export const voucherBytes = (binding: Binding, ready: Uint8Array): Uint8Array =>
+  begin('safe/v1/dkg-voucher', binding).sized(ready).finish();
+
+export const readinessBytes = (
+  binding: Binding,
+  { candidate, list, share, voucher }: Omit<Readiness, 'signature'>,
+): Uint8Array =>
+  begin('safe/v1/dkg-readiness', binding)
+    .u8(candidate)
+    .fixed(list, 32)
+    .fixed(share, 48)
+    .fixed(voucher, 64)
+    .finish();

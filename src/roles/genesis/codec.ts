@@ -2,6 +2,11 @@
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import { bytesOf, bytesUpTo, intBetween, record, union, type Shape } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
+import {
+  agreementFactShape,
+  agreementMessageShape,
+  maxAgreementMessageBytes,
+} from '#protocol/agreement/index.ts';
 import { dkgFactShape, dkgMessageShape, maxDkgMessageBytes } from '#protocol/dkg/index.ts';
 import {
   decodeSignedAuthority,
@@ -12,14 +17,15 @@ import {
 import type { GenesisMessage } from './messages.ts';
 import type { GenesisFact } from './state.ts';
 
-/** A DKG message in its envelope; far below the 512 KiB of a section message. */
-export const maxGenesisMessageBytes = maxDkgMessageBytes + 1024;
+/** The bigger message of the two machines inside, in its envelope. */
+export const maxGenesisMessageBytes = Math.max(maxDkgMessageBytes, maxAgreementMessageBytes) + 1024;
 
 const sessionId = bytesOf(32);
 const signature = bytesOf(48);
 
 const messageShape: Shape<GenesisMessage> = union({
   dkg: record({ message: dkgMessageShape }),
+  agreement: record({ message: agreementMessageShape }),
   share: record({ sessionId, signature }),
   ask: record({ sessionId }),
   born: record({ sessionId, signature }),
@@ -27,6 +33,7 @@ const messageShape: Shape<GenesisMessage> = union({
 
 const factShape = union({
   dkg: record({ fact: dkgFactShape }),
+  agreement: record({ fact: agreementFactShape }),
   born: record({
     signed: bytesUpTo(maxAuthorityBytes),
     secretShare: bytesOf(32),
@@ -45,7 +52,7 @@ export function decodeGenesisMessage(bytes: Uint8Array): Result<GenesisMessage, 
 }
 
 export function encodeGenesisFact(fact: GenesisFact): Uint8Array {
-  if (fact.kind === 'dkg') return encodeCbor(fact);
+  if (fact.kind !== 'born') return encodeCbor(fact);
   return encodeCbor({ ...fact, signed: encodeSignedAuthority(fact.signed) });
 }
 
@@ -54,7 +61,7 @@ export function decodeGenesisFact(bytes: Uint8Array): Result<GenesisFact, 'malfo
   if (!decoded.ok) return decoded;
   const fact = factShape(decoded.value);
   if (fact === undefined) return err('malformed');
-  if (fact.kind === 'dkg') return ok(fact);
+  if (fact.kind !== 'born') return ok(fact);
   const signed = decodeSignedAuthority(fact.signed);
   return signed.ok ? ok({ ...fact, signed: signed.value }) : signed;
 }

@@ -1,3 +1,4 @@
+export { birthId } from './authority.ts';
 export {
   decodeGenesisFact,
   decodeGenesisMessage,

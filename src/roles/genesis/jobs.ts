@@ -1,18 +1,23 @@
 /** The slow parts of a birth: group operations and pairings, pure, for a worker thread. */
 import { assert } from '#core/assert.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { performDkgJob, type DkgGroup } from '#protocol/dkg/index.ts';
+import {
+  decodeReady,
+  performDkgJob,
+  plainReadyBytes,
+  verifyReady,
+  type DkgSuites,
+} from '#protocol/dkg/index.ts';
 import { authoritySigningBytes, SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { GenesisJob, GenesisResult } from './state.ts';
 
-export function performGenesisJob(
-  job: GenesisJob,
-  suite: ThresholdSuite,
-  group: DkgGroup,
-): GenesisResult {
+export function performGenesisJob(job: GenesisJob, suites: DkgSuites): GenesisResult {
+  const suite = suites.threshold;
   switch (job.kind) {
     case 'dkg':
-      return { kind: 'dkg', result: performDkgJob(job.job, group) };
+      return { kind: 'dkg', result: performDkgJob(job.job, suites) };
+    case 'validate':
+      return { kind: 'validated', result: { kind: isReady(job, suites) ? 'valid' : 'invalid' } };
     case 'sign': {
       const signature = suite.sign(job.secretShare, 'AUTHORITY', job.message);
       return { kind: 'signed', index: job.index, signature };
@@ -26,6 +31,16 @@ export function performGenesisJob(
       return { kind: 'checked', from, signature, valid };
     }
   }
+}
+
+/** N13: what may be agreed on is a key that five founders vouch for; the same for everybody. */
+function isReady(job: GenesisJob & { readonly kind: 'validate' }, suites: DkgSuites): boolean {
+  const { binding, candidates, proposal } = job;
+  const ready = decodeReady(proposal);
+  if (!ready.ok) return false;
+  const bytes: Parameters<typeof verifyReady>[3] = (list, keys) =>
+    plainReadyBytes(binding, list, keys);
+  return verifyReady(suites, binding, candidates, bytes, ready.value);
 }
 
 /** One pairing when all are honest; share by share only when the sum is wrong (d.7). */

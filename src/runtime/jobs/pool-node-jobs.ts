@@ -1,6 +1,6 @@
 /** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { blsGroup } from '#protocol/dkg/index.ts';
+import { realSuites } from '#protocol/dkg/index.ts';
 import { performMintJob, type MintJob, type MintResult } from '#protocol/mint/index.ts';
 import {
   performSpentbookJob,
@@ -37,7 +37,7 @@ export type JobReply =
 export function performJob(request: JobRequest): ResultOf<JobKind> {
   switch (request.kind) {
     case 'genesis':
-      return performGenesisJob(request.job, blsSuite, blsGroup);
+      return performGenesisJob(request.job, realSuites);
     case 'spentbook':
       return performSpentbookJob(request.job, blsSuite);
     case 'mint':
