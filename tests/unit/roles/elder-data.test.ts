@@ -26,7 +26,12 @@ const authority = {
     publicShare: new Uint8Array(96),
     index: n,
   })),
-  members: [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15, 16].map((n) => ({ name: name(n) })),
+  members: [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15, 16].map((n) => ({
+    name: name(n),
+    joined: 0n,
+    placement: name(n),
+    sharingKey: new Uint8Array(32),
+  })),
 };
 const candidates = candidatesFor(authority, name(12));
 

@@ -9,7 +9,10 @@ import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
   authoritySigningBytes,
   ELDER_COUNT,
+  emptyLedger,
+  ledgerRootOf,
   networkIdOf,
+  placementOf,
   SHARES_REQUIRED,
   type SectionAuthority,
   type SignedAuthority,
@@ -47,13 +50,23 @@ export function makeSection(
     networkId,
     prefix: EMPTY_PREFIX,
     key,
+    epoch: 0n,
     generation: 0n,
     elders: identitySeeds.map((seed, at) => ({
       name: toXorName(ed25519PublicKey(seed)),
       publicShare: suite.publicKey(secretShares[at] ?? new Uint8Array()),
       index: at + 1,
     })),
-    members: seeds.sort(byName).map((seed) => ({ name: toXorName(ed25519PublicKey(seed)) })),
+    members: seeds.sort(byName).map((seed) => {
+      const name = toXorName(ed25519PublicKey(seed));
+      return {
+        name,
+        joined: 0n,
+        placement: placementOf(name, emptyLedger.churnId),
+        sharingKey: sha256(seed),
+      };
+    }),
+    ledgerRoot: ledgerRootOf(emptyLedger),
     genesisOutput: { oneTimeKey: sha256(utf8('first coin')), amount: 1_000_000n },
   };
   const signed = signWith(suite, secretShares, authority);

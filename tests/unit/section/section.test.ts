@@ -63,17 +63,13 @@ describe('section authority', () => {
     });
   });
 
-  test('A2: a key other than the genesis key is refused, with or without links', () => {
+  test('A2: a key other than the genesis key is refused without links', () => {
     const stranger = makeSection(blsSuite, blsScalars);
     const foreign = {
       ...stranger.signed,
       authority: { ...stranger.authority, networkId: anchor.networkId },
     };
     expect(verifySignedAuthority(blsSuite, anchor, foreign)).toMatchObject({
-      error: { kind: 'unknownKey' },
-    });
-    const linked = { ...signed, chain: [utf8('a link nobody can check yet')] };
-    expect(verifySignedAuthority(toySuite, anchor, linked)).toMatchObject({
       error: { kind: 'unknownKey' },
     });
   });
@@ -173,6 +169,9 @@ describe('section authority', () => {
   test('a section as large as allowed fits its limit', () => {
     const members = Array.from({ length: maxMembers }, (_, i) => ({
       name: toXorName(sha256(utf8(`member ${i}`))),
+      joined: 0n,
+      placement: new Uint8Array(32),
+      sharingKey: new Uint8Array(32),
     }));
     const bytes = encodeSignedAuthority({ ...signed, authority: { ...authority, members } });
     expect(bytes.length).toBeLessThan(maxAuthorityBytes);
