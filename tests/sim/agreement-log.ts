@@ -165,7 +165,8 @@ export function agreementLog(
         const decision = own.find((fact) => fact.kind === 'decided')?.decision;
         if (decision === undefined) {
           const step = begin(config, state, generation, own, context);
-          return { state: step.state, effects: [...effects, ...step.effects] };
+          const asked = config.silent ? askAround(config, state) : [];
+          return { state: step.state, effects: [...effects, ...step.effects, ...asked] };
         }
         const started = machine.start(configAt(config, generation), own, context);
         const { proposals } = decision;
@@ -241,6 +242,7 @@ export function agreementLog(
           return run(generation, { kind: 'received', from, message: decoded });
         }
         case 'timerFired': {
+          if (event.timer === 'behind') return { state, effects: askAround(config, state) };
           const [generation = '', timer = ''] = event.timer.split('|');
           return run(Number(generation), {
             kind: 'timerFired',
@@ -259,6 +261,17 @@ export function agreementLog(
       }
     },
   };
+}
+
+/** Who lost its store may have told others that it is up to date: it asks until it is (N10). */
+function askAround(config: LogConfig, state: LogState): readonly Effect<Log>[] {
+  const generation = state.decided.length;
+  if (generation >= config.generations) return [];
+  const to = config.elders.filter((name) => !equalBytes(name, config.self)).map(nameToId);
+  return [
+    { kind: 'send', to, message: { kind: 'behind', generation } },
+    { kind: 'setTimer', timer: 'behind', afterMs: 5 * config.paceMs },
+  ];
 }
 
 function answerBehind(
