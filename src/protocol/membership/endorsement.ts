@@ -4,6 +4,7 @@ import type { IdentitySuite } from '#money/identity.ts';
 import type { SectionState } from '#protocol/section/index.ts';
 import type { Act, ActBody, Endorsement } from './acts.ts';
 import { actBodyBytes, actId } from './codec.ts';
+import { isMember } from './sections.ts';
 
 /**
  * What an elder signs. It names the generation to be decided, so a wish that failed says nothing
@@ -29,7 +30,7 @@ export const endorse = (
   body: ActBody,
 ): Endorsement => ({ elder, signature: identity.sign(seed, endorsementBytes(state, body)) });
 
-/** One ed25519 verification. */
+/** B2: by an elder that still is a member. One ed25519 verification. */
 export function verifyEndorsement(
   identity: IdentitySuite,
   state: SectionState,
@@ -37,7 +38,8 @@ export function verifyEndorsement(
   { elder, signature }: Endorsement,
 ): boolean {
   const name = state.authority.elders[elder - 1]?.name;
-  return name !== undefined && identity.verify(name, endorsementBytes(state, body), signature);
+  if (name === undefined || !isMember(state, name)) return false;
+  return identity.verify(name, endorsementBytes(state, body), signature);
 }
 
 /** The act with these endorsements added: sorted, one per elder, the first held one stays. */

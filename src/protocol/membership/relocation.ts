@@ -33,7 +33,6 @@ export function drawLots(rules: SectionRules, state: SectionState): Progress {
 /** Those drawn go, earliest first, as many at once as may (A6). Elders stay, and lose their lot. */
 export function letMove(rules: SectionRules, state: SectionState): Progress {
   if (!rules.mayMoveNow(state)) return { state, events: [] };
-  const { generation } = state.authority;
   const due = state.ledger.moving.filter(({ name }) => isDrawn(state, name));
   const going = due
     .filter(({ name }) => !isElder(state, name))
@@ -43,7 +42,7 @@ export function letMove(rules: SectionRules, state: SectionState): Progress {
   );
   const begin = withMoving(state, staying);
   return {
-    state: going.reduce((now, entry) => leaveWith(now, { ...entry, generation }), begin),
+    state: going.reduce((now, entry) => leaveWith(now, entry), begin),
     events: going.map(({ name, age }) => ({ kind: 'moving', name, age })),
   };
 }

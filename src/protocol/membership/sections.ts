@@ -25,11 +25,17 @@ export const adultsIn = (state: SectionState): readonly Member[] => {
   return state.authority.members.filter(({ name }) => !elders.has(nameToId(name)));
 };
 
-/** Is this name a candidate of a session under way? */
-export const isCandidate = (state: SectionState, name: Uint8Array): boolean =>
-  state.ledger.sessions.some((session) =>
-    session.children.some(({ candidates }) => includesName(candidates, name)),
+/** Is this name a candidate of a session under way, or chosen already? */
+export function isCandidate({ ledger }: SectionState, name: Uint8Array): boolean {
+  const { phase, sessions } = ledger;
+  const chosen = phase.kind === 'open' ? [] : phase.charters.flatMap(({ elders }) => elders);
+  return (
+    chosen.some((elder) => equalBytes(elder.name, name)) ||
+    sessions.some(({ children }) =>
+      children.some(({ candidates }) => includesName(candidates, name)),
+    )
   );
+}
 
 /** Its lot is drawn, but it is still here: no move while a key generation is under way. */
 export const isDrawn = (state: SectionState, name: Uint8Array): boolean =>

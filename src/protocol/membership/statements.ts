@@ -12,12 +12,17 @@ import {
   ticketId,
 } from '#protocol/section/index.ts';
 
+/** What a session's children inherit; a {@link SectionState} is one. */
+export interface Parent {
+  readonly authority: Pick<SectionState['authority'], 'networkId' | 'epoch'>;
+}
+
 /**
  * What is constant under the key of one child, once there is one (N24, N28): everything but the key
  * follows from the session. @param child 0, or 1 in a split.
  */
 export function charterFor(
-  { authority }: SectionState,
+  { authority }: Parent,
   session: DkgSession,
   child: number,
   { key, publicShares }: DealtKeys,
@@ -38,7 +43,7 @@ export function charterFor(
  * @param list 32 bytes: the hash of the dealings that made the key.
  */
 export const readyBytes = (
-  state: SectionState,
+  state: Parent,
   session: DkgSession,
   child: number,
   list: Uint8Array,

@@ -1,5 +1,5 @@
 /** A section made by hand, with a toy key whose shares the test holds, and the people in it. */
-import { EMPTY_PREFIX, matches, type Prefix } from '#address/prefix.ts';
+import { EMPTY_PREFIX, type Prefix } from '#address/prefix.ts';
 import { toXorName, type XorName } from '#address/xor-name.ts';
 import { compareBytes, concat, equalBytes, utf8 } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';

@@ -540,9 +540,9 @@ function checkMoves(
   const drawn = waits(state).filter(
     ({ name }) => !waits(before).some((m) => equalBytes(m.name, name)),
   );
-  const gone = ticketsDue(state).filter(
-    ({ generation, reason }) => generation === state.authority.generation && reason === 'reward',
-  );
+  const isDemoted = (name: XorName): boolean =>
+    applied.some(({ body }) => body.kind === 'demote' && equalBytes(body.name, name));
+  const gone = ticketsDue(state).filter(({ name }) => has(wasThere, name) && !isDemoted(name));
   const lots = [
     ...gone.filter(({ name }) => !waits(before).some((m) => equalBytes(m.name, name))),
     ...drawn,
