@@ -37,7 +37,7 @@ export default defineConfig(({ mode }) => ({
           name: 'unit',
           environment: 'node',
           include: ['tests/**/*.test.ts'],
-          exclude: ['tests/e2e/**', 'tests/sim/**', 'tests/long/**'],
+          exclude: ['tests/e2e/**', 'tests/sim/**', 'tests/long/**', 'tests/network/**'],
           // Real curves on a crowded machine: patience, not a measurement.
           testTimeout: 60_000,
         },
@@ -60,6 +60,19 @@ export default defineConfig(({ mode }) => ({
           testTimeout: 3_600_000,
           hookTimeout: 180_000,
           fileParallelism: false,
+        },
+      },
+      {
+        extends: true as const,
+        test: {
+          name: 'network',
+          environment: 'node',
+          include: ['tests/network/**/*.test.ts'],
+          // Fourteen processes on two cores: one network at a time, with patience.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          maxConcurrency: 1,
         },
       },
       {

@@ -1,0 +1,55 @@
+/** A small client that keeps a network busy and remembers what was acknowledged. */
+import type { NodeClient } from '../../e2e/support/node-client.ts';
+
+export interface Load {
+  /** Names with at least three genuine receipts. */
+  readonly acknowledged: () => readonly Uint8Array[];
+  /** Ends; resolves when the last request has. */
+  readonly stop: () => Promise<void>;
+}
+
+export function startLoad(client: NodeClient, storers: number, bytes: number): Load {
+  const acknowledged: Uint8Array[] = [];
+  let storing = true;
+  const work = Array.from({ length: storers }, async () => {
+    while (storing) {
+      try {
+        const { name, receipts } = await client.put(bytes);
+        if (receipts >= 3) acknowledged.push(name);
+      } catch {
+        // Refused, or cut off by a kill: not acknowledged. Others get a turn.
+        await new Promise((go) => setTimeout(go, 50));
+      }
+    }
+  });
+  return {
+    acknowledged: () => acknowledged,
+    stop: async () => {
+      storing = false;
+      await Promise.all(work);
+    },
+  };
+}
+
+/** Names that nobody gives back; each is asked for a second time after a pause. */
+export async function missingFrom(
+  client: NodeClient,
+  names: readonly Uint8Array[],
+): Promise<readonly Uint8Array[]> {
+  const missing: Uint8Array[] = [];
+  for (const name of names) {
+    const got = (await tryGet(client, name)) ?? (await pause(500), await tryGet(client, name));
+    if (got === null) missing.push(name);
+  }
+  return missing;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((go) => setTimeout(go, ms));
+
+async function tryGet(client: NodeClient, name: Uint8Array): Promise<Uint8Array | null> {
+  try {
+    return await client.get(name);
+  } catch {
+    return null;
+  }
+}
