@@ -1,27 +1,40 @@
-/**
- * Who keeps what: the adults closest to a name (network.md, "Data"). Placement ids (N37) come
- * with membership decisions; until then a member is placed by its name.
- */
-import { closest, nameToId } from '#address/xor-name.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+/** Whom an elder asks about a name (network.md, "Data"); who keeps it is `protocol/replication`. */
+import type { NodeId } from '#core/machine.ts';
+import {
+  adultsOf as placedAdultsOf,
+  lineOf,
+  nobodyFull,
+  type PlacedSection,
+} from '#protocol/replication/index.ts';
 
-/** Copies of every chunk and pointer record. */
-export const copiesWanted = 4;
+export { copiesWanted } from '#protocol/replication/index.ts';
 /** With this many receipts a client counts a piece as stored; repair makes the last copy. */
 export const copiesRequired = 3;
 /** How many adults may be asked for one name: the holders and the next in line. */
 const maxCandidates = 7;
 
-/** Members that are not elders. */
-export function adultsOf(
-  authority: Pick<SectionAuthority, 'elders' | 'members'>,
-): readonly Uint8Array[] {
-  const elders = new Set(authority.elders.map(({ name }) => nameToId(name)));
-  return authority.members.map(({ name }) => name).filter((name) => !elders.has(nameToId(name)));
-}
+type Placed = Pick<PlacedSection, 'elders' | 'members'>;
 
-/** The adults to ask for `target`, closest first: the first four are its holders. */
+/** Members that are not elders. */
+export const adultsOf = (authority: Placed): readonly Uint8Array[] =>
+  placedAdultsOf(authority).map(({ name }) => name);
+
+/** To write: adults with room, closest first by placement id (N37); the first four are holders. */
 export const candidatesFor = (
-  authority: Pick<SectionAuthority, 'elders' | 'members'>,
+  authority: Placed,
   target: Uint8Array,
-): readonly Uint8Array[] => closest(adultsOf(authority), target, maxCandidates);
+  full: ReadonlySet<NodeId> = nobodyFull,
+): readonly Uint8Array[] =>
+  namesOf(
+    lineOf(
+      placedAdultsOf(authority).filter(({ id }) => !full.has(id)),
+      target,
+    ),
+  );
+
+/** To read: also adults that are full, which keep what they have. */
+export const readersFor = (authority: Placed, target: Uint8Array): readonly Uint8Array[] =>
+  namesOf(lineOf(placedAdultsOf(authority), target));
+
+const namesOf = (line: readonly { readonly name: Uint8Array }[]): readonly Uint8Array[] =>
+  line.slice(0, maxCandidates).map(({ name }) => name);

@@ -59,9 +59,7 @@ export interface Adult {
   readonly input: ReplicationInput | { readonly kind: 'write'; readonly bytes: Uint8Array };
   readonly message: AdultMessage;
   readonly fact: Fact;
-  readonly output:
-    | { readonly kind: 'wrote'; readonly id: ItemId }
-    | { readonly kind: 'deleted'; readonly id: ItemId };
+  readonly output: never;
   readonly fault: ReplicationFault;
   readonly timer: string;
   readonly job: never;
@@ -178,12 +176,7 @@ function lifted(
         const id = itemId(output.item);
         const disk = new Map(draft.state.disk);
         disk.delete(id);
-        draft = changed(
-          draft,
-          { disk },
-          { kind: 'persist', fact: { kind: 'deleted', id } },
-          { kind: 'output', output: { kind: 'deleted', id } },
-        );
+        draft = changed(draft, { disk }, { kind: 'persist', fact: { kind: 'deleted', id } });
         // Room again, with a margin, so that it does not fill up with the next chunk.
         if (disk.size <= config.capacity - 4) {
           draft = tell(config, draft, { kind: 'diskFreed' }, context);
@@ -212,12 +205,7 @@ function write(config: AdultConfig, draft: Draft, bytes: Uint8Array, context: Co
 
 function keep(draft: Draft, item: Item, bytes: Uint8Array): Draft {
   const disk = new Map(draft.state.disk).set(itemId(item), { item, bytes });
-  return changed(
-    draft,
-    { disk },
-    { kind: 'persist', fact: { kind: 'wrote', item, bytes } },
-    { kind: 'output', output: { kind: 'wrote', id: itemId(item) } },
-  );
+  return changed(draft, { disk }, { kind: 'persist', fact: { kind: 'wrote', item, bytes } });
 }
 
 function receive(

@@ -149,21 +149,30 @@ export function runReplication(
   let splitAtMs = prng.chance(0.4) && adultCount >= 22 ? 15_000 + prng.below(15_000) : Infinity;
   let moved = 0;
 
-  const track = ({ node, outputs, faults }: Observation<AdultState, Adult>): void => {
-    for (const output of outputs) {
-      const own = copies.get(output.id);
-      if (own === undefined) complain(`${node.id.slice(0, 8)} wrote something nobody ever stored`);
-      else if (output.kind === 'wrote') {
-        const bytes = node.state.disk.get(output.id)?.bytes;
-        if (bytes !== undefined && itemId(chunkItem(bytes)) !== output.id) {
-          complain('N42: bytes that do not fit their name are on a disk');
-        }
-        own.add(node.id);
-      } else {
-        own.delete(node.id);
-        if (honestCopies(output.id) === 0) complain('N43: the last copy was dropped');
+  /** The disk as the node knows it; while a node is down, what it held when it went. */
+  const lastDisk = new Map<NodeId, AdultState['disk']>();
+  const recount = (node: Node): void => {
+    const { disk } = node.state;
+    const before = lastDisk.get(node.id);
+    if (before === disk) return;
+    lastDisk.set(node.id, disk);
+    for (const [id, { bytes }] of disk) {
+      if (before?.has(id) === true) continue;
+      if (!copies.has(id)) complain('something is on a disk that nobody ever stored');
+      if (itemId(chunkItem(bytes)) !== id) {
+        complain('N42: bytes that do not fit their name are on a disk');
       }
+      copies.get(id)?.add(node.id);
     }
+    for (const id of before?.keys() ?? []) {
+      if (disk.has(id)) continue;
+      copies.get(id)?.delete(node.id);
+      if (honestCopies(id) === 0) complain('N43: the last copy was dropped');
+    }
+  };
+
+  const track = ({ node, faults }: Observation<AdultState, Adult>): void => {
+    if (node.up) recount(node);
     if (node.honest) {
       for (const fault of faults) {
         const isProof = fault.kind !== 'emptyPromise';

@@ -1,0 +1,19 @@
+export {
+  maxIssuesPerRound,
+  observe,
+  proposeFault,
+  startFaultDetection,
+  stillStandsOut,
+  suspicionsOf,
+} from './detect.ts';
+export {
+  issues,
+  usualFaultDetection,
+  type Evidence,
+  type FaultDetectionConfig,
+  type FaultDetectionEvent,
+  type FaultDetectionState,
+  type Issue,
+  type PeerKind,
+  type Suspicion,
+} from './state.ts';

@@ -1,0 +1,121 @@
+/**
+ * Goal: no chunk is lost while three of its holders fail together, four copies come back, and
+ * repairs keep to their budget (N37, N41–N43).
+ * Method: fifty seeds of churn, crashes, liars, full disks and splits; then the same world with
+ * one bug planted at a time, which some seed must show for the right reason.
+ */
+import { describe, expect, test, vi } from 'vitest';
+import type { Effect } from '#core/machine.ts';
+import {
+  replication,
+  type Replication,
+  type ReplicationConfig,
+} from '#protocol/replication/index.ts';
+import type { AdultConfig } from './replication-net.ts';
+import { runReplication } from './scenarios/replication.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+test('fifty seeds: nothing is lost, everything has four copies, the budget holds', () => {
+  const seeds = Number(process.env['SEEDS'] ?? 50);
+  let moved = 0;
+  for (let seed = 1; seed <= seeds; seed++) {
+    const { violations, undelivered, bytesMoved } = runReplication(seed);
+    expect({ seed, violations, undelivered }).toEqual({ seed, violations: [], undelivered: 0 });
+    moved += bytesMoved;
+  }
+  expect(moved).toBeGreaterThan(0);
+});
+
+const withEffects = (
+  change: (effect: Effect<Replication>) => readonly Effect<Replication>[],
+): AdultConfig['machine'] => ({
+  start: replication.start,
+  step: (config, state, event, context) => {
+    const step = replication.step(config, state, event, context);
+    return { ...step, effects: step.effects.flatMap(change) };
+  },
+});
+
+const withConfig = (change: Partial<ReplicationConfig>): AdultConfig['machine'] => ({
+  start: (config, facts, context) => replication.start({ ...config, ...change }, facts, context),
+  step: (config, state, event, context) =>
+    replication.step({ ...config, ...change }, state, event, context),
+});
+
+interface Mutant {
+  readonly name: string;
+  readonly planted: Partial<AdultConfig>;
+  readonly found: RegExp;
+}
+
+const mutants: readonly Mutant[] = [
+  {
+    name: 'N43: a surplus copy is dropped when it is offered, without a word from the holders',
+    planted: {
+      machine: withEffects((effect) =>
+        effect.kind === 'send' && effect.message.kind === 'confirm'
+          ? effect.message.questions.map(({ item }) => ({
+              kind: 'output',
+              output: { kind: 'drop', item },
+            }))
+          : [effect],
+      ),
+    },
+    found: /last copy|lost/,
+  },
+  {
+    name: 'N43: surplus copies stay for ever',
+    planted: {
+      machine: withEffects((effect) =>
+        effect.kind === 'output' && effect.output.kind === 'drop' ? [] : [effect],
+      ),
+    },
+    found: /undelivered/,
+  },
+  {
+    name: 'N43: repairs know no budget',
+    planted: {
+      machine: withConfig({ budgetBytesPerTick: 1e9, budgetBurstBytes: 1e9 }),
+    },
+    found: /bytes moved/,
+  },
+  {
+    name: 'N42: whatever a holder sends is stored',
+    planted: { openItem: (_network, wanted) => ({ ...wanted, size: 40 }) },
+    found: /do not fit their name/,
+  },
+  {
+    name: 'N42: nobody is a holder in the eyes of others: nothing is handed over',
+    planted: { mayHandOver: () => false },
+    found: /undelivered|lost/,
+  },
+  {
+    name: 'N41: who speaks of an older state is told by the newer one, and the other way round',
+    planted: {
+      machine: {
+        start: replication.start,
+        step: (config, state, event, context) => {
+          // Every list is taken for one of the present state: gaps are not noticed.
+          if (event.kind !== 'received' || event.message.kind !== 'listing') {
+            return replication.step(config, state, event, context);
+          }
+          const message = { ...event.message, items: [], next: null };
+          return replication.step(config, state, { ...event, message }, context);
+        },
+      },
+    },
+    found: /undelivered|lost/,
+  },
+];
+
+describe('planted bugs', () => {
+  test.each(mutants)('$name', ({ planted, found }) => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const { violations, undelivered } = runReplication(seed, planted);
+      const story = [...violations, undelivered > 0 ? 'undelivered' : ''].join('; ');
+      if (found.test(story)) return;
+    }
+    expect.fail('no seed noticed it');
+  });
+});

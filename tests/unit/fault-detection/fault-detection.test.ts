@@ -1,0 +1,216 @@
+/**
+ * Goal: fault detection names those that are faulty, one at a time, and nobody else (F1–F8).
+ * Method: whole sections played through, from one elder's eyes, with seeded chance.
+ */
+import { expect, test } from 'vitest';
+import {
+  observe,
+  proposeFault,
+  startFaultDetection,
+  stillStandsOut,
+  suspicionsOf,
+  usualFaultDetection,
+  type FaultDetectionConfig,
+  type FaultDetectionEvent,
+  type FaultDetectionState,
+  type Issue,
+  type PeerKind,
+} from '#protocol/fault-detection/index.ts';
+import { createPrng } from '../../sim/prng.ts';
+
+const config: FaultDetectionConfig = { ...usualFaultDetection, self: 'elder-0' };
+const elders = Array.from({ length: 7 }, (_, i) => `elder-${i}`);
+const adults = Array.from({ length: 14 }, (_, i) => `adult-${i}`);
+const everybody = [...elders, ...adults].slice(1);
+
+const members = (ids: readonly string[]): FaultDetectionEvent => ({
+  kind: 'adopted',
+  members: ids.map((id) => ({ id, kind: id.split('-')[0] as PeerKind })),
+});
+
+const after = (
+  state: FaultDetectionState,
+  ...events: readonly FaultDetectionEvent[]
+): FaultDetectionState => events.reduce((each, event) => observe(config, each, event), state);
+
+const settled = (ids: readonly string[] = [...elders, ...adults]): FaultDetectionState =>
+  rounds(after(startFaultDetection(), members(ids), members(ids), members(ids)), 30, []);
+
+/** Rounds in which these are silent. */
+function rounds(
+  state: FaultDetectionState,
+  count: number,
+  silent: readonly string[],
+): FaultDetectionState {
+  const asked = [...state.peers.keys()];
+  const answered = asked.filter((id) => !silent.includes(id));
+  let next = state;
+  for (let i = 0; i < count; i++) {
+    next = after(next, { kind: 'roundEnded', asked, answered });
+  }
+  return next;
+}
+
+function seen(
+  state: FaultDetectionState,
+  id: string,
+  issue: Exclude<Issue, 'silence'>,
+  times: number,
+): FaultDetectionState {
+  let next = state;
+  // Spread over rounds: what one peer can do between two rounds is capped.
+  for (let i = 0; i < times; i++) {
+    next = after(next, { kind: 'seen', id, issue });
+    if (i % 2 === 1) next = rounds(next, 1, []);
+  }
+  return next;
+}
+
+const named = (state: FaultDetectionState): readonly string[] =>
+  suspicionsOf(config, state).map(({ id }) => id);
+
+test('F2: a dead node is named after twenty answered rounds, by its silence alone', () => {
+  const dead = ['adult-3'];
+  expect(named(rounds(settled(), 19, dead))).toEqual([]);
+  const state = rounds(settled(), 20, dead);
+  const [, suspicion] = proposeFault(config, state);
+  expect(suspicion?.id).toBe('adult-3');
+  expect(suspicion?.hardSilence).toBe(true);
+  expect(suspicion?.evidence).toEqual([{ issue: 'silence', count: 20, median: 0, allowed: 8 }]);
+});
+
+test('F2: one category is not enough, two are', () => {
+  const wrong = seen(settled(), 'adult-5', 'data', 12);
+  expect(named(wrong)).toEqual([]);
+  expect(named(seen(wrong, 'adult-5', 'knowledge', 30))).toEqual(['adult-5']);
+});
+
+test('F1: equal issues accuse nobody, however many', () => {
+  let state = settled();
+  for (const id of everybody) {
+    for (const issue of ['knowledge', 'data', 'dkg', 'vote'] as const) {
+      for (let i = 0; i < 60; i++) state = after(state, { kind: 'seen', id, issue });
+    }
+  }
+  expect(named(state)).toEqual([]);
+});
+
+test('F1: a start-up mix of issues over all accuses nobody, in any order', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const prng = createPrng(seed);
+    let state = settled();
+    const mix = [
+      ['vote', 230],
+      ['dkg', 500],
+      ['data', 30],
+      ['knowledge', 450],
+    ] as const;
+    for (const [issue, count] of mix) {
+      for (let i = 0; i < count; i++) {
+        state = after(state, { kind: 'seen', id: prng.pick(everybody), issue });
+        if (i % 25 === 0) state = rounds(state, 1, [prng.pick(everybody)]);
+      }
+    }
+    expect(named(state)).toEqual([]);
+  }
+});
+
+test('never more than the nodes that are bad, and none that is good', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const prng = createPrng(seed);
+    const bad = new Set(Array.from({ length: 1 + prng.below(4) }, () => prng.pick(adults)));
+    if (prng.chance(0.5)) bad.add(elders[1 + prng.below(6)] ?? '');
+    const ever = new Set<string>();
+    let state = settled();
+    for (let round = 0; round < 120; round++) {
+      const asked = [...state.peers.keys()];
+      const answered = asked.filter((id) => !prng.chance(bad.has(id) ? 0.4 : 0.03));
+      state = after(state, { kind: 'roundEnded', asked, answered });
+      for (const id of asked) {
+        for (const issue of ['knowledge', 'data', 'vote'] as const) {
+          const often = bad.has(id) ? 0.5 : 0.04;
+          if (prng.chance(often)) state = after(state, { kind: 'seen', id, issue });
+        }
+      }
+      for (const id of named(state)) ever.add(id);
+    }
+    expect([...ever].sort()).toEqual([...bad].sort());
+  }
+});
+
+test('F4: an elder with a bad link of its own accuses nobody', () => {
+  // It hears six of twenty, always the same ones.
+  const silent = everybody.slice(6);
+  expect(named(rounds(settled(), 200, silent))).toEqual([]);
+});
+
+test('F3: three peers of a kind are too few for one to stand out', () => {
+  const few = ['elder-0', ...adults.slice(0, 3)];
+  expect(named(rounds(settled(few), 100, ['adult-0']))).toEqual([]);
+});
+
+test('F3: elders are compared with elders: what all adults do excuses none of them', () => {
+  let state = settled();
+  for (const id of adults) state = seen(state, id, 'vote', 8);
+  state = seen(seen(state, 'elder-2', 'vote', 12), 'elder-2', 'dkg', 12);
+  expect(named(state)).toEqual(['elder-2']);
+});
+
+test('F5: a restart is no fault: silent for 19 rounds, then catching up with old knowledge', () => {
+  let state = rounds(settled(), 10, ['adult-1']);
+  for (let i = 0; i < 12; i++) state = after(state, { kind: 'seen', id: 'adult-1', issue: 'vote' });
+  state = rounds(state, 9, ['adult-1']);
+  expect(named(state)).toEqual([]);
+  state = rounds(state, 1, []);
+  for (let i = 0; i < 14; i++) {
+    state = after(state, { kind: 'seen', id: 'adult-1', issue: 'knowledge' });
+    state = rounds(state, 1, []);
+    if (i < 13) expect(named(state)).toEqual([]);
+  }
+});
+
+test('F5: a newcomer has grace, counted in answered rounds and generations', () => {
+  const ids = [...elders, ...adults, 'adult-99'];
+  let state = after(settled(), members(ids));
+  state = rounds(state, 40, ['adult-99']);
+  expect(named(state)).toEqual([]);
+  state = after(state, members(ids), members(ids));
+  expect(named(state)).toEqual(['adult-99']);
+});
+
+test('F6: who becomes an elder begins anew', () => {
+  let state = seen(seen(settled(), 'adult-5', 'data', 12), 'adult-5', 'knowledge', 30);
+  expect(named(state)).toEqual(['adult-5']);
+  const promoted = [...elders, ...adults].map((id) => ({
+    id,
+    kind: (id === 'adult-5' ? 'elder' : id.split('-')[0]) as PeerKind,
+  }));
+  state = after(state, { kind: 'adopted', members: promoted });
+  expect(named(state)).toEqual([]);
+});
+
+test('F7: one at a time, worst first, the next one only after a pause', () => {
+  let state = rounds(settled(), 40, ['adult-1']);
+  state = rounds(state, 25, ['adult-1', 'adult-2']);
+  expect(named(state)).toEqual(['adult-1', 'adult-2']);
+  const first = proposeFault(config, state);
+  expect(first[1]?.id).toBe('adult-1');
+  expect(proposeFault(config, rounds(first[0], 50, ['adult-1', 'adult-2']))[1]?.id).toBe('adult-1');
+  const left = [...elders, ...adults].filter((id) => id !== 'adult-1');
+  const gone = after(first[0], members(left));
+  expect(proposeFault(config, gone)[1]).toBeNull();
+  expect(proposeFault(config, rounds(gone, 10, ['adult-2']))[1]?.id).toBe('adult-2');
+});
+
+test('F8: an elder endorses only what it sees itself', () => {
+  const state = rounds(settled(), 25, ['adult-1']);
+  expect(stillStandsOut(config, state, 'adult-1')).toBe(true);
+  expect(stillStandsOut(config, state, 'adult-2')).toBe(false);
+});
+
+test('issues are forgotten when the window has passed', () => {
+  let state = seen(seen(settled(), 'adult-5', 'data', 12), 'adult-5', 'knowledge', 30);
+  state = rounds(state, config.windowRounds + 60, []);
+  expect(named(state)).toEqual([]);
+  expect([...state.peers.values()].every(({ blocks }) => blocks.length === 0)).toBe(true);
+});
