@@ -115,20 +115,3 @@ export {
 } from './address-record.ts';
 export { networkIdOf } from './network-id.ts';
 export { ELDER_COUNT, SHARES_REQUIRED, supermajority } from './quorum.ts';
-export {
-  chainFor,
-  closestSection,
-  epochOf,
-  isKnownKey,
-  isNews,
-  sealedHead,
-  sectionFor,
-  seedTree,
-  successorsSince,
-  treeWith,
-  trustFor,
-  type Fork,
-  type KnownKey,
-  type SealedHead,
-  type SectionTree,
-} from './tree.ts';

@@ -7,14 +7,15 @@ import { comparePrefixDistance, matches, type Prefix } from '#address/prefix.ts'
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
+  decodeSealedState,
   maxChainLinks,
+  successorHash,
+  type SealedState,
   type SectionAuthority,
+  type SignedSuccessor,
   type TrustAnchor,
   type TrustedKey,
-} from './authority.ts';
-import { decodeSealedState, type SealedState } from './sealed-state.ts';
-import type { SignedSuccessor } from './state.ts';
-import { successorHash } from './successor.ts';
+} from '#protocol/section/index.ts';
 
 export interface KnownKey {
   readonly key: Uint8Array;
@@ -96,7 +97,7 @@ export const epochOf = (tree: SectionTree, key: Uint8Array): bigint | null =>
 /** Where a proof may begin: at a key we have seen proven. */
 export function trustFor(tree: SectionTree, key: Uint8Array): TrustedKey | undefined {
   const known = tree.keys.get(toHex(key));
-  return known && { key: known.key, epoch: known.epoch };
+  return known === undefined ? undefined : { key: known.key, epoch: known.epoch };
 }
 
 /** Is this state something we do not hold yet? What a superseded key says is history. */
