@@ -1,0 +1,216 @@
+/**
+ * Goal: fourteen processes are one network: they survive kills, cuts and floods, show what they do
+ * in numbers, and a person can ask any of them how the network stands.
+ * Takes some minutes; `npm run test:network`.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectClient, type NodeClient } from '../e2e/support/node-client.ts';
+import { until } from '../e2e/support/until.ts';
+import { missingFrom, startLoad } from './support/load.ts';
+import {
+  logLines,
+  runSafe,
+  startProcesses,
+  type ProcessNetwork,
+  type ProcessNode,
+} from './support/processes.ts';
+
+let network: ProcessNetwork;
+let client: NodeClient;
+beforeAll(async () => {
+  network = await startProcesses({ adults: 6 });
+  client = await connectClient(network.url, network.join);
+});
+afterAll(async () => {
+  await client?.stop();
+  await network?.stop();
+});
+
+/** Nodes by the role they say they have. */
+async function nodesOf(role: 'elder' | 'adult'): Promise<readonly ProcessNode[]> {
+  const roles = await Promise.all(network.nodes.map(async (node) => (await node.status()).role));
+  return network.nodes.filter((_, at) => roles[at] === role);
+}
+
+const namesOf = (nodes: readonly ProcessNode[]): Promise<readonly string[]> =>
+  Promise.all(nodes.map(async (node) => (await node.status()).name));
+
+/** All say the same, and as many as there are. */
+const whole = (count: number) =>
+  until(
+    () => network.status(),
+    ({ answered, sections }) => answered.length === count && sections[0]?.agreed === count,
+    120_000,
+    1_000,
+  );
+
+test('seven elders, six adults and the bootstrap node tell one verified section', async () => {
+  const status = await whole(14);
+  expect(status.sections).toHaveLength(1);
+  expect(status.sections[0]).toMatchObject({ prefix: '()', verified: true });
+  expect(status.sections[0]?.elders).toHaveLength(7);
+  expect(status.sections[0]?.members).toHaveLength(13);
+});
+
+test('in words it says the same to a person, from the folder of a node', async () => {
+  const { code, out } = await runSafe('network', 'status', '--data', network.nodes[3]?.data ?? '');
+  expect(code).toBe(0);
+  expect(out).toContain('Section (), epoch 0, generation');
+  expect(out.match(/ elder$/gm)).toHaveLength(7);
+  expect(out.match(/ adult$/gm)).toHaveLength(6);
+});
+
+test('counters per kind of message, queues, memory and processor time, at the port and in the log', async () => {
+  const [elder] = await nodesOf('elder');
+  if (elder === undefined) throw new Error('no elder');
+  const text = await elder.metrics();
+  for (const wanted of [
+    /^safe_messages_in_total\{kind="section\/greet"\} \d+$/m,
+    /^safe_bytes_in_total\{kind="section\/greet"\} \d+$/m,
+    /^safe_system_waiting \d+$/m,
+    /^safe_client_waiting \d+$/m,
+    /^safe_memory_bytes\{kind="rss"\} \d+$/m,
+    /^safe_cpu_seconds_total [\d.]+$/m,
+    /^safe_generation \d+$/m,
+    /^safe_is_elder 1$/m,
+  ]) {
+    expect(text).toMatch(wanted);
+  }
+  const line = await until(
+    async () => logLines(elder).find(({ event }) => event === 'numbers'),
+    (found) => found !== undefined,
+    60_000,
+    1_000,
+  );
+  expect(line?.['numbers']).toMatchObject({ safe_is_elder: 1, safe_members: 13 });
+});
+
+test('two elders and two adults killed -9 under load: nothing acknowledged is lost, all come back', async () => {
+  const victims = [
+    ...(await nodesOf('elder')).slice(0, 2),
+    ...(await nodesOf('adult')).slice(0, 2),
+  ];
+  const before = await Promise.all(victims.map((node) => node.status()));
+  const load = startLoad(client, 4, 200_000);
+  await until(
+    async () => load.acknowledged().length,
+    (count) => count >= 10,
+  );
+  await Promise.all(victims.map((node) => node.kill()));
+  const atKill = load.acknowledged().length;
+  await until(
+    async () => load.acknowledged().length,
+    (count) => count >= atKill + 10,
+    120_000,
+  );
+  await load.stop();
+  await Promise.all(victims.map((node) => node.restart()));
+  const after = await Promise.all(victims.map((node) => node.status()));
+  // The same name, age, role and key; the section may have moved on.
+  const lasting = (each: (typeof after)[number]) => [each.name, each.age, each.role, each.key];
+  expect(after.map(lasting)).toEqual(before.map(lasting));
+  await whole(14);
+  expect(await missingFrom(client, load.acknowledged())).toEqual([]);
+});
+
+test('two elders cut off from everybody: clients go on with the others, and the cut heals', async () => {
+  const cut = (await nodesOf('elder')).slice(0, 2);
+  const others = network.nodes.filter((node) => !cut.includes(node));
+  const [cutNames, otherNames] = await Promise.all([namesOf(cut), namesOf(others)]);
+  await Promise.all([
+    ...cut.map((node) => node.cut(otherNames)),
+    ...others.map((node) => node.cut(cutNames)),
+  ]);
+  const load = startLoad(client, 2, 50_000);
+  await until(
+    async () => load.acknowledged().length,
+    (count) => count >= 10,
+    120_000,
+  );
+  await load.stop();
+  await Promise.all(network.nodes.map((node) => node.cut([])));
+  expect(await missingFrom(client, load.acknowledged())).toEqual([]);
+  await whole(14);
+});
+
+test('without the bootstrap node a node that restarts finds the others by its own book', async () => {
+  await network.bootstrap.kill();
+  const [node] = await nodesOf('adult');
+  if (node === undefined) throw new Error('no adult');
+  await node.kill();
+  await node.restart();
+  const status = await until(
+    () => network.status('--data', node.data),
+    ({ answered }) => answered.length === 13,
+    60_000,
+    1_000,
+  );
+  expect(status.sections[0]).toMatchObject({ verified: true });
+  // Any node is a way in.
+  const address = /is ready: (\/ip\S+)/.exec(node.output())?.[1] ?? '';
+  expect((await network.status('--join', address)).answered.length).toBeGreaterThanOrEqual(13);
+  await network.bootstrap.restart();
+  await whole(14);
+});
+
+test('all processes killed at once: the same network comes back with its data', async () => {
+  const { name, receipts } = await client.put(300_000);
+  expect(receipts).toBeGreaterThanOrEqual(3);
+  const { sections } = await network.status();
+  const all = [network.bootstrap, ...network.nodes];
+  await client.stop();
+  await Promise.all(all.map((node) => node.kill()));
+  await Promise.all(all.map((node) => node.restart()));
+  const status = await whole(14);
+  expect(status.sections[0]?.key).toBe(sections[0]?.key);
+  client = await connectClient(network.url, network.join);
+  expect(await missingFrom(client, [name])).toEqual([]);
+});
+
+test('asked to stop, a node ends within 10 s and says goodbye with code 0', async () => {
+  const [node] = network.nodes;
+  expect(await node?.stop()).toBeLessThan(10_000);
+  await node?.restart();
+});
+
+// These wait for the section's machine (src/roles/section-node): nothing changes its members yet.
+describe.skip('a section that governs itself', () => {
+  test('a stranger joins when there is a place, and is told why not when there is none', async () => {
+    const stranger = await network.add('--data-limit', '64MiB');
+    await stranger.ready();
+    await until(
+      () => stranger.status(),
+      ({ role }) => role === 'adult',
+      120_000,
+      1_000,
+    );
+  });
+
+  test('an elder that stays away is replaced: another key, another epoch, the same data', async () => {
+    const before = await network.status();
+    const [elder] = await nodesOf('elder');
+    await elder?.kill();
+    const after = await until(
+      () => network.status(),
+      ({ sections }) => (sections[0]?.epoch ?? 0) > (before.sections[0]?.epoch ?? 0),
+      240_000,
+      2_000,
+    );
+    expect(after.sections[0]).toMatchObject({ verified: true });
+  });
+
+  test('with fourteen members on both sides the section splits', async () => {
+    const joiners = [];
+    for (let n = 0; n < 16; n++) {
+      joiners.push(await network.add('--join-prefix', n % 2 === 0 ? '0' : '1'));
+    }
+    await Promise.all(joiners.map((node) => node.ready()));
+    const status = await until(
+      () => network.status(),
+      ({ sections }) => sections.length === 2,
+      280_000,
+      2_000,
+    );
+    expect(status.sections.map(({ prefix }) => prefix)).toEqual(['0', '1']);
+  });
+});
