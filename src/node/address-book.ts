@@ -32,7 +32,11 @@ export interface AddressBook {
 export const maxKnownNodes = 4096;
 
 /** @param path where the book is kept between starts; null keeps it in memory only. */
-export function createAddressBook(networkId: Uint8Array, path: string | null): AddressBook {
+export function createAddressBook(
+  networkId: Uint8Array,
+  path: string | null,
+  most = maxKnownNodes,
+): AddressBook {
   const known = new Map<string, { readonly record: AddressRecord; readonly bytes: Uint8Array }>();
   let pinned: ReadonlySet<string> = new Set();
   let changed = false;
@@ -47,7 +51,7 @@ export function createAddressBook(networkId: Uint8Array, path: string | null): A
     if (ours !== undefined && ours.record.counter >= record.counter) return 'known';
     if (!verifyAddressRecord(networkId, record).ok) return 'refused';
     known.delete(id);
-    if (known.size >= maxKnownNodes && !makeRoom()) return 'refused';
+    if (known.size >= most && !makeRoom()) return 'refused';
     known.set(id, { record, bytes });
     changed = true;
     return 'news';
