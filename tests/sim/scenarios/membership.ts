@@ -24,6 +24,7 @@ import type { SimScenario } from './scenario.ts';
 const generations = 3;
 const healAtMs = 5_000;
 const endAtMs = 120_000;
+const maxRound = 100;
 
 export interface MembershipRun {
   readonly report: Report<LogState>;
@@ -146,6 +147,8 @@ export function judge(
       if (!verifyDecision(toyScope(elders, generation), decision)) {
         violations.push(`a decision of generation ${generation} does not verify`);
       }
+      // Honest rounds cost a wait each; no run has time for this many.
+      if (decision.certificate.round > maxRound) violations.push('a liar drives the round');
       const decided = node.state.decided.slice(0, generation);
       const valid = decision.proposals.every((proposal) => {
         const holds = new Set([new TextDecoder().decode(proposal)]);
