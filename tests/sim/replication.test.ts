@@ -109,12 +109,18 @@ const mutants: readonly Mutant[] = [
   },
 ];
 
+function storyOf(seed: number, planted: Partial<AdultConfig>): string {
+  try {
+    return runReplication(seed, planted).undelivered > 0 ? 'undelivered' : '';
+  } catch (error) {
+    return String(error);
+  }
+}
+
 describe('planted bugs', () => {
   test.each(mutants)('$name', ({ planted, found }) => {
     for (let seed = 1; seed <= 12; seed++) {
-      const { violations, undelivered } = runReplication(seed, planted);
-      const story = [...violations, undelivered > 0 ? 'undelivered' : ''].join('; ');
-      if (found.test(story)) return;
+      if (found.test(storyOf(seed, planted))) return;
     }
     expect.fail('no seed noticed it');
   });
