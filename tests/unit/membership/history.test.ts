@@ -10,13 +10,13 @@ import { Broken, runHistory, type Tally } from './history.ts';
 
 describe('long histories', () => {
   test('every generation of three sections keeps the rules', () => {
-    const tallies = [1, 2, 3].map((seed) => runHistory(seed, 400));
+    const tallies = [1, 2, 3].map((seed) => runHistory(seed, 300));
     const sum = (of: keyof Tally): number => tallies.reduce((all, each) => all + each[of], 0);
-    expect(sum('joined')).toBeGreaterThan(300);
-    expect(sum('left')).toBeGreaterThan(150);
-    expect(sum('demoted')).toBeGreaterThan(20);
+    expect(sum('joined')).toBeGreaterThan(200);
+    expect(sum('left')).toBeGreaterThan(100);
+    expect(sum('demoted')).toBeGreaterThan(15);
     expect(sum('movedIn')).toBeGreaterThan(20);
-    expect(sum('handovers')).toBeGreaterThan(50);
+    expect(sum('handovers')).toBeGreaterThan(30);
     expect(sum('splits')).toBeGreaterThan(0);
     expect(sum('refused')).toBeGreaterThan(3000);
     expect(sum('dropped')).toBeGreaterThan(50);
@@ -130,6 +130,11 @@ const mutants: readonly {
   {
     name: 'N38: a used ticket is forgotten',
     rules: { consume: ({ consumed }) => consumed },
+    found: /N38/,
+  },
+  {
+    name: 'N38: nobody looks whether a ticket was used',
+    rules: { isTicketUnused: () => true },
     found: /N38/,
   },
   {
