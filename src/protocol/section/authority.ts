@@ -4,8 +4,8 @@
  * Whoever knows the genesis key of a network decides from these bytes alone who its elders are,
  * which public share each of them holds, and who stores data (README: A1–A8).
  */
-import { matches, type Prefix } from '#address/prefix.ts';
-import { toXorName, type XorName } from '#address/xor-name.ts';
+import { EMPTY_PREFIX, matches, samePrefix, type Prefix } from '#address/prefix.ts';
+import { toXorName } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
 import { compareBytes, equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
@@ -17,9 +17,10 @@ import {
   decodeSuccessor,
   encodeSuccessor,
   maxSuccessorBytes,
+  parentPrefixOf,
   successorBytes,
 } from './successor.ts';
-import type { SectionElder, SectionMember, SignedSuccessor } from './state.ts';
+import type { SectionElder, SectionMember, SignedSuccessor, SuccessorRecord } from './state.ts';
 
 /** The network's first coin: its one-time key and the whole supply (money). */
 export interface GenesisOutput {
@@ -42,7 +43,7 @@ export interface SectionAuthority {
   readonly members: readonly SectionMember[];
   /** 32 bytes: hash of the agreed state that clients need not see (ledger.ts). */
   readonly ledgerRoot: Uint8Array;
-  /** Only the genesis authority names one. */
+  /** The network's first coin: named at genesis and handed down unchanged. */
   readonly genesisOutput: GenesisOutput | null;
 }
 
@@ -185,20 +186,12 @@ export function verifySignedAuthority(
   suite: ThresholdSuite,
   anchor: TrustAnchor,
   signed: SignedAuthority,
-  trusted: TrustedKey = { key: anchor.genesisKey, epoch: 0n },
+  trusted: TrustedKey = genesisTrust(anchor),
 ): Result<SectionAuthority, SectionFault> {
   const { authority, signature, chain } = signed;
-  if (!equalBytes(authority.networkId, anchor.networkId)) return err({ kind: 'wrongNetwork' });
-  // A2: the key follows from the trusted one by successor records, each signed by the one before.
-  const last = followChain(anchor.networkId, trusted, chain, authority);
-  if (!last.ok) return last;
-  const names = checkNames(authority);
-  if (!names.ok) return names;
-  for (const { record, signature: word } of chain) {
-    if (!suite.verify(record.parentKey, 'SUCCESSOR', successorBytes(record), word)) {
-      return err({ kind: 'unknownKey' });
-    }
-  }
+  const fits = checkForm(anchor, signed, trusted);
+  if (!fits.ok) return fits;
+  if (!chain.every((link) => verifySuccessor(suite, link))) return err({ kind: 'unknownKey' });
   // A7: the signature comes before the shares, so strangers cannot make us interpolate.
   if (!suite.verify(authority.key, 'AUTHORITY', authoritySigningBytes(authority), signature)) {
     return err({ kind: 'wrongSignature' });
@@ -207,41 +200,82 @@ export function verifySignedAuthority(
   return ok(authority);
 }
 
-/** A key somebody verified before, and when it ruled. */
+/** A key that is believed already, and what is known of it. */
 export interface TrustedKey {
   readonly key: Uint8Array;
   readonly epoch: bigint;
+  readonly prefix: Prefix;
+  /** 32 bytes; null for the genesis key, about which only its own word exists. */
+  readonly charterHash: Uint8Array | null;
 }
 
-/** A2 without its signatures: do the links lead from the trusted key to this authority? */
-function followChain(
+export const genesisTrust = ({ genesisKey }: Pick<TrustAnchor, 'genesisKey'>): TrustedKey => ({
+  key: genesisKey,
+  epoch: 0n,
+  prefix: EMPTY_PREFIX,
+  charterHash: null,
+});
+
+/** Everything about an authority that costs no pairing: A1–A6, A9, N28. */
+export function checkForm(
+  anchor: TrustAnchor,
+  { authority, chain }: Pick<SignedAuthority, 'authority' | 'chain'>,
+  trusted: TrustedKey,
+): Result<true, SectionFault> {
+  if (!equalBytes(authority.networkId, anchor.networkId)) return err({ kind: 'wrongNetwork' });
+  const last = followLinks(anchor.networkId, trusted, chain, authority.key);
+  if (last === undefined || authority.epoch !== last.epoch) return err({ kind: 'unknownKey' });
+  if (!samePrefix(authority.prefix, last.prefix)) return err({ kind: 'wrongMembers', rule: 'A9' });
+  // N28: elders, prefix and shares are those of the record that named this key.
+  const { charterHash: charter } = last;
+  if (charter !== null && !equalBytes(charter, charterHash(charterOf(authority)))) {
+    return err({ kind: 'wrongElders', rule: 'N28' });
+  }
+  return checkNames(authority);
+}
+
+/**
+ * A2, A9 without signatures: the key to which these links lead from a trusted one. Undefined when
+ * they do not hang together, are more than a page, or claim names the parent did not cover.
+ */
+export function followLinks(
   networkId: Uint8Array,
   trusted: TrustedKey,
   chain: readonly SignedSuccessor[],
-  authority: SectionAuthority,
-): Result<true, SectionFault> {
-  if (chain.length > maxChainLinks) return err({ kind: 'unknownKey' });
-  let { key, epoch } = trusted;
-  let charter: Uint8Array | undefined;
-  for (const [at, { record }] of chain.entries()) {
-    const next = chain[at + 1]?.record.parentKey ?? authority.key;
-    const child = record.children.find((each) => equalBytes(each.key, next));
-    const follows =
-      equalBytes(record.networkId, networkId) &&
-      equalBytes(record.parentKey, key) &&
-      record.epoch === epoch;
-    if (!follows || child === undefined) return err({ kind: 'unknownKey' });
-    key = child.key;
-    epoch += 1n;
-    charter = child.charterHash;
+  last: Uint8Array,
+): TrustedKey | undefined {
+  if (chain.length > maxChainLinks) return undefined;
+  let at = trusted;
+  for (const [i, { record }] of chain.entries()) {
+    const next = chain[i + 1]?.record.parentKey ?? last;
+    const child = record.children.find(({ key }) => equalBytes(key, next));
+    if (child === undefined || !followsFrom(networkId, at, record)) return undefined;
+    at = { ...child, epoch: at.epoch + 1n };
   }
-  if (!equalBytes(authority.key, key) || authority.epoch !== epoch) {
-    return err({ kind: 'unknownKey' });
-  }
-  // N28: elders, prefix and shares are the record's; without a link the key was pinned with them.
-  const fits = charter === undefined || equalBytes(charter, charterHash(charterOf(authority)));
-  return fits ? ok(true) : err({ kind: 'wrongElders', rule: 'N28' });
+  return equalBytes(at.key, last) ? at : undefined;
 }
+
+/** Does this record speak for that key, about its names and no others? */
+export function followsFrom(
+  networkId: Uint8Array,
+  trusted: TrustedKey,
+  record: SuccessorRecord,
+): boolean {
+  const covered = parentPrefixOf(record);
+  return (
+    equalBytes(record.networkId, networkId) &&
+    equalBytes(record.parentKey, trusted.key) &&
+    record.epoch === trusted.epoch &&
+    covered !== undefined &&
+    samePrefix(covered, trusted.prefix)
+  );
+}
+
+/** One pairing. */
+export const verifySuccessor = (
+  suite: ThresholdSuite,
+  { record, signature }: SignedSuccessor,
+): boolean => suite.verify(record.parentKey, 'SUCCESSOR', successorBytes(record), signature);
 
 function checkNames(authority: SectionAuthority): Result<true, SectionFault> {
   const { elders, members, prefix } = authority;
@@ -255,11 +289,11 @@ function checkNames(authority: SectionAuthority): Result<true, SectionFault> {
   if (members.length > maxMembers || !ascending(memberNames)) {
     return err({ kind: 'wrongMembers', rule: 'A5' });
   }
-  if (!elderNames.every((elder) => memberNames.some((name) => equalBytes(name, elder)))) {
-    return err({ kind: 'wrongElders', rule: 'A5' });
-  }
+  // Two may have left: they stay elders until a handover replaces them (N29).
+  const present = elderNames.filter((elder) => memberNames.some((name) => equalBytes(name, elder)));
+  if (present.length < SHARES_REQUIRED) return err({ kind: 'wrongElders', rule: 'A5' });
   if (!prefixIsCanonical(prefix)) return err({ kind: 'wrongMembers', rule: 'A6' });
-  if (!memberNames.every((name) => matches(prefix, name))) {
+  if (![...memberNames, ...elderNames].every((name) => matches(prefix, name))) {
     return err({ kind: 'wrongMembers', rule: 'A6' });
   }
   return ok(true);
@@ -269,7 +303,7 @@ function checkNames(authority: SectionAuthority): Result<true, SectionFault> {
  * A8: seven points lie on one polynomial of degree 4 whose value at 0 is the section key, when
  * five of them interpolate to the key and to the two others.
  */
-function sharesFit(suite: ThresholdSuite, authority: SectionAuthority): boolean {
+export function sharesFit(suite: ThresholdSuite, authority: SectionAuthority): boolean {
   const shares = authority.elders.map(({ index, publicShare }) => ({ index, key: publicShare }));
   const base = shares.slice(0, SHARES_REQUIRED);
   const expected = [{ index: 0, key: authority.key }, ...shares.slice(SHARES_REQUIRED)];

@@ -53,6 +53,23 @@ export function decodeSealedState(bytes: Uint8Array): Result<SealedState, 'malfo
   return ok({ state: { authority, ledger: ledger.value }, signature, chain });
 }
 
+/** What a sealed state says it is, before anything of it is believed. */
+export interface SealedHead extends Pick<
+  SectionAuthority,
+  'prefix' | 'key' | 'epoch' | 'generation'
+> {
+  /** The key its chain starts from; null without links. */
+  readonly firstParent: Uint8Array | null;
+}
+
+export function sealedHead(bytes: Uint8Array): SealedHead | undefined {
+  const sealed = decodeSealedState(bytes);
+  if (!sealed.ok) return undefined;
+  const { prefix, key, epoch, generation } = sealed.value.state.authority;
+  const firstParent = sealed.value.chain[0]?.record.parentKey ?? null;
+  return { prefix, key, epoch, generation, firstParent };
+}
+
 export function verifySealedState(
   suite: ThresholdSuite,
   anchor: TrustAnchor,

@@ -1,4 +1,5 @@
 /** The link of a section chain: one key's only word on who follows it (N20). */
+import { child, parent, samePrefix, type Prefix } from '#address/prefix.ts';
 import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
@@ -69,6 +70,19 @@ export function decodeSuccessor(bytes: Uint8Array): Result<SignedSuccessor, 'mal
   return equalBytes(successorBytes(record), body) ? ok({ record, signature }) : err('malformed');
 }
 
+/**
+ * The prefix of the parent as its children tell it: one child has the same, two are its halves.
+ * Undefined for anything else.
+ */
+export function parentPrefixOf({ children }: SuccessorRecord): Prefix | undefined {
+  const [first, second] = children;
+  if (first === undefined || children.length > 2) return undefined;
+  if (second === undefined) return first.prefix;
+  const above = parent(first.prefix);
+  if (above === undefined || !samePrefix(child(above, 0), first.prefix)) return undefined;
+  return samePrefix(child(above, 1), second.prefix) ? above : undefined;
+}
+
 /** The one record that follows from a sealed state; undefined in every other phase. */
 export function successorRecordOf({
   authority,
@@ -80,7 +94,8 @@ export function successorRecordOf({
     networkId: authority.networkId,
     parentKey: authority.key,
     epoch: authority.epoch,
-    finalGeneration: authority.generation,
+    // The set was sealed one generation after the final one.
+    finalGeneration: authority.generation - 1n,
     membersRoot: membersRoot(authority.members),
     sealedRoot: phase.sealedRoot,
     children: phase.charters.map((charter) => ({

@@ -7,7 +7,10 @@ import { comparePrefixDistance, matches, type Prefix } from '#address/prefix.ts'
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
+  charterHash,
+  charterOf,
   decodeSealedState,
+  genesisTrust,
   maxChainLinks,
   successorHash,
   type SealedState,
@@ -97,7 +100,15 @@ export const epochOf = (tree: SectionTree, key: Uint8Array): bigint | null =>
 /** Where a proof may begin: at a key we have seen proven. */
 export function trustFor(tree: SectionTree, key: Uint8Array): TrustedKey | undefined {
   const known = tree.keys.get(toHex(key));
-  return known === undefined ? undefined : { key: known.key, epoch: known.epoch };
+  if (known === undefined) return undefined;
+  const { epoch, parent } = known;
+  // What is known of a key: its parent's word, else its own verified state, else genesis.
+  const records = parent === null ? undefined : tree.keys.get(parent)?.successor?.record.children;
+  const named = records?.find((each) => equalBytes(each.key, key));
+  if (named !== undefined) return { ...named, epoch };
+  const held = tree.sections.get(toHex(key))?.state.authority;
+  if (held === undefined) return { ...genesisTrust({ genesisKey: key }), epoch };
+  return { key, epoch, prefix: held.prefix, charterHash: charterHash(charterOf(held)) };
 }
 
 /** Is this state something we do not hold yet? What a superseded key says is history. */

@@ -52,9 +52,16 @@ beforeEach(() => {
     networkId,
     prefix: { bitCount: 0, bits: new Uint8Array(32) },
     key: new Uint8Array(96),
+    epoch: 0n,
     generation: 0n,
     elders: [{ name: toXorName(elderName), publicShare: new Uint8Array(96), index: 1 }],
-    members: [elderName, ...names].map((name) => ({ name: toXorName(name) })),
+    members: [elderName, ...names].map((name) => ({
+      name: toXorName(name),
+      joined: 0n,
+      placement: name,
+      sharingKey: new Uint8Array(32),
+    })),
+    ledgerRoot: new Uint8Array(32),
     genesisOutput: null,
   };
   data = createElderData({
