@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { showPrefix } from '#address/prefix.ts';
 import { ageOf, nameToId, toXorName } from '#address/xor-name.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
 import { createNodeHost, PortTaken, type NodeHost } from '#network/node-host.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import {
@@ -351,6 +350,12 @@ export const genesisConfigOf = (
 ): Omit<GenesisConfig, 'self' | 'identitySeed' | 'sharingSecret'> => ({
   candidates: namesIn(invitation).map(toXorName),
   adults: invitation.adults.map(({ record }) => toXorName(nameInRecord(record))),
+  sharingKeys: new Map(
+    [...invitation.elders, ...invitation.adults].map(({ record, sharingKey }) => [
+      nameToId(toXorName(nameInRecord(record))),
+      sharingKey,
+    ]),
+  ),
   networkName: invitation.networkName,
   nonce: invitation.nonce,
   genesisOutput: invitation.genesisOutput,

@@ -1,0 +1,56 @@
+/** Goal: a message between nodes is for one receiver, under one key, from one sender (N32). */
+import { expect, test } from 'vitest';
+import { createSigner, isSignedBy, publicKeyOf } from '#node/native-ed25519.ts';
+import {
+  maxEnvelopePayloadBytes,
+  openEnvelope,
+  sealEnvelope,
+  type Envelope,
+} from '#roles/wire/envelope.ts';
+
+const networkId = new Uint8Array(32).fill(7);
+const seed = new Uint8Array(32).fill(1);
+const alice = publicKeyOf(seed);
+const bob = publicKeyOf(new Uint8Array(32).fill(2));
+const mallory = publicKeyOf(new Uint8Array(32).fill(3));
+const envelope: Envelope = {
+  from: alice,
+  to: bob,
+  key: new Uint8Array(96).fill(4),
+  generation: 12n,
+  id: new Uint8Array(16).fill(5),
+  payload: Uint8Array.of(1, 2, 3),
+};
+const sealed = sealEnvelope(networkId, envelope, createSigner(seed));
+const open = (bytes: Uint8Array, self = bob, from = alice, network = networkId) =>
+  openEnvelope(network, self, from, bytes, isSignedBy);
+
+test('it opens at its receiver, as it was sealed, up to its bound', () => {
+  expect(open(sealed)).toEqual({ ok: true, value: envelope });
+  const largest = { ...envelope, payload: new Uint8Array(maxEnvelopePayloadBytes) };
+  expect(open(sealEnvelope(networkId, largest, createSigner(seed))).ok).toBe(true);
+});
+
+test('N32: nobody can hand it on, send it as another, or use it in another network', () => {
+  expect(open(sealed, mallory)).toEqual({ ok: false, error: 'notForUs' });
+  expect(open(sealed, bob, mallory)).toEqual({ ok: false, error: 'wrongSender' });
+  expect(open(sealed, bob, alice, new Uint8Array(32))).toEqual({ ok: false, error: 'malformed' });
+});
+
+test('N32: receiver, key, generation, id and message are signed', () => {
+  for (let at = 0; at < sealed.length; at++) {
+    const changed = sealed.slice();
+    changed[at] = (changed[at] ?? 0) ^ 1;
+    expect(open(changed).ok).toBe(false);
+  }
+  for (const change of [
+    { key: new Uint8Array(96) },
+    { generation: 13n },
+    { id: new Uint8Array(16) },
+  ]) {
+    const other = sealEnvelope(networkId, { ...envelope, ...change }, () => sealed.slice(-64));
+    expect(open(other)).toEqual({ ok: false, error: 'wrongSignature' });
+  }
+  expect(open(sealed.slice(0, -1)).ok).toBe(false);
+  expect(open(new Uint8Array(0)).ok).toBe(false);
+});
