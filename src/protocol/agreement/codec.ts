@@ -12,7 +12,7 @@ import {
   type Shape,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { ELDER_COUNT } from '#protocol/section/quorum.ts';
+import { ELDER_COUNT } from '#protocol/section/index.ts';
 import { maxAsked } from './admit.ts';
 import type { AgreementMessage, Decision, SignedReport, SignedVote } from './messages.ts';
 import type { AgreementFact } from './state.ts';

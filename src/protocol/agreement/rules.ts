@@ -1,6 +1,6 @@
 /** The rules that make the engine safe and live, one pure function each. Numbers: README.md. */
 import { compareBytes, concat, equalBytes, toHex } from '#core/codec/bytes.ts';
-import { supermajority } from '#protocol/section/quorum.ts';
+import { supermajority } from '#protocol/section/index.ts';
 import type {
   Certificate,
   SignedReport,

@@ -1,7 +1,7 @@
 /** The signed layouts of one generation, and the proofs made of them. */
 import { compareBytes, concat, equalBytes, Writer } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { supermajority } from '#protocol/section/quorum.ts';
+import { supermajority } from '#protocol/section/index.ts';
 import type {
   Certificate,
   Decision,
