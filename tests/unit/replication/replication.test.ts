@@ -1,0 +1,316 @@
+/**
+ * Goal: who keeps what follows from placement ids alone (N37), and a storing node believes, serves
+ * and drops only what the sealed state and proofs allow (N41–N43).
+ */
+import { expect, test } from 'vitest';
+import { EMPTY_PREFIX } from '#address/prefix.ts';
+import { nameToId } from '#address/xor-name.ts';
+import { fromHex, utf8 } from '#core/codec/bytes.ts';
+import type { Effect } from '#core/machine.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import {
+  auditVerdict,
+  challengeOf,
+  confirmationBytes,
+  decodeReplicationMessage,
+  encodeReplicationMessage,
+  holdersOf,
+  isHolder,
+  adultsOf,
+  mayHandOver,
+  neededBy,
+  proofOf,
+  replication,
+  settleAudit,
+  stampOf,
+  startAudit,
+  withProof,
+  type Item,
+  type PlacedSection,
+  type Replication,
+  type ReplicationConfig,
+  type ReplicationInput,
+  type ReplicationMessage,
+  type ReplicationState,
+} from '#protocol/replication/index.ts';
+import { chunkItem } from '../../sim/replication-net.ts';
+import { toyIdentity, toyIdentitySuite } from '../../sim/toy-suite.ts';
+
+const hash = (text: string): Uint8Array => labelledHash('safe/test', utf8(text));
+const networkId = hash('network');
+const seeds = Array.from({ length: 10 }, (_, i) => hash(`seed ${i}`));
+const names = seeds.map(toyIdentity);
+const seedOf = new Map(names.map((name, i) => [nameToId(name), seeds[i] ?? hash('none')]));
+
+const sectionOf = (members: readonly Uint8Array[], generation = 1n): PlacedSection => ({
+  prefix: EMPTY_PREFIX,
+  key: new Uint8Array(96).fill(7),
+  generation,
+  elders: [{ name: hash('elder') }],
+  members: [hash('elder'), ...members].map((name) => ({
+    name,
+    placement: labelledHash('safe/test/placement', name),
+  })),
+});
+const section = sectionOf(names);
+
+const bytes = utf8('a chunk that four adults keep');
+const item = chunkItem(bytes);
+const line = adultsOf(section).map(({ id }) => id);
+const holders = holdersOf(section, item.name).map(({ id }) => id);
+const outsider = line.find((id) => !holders.includes(id)) ?? '';
+const nameOf = (id: string): Uint8Array => {
+  const name = fromHex(id);
+  return name.ok ? name.value : hash('none');
+};
+
+const configOf = (id: string): ReplicationConfig => ({
+  networkId,
+  self: nameOf(id),
+  identitySeed: seedOf.get(id) ?? hash('none'),
+  identity: toyIdentitySuite,
+  tickMs: 1_000,
+  budgetBytesPerTick: 100,
+  budgetBurstBytes: 100,
+  relistEveryTicks: 60,
+});
+
+const context = { now: 0, entropy: hash('entropy') };
+
+/** One node and everything it did. */
+function node(id: string, ...stock: readonly Item[]) {
+  const config = configOf(id);
+  let state: ReplicationState = replication.start(config, [], context).state;
+  const step = (event: Parameters<typeof replication.step>[2]): readonly Effect<Replication>[] => {
+    const next = replication.step(config, state, event, context);
+    state = next.state;
+    return next.effects;
+  };
+  const input = (each: ReplicationInput) => step({ kind: 'input', input: each });
+  input({ kind: 'found', items: stock });
+  input({ kind: 'stockTaken' });
+  return {
+    config,
+    state: () => state,
+    input,
+    adopt: (each: PlacedSection = section) => input({ kind: 'adopted', section: each, others: [] }),
+    hear: (from: string, message: ReplicationMessage) => step({ kind: 'received', from, message }),
+    tick: () => step({ kind: 'timerFired', timer: 'tick' }),
+  };
+}
+
+const sent = (effects: readonly Effect<Replication>[]) =>
+  effects.flatMap((each) => (each.kind === 'send' ? [each.message] : []));
+const outputs = (effects: readonly Effect<Replication>[]) =>
+  effects.flatMap((each) => (each.kind === 'output' ? [each.output] : []));
+
+test('N37: names ground close to a chunk do not make anybody its holder', () => {
+  const ground = Array.from({ length: 4 }, (_, i) =>
+    Uint8Array.from(item.name, (byte, at) => (at === 31 ? byte ^ (i + 1) : byte)),
+  );
+  const among = sectionOf([...names, ...ground]);
+  const chosen = holdersOf(among, item.name).map(({ id }) => id);
+  expect(ground.filter((name) => chosen.includes(nameToId(name))).length).toBeLessThan(3);
+  expect(holdersOf(section, item.name)).toHaveLength(4);
+});
+
+test('P2, P3: a full adult is passed over, and keeps what it has', () => {
+  const full = new Set(holders.slice(0, 1));
+  const now = holdersOf(section, item.name, full).map(({ id }) => id);
+  expect(now.slice(0, 3)).toEqual(holders.slice(1));
+  expect(now).toHaveLength(4);
+  expect(isHolder(adultsOf(section), item.name, holders[0] ?? '', full)).toBe(true);
+});
+
+test('after a leave exactly one adult more has to keep a name', () => {
+  const gone = holders[1] ?? '';
+  const left = sectionOf(names.filter((name) => nameToId(name) !== gone));
+  const needed = names.filter(
+    (self) => nameToId(self) !== gone && neededBy(section, left, [item.name], self).length > 0,
+  );
+  expect(needed).toHaveLength(1);
+  expect(holders.includes(nameToId(needed[0] ?? hash('none')))).toBe(false);
+});
+
+test('R4, N42: lists and bytes go to holders only', () => {
+  const keeper = node(holders[0] ?? '', item);
+  keeper.adopt();
+  const ask = (from: string) =>
+    sent(keeper.hear(from, { kind: 'list', stamp: stampOf(section), after: '' }));
+  expect(ask(holders[1] ?? '')).toMatchObject([{ kind: 'listing', items: [item], next: null }]);
+  expect(ask(outsider)).toMatchObject([{ kind: 'listing', items: [] }]);
+  expect(ask(nameToId(hash('stranger')))).toEqual([]);
+  expect(mayHandOver(keeper.config, keeper.state(), outsider, item.name)).toBe(false);
+  expect(mayHandOver(keeper.config, keeper.state(), holders[2] ?? '', item.name)).toBe(true);
+});
+
+test('R2, N43: the rarest is fetched first, and no more than the budget', () => {
+  const [self = '', a = '', b = ''] = holders;
+  const close = (n: number): Item => ({
+    kind: 'chunk',
+    name: Uint8Array.from(item.name, (byte, at) => (at === 31 ? byte ^ n : byte)),
+    size: 60,
+    version: 0n,
+  });
+  const [common, rare] = [close(1), close(2)];
+  const puller = node(self);
+  puller.adopt();
+  const stamp = stampOf(section);
+  const members = section.members.map(({ name }) => nameToId(name));
+  for (const from of members.filter((id) => id !== self)) {
+    const items = from === a ? [common, rare] : from === b ? [common] : [];
+    puller.hear(from, { kind: 'listing', stamp, after: '', items, next: null });
+  }
+  const fetches = [...puller.state().fetching.values()];
+  expect(fetches.map((each) => nameToId(each.item.name))[0]).toBe(nameToId(rare.name));
+  expect(fetches).toHaveLength(1);
+});
+
+test('N41: a listing by an older state is not taken, and the newer one is asked for', () => {
+  const [self = '', a = ''] = holders;
+  const puller = node(self);
+  puller.adopt(sectionOf(names, 5n));
+  puller.tick();
+  const hear = (generation: bigint) =>
+    puller.hear(a, {
+      kind: 'listing',
+      stamp: stampOf(sectionOf(names, generation)),
+      after: '',
+      items: [item],
+      next: null,
+    });
+  hear(4n);
+  expect(puller.state().wanted.size).toBe(0);
+  expect(outputs(hear(6n))).toContainEqual({ kind: 'behind', peer: a });
+  expect(puller.state().wanted.size).toBe(1);
+});
+
+test('N41: nobody confirms for another generation', () => {
+  const keeper = node(holders[0] ?? '', item);
+  keeper.adopt(sectionOf(names, 5n));
+  const ask = (generation: bigint) =>
+    keeper.hear(outsider, {
+      kind: 'confirm',
+      stamp: stampOf(sectionOf(names, generation)),
+      offered: true,
+      questions: [{ item, nonce: hash('nonce') }],
+    });
+  expect(sent(ask(4n))).toMatchObject([{ kind: 'lacking', holder: false }]);
+  expect(outputs(ask(5n))).toMatchObject([{ kind: 'prove' }]);
+});
+
+/** The questions of a surplus holder, after it read its own copy. */
+function handing() {
+  const surplus = node(outsider, item);
+  surplus.adopt();
+  const prove = outputs(surplus.tick()).find((each) => each.kind === 'prove');
+  if (prove?.kind !== 'prove') throw new Error('it asks for its own proof first');
+  surplus.input({ kind: 'proved', id: prove.id, proof: proofOf(prove.challenge, bytes) });
+  const asked = sent(surplus.tick()).find((each) => each.kind === 'confirm');
+  const nonce = asked?.kind === 'confirm' ? asked.questions[0]?.nonce : undefined;
+  if (nonce === undefined) throw new Error('it asks the holders');
+  const challenge = challengeOf(networkId, nameOf(outsider), nonce);
+  const answer = (from: string, proof = proofOf(challenge, bytes), generation = 1n) => {
+    const stamp = stampOf(sectionOf(names, generation));
+    const signed = confirmationBytes(networkId, stamp, nameOf(from), item, challenge, proof);
+    const signature = toyIdentitySuite.sign(seedOf.get(from) ?? hash('none'), signed);
+    return surplus.hear(from, { kind: 'confirmed', stamp, item, nonce, proof, signature });
+  };
+  return { surplus, answer, nonce };
+}
+
+test('R7, N43: a surplus copy goes with the fourth proof, and not with three', () => {
+  const { surplus, answer } = handing();
+  const drops = holders.map((id) => outputs(answer(id)).length);
+  expect(drops).toEqual([0, 0, 0, 1]);
+  expect([...surplus.state().stock.items.values()].flatMap((each) => [...each])).toEqual([]);
+});
+
+test('R7, N43: the same holder twice, a non-holder and an older generation do not count', () => {
+  const { surplus, answer } = handing();
+  for (const id of holders.slice(0, 3)) answer(id);
+  answer(holders[0] ?? '');
+  answer(line.find((id) => !holders.includes(id) && id !== outsider) ?? '');
+  answer(holders[3] ?? '', undefined, 0n);
+  expect(surplus.state().handing.size).toBe(1);
+});
+
+test('R8: a new state makes all confirmations worthless', () => {
+  const { surplus, answer } = handing();
+  for (const id of holders.slice(0, 3)) answer(id);
+  surplus.adopt(sectionOf(names, 2n));
+  expect(outputs(answer(holders[3] ?? '', undefined, 2n))).toEqual([]);
+});
+
+test('N42: a proof that does not fit the bytes is blamed', () => {
+  const { answer } = handing();
+  const effects = answer(holders[0] ?? '', hash('made up'));
+  expect(effects).toMatchObject([{ kind: 'blame', fault: { kind: 'wrongProof' } }]);
+});
+
+test('A2, N42: a proof made for one asker is worth nothing to another', () => {
+  const nonce = hash('nonce');
+  const own = challengeOf(networkId, nameOf(outsider), nonce);
+  const other = challengeOf(networkId, nameOf(holders[0] ?? ''), nonce);
+  expect(proofOf(own, bytes)).not.toEqual(proofOf(other, bytes));
+});
+
+test('R9: an older generation is not adopted, not even after a restart', () => {
+  const config = configOf(outsider);
+  const facts = [{ kind: 'adopted', self: config.self, generation: 9n }] as const;
+  const { state } = replication.start(config, facts, context);
+  const old = { kind: 'adopted', section: sectionOf(names, 8n), others: [] } as const;
+  const next = replication.step(config, state, { kind: 'input', input: old }, context);
+  expect(next.state.view).toBeNull();
+});
+
+test('A1, N42: holders that disagree are settled by the chunk itself', () => {
+  const elder = hash('elder');
+  const nonce = hash('nonce');
+  const good = proofOf(challengeOf(networkId, elder, nonce), bytes);
+  const [a = '', b = '', c = '', d = ''] = holders;
+  let audit = startAudit(item, holders, nonce);
+  expect(auditVerdict(audit).kind).toBe('unanswered');
+  audit = withProof(withProof(audit, a, good), b, good);
+  expect(auditVerdict(withProof(audit, c, null))).toEqual({
+    kind: 'agreed',
+    silent: [d],
+    lacking: [c],
+  });
+  audit = withProof(audit, c, hash('made up'));
+  expect(auditVerdict(audit)).toEqual({ kind: 'disputed', from: [a, b, c] });
+  expect(settleAudit(networkId, elder, audit, utf8('something else'))).toBeUndefined();
+  expect(settleAudit(networkId, elder, audit, bytes)).toEqual([c]);
+});
+
+test('every message survives its bytes, and impossible ones do not open', () => {
+  const stamp = stampOf(section);
+  const nonce = hash('nonce');
+  const message: ReplicationMessage = {
+    kind: 'confirm',
+    stamp,
+    offered: true,
+    questions: [{ item, nonce }],
+  };
+  expect(decodeReplicationMessage(encodeReplicationMessage(message))).toEqual({
+    ok: true,
+    value: message,
+  });
+  const wrong = [
+    { ...message, questions: [{ item: { ...item, size: 2 ** 30 }, nonce }] },
+    { ...message, questions: [{ item: { ...item, version: 1n }, nonce }] },
+    { ...message, questions: [] },
+    { kind: 'list' as const, stamp, after: 'not an id' },
+  ];
+  for (const each of wrong) {
+    expect(decodeReplicationMessage(encodeReplicationMessage(each)).ok).toBe(false);
+  }
+  const full: ReplicationMessage = {
+    kind: 'listing',
+    stamp,
+    after: '',
+    items: Array.from({ length: 128 }, () => ({ ...item, kind: 'pointer', version: 2n ** 60n })),
+    next: null,
+  };
+  expect(decodeReplicationMessage(encodeReplicationMessage(full)).ok).toBe(true);
+});
