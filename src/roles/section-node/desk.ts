@@ -1,0 +1,395 @@
+/**
+ * An elder's work on the next generation: agree, draw the chance, apply, seal (decision 12).
+ *
+ * Nothing here decides: the agreement does, and what follows from its decision is computed alike by
+ * every elder. Shares are released only after the decision (N6, N36).
+ */
+import { nameToId } from '#address/xor-name.ts';
+import { assert } from '#core/assert.ts';
+import { lift, type Lift } from '#core/compose.ts';
+import type { Context, Event } from '#core/machine.ts';
+import {
+  agreement,
+  type Agreement,
+  type AgreementConfig,
+  type AgreementFact,
+  type AgreementState,
+} from '#protocol/agreement/index.ts';
+import { actNeeds, decodeAct, type ActView } from '#protocol/membership/index.ts';
+import { churnMessageBytes } from '#protocol/node-age/index.ts';
+import {
+  authoritySigningBytes,
+  type SealedState,
+  type SectionState,
+} from '#protocol/section/index.ts';
+import {
+  combineDue,
+  openCollector,
+  withoutShares,
+  withShare,
+  type Collector,
+} from './collector.ts';
+import { after, flow, type Flow } from './flow.ts';
+import { adopt } from './knowledge.ts';
+import type { ShareOf } from './messages.ts';
+import { broadcast, deskElders, signersOf, stamp } from './peers.ts';
+import type {
+  Desk,
+  HeldShare,
+  SectionNode,
+  SectionNodeConfig,
+  SectionNodeState,
+  Stage,
+} from './state.ts';
+import { mergedRootOf } from './succession.ts';
+import { epochOf } from './tree.ts';
+
+/** Begins the generation after the newest sealed state, with what was said of it before a crash. */
+export function openDesk(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  own: SealedState,
+  share: HeldShare,
+  facts: readonly AgreementFact[],
+  context: Context,
+): Flow {
+  const { authority, ledger } = own.state;
+  // N22: after the sealed set nothing is decided under this key any more.
+  if (ledger.phase.kind === 'sealed') return flow({ ...state, desk: null });
+  const generation = authority.generation + 1n;
+  const begun = agreement.start(agreementConfig(config, own), facts, context);
+  const desk: Desk = {
+    generation,
+    share,
+    agreement: begun.state,
+    stage: { kind: 'agreeing' },
+    early: { churn: new Map(), seal: new Map() },
+    endorsements: new Map(),
+    offered: new Set(),
+  };
+  return absorb(config, { ...state, desk }, begun.effects, context);
+}
+
+/** The first state of a new key: nothing to agree on, only a seal to make. */
+export function openFirstDesk(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  first: SectionState,
+  share: HeldShare,
+): Flow {
+  const desk: Desk = {
+    generation: first.authority.generation,
+    share,
+    agreement: null,
+    stage: sealingStage(first, new Map()),
+    early: { churn: new Map(), seal: new Map() },
+    endorsements: new Map(),
+    offered: new Set(),
+  };
+  return askSignature(config, { ...state, desk }, 'seal');
+}
+
+/** One event for the agreement of this desk. */
+export function stepAgreement(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  event: Event<Agreement>,
+  context: Context,
+): Flow {
+  const { desk, own } = state;
+  if (desk?.agreement == null || own === null) return flow(state);
+  const stepped = agreement.step(agreementConfig(config, own), desk.agreement, event, context);
+  const next = { ...state, desk: { ...desk, agreement: stepped.state } };
+  return absorb(config, next, stepped.effects, context);
+}
+
+/** What the agreement wants done, in the node's words; its decision opens the next stage. */
+function absorb(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  effects: Parameters<typeof lift<Agreement, SectionNode>>[0],
+  context: Context,
+): Flow {
+  const { effects: lifted, outputs } = lift(effects, liftOf(config, state));
+  const decided = outputs[0];
+  const done = flow(state, ...lifted);
+  return decided === undefined
+    ? done
+    : after(done, (now) => beginChurn(config, now, decided.proposals, context));
+}
+
+/** N36: the churn message says nothing about what was decided. */
+function beginChurn(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  acts: readonly Uint8Array[],
+  context: Context,
+): Flow {
+  const { desk, own } = state;
+  if (desk === null || own === null || desk.stage.kind !== 'agreeing') return flow(state);
+  const { networkId, key, epoch } = own.state.authority;
+  const bytes = churnMessageBytes({ networkId, key, epoch, generation: desk.generation });
+  const stage: Stage = {
+    kind: 'churning',
+    acts,
+    collector: openCollector('CHURN', bytes, desk.early.churn),
+  };
+  void context;
+  return askSignature(config, { ...state, desk: { ...desk, stage } }, 'churn');
+}
+
+/** Our own share of what this stage signs: a job, then a broadcast. */
+function askSignature(config: SectionNodeConfig, state: SectionNodeState, of: ShareOf): Flow {
+  const collector = collectorOf(state.desk);
+  assert(collector !== undefined && state.desk !== null, 'a share is asked for while one is due');
+  const { share, generation } = state.desk;
+  const { purpose, bytes } = collector;
+  return flow(
+    state,
+    {
+      kind: 'compute',
+      id: `desk/${generation}/sign/${of}`,
+      job: { kind: 'sign', secretShare: share.secretShare, purpose, bytes },
+    },
+    { kind: 'setTimer', timer: 'desk', afterMs: config.paceMs },
+  );
+}
+
+/** A share of ours is made. */
+export function signed(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  generation: bigint,
+  of: ShareOf,
+  signature: Uint8Array,
+  context: Context,
+): Flow {
+  const { desk } = state;
+  if (desk?.generation !== generation || collectorFor(desk, of) === undefined) return flow(state);
+  const taken = takeShare(config, state, generation, of, desk.share.index, signature, context);
+  return after(taken, (now) => tellShare(config, now, of, signature));
+}
+
+const tellShare = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  of: ShareOf,
+  signature: Uint8Array,
+): Flow => {
+  const { desk } = state;
+  if (desk === null) return flow(state);
+  const payload = { kind: 'share', generation: desk.generation, of, signature } as const;
+  return flow(state, ...broadcast(state, deskElders(config, state), payload));
+};
+
+/** N6: one share per elder; those that come before we are as far wait. */
+export function takeShare(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  generation: bigint,
+  of: ShareOf,
+  index: number,
+  signature: Uint8Array,
+  context: Context,
+): Flow {
+  const { desk } = state;
+  if (desk?.generation !== generation || index < 1) return flow(state);
+  const collector = collectorFor(desk, of);
+  if (collector === undefined) {
+    if (isPast(desk.stage, of) || desk.early[of].has(index)) return flow(state);
+    const early = { ...desk.early, [of]: new Map(desk.early[of]).set(index, signature) };
+    return flow({ ...state, desk: { ...desk, early } });
+  }
+  return collect(config, state, desk, withShare(collector, index, signature), context);
+}
+
+function collect(
+  _config: SectionNodeConfig,
+  state: SectionNodeState,
+  desk: Desk,
+  collector: Collector,
+  _context: Context,
+): Flow {
+  const section = signersOf(state, desk);
+  const due = combineDue(collector, section);
+  const next = withCollector(desk, due?.collector ?? collector);
+  if (due === undefined) return flow({ ...state, desk: next });
+  const id = `desk/${desk.generation}/combine/${desk.stage.kind}`;
+  return flow({ ...state, desk: next }, { kind: 'compute', id, job: due.job });
+}
+
+/** Five shares made the signature of this stage. */
+export function combined(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  generation: bigint,
+  stage: string,
+  signature: Uint8Array,
+  context: Context,
+): Flow {
+  const { desk, own } = state;
+  if (desk?.generation !== generation || desk.stage.kind !== stage) return flow(state);
+  switch (desk.stage.kind) {
+    case 'churning': {
+      assert(own !== null, 'a desk belongs to a section');
+      const { acts } = desk.stage;
+      return flow(
+        { ...state, desk: { ...desk, stage: { kind: 'applying' } } },
+        {
+          kind: 'compute',
+          id: `desk/${generation}/apply`,
+          job: { kind: 'apply', state: own.state, acts, churn: signature },
+        },
+      );
+    }
+    case 'sealing': {
+      const { next } = desk.stage;
+      return adopt(
+        config,
+        state,
+        { state: next, signature, chain: chainOf(state, desk) },
+        'made',
+        context,
+      );
+    }
+    case 'agreeing':
+    case 'applying':
+      return flow(state);
+  }
+}
+
+/** N6: whoever's share does not verify lied; the others' are tried again. */
+export function uncombined(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  generation: bigint,
+  stage: string,
+  wrong: readonly number[],
+  context: Context,
+): Flow {
+  const { desk } = state;
+  if (desk?.generation !== generation || desk.stage.kind !== stage) return flow(state);
+  const collector = collectorOf(desk);
+  if (collector === undefined) return flow(state);
+  const { elders } = signersOf(state, desk);
+  const blames = wrong.flatMap((index) => {
+    const elder = elders.find((each) => each.index === index);
+    if (elder === undefined) return [];
+    const culprit = nameToId(elder.name);
+    return [{ kind: 'blame', fault: { kind: 'invalidShare', culprit } } as const];
+  });
+  const again = collect(config, state, desk, withoutShares(collector, wrong), context);
+  return { state: again.state, effects: [...blames, ...again.effects] };
+}
+
+/** N8: every elder computed the same; now it is sealed. */
+export function applied(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  generation: bigint,
+  next: SectionState,
+): Flow {
+  const { desk } = state;
+  if (desk?.generation !== generation || desk.stage.kind !== 'applying') return flow(state);
+  const stage = sealingStage(next, desk.early.seal);
+  return askSignature(config, { ...state, desk: { ...desk, stage } }, 'seal');
+}
+
+/** The timer repeats what may be lost, and decides nothing. */
+export function repeatShares(config: SectionNodeConfig, state: SectionNodeState): Flow {
+  const { desk } = state;
+  if (desk === null) return flow(state);
+  const again = { kind: 'setTimer', timer: 'desk', afterMs: config.paceMs } as const;
+  const collector = collectorOf(desk);
+  const of = desk.stage.kind === 'churning' ? 'churn' : 'seal';
+  const own = collector?.shares.get(desk.share.index);
+  if (collector === undefined || own === undefined) return flow(state, again);
+  const told = tellShare(config, state, of, own);
+  return { state: told.state, effects: [...told.effects, again] };
+}
+
+/** What the job must know beside the state: facts this node holds now (N9). */
+export function viewFor(state: SectionNodeState, proposal: Uint8Array): ActView {
+  const act = decodeAct(proposal);
+  const view: ActView = { sourceEpoch: null, mergedRoot: null };
+  if (!act.ok) return view;
+  const needs = actNeeds(act.value.body);
+  switch (needs.kind) {
+    case 'nothing':
+      return view;
+    case 'sourceKey':
+      return { ...view, sourceEpoch: epochOf(state.tree, needs.key) };
+    case 'snapshots':
+      return { ...view, mergedRoot: mergedRootOf(state, needs.snapshots) };
+  }
+}
+
+const liftOf = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+): Lift<Agreement, SectionNode> => {
+  const { desk, own } = state;
+  assert(desk !== null && own !== null, 'an agreement runs at a desk');
+  const { generation } = desk;
+  void config;
+  return {
+    message: (message) => stamp(state, { kind: 'agreement', generation, message }),
+    fact: (fact) => ({ kind: 'agreement', generation, key: own.state.authority.key, fact }),
+    fault: (fault) => ({ kind: 'agreement', culprit: fault.culprit, fault }),
+    timer: (timer) => `agreement/${timer}`,
+    job: ({ proposal }) => ({
+      kind: 'validate',
+      state: own.state,
+      proposal,
+      view: viewFor(state, proposal),
+    }),
+    jobPrefix: `agreement/${generation}/`,
+  };
+};
+
+export const agreementConfig = (
+  config: SectionNodeConfig,
+  { state: { authority } }: SealedState,
+): AgreementConfig => ({
+  networkId: authority.networkId,
+  key: authority.key,
+  epoch: authority.epoch,
+  generation: authority.generation + 1n,
+  elders: authority.elders.map(({ name }) => name),
+  identity: config.suites.identity,
+  self: config.name,
+  identitySeed: config.identitySeed,
+  paceMs: config.paceMs,
+  silent: false,
+});
+
+/** The link that leads to this key; who knows older ones only is given more (`chainFor`). */
+const chainOf = (state: SectionNodeState, desk: Desk): SealedState['chain'] => {
+  if (desk.agreement !== null) return state.own?.chain ?? [];
+  const link = state.ending?.activated;
+  return link == null ? [] : [link];
+};
+
+const sealingStage = (next: SectionState, early: ReadonlyMap<number, Uint8Array>): Stage => ({
+  kind: 'sealing',
+  next,
+  collector: openCollector('AUTHORITY', authoritySigningBytes(next.authority), early),
+});
+
+function collectorOf(desk: Desk | null): Collector | undefined {
+  const stage = desk?.stage;
+  return stage?.kind === 'churning' || stage?.kind === 'sealing' ? stage.collector : undefined;
+}
+
+const collectorFor = (desk: Desk, of: ShareOf): Collector | undefined =>
+  desk.stage.kind === (of === 'churn' ? 'churning' : 'sealing') ? collectorOf(desk) : undefined;
+
+const isPast = (stage: Stage, of: ShareOf): boolean =>
+  of === 'churn' && (stage.kind === 'applying' || stage.kind === 'sealing');
+
+function withCollector(desk: Desk, collector: Collector): Desk {
+  const { stage } = desk;
+  return stage.kind === 'churning' || stage.kind === 'sealing'
+    ? { ...desk, stage: { ...stage, collector } }
+    : desk;
+}

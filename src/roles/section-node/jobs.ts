@@ -1,0 +1,128 @@
+/** The slow parts of a node: signatures, proofs, and applying what was decided. Pure and total. */
+import { assertNever } from '#core/assert.ts';
+import type { BlsPurpose } from '#crypto/bls.ts';
+import type { DealingSuite } from '#crypto/dealing.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
+import type { IdentitySuite } from '#money/identity.ts';
+import { performDkgJob, type DkgJob, type DkgResult } from '#protocol/dkg/index.ts';
+import {
+  performHandoverJob,
+  type HandoverJob,
+  type HandoverResult,
+} from '#protocol/handover/index.ts';
+import {
+  applyActs,
+  validateAct,
+  type ActView,
+  type SectionEvent,
+} from '#protocol/membership/index.ts';
+import { churnIdOf } from '#protocol/node-age/index.ts';
+import {
+  bindLedger,
+  decodeSealedState,
+  verifySealedState,
+  type SealedState,
+  type SectionState,
+  type TrustAnchor,
+  type TrustedKey,
+} from '#protocol/section/index.ts';
+import { performCombine, type CombineJob, type CombineResult } from './collector.ts';
+
+export interface NodeSuites {
+  readonly threshold: ThresholdSuite;
+  readonly identity: IdentitySuite;
+  readonly dealings: DealingSuite;
+}
+
+export type SectionNodeJob =
+  | {
+      readonly kind: 'sign';
+      readonly secretShare: Uint8Array;
+      readonly purpose: BlsPurpose;
+      readonly bytes: Uint8Array;
+    }
+  | CombineJob
+  | {
+      readonly kind: 'validate';
+      readonly state: SectionState;
+      readonly proposal: Uint8Array;
+      readonly view: ActView;
+    }
+  | {
+      readonly kind: 'apply';
+      readonly state: SectionState;
+      readonly acts: readonly Uint8Array[];
+      /** 48 bytes: the churn signature (N36). */
+      readonly churn: Uint8Array;
+    }
+  | {
+      readonly kind: 'verifySealed';
+      readonly anchor: TrustAnchor;
+      readonly sealed: Uint8Array;
+      readonly trusted: TrustedKey;
+    }
+  | { readonly kind: 'dkg'; readonly job: DkgJob }
+  | { readonly kind: 'handover'; readonly job: HandoverJob };
+
+export type SectionNodeResult =
+  | { readonly kind: 'signature'; readonly signature: Uint8Array }
+  | CombineResult
+  | { readonly kind: 'valid' | 'invalid' }
+  /** What the proposal cites is not held yet (N9). */
+  | { readonly kind: 'later'; readonly proposal: Uint8Array }
+  | {
+      readonly kind: 'applied';
+      readonly state: SectionState;
+      readonly events: readonly SectionEvent[];
+    }
+  | { readonly kind: 'verified'; readonly sealed: SealedState }
+  | { readonly kind: 'unverified'; readonly fault: string }
+  | { readonly kind: 'dkg'; readonly result: DkgResult }
+  | { readonly kind: 'handover'; readonly result: HandoverResult };
+
+export function performSectionNodeJob(job: SectionNodeJob, suites: NodeSuites): SectionNodeResult {
+  switch (job.kind) {
+    case 'sign': {
+      const { secretShare, purpose, bytes } = job;
+      return { kind: 'signature', signature: suites.threshold.sign(secretShare, purpose, bytes) };
+    }
+    case 'combine':
+      return performCombine(suites.threshold, job);
+    case 'validate':
+      return validate(job, suites);
+    case 'apply': {
+      const { state, events } = applyActs(job.state, job.acts, churnIdOf(job.churn));
+      return { kind: 'applied', state: bindLedger(state), events };
+    }
+    case 'verifySealed':
+      return verify(job, suites);
+    case 'dkg':
+      return { kind: 'dkg', result: performDkgJob(job.job, suites) };
+    case 'handover':
+      return { kind: 'handover', result: performHandoverJob(job.job, suites.threshold) };
+    default:
+      return assertNever(job);
+  }
+}
+
+function validate(
+  { state, proposal, view }: SectionNodeJob & { readonly kind: 'validate' },
+  { threshold, identity, dealings }: NodeSuites,
+): SectionNodeResult {
+  const { isSharingKey } = dealings;
+  const verdict = validateAct(state, proposal, { threshold, identity, isSharingKey }, view);
+  if (verdict.ok) return { kind: 'valid' };
+  return verdict.error.kind === 'later' ? { kind: 'later', proposal } : { kind: 'invalid' };
+}
+
+function verify(
+  { anchor, sealed, trusted }: SectionNodeJob & { readonly kind: 'verifySealed' },
+  { threshold }: NodeSuites,
+): SectionNodeResult {
+  const decoded = decodeSealedState(sealed);
+  if (!decoded.ok) return { kind: 'unverified', fault: decoded.error };
+  const verified = verifySealedState(threshold, anchor, decoded.value, trusted);
+  return verified.ok
+    ? { kind: 'verified', sealed: verified.value }
+    : { kind: 'unverified', fault: verified.error.kind };
+}

@@ -1,0 +1,248 @@
+/**
+ * The key generations this node takes part in: each child of each session that the sealed state
+ * names it a candidate of. An instance lives until its key won and its share is stored, or until
+ * the section chose otherwise (N13, N18).
+ */
+import { nameToId, type XorName } from '#address/xor-name.ts';
+import { assert } from '#core/assert.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { lift, type Lift } from '#core/compose.ts';
+import type { Context, Effect, Event } from '#core/machine.ts';
+import {
+  childSessionId,
+  dkg,
+  type Dkg,
+  type DkgConfig,
+  type DkgFact,
+  type DkgOutput,
+} from '#protocol/dkg/index.ts';
+import { readyBytes } from '#protocol/membership/index.ts';
+import type { SealedState } from '#protocol/section/index.ts';
+import { after, flow, forEach, type Flow } from './flow.ts';
+import { broadcast, elderIds, stamp } from './peers.ts';
+import { sessionKey } from './session-key.ts';
+import type {
+  KeyGeneration,
+  SectionNode,
+  SectionNodeConfig,
+  SectionNodeState,
+  SessionPlan,
+} from './state.ts';
+import { shareStored } from './succession.ts';
+
+/** Starts what the sealed state calls this node to, and ends what it has decided against. */
+export function followSessions(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  context: Context,
+): Flow {
+  const { own } = state;
+  if (own === null) return flow(state);
+  const plans = plansFor(config, own).filter(({ id }) => !state.sessions.has(id));
+  const begun = forEach(state, plans, (now, { id, plan }) =>
+    after(flow(now, { kind: 'persist', fact: { kind: 'session', id, plan } }), (then) =>
+      beginSession(config, then, id, plan, [], context),
+    ),
+  );
+  return after(begun, (now) =>
+    forEach(now, [...now.sessions.keys()], (then, id) => endIfOver(config, then, id, context)),
+  );
+}
+
+/** Also after a restart, with the facts of this instance. */
+export function beginSession(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  plan: SessionPlan,
+  facts: readonly DkgFact[],
+  context: Context,
+): Flow {
+  const begun = dkg.start(dkgConfig(config, plan), facts, context);
+  const sessions = new Map(state.sessions).set(id, { plan, state: begun.state });
+  return absorb(config, { ...state, sessions }, id, begun.effects, context);
+}
+
+export function stepSession(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  event: Event<Dkg>,
+  context: Context,
+): Flow {
+  const session = state.sessions.get(id);
+  if (session === undefined) return flow(state);
+  const stepped = dkg.step(dkgConfig(config, session.plan), session.state, event, context);
+  const sessions = new Map(state.sessions).set(id, { ...session, state: stepped.state });
+  return absorb(config, { ...state, sessions }, id, stepped.effects, context);
+}
+
+function absorb(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  effects: readonly Effect<Dkg>[],
+  context: Context,
+): Flow {
+  const { effects: lifted, outputs } = lift(effects, liftOf(state, id));
+  return forEachAfter(flow(state, ...lifted), outputs, (now, output) =>
+    heed(config, now, id, output, context),
+  );
+}
+
+const forEachAfter = <T>(
+  before: Flow,
+  items: readonly T[],
+  each: (state: SectionNodeState, item: T) => Flow,
+): Flow => after(before, (now) => forEach(now, items, each));
+
+function heed(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  output: DkgOutput,
+  context: Context,
+): Flow {
+  const session = state.sessions.get(id);
+  if (session === undefined) return flow(state);
+  const { plan } = session;
+  switch (output.kind) {
+    case 'ready': {
+      const { session: id, child } = plan;
+      const payload = { kind: 'ready', session: id.id, child, proof: output.ready } as const;
+      const { own } = state;
+      if (own === null) return flow(state);
+      // N13: the current elders pick; whoever of them is a candidate too tells itself the same way.
+      return flow(state, ...broadcast(state, elderIds(own.state.authority), payload));
+    }
+    case 'share': {
+      const { key, secretShare, index } = output.share;
+      const share = { key, secretShare, index };
+      const shares = new Map(state.shares).set(toHex(key), share);
+      const stored = flow(
+        { ...state, shares },
+        { kind: 'persist', fact: { kind: 'share', ...share } },
+      );
+      return after(stored, (now) => shareStored(config, now, key, context));
+    }
+    case 'ended':
+      return flow(
+        { ...state, sessions: without(state.sessions, id) },
+        {
+          kind: 'persist',
+          fact: { kind: 'sessionOver', id },
+        },
+      );
+  }
+}
+
+/** N18: the section has a key of its own making, or has closed the session. */
+function endIfOver(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  context: Context,
+): Flow {
+  const { own } = state;
+  const session = state.sessions.get(id);
+  if (own === null || session === undefined) return flow(state);
+  const { plan } = session;
+  const { authority, ledger } = own.state;
+  if (authority.epoch <= plan.epoch) {
+    const open = ledger.sessions.some((each) => equalBytes(each.id, plan.session.id));
+    const chosen =
+      ledger.phase.kind !== 'open' && equalBytes(ledger.phase.sessionId, plan.session.id);
+    return open || chosen || !equalBytes(authority.key, plan.parentKey)
+      ? flow(state)
+      : end(config, state, id, null, context);
+  }
+  const isElderNow = authority.elders.some(({ name }) => equalBytes(name, config.name));
+  const isMine = candidatesOf(plan).every((name, at) =>
+    equalBytes(name, authority.elders[at]?.name ?? new Uint8Array()),
+  );
+  // The key in force came out of this session and my share is still out: keep looking for it.
+  if (isElderNow && isMine && !state.shares.has(toHex(authority.key))) return flow(state);
+  return end(config, state, id, isMine ? authority.key : null, context);
+}
+
+const end = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  won: Uint8Array | null,
+  context: Context,
+): Flow => {
+  const input = won === null ? ({ kind: 'lost' } as const) : ({ kind: 'won', key: won } as const);
+  return stepSession(config, state, id, { kind: 'input', input }, context);
+};
+
+function plansFor(
+  config: SectionNodeConfig,
+  { state: { authority, ledger } }: SealedState,
+): readonly { readonly id: string; readonly plan: SessionPlan }[] {
+  return ledger.sessions.flatMap((session) =>
+    session.children.flatMap(({ candidates }, child) => {
+      if (!candidates.some((name) => equalBytes(name, config.name))) return [];
+      const fallbackKeys = candidates.map((name) => {
+        const member = authority.members.find((each) => equalBytes(each.name, name));
+        assert(member !== undefined, 'candidates of an open session are members');
+        return member.sharingKey;
+      });
+      const { networkId, key, epoch } = authority;
+      const plan = { session, child, networkId, parentKey: key, epoch, fallbackKeys };
+      return [{ id: sessionKey(session.id, child), plan }];
+    }),
+  );
+}
+
+const candidatesOf = ({ session, child }: SessionPlan): readonly XorName[] =>
+  session.children[child]?.candidates ?? [];
+
+const bindingOf = ({ networkId, session, child }: SessionPlan) => ({
+  networkId,
+  sessionId: childSessionId(session.id, child),
+});
+
+function dkgConfig(config: SectionNodeConfig, plan: SessionPlan): DkgConfig {
+  const { networkId, sessionId } = bindingOf(plan);
+  return {
+    self: config.self,
+    identitySeed: config.identitySeed,
+    networkId,
+    sessionId,
+    candidates: candidatesOf(plan),
+    fallbackKeys: plan.fallbackKeys,
+    fallbackSecret: config.sharingSecret,
+    readyBytes: (list, keys) =>
+      readyBytes({ authority: plan }, plan.session, plan.child, list, keys),
+    gossipEveryMs: config.paceMs,
+    suites: config.suites,
+  };
+}
+
+const liftOf = (state: SectionNodeState, id: string): Lift<Dkg, SectionNode> => {
+  const plan = state.sessions.get(id)?.plan;
+  assert(plan !== undefined, 'effects come from an instance');
+  return {
+    message: (message) =>
+      stamp(state, { kind: 'dkg', session: plan.session.id, child: plan.child, message }),
+    fact: (fact) => ({ kind: 'dkg', id, fact }),
+    fault: (fault) => ({ kind: 'dkg', culprit: fault.culprit, fault }),
+    timer: (timer) => `dkg/${id}/${timer}`,
+    job: (job) => ({ kind: 'dkg', job }),
+    jobPrefix: `dkg/${id}/`,
+  };
+};
+
+const without = (
+  sessions: ReadonlyMap<string, KeyGeneration>,
+  id: string,
+): ReadonlyMap<string, KeyGeneration> => {
+  const rest = new Map(sessions);
+  rest.delete(id);
+  return rest;
+};
+
+/** Is this peer a candidate of the instance? */
+export const isCandidate = (session: KeyGeneration, id: string): boolean =>
+  candidatesOf(session.plan).some((name) => nameToId(name) === id);

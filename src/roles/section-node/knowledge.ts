@@ -1,0 +1,205 @@
+/**
+ * What a node knows of the network, and how it learns: by sealed states that prove themselves.
+ * Whoever speaks to us with older knowledge is told; whoever speaks with newer is asked (N30, N35).
+ */
+import { matches } from '#address/prefix.ts';
+import { nameToId } from '#address/xor-name.ts';
+import { compareBytes, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import type { Context, NodeId } from '#core/machine.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import type { AgreementFact } from '#protocol/agreement/index.ts';
+import {
+  encodeSealedState,
+  type SealedState,
+  type SectionAuthority,
+} from '#protocol/section/index.ts';
+import { settleArrival } from './arrival.ts';
+import { openDesk } from './desk.ts';
+import { after, flow, inOrder, type Flow } from './flow.ts';
+import { followSessions } from './keygen.ts';
+import { pruneArrivals } from './opinions.ts';
+import { elderIndex, memberIds, stamp } from './peers.ts';
+import type { SectionNodeConfig, SectionNodeState } from './state.ts';
+import { followEnding } from './succession.ts';
+import { chainFor, isKnownKey, isNews, sealedHead, treeWith, trustFor } from './tree.ts';
+
+/** Updates that wait for their pairings at once: more of them say the same. */
+export const maxVerifying = 8;
+
+/** How a sealed state came to us: what we made ourselves, others must hear. */
+export type Origin = 'made' | 'told' | 'found';
+
+/** A message's header against what we know. */
+export function compare(
+  state: SectionNodeState,
+  from: NodeId,
+  key: Uint8Array,
+  generation: bigint,
+): Flow {
+  const { own } = state;
+  if (own === null || state.told.has(from)) return flow(state);
+  const { authority } = own.state;
+  if (equalBytes(authority.key, key)) {
+    if (generation === authority.generation) return flow(state);
+    return generation < authority.generation ? tell(state, from, key) : askState(state, from);
+  }
+  return isKnownKey(state.tree, key) ? tell(state, from, key) : askState(state, from);
+}
+
+/** Asks by saying where we stand: whoever knows more answers with an update. */
+const askState = (state: SectionNodeState, to: NodeId): Flow =>
+  flow(
+    { ...state, told: new Set(state.told).add(to) },
+    { kind: 'send', to: [to], message: stamp(state, { kind: 'ping', round: state.round }) },
+  );
+
+/** N35: once per peer, state and round. @param known the newest key the peer has. */
+export function tell(state: SectionNodeState, to: NodeId, known: Uint8Array): Flow {
+  const { own } = state;
+  if (own === null || state.told.has(to)) return flow(state);
+  const chain = chainFor(state.tree, known, own.state.authority.key);
+  const sealed = encodeSealedState({ ...own, chain });
+  return flow(
+    { ...state, told: new Set(state.told).add(to) },
+    { kind: 'send', to: [to], message: stamp(state, { kind: 'update', sealed }) },
+  );
+}
+
+/** Somebody's sealed state: its proof is paid for only if it would be news. */
+export function heard(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  from: NodeId,
+  sealed: Uint8Array,
+): Flow {
+  const head = sealedHead(sealed);
+  if (head === undefined) {
+    return flow(state, { kind: 'blame', fault: { kind: 'malformedUpdate', culprit: from } });
+  }
+  if (!isNews(state.tree, head)) return flow(state);
+  const id = `verify/${toHex(head.key)}/${head.generation}`;
+  if (state.verifying.has(id) || state.verifying.size >= maxVerifying) return flow(state);
+  const trusted = trustFor(state.tree, head.from);
+  if (trusted === undefined) return askState(state, from);
+  return flow(
+    { ...state, verifying: new Map(state.verifying).set(id, from) },
+    {
+      kind: 'compute',
+      id,
+      job: { kind: 'verifySealed', anchor: config.anchor, sealed, trusted },
+    },
+  );
+}
+
+export function verified(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  sealed: SealedState | null,
+  context: Context,
+): Flow {
+  const from = state.verifying.get(id);
+  const verifying = new Map(state.verifying);
+  verifying.delete(id);
+  const next = { ...state, verifying };
+  if (sealed !== null) return adopt(config, next, sealed, 'told', context);
+  return from === undefined
+    ? flow(next)
+    : flow(next, { kind: 'blame', fault: { kind: 'unprovenUpdate', culprit: from } });
+}
+
+/** Takes in a proven state: of this node's own section, or of another. */
+export function adopt(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  sealed: SealedState,
+  origin: Origin,
+  context: Context,
+): Flow {
+  const { authority } = sealed.state;
+  if (!isNews(state.tree, authority)) return flow(state);
+  const tree = treeWith(state.tree, sealed);
+  if (!tree.ok) {
+    return flow(state, { kind: 'output', output: { kind: 'forked', ...tree.error } });
+  }
+  const known = { ...state, tree: tree.value };
+  if (!matches(authority.prefix, config.name)) {
+    return flow(known, { kind: 'output', output: { kind: 'learned', sealed } });
+  }
+  const moved = pruneArrivals({ ...known, own: sealed, told: new Set(), desk: null });
+  const kept = flow(moved, {
+    kind: 'persist',
+    fact: { kind: 'sealed', sealed: encodeSealedState(sealed) },
+  });
+  return inOrder(
+    state,
+    () => kept,
+    (now) => (origin === 'made' ? push(config, now, sealed) : flow(now)),
+    (now) => followSessions(config, now, context),
+    (now) => takeSeat(config, now, sealed, [], context),
+    (now) => followEnding(config, now, sealed, [], context),
+    (now) => settleArrival(config, now),
+    (now) => announce(config, now, sealed),
+  );
+}
+
+/** An elder that holds its share begins the next generation. */
+export function takeSeat(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  sealed: SealedState,
+  facts: readonly AgreementFact[],
+  context: Context,
+): Flow {
+  const { authority } = sealed.state;
+  const share = state.shares.get(toHex(authority.key));
+  if (elderIndex(authority, config.self) === 0 || share === undefined) return flow(state);
+  return openDesk(config, state, sealed, share, facts, context);
+}
+
+export function announce(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  sealed: SealedState,
+): Flow {
+  const { authority } = sealed.state;
+  const isMember = memberIds(authority).includes(config.self);
+  const isElder = elderIndex(authority, config.self) > 0;
+  const standing = isElder ? 'elder' : isMember ? 'adult' : 'outside';
+  const share = state.shares.get(toHex(authority.key)) ?? null;
+  return flow(state, {
+    kind: 'output',
+    output: { kind: 'adopted', sealed, standing, share: isElder ? share : null },
+  });
+}
+
+/** N35: each member hears of a new state from three elders chosen by hash; others answer if asked. */
+function push(config: SectionNodeConfig, state: SectionNodeState, sealed: SealedState): Flow {
+  const { authority } = sealed.state;
+  const to = memberIds(authority).filter(
+    (id) => id !== config.self && pushersOf(authority, id).includes(config.self),
+  );
+  const departed = sealed.state.ledger.moving.map(({ name }) => nameToId(name));
+  const all = [...new Set([...to, ...departed])];
+  if (all.length === 0) return flow(state);
+  // A first state proves itself by its last link; members know the key before it.
+  const bytes = encodeSealedState({ ...sealed, chain: sealed.chain.slice(-1) });
+  return after(flow(state), (now) =>
+    flow(
+      { ...now, told: new Set([...now.told, ...all]) },
+      { kind: 'send', to: all, message: stamp(now, { kind: 'update', sealed: bytes }) },
+    ),
+  );
+}
+
+const pushers = 3;
+
+export function pushersOf(authority: SectionAuthority, receiver: NodeId): readonly NodeId[] {
+  const rank = (name: Uint8Array): Uint8Array =>
+    labelledHash('safe/v1/pusher', name, utf8(receiver));
+  return authority.elders
+    .map(({ name }) => ({ id: nameToId(name), rank: rank(name) }))
+    .sort((a, b) => compareBytes(a.rank, b.rank))
+    .slice(0, pushers)
+    .map(({ id }) => id);
+}

@@ -1,0 +1,431 @@
+/**
+ * One node of the network (README): its section's log if it is an elder, its place in the section,
+ * and what it knows of others. Everything a node decides is in the protocols; this file says who
+ * hears what.
+ */
+import { assertNever } from '#core/assert.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { stay, type Context, type Event, type Machine, type NodeId } from '#core/machine.ts';
+import { decodeSealedState, type SealedState } from '#protocol/section/index.ts';
+import {
+  asked,
+  giveTicket,
+  join,
+  reached,
+  refusedBy,
+  settleArrival,
+  takeTicketShare,
+  ticketCombined,
+  ticketUncombined,
+} from './arrival.ts';
+import {
+  applied,
+  combined,
+  repeatShares,
+  signed,
+  stepAgreement,
+  takeShare,
+  uncombined,
+} from './desk.ts';
+import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
+import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
+import { adopt, announce, compare, heard, takeSeat, verified } from './knowledge.ts';
+import type { NodeMessage, ShareOf } from './messages.ts';
+import { endorsed, offer, wish } from './offering.ts';
+import { broadcast, elderIndex } from './peers.ts';
+import { answered, beginRound, isPeer } from './rounds.ts';
+import { sessionKey } from './session-key.ts';
+import type {
+  SectionNode,
+  SectionNodeConfig,
+  SectionNodeFact,
+  SectionNodeFault,
+  SectionNodeInput,
+  SectionNodeState,
+} from './state.ts';
+import {
+  followEnding,
+  merged,
+  mergeForProposal,
+  readied,
+  stepEnding,
+  takesPart,
+} from './succession.ts';
+import { seedTree, treeWith } from './tree.ts';
+
+export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
+  start: (config, facts, context) => {
+    const remembered = recall(config, facts);
+    const { own } = remembered;
+    const round = { kind: 'setTimer', timer: 'round', afterMs: config.roundMs } as const;
+    if (own === null) return flow(remembered, round);
+    return inOrder(
+      remembered,
+      (now) => flow(now, round),
+      (now) => resumeSessions(config, now, facts, context),
+      (now) => followSessions(config, now, context),
+      (now) => takeSeat(config, now, own, agreementFacts(facts, own), context),
+      (now) => followEnding(config, now, own, handoverFacts(facts, own), context),
+      (now) => settleArrival(config, now),
+      (now) => announce(config, now, own),
+    );
+  },
+
+  step: (config, state, event, context) => {
+    switch (event.kind) {
+      case 'input':
+        return onInput(config, state, event.input, context);
+      case 'received':
+        return receive(config, state, event.from, event.message, context);
+      case 'timerFired':
+        return onTimer(config, state, event.timer, context);
+      case 'computed':
+        return onComputed(config, state, event.id, event.result, context);
+      default:
+        return assertNever(event);
+    }
+  },
+};
+
+const blank = (config: SectionNodeConfig): SectionNodeState => ({
+  tree: seedTree(config.anchor),
+  own: null,
+  shares: new Map(),
+  desk: null,
+  opinions: { arrivals: new Map(), gone: [], faulty: [], places: null },
+  sessions: new Map(),
+  ready: new Map(),
+  ending: null,
+  joining: null,
+  wasMember: false,
+  moving: null,
+  round: 0,
+  answered: new Set(),
+  silent: new Map(),
+  told: new Set(),
+  verifying: new Map(),
+});
+
+/** What our own disk says was verified before it was written. */
+function recall(config: SectionNodeConfig, facts: readonly SectionNodeFact[]): SectionNodeState {
+  let state = blank(config);
+  for (const fact of facts) {
+    switch (fact.kind) {
+      case 'sealed': {
+        const sealed = decodeSealedState(fact.sealed);
+        if (!sealed.ok) break;
+        const tree = treeWith(state.tree, sealed.value);
+        if (!tree.ok) break;
+        const { members } = sealed.value.state.authority;
+        const wasMember = members.some(({ name }) => equalBytes(name, config.name));
+        state = { ...state, tree: tree.value, own: sealed.value, wasMember };
+        break;
+      }
+      case 'share': {
+        const { key, secretShare, index } = fact;
+        const shares = new Map(state.shares).set(toHex(key), { key, secretShare, index });
+        state = { ...state, shares };
+        break;
+      }
+      case 'shareErased': {
+        const shares = new Map(state.shares);
+        shares.delete(toHex(fact.key));
+        state = { ...state, shares };
+        break;
+      }
+      case 'joining':
+        state = { ...state, joining: { ticket: fact.ticket, refused: null } };
+        break;
+      case 'agreement':
+      case 'session':
+      case 'dkg':
+      case 'sessionOver':
+      case 'handover':
+        break;
+      default:
+        assertNever(fact);
+    }
+  }
+  return state;
+}
+
+function resumeSessions(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  facts: readonly SectionNodeFact[],
+  context: Context,
+): Flow {
+  const over = new Set(facts.flatMap((fact) => (fact.kind === 'sessionOver' ? [fact.id] : [])));
+  const begun = facts.flatMap((fact) =>
+    fact.kind === 'session' && !over.has(fact.id) ? [fact] : [],
+  );
+  return forEach(state, begun, (now, { id, plan }) => {
+    const own = facts.flatMap((fact) => (fact.kind === 'dkg' && fact.id === id ? [fact.fact] : []));
+    return beginSession(config, now, id, plan, own, context);
+  });
+}
+
+const agreementFacts = (facts: readonly SectionNodeFact[], { state: { authority } }: SealedState) =>
+  facts.flatMap((fact) =>
+    fact.kind === 'agreement' &&
+    fact.generation === authority.generation + 1n &&
+    equalBytes(fact.key, authority.key)
+      ? [fact.fact]
+      : [],
+  );
+
+const handoverFacts = (facts: readonly SectionNodeFact[], { state: { authority } }: SealedState) =>
+  facts.flatMap((fact) =>
+    fact.kind === 'handover' && equalBytes(fact.key, authority.key) ? [fact.fact] : [],
+  );
+
+function onInput(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  input: SectionNodeInput,
+  context: Context,
+): Flow {
+  switch (input.kind) {
+    case 'know':
+      return heard(config, state, config.self, input.sealed);
+    case 'found': {
+      const { key, secretShare, index } = input;
+      const sealed = decodeSealedState(input.sealed);
+      if (!sealed.ok || state.own !== null) return stay(state);
+      const share = { key, secretShare, index };
+      const next = { ...state, shares: new Map(state.shares).set(toHex(key), share) };
+      return after(flow(next, { kind: 'persist', fact: { kind: 'share', ...share } }), (now) =>
+        adopt(config, now, sealed.value, 'found', context),
+      );
+    }
+    case 'join':
+      return after(
+        flow(state, { kind: 'persist', fact: { kind: 'joining', ticket: input.ticket } }),
+        (now) => join(config, now, input.ticket),
+      );
+    case 'reached':
+      return after(reached(state, input.name, input.reachable), (now) => wish(config, now));
+    case 'placesWanted': {
+      const opinions = { ...state.opinions, places: input.places };
+      return wish(config, { ...state, opinions });
+    }
+    case 'faulty': {
+      const opinions = { ...state.opinions, faulty: input.names };
+      return wish(config, { ...state, opinions });
+    }
+    case 'moneySealed':
+    case 'snapshotHeld':
+    case 'inherited':
+      return isEnding(state, input.key)
+        ? stepEnding(config, state, { kind: 'input', input }, context)
+        : stay(state);
+    case 'merged':
+      return isEnding(state, input.key)
+        ? merged(config, state, input.snapshots, input.root, context)
+        : stay(state);
+    case 'say': {
+      const { key, to, message } = input;
+      return flow(state, ...broadcast(state, to, { kind: 'handover', key, message }));
+    }
+    default:
+      return assertNever(input);
+  }
+}
+
+const isEnding = ({ ending }: SectionNodeState, key: Uint8Array): boolean =>
+  ending !== null && equalBytes(ending.closing.authority.key, key);
+
+/** First what the header says about the sender's knowledge (N30), then the word itself. */
+function receive(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  from: NodeId,
+  { key, generation, payload }: NodeMessage,
+  context: Context,
+): Flow {
+  const heardFrom = heed(config, state, from, payload, context);
+  if (payload.kind === 'update' || payload.kind === 'join') return heardFrom;
+  return after(heardFrom, (now) => compare(now, from, key, generation));
+}
+
+function heed(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  from: NodeId,
+  payload: NodeMessage['payload'],
+  context: Context,
+): Flow {
+  const { own } = state;
+  const elder = own === null ? 0 : elderIndex(own.state.authority, from);
+  switch (payload.kind) {
+    case 'agreement': {
+      const isMine = state.desk?.generation === payload.generation && elder > 0;
+      if (!isMine) return elder > 0 || own === null ? flow(state) : blame(state, 'notElder', from);
+      const { message } = payload;
+      return stepAgreement(config, state, { kind: 'received', from, message }, context);
+    }
+    case 'share':
+      return takeShare(
+        config,
+        state,
+        payload.generation,
+        payload.of,
+        shareIndex(state, from),
+        payload.signature,
+        context,
+      );
+    case 'endorse': {
+      if (elder === 0) return own === null ? flow(state) : blame(state, 'notElder', from);
+      const { body, signature } = payload;
+      const done = endorsed(config, state, payload.generation, elder, body, signature);
+      if (done === 'malformed') return blame(state, 'malformedEndorsement', from);
+      return done === 'falseEndorsement' ? blame(state, 'falseEndorsement', from) : done;
+    }
+    case 'dkg': {
+      const id = sessionKey(payload.session, payload.child);
+      const session = state.sessions.get(id);
+      if (session === undefined || !isCandidate(session, from)) return flow(state);
+      const { message } = payload;
+      return stepSession(config, state, id, { kind: 'received', from, message }, context);
+    }
+    case 'ready':
+      return state.desk === null
+        ? flow(state)
+        : readied(config, state, payload.session, payload.child, payload.proof);
+    case 'handover': {
+      if (!isEnding(state, payload.key) || !takesPart(state, from)) return flow(state);
+      const { message } = payload;
+      return stepEnding(config, state, { kind: 'received', from, message }, context);
+    }
+    case 'update':
+      return heard(config, state, from, payload.sealed);
+    case 'ping': {
+      const pong = { kind: 'pong', round: payload.round } as const;
+      return flow(state, ...broadcast(state, [from], pong));
+    }
+    case 'pong':
+      return isPeer(state, from) ? answered(state, from, payload.round) : flow(state);
+    case 'join':
+      return asked(state, from, payload.body);
+    case 'joinRefused':
+      return refusedBy(state, from, payload.reason);
+    case 'askTicket':
+      return giveTicket(state, from, payload.ticket);
+    case 'ticketShare':
+      return takeTicketShare(state, from, payload.signature);
+    default:
+      return assertNever(payload);
+  }
+}
+
+/** The sender's place among those who sign at this desk. */
+function shareIndex(state: SectionNodeState, from: NodeId): number {
+  const { desk, own } = state;
+  const authority =
+    desk?.stage.kind === 'sealing' ? desk.stage.next.authority : own?.state.authority;
+  return authority === undefined ? 0 : elderIndex(authority, from);
+}
+
+const blame = (state: SectionNodeState, kind: PlainFault, culprit: NodeId): Flow =>
+  flow(state, { kind: 'blame', fault: { kind, culprit } });
+type PlainFault = Exclude<SectionNodeFault['kind'], 'agreement' | 'dkg' | 'handover'>;
+
+function onTimer(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  timer: string,
+  context: Context,
+): Flow {
+  const [owner = '', ...rest] = timer.split('/');
+  switch (owner) {
+    case 'round':
+      return beginRound(config, state);
+    case 'offer':
+      return offer(config, state, context);
+    case 'desk':
+      return repeatShares(config, state);
+    case 'agreement': {
+      const inner = rest[0] as 'pace' | 'lead' | 'repeat';
+      return stepAgreement(config, state, { kind: 'timerFired', timer: inner }, context);
+    }
+    case 'handover':
+      return stepEnding(config, state, { kind: 'timerFired', timer: 'repeat' }, context);
+    case 'dkg':
+      return stepSession(
+        config,
+        state,
+        rest[0] ?? '',
+        { kind: 'timerFired', timer: 'gossip' },
+        context,
+      );
+    default:
+      return flow(state);
+  }
+}
+
+function onComputed(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  result: SectionNode['result'],
+  context: Context,
+): Flow {
+  const [owner = '', first = '', second = '', third = ''] = id.split('/');
+  const inner = (parts: number): string => id.split('/').slice(parts).join('/');
+  switch (result.kind) {
+    case 'signature':
+      if (owner === 'ticket') {
+        const { own } = state;
+        if (own === null) return flow(state);
+        const payload = { kind: 'ticketShare', signature: result.signature } as const;
+        return flow(state, ...broadcast(state, [second], payload));
+      }
+      return signed(config, state, BigInt(first), third as ShareOf, result.signature, context);
+    case 'combined':
+      return owner === 'ticket'
+        ? ticketCombined(state, result.signature)
+        : combined(config, state, BigInt(first), third, result.signature, context);
+    case 'uncombined':
+      return owner === 'ticket'
+        ? ticketUncombined(state, result.wrong)
+        : uncombined(config, state, BigInt(first), third, result.wrong, context);
+    case 'applied':
+      return after(applied(config, state, BigInt(first), result.state), (now) =>
+        flow(now, {
+          kind: 'output',
+          output: { kind: 'happened', generation: BigInt(first), events: result.events },
+        }),
+      );
+    case 'valid':
+    case 'invalid':
+    case 'later': {
+      if (state.desk?.generation !== BigInt(first)) return flow(state);
+      const event: Event<never> = { kind: 'computed', id: inner(2), result: result as never };
+      const judged = stepAgreement(config, state, event, context);
+      if (result.kind !== 'later' || result.proposal === undefined) return judged;
+      const { proposal } = result;
+      return after(judged, (now) => mergeForProposal(now, proposal));
+    }
+    case 'verified':
+      return verified(config, state, id, result.sealed, context);
+    case 'unverified':
+      return verified(config, state, id, null, context);
+    case 'dkg':
+      return stepSession(
+        config,
+        state,
+        first,
+        { kind: 'computed', id: inner(2), result: result.result },
+        context,
+      );
+    case 'handover':
+      return stepEnding(
+        config,
+        state,
+        { kind: 'computed', id: inner(1), result: result.result },
+        context,
+      );
+    default:
+      return assertNever(result);
+  }
+}

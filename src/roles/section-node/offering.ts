@@ -1,0 +1,125 @@
+/**
+ * How an elder's opinions become acts (N7): it endorses what it wants itself, gathers the others'
+ * endorsements, and proposes what has enough of them. What loses its generation is offered again.
+ */
+import { toHex } from '#core/codec/bytes.ts';
+import type { Context } from '#core/machine.ts';
+import {
+  actId,
+  decodeActBody,
+  encodeAct,
+  actBodyBytes,
+  endorse,
+  isProposable,
+  verifyEndorsement,
+  withEndorsements,
+  wishes,
+  whyNot,
+  type Act,
+  type ActBody,
+} from '#protocol/membership/index.ts';
+import { stepAgreement } from './desk.ts';
+import { after, flow, forEach, type Flow } from './flow.ts';
+import { broadcast, deskElders } from './peers.ts';
+import { opinionsFor } from './opinions.ts';
+import type { Desk, SectionNodeConfig, SectionNodeState } from './state.ts';
+import { handoverWish, sealedSetWish } from './succession.ts';
+
+/** Acts under discussion in one generation: every elder may bring a few. */
+export const maxDiscussed = 128;
+
+/** N7: says aloud what this elder wants now, as far as it has not yet. */
+export function wish(config: SectionNodeConfig, state: SectionNodeState): Flow {
+  const { desk, own } = state;
+  if (desk?.agreement == null || own === null || desk.stage.kind !== 'agreeing') return flow(state);
+  const endorsed = wishes(own.state, opinionsFor(state));
+  const wished = forEach(state, endorsed, (now, body) => endorseAct(config, now, body));
+  return after(wished, (now) => offerLater(config, now));
+}
+
+function endorseAct(config: SectionNodeConfig, state: SectionNodeState, body: ActBody): Flow {
+  const { desk, own } = state;
+  if (desk === null || own === null) return flow(state);
+  const { index } = desk.share;
+  if (desk.endorsements.get(toHex(actId(body)))?.signatures.has(index) === true) return flow(state);
+  const { signature } = endorse(
+    config.suites.identity,
+    own.state,
+    index,
+    config.identitySeed,
+    body,
+  );
+  const { generation } = desk;
+  const payload = { kind: 'endorse', generation, body: actBodyBytes(body), signature } as const;
+  return flow(
+    { ...state, desk: withEndorsement(desk, body, index, signature) },
+    ...broadcast(state, deskElders(config, state), payload),
+  );
+}
+
+/** Another elder's word; it is judged at once, so that a liar fills no table. */
+export function endorsed(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  generation: bigint,
+  elder: number,
+  bytes: Uint8Array,
+  signature: Uint8Array,
+): Flow | 'malformed' | 'falseEndorsement' {
+  const { desk, own } = state;
+  if (desk?.generation !== generation || desk.agreement === null || own === null)
+    return flow(state);
+  const body = decodeActBody(bytes);
+  if (!body.ok) return 'malformed';
+  const known = desk.endorsements.get(toHex(actId(body.value)));
+  if (known?.signatures.has(elder) === true) return flow(state);
+  if (known === undefined && desk.endorsements.size >= maxDiscussed) return flow(state);
+  if (!verifyEndorsement(config.suites.identity, own.state, body.value, { elder, signature })) {
+    return 'falseEndorsement';
+  }
+  const next = { ...state, desk: withEndorsement(desk, body.value, elder, signature) };
+  return offerLater(config, next);
+}
+
+/** A short wait, so that what comes together is decided together. */
+export function offerLater(config: SectionNodeConfig, state: SectionNodeState): Flow {
+  return toOffer(state).length === 0
+    ? flow(state)
+    : flow(state, { kind: 'setTimer', timer: 'offer', afterMs: Math.ceil(config.paceMs / 4) });
+}
+
+/** Proposes what has endorsements enough, once per generation. */
+export function offer(config: SectionNodeConfig, state: SectionNodeState, context: Context): Flow {
+  return forEach(state, toOffer(state), (now, act) => {
+    const { desk } = now;
+    if (desk === null) return flow(now);
+    const offered = new Set(desk.offered).add(toHex(actId(act.body)));
+    const input = { kind: 'propose', proposal: encodeAct(act) } as const;
+    const next = { ...now, desk: { ...desk, offered } };
+    return stepAgreement(config, next, { kind: 'input', input }, context);
+  });
+}
+
+function toOffer(state: SectionNodeState): readonly Act[] {
+  const { desk, own } = state;
+  if (desk?.agreement == null || own === null || desk.stage.kind !== 'agreeing') return [];
+  const endorsedActs = [...desk.endorsements.values()].map(({ body, signatures }): Act =>
+    withEndorsements(
+      { body, endorsements: [] },
+      [...signatures].map(([elder, signature]) => ({ elder, signature })),
+    ),
+  );
+  const proven = [...handoverWish(state), ...sealedSetWish(state)]
+    .filter((body) => whyNot(own.state, body).ok)
+    .map((body): Act => ({ body, endorsements: [] }));
+  return [...endorsedActs, ...proven].filter(
+    (act) => !desk.offered.has(toHex(actId(act.body))) && isProposable(own.state, act),
+  );
+}
+
+function withEndorsement(desk: Desk, body: ActBody, elder: number, signature: Uint8Array): Desk {
+  const id = toHex(actId(body));
+  const known = desk.endorsements.get(id)?.signatures ?? new Map<number, Uint8Array>();
+  const signatures = new Map(known).set(elder, signature);
+  return { ...desk, endorsements: new Map(desk.endorsements).set(id, { body, signatures }) };
+}

@@ -1,0 +1,81 @@
+/** What this node would endorse (N7), as the rules of membership want to hear it. */
+import { nameToId } from '#address/xor-name.ts';
+import type { NodeId } from '#core/machine.ts';
+import type { Join, Opinions as MembershipOpinions } from '#protocol/membership/index.ts';
+import { flow, type Flow } from './flow.ts';
+import type { JoinRefusal } from './messages.ts';
+import { whyNot } from '#protocol/membership/index.ts';
+import type { Arrival, SectionNodeState } from './state.ts';
+import { successorsSince } from './tree.ts';
+
+/** Nodes that ask to come in, remembered at once: twice what a section may have places for. */
+export const maxArrivals = 128;
+
+export const opinionsFor = ({ opinions, tree }: SectionNodeState): MembershipOpinions => ({
+  joiners: [...opinions.arrivals.values()]
+    .filter(({ reachable }) => reachable === true)
+    .map(({ name, sharingKey, ticket }) => ({
+      name,
+      sharingKey,
+      ticket,
+      sourceSuccessors: ticket === null ? 0 : successorsSince(tree, ticket.sourceKey),
+    })),
+  gone: opinions.gone,
+  faulty: opinions.faulty,
+  places: opinions.places,
+});
+
+/** N40: an elder endorses whom it reached itself; so first it asks the shell to try. */
+export function arrive(state: SectionNodeState, arrival: Arrival): Flow {
+  const id = nameToId(arrival.name);
+  const known = state.opinions.arrivals.get(id);
+  if (known !== undefined && known.reachable !== false) return flow(state);
+  if (known === undefined && state.opinions.arrivals.size >= maxArrivals) return flow(state);
+  return flow(withArrival(state, { ...arrival, reachable: null }), {
+    kind: 'output',
+    output: { kind: 'probe', name: arrival.name },
+  });
+}
+
+export function withArrival(state: SectionNodeState, arrival: Arrival): SectionNodeState {
+  const arrivals = new Map(state.opinions.arrivals).set(nameToId(arrival.name), arrival);
+  return { ...state, opinions: { ...state.opinions, arrivals } };
+}
+
+/** Whoever is a member now, or can never be one under this key, is no arrival any more. */
+export function pruneArrivals(state: SectionNodeState): SectionNodeState {
+  const { own } = state;
+  if (own === null || state.opinions.arrivals.size === 0) return state;
+  const members = new Set(own.state.authority.members.map(({ name }) => nameToId(name)));
+  const arrivals = new Map([...state.opinions.arrivals].filter(([id]) => !members.has(id)));
+  return { ...state, opinions: { ...state.opinions, arrivals } };
+}
+
+/** Why the section would not take this node in now; undefined when it would. */
+export function refusalOf(
+  state: SectionNodeState,
+  { name, sharingKey, ticket }: Arrival,
+): JoinRefusal | undefined {
+  const { own } = state;
+  if (own === null) return 'wrongSection';
+  const join: Join = { kind: 'join', name, sharingKey, ticket };
+  const verdict = whyNot(own.state, join);
+  if (verdict.ok || verdict.error.kind !== 'refused') return undefined;
+  switch (verdict.error.rule) {
+    case 'N39':
+      return 'noPlaces';
+    case 'B3':
+      return 'wrongSection';
+    case 'B5':
+      return 'wrongAge';
+    case 'N38':
+      return 'wrongProof';
+    case 'B4':
+      return 'departed';
+    default:
+      return undefined; // Closing for a handover: it will ask again.
+  }
+}
+
+export const isArrival = (state: SectionNodeState, id: NodeId): boolean =>
+  state.opinions.arrivals.has(id);

@@ -1,0 +1,60 @@
+/** Whom a node speaks to, and the words that every message carries (N32). */
+import { nameToId } from '#address/xor-name.ts';
+import type { NodeId } from '#core/machine.ts';
+import type { SectionAuthority } from '#protocol/section/index.ts';
+import type { SigningSection } from './collector.ts';
+import type { NodeEffect } from './flow.ts';
+import type { NodeMessage, NodePayload } from './messages.ts';
+import type { Desk, SectionNodeState } from './state.ts';
+
+const unknownKey = new Uint8Array(96);
+
+/** For receivers in this node's own section. */
+export const stamp = ({ own }: SectionNodeState, payload: NodePayload): NodeMessage =>
+  own === null
+    ? { key: unknownKey, generation: 0n, payload }
+    : { key: own.state.authority.key, generation: own.state.authority.generation, payload };
+
+/** For receivers in another section: its key as we know it. */
+export const stampFor = (
+  { key, generation }: Pick<SectionAuthority, 'key' | 'generation'>,
+  payload: NodePayload,
+): NodeMessage => ({ key, generation, payload });
+
+export function broadcast(
+  state: SectionNodeState,
+  to: readonly NodeId[],
+  payload: NodePayload,
+): readonly NodeEffect[] {
+  return to.length === 0 ? [] : [{ kind: 'send', to, message: stamp(state, payload) }];
+}
+
+export const elderIds = ({ elders }: Pick<SectionAuthority, 'elders'>): readonly NodeId[] =>
+  elders.map(({ name }) => nameToId(name));
+
+export const memberIds = ({ members }: Pick<SectionAuthority, 'members'>): readonly NodeId[] =>
+  members.map(({ name }) => nameToId(name));
+
+/** 1…7; 0 for everybody else. */
+export const elderIndex = (authority: Pick<SectionAuthority, 'elders'>, id: NodeId): number =>
+  authority.elders.find(({ name }) => nameToId(name) === id)?.index ?? 0;
+
+/** The authority whose elders sign at this desk: of a key's first state it is that state's own. */
+export function deskAuthority(state: SectionNodeState, desk: Desk): SectionAuthority | undefined {
+  if (desk.stage.kind === 'sealing') return desk.stage.next.authority;
+  return state.own?.state.authority;
+}
+
+/** The other elders of this desk. */
+export function deskElders(
+  config: { readonly self: NodeId },
+  state: SectionNodeState,
+): readonly NodeId[] {
+  const authority = state.desk === null ? undefined : deskAuthority(state, state.desk);
+  return authority === undefined ? [] : elderIds(authority).filter((id) => id !== config.self);
+}
+
+export function signersOf(state: SectionNodeState, desk: Desk): SigningSection {
+  const authority = deskAuthority(state, desk);
+  return authority ?? { key: unknownKey, elders: [] };
+}

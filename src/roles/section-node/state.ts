@@ -1,0 +1,319 @@
+/** One node of the network: what it knows, what it is doing, and the words it uses. */
+import type { XorName } from '#address/xor-name.ts';
+import type { NodeId } from '#core/machine.ts';
+import type { AgreementFact, AgreementFault, AgreementState } from '#protocol/agreement/index.ts';
+import type { DkgFact, DkgFault, DkgState, DkgSuites } from '#protocol/dkg/index.ts';
+import type {
+  HandoverFact,
+  HandoverFault,
+  HandoverMessage,
+  HandoverOutput,
+  HandoverState,
+} from '#protocol/handover/index.ts';
+import type {
+  ActBody,
+  ReadyProof,
+  SealedSet,
+  SectionEvent,
+  TicketProof,
+} from '#protocol/membership/index.ts';
+import type {
+  DkgSession,
+  Moving,
+  SealedState,
+  SectionAuthority,
+  SectionState,
+  SignedSuccessor,
+  SnapshotRoot,
+  TrustAnchor,
+} from '#protocol/section/index.ts';
+import type { Collector } from './collector.ts';
+import type { SectionNodeJob, SectionNodeResult } from './jobs.ts';
+import type { JoinRefusal, NodeMessage } from './messages.ts';
+import type { SectionTree } from './tree.ts';
+
+export interface SectionNodeConfig {
+  /** Hex of the node's name. */
+  readonly self: NodeId;
+  readonly name: XorName;
+  readonly identitySeed: Uint8Array;
+  /** N12: what dealings are sealed to while the node sleeps; 32 bytes each. */
+  readonly sharingKey: Uint8Array;
+  readonly sharingSecret: Uint8Array;
+  readonly anchor: TrustAnchor;
+  readonly suites: DkgSuites;
+  /** How often unanswered words are repeated. */
+  readonly paceMs: number;
+  /** How often a node asks its peers whether they are there. */
+  readonly roundMs: number;
+  /** N40: answered rounds a member may be silent before it is held to be gone. */
+  readonly graceRounds: number;
+  /** N10: the store was lost or rolled back: the node listens until a later key names it. */
+  readonly silentUnder: Uint8Array | null;
+}
+
+/** A share of a section key, and the place it has among the seven. */
+export interface HeldShare {
+  /** 96 bytes. */
+  readonly key: Uint8Array;
+  /** 32 bytes, secret. */
+  readonly secretShare: Uint8Array;
+  /** 1…7. */
+  readonly index: number;
+}
+
+/** Where an elder stands in making the next generation. */
+export type Stage =
+  | { readonly kind: 'agreeing' }
+  /** Decided; shares of the churn signature are coming in (N36). */
+  | {
+      readonly kind: 'churning';
+      readonly acts: readonly Uint8Array[];
+      readonly collector: Collector;
+    }
+  /** A job applies the acts to the agreed state. */
+  | { readonly kind: 'applying' }
+  /** Applied; shares of the seal are coming in. */
+  | { readonly kind: 'sealing'; readonly next: SectionState; readonly collector: Collector };
+
+/** An elder's work on one generation. */
+export interface Desk {
+  /** The generation being made. */
+  readonly generation: bigint;
+  readonly share: HeldShare;
+  /** Null for the first state of a key: there is nothing to agree on, only to seal. */
+  readonly agreement: AgreementState | null;
+  readonly stage: Stage;
+  /** Shares of elders that are ahead of us, by elder index. */
+  readonly early: {
+    readonly churn: ReadonlyMap<number, Uint8Array>;
+    readonly seal: ReadonlyMap<number, Uint8Array>;
+  };
+  /** By act id: the endorsements held for this generation. */
+  readonly endorsements: ReadonlyMap<string, Endorsed>;
+  /** Ids of acts proposed already. */
+  readonly offered: ReadonlySet<string>;
+}
+
+export interface Endorsed {
+  readonly body: ActBody;
+  /** By elder index. */
+  readonly signatures: ReadonlyMap<number, Uint8Array>;
+}
+
+/** A node that asked to come in. */
+export interface Arrival {
+  readonly name: XorName;
+  readonly sharingKey: Uint8Array;
+  readonly ticket: TicketProof | null;
+  /** This elder reached it at its addresses (N40); null while it is being tried. */
+  readonly reachable: boolean | null;
+}
+
+/** Local opinion: what this elder would endorse (N7). */
+export interface Opinions {
+  readonly arrivals: ReadonlyMap<NodeId, Arrival>;
+  /** Members that are gone, worst first. */
+  readonly gone: readonly XorName[];
+  /** Members that are there but work badly. */
+  readonly faulty: readonly XorName[];
+  /** Join places the section should have; null for "as it is". */
+  readonly places: number | null;
+}
+
+/** What one key generation is about; all that its configuration follows from. */
+export interface SessionPlan {
+  readonly session: DkgSession;
+  readonly child: number;
+  readonly networkId: Uint8Array;
+  /** The key under which the session was opened, and its epoch. */
+  readonly parentKey: Uint8Array;
+  readonly epoch: bigint;
+  /** Of candidates 1…7. */
+  readonly fallbackKeys: readonly Uint8Array[];
+}
+
+export interface KeyGeneration {
+  readonly plan: SessionPlan;
+  readonly state: DkgState;
+}
+
+/** The end of a key's reign, seen from one of its elders, its heirs, or both. */
+export interface Ending {
+  /** The state that decided it, as the handover's words name it. */
+  readonly closing: SectionState;
+  readonly state: HandoverState | null;
+  /** Sealed sets this elder would propose. */
+  readonly sets: readonly SealedSet[];
+  /** Merged roots by the snapshots they were merged from. */
+  readonly merged: ReadonlyMap<string, Uint8Array>;
+  /** The shell was asked to merge these. */
+  readonly merging: ReadonlySet<string>;
+  /** The link, once this node may begin under the next key. */
+  readonly activated: SignedSuccessor | null;
+}
+
+/** A member on its way out, gathering its ticket. */
+export interface Mover {
+  readonly moving: Moving;
+  /** Whose elders sign it. */
+  readonly authority: SectionAuthority;
+  readonly collector: Collector;
+  readonly done: boolean;
+}
+
+export interface SectionNodeState {
+  readonly tree: SectionTree;
+  /** The newest sealed state of this node's section; null while it knows none. */
+  readonly own: SealedState | null;
+  /** Key shares by hex of the section key. */
+  readonly shares: ReadonlyMap<string, HeldShare>;
+  readonly desk: Desk | null;
+  readonly opinions: Opinions;
+  /** Key generations by session and child. */
+  readonly sessions: ReadonlyMap<string, KeyGeneration>;
+  /** Ready proofs by session and child, of different keys. */
+  readonly ready: ReadonlyMap<string, readonly ReadyProof[]>;
+  /** The present key, or the last one, comes to its end. */
+  readonly ending: Ending | null;
+  readonly joining: {
+    readonly ticket: TicketProof | null;
+    readonly refused: JoinRefusal | null;
+  } | null;
+  readonly wasMember: boolean;
+  readonly moving: Mover | null;
+  /** Counts this node's rounds of pings. */
+  readonly round: number;
+  /** Who answered in the present round. */
+  readonly answered: ReadonlySet<NodeId>;
+  /** Answered rounds that a peer was silent in. */
+  readonly silent: ReadonlyMap<NodeId, number>;
+  /** Who was told, or asked, since the present state and round began. */
+  readonly told: ReadonlySet<NodeId>;
+  /** Updates whose proofs are being checked, with their senders. */
+  readonly verifying: ReadonlyMap<string, NodeId>;
+}
+
+export type SectionNodeFact =
+  | { readonly kind: 'sealed'; readonly sealed: Uint8Array }
+  | {
+      readonly kind: 'agreement';
+      readonly key: Uint8Array;
+      readonly generation: bigint;
+      readonly fact: AgreementFact;
+    }
+  | ({ readonly kind: 'share' } & HeldShare)
+  | { readonly kind: 'shareErased'; readonly key: Uint8Array }
+  | { readonly kind: 'session'; readonly id: string; readonly plan: SessionPlan }
+  | { readonly kind: 'dkg'; readonly id: string; readonly fact: DkgFact }
+  | { readonly kind: 'sessionOver'; readonly id: string }
+  | { readonly kind: 'handover'; readonly key: Uint8Array; readonly fact: HandoverFact }
+  | { readonly kind: 'joining'; readonly ticket: TicketProof | null };
+
+export type SectionNodeInput =
+  /** A sealed state from outside the section's own messages: a join point, a file. */
+  | { readonly kind: 'know'; readonly sealed: Uint8Array }
+  /** Founders only: the share of the first key. */
+  | ({ readonly kind: 'found'; readonly sealed: Uint8Array } & HeldShare)
+  | { readonly kind: 'join'; readonly ticket: TicketProof | null }
+  /** Answer to the output `probe`. */
+  | { readonly kind: 'reached'; readonly name: XorName; readonly reachable: boolean }
+  | { readonly kind: 'placesWanted'; readonly places: number | null }
+  /** Members that work badly, worst first, as fault detection sees it. */
+  | { readonly kind: 'faulty'; readonly names: readonly XorName[] }
+  /** Answer to `sealMoney`: all signing under this key has stopped. */
+  | { readonly kind: 'moneySealed'; readonly key: Uint8Array; readonly root: Uint8Array }
+  /** Answers `fetch` of an elder's snapshot. */
+  | {
+      readonly kind: 'snapshotHeld';
+      readonly key: Uint8Array;
+      readonly elder: number;
+      readonly root: Uint8Array;
+    }
+  /** Answers `merge`. */
+  | {
+      readonly kind: 'merged';
+      readonly key: Uint8Array;
+      readonly snapshots: readonly SnapshotRoot[];
+      readonly root: Uint8Array;
+    }
+  /** Answers `fetch` of the merged list. */
+  | { readonly kind: 'inherited'; readonly key: Uint8Array; readonly sealedRoot: Uint8Array }
+  /** Asks a peer for a page, or sends one. */
+  | {
+      readonly kind: 'say';
+      readonly key: Uint8Array;
+      readonly to: readonly NodeId[];
+      readonly message: HandoverMessage;
+    };
+
+export type Standing = 'elder' | 'adult' | 'outside';
+
+export type SectionNodeOutput =
+  /** The newest state of this node's section, and what the node is in it. */
+  | {
+      readonly kind: 'adopted';
+      readonly sealed: SealedState;
+      readonly standing: Standing;
+      /** Held by elders only. */
+      readonly share: HeldShare | null;
+    }
+  /** The newest state of another section. */
+  | { readonly kind: 'learned'; readonly sealed: SealedState }
+  /** What a decision changed, for screen and log. */
+  | {
+      readonly kind: 'happened';
+      readonly generation: bigint;
+      readonly events: readonly SectionEvent[];
+    }
+  /** Try to reach a joiner at its addresses (N40). */
+  | { readonly kind: 'probe'; readonly name: XorName }
+  | { readonly kind: 'refused'; readonly by: NodeId; readonly reason: JoinRefusal }
+  /** Voted out, or taken for gone. */
+  | { readonly kind: 'removed' }
+  /** A whole ticket: take a new name under it and start again as that node. */
+  | {
+      readonly kind: 'relocate';
+      readonly moving: Moving;
+      readonly sourceKey: Uint8Array;
+      readonly sourceEpoch: bigint;
+      readonly signature: Uint8Array;
+    }
+  /** N22: stop all money under this key, durably, and say what is held. */
+  | { readonly kind: 'sealMoney'; readonly key: Uint8Array }
+  /** Fetch this list by pages (`say`), check it, answer `snapshotHeld` or, for null, `inherited`. */
+  | ({ readonly key: Uint8Array } & Extract<
+      HandoverOutput,
+      { readonly kind: 'fetch' | 'serve' | 'page' | 'merge' }
+    >)
+  /** Snapshots of this key may be deleted. */
+  | { readonly kind: 'release'; readonly key: Uint8Array }
+  /** N33: one key signed two successors. Both are kept and shown. */
+  | { readonly kind: 'forked'; readonly records: readonly [SignedSuccessor, SignedSuccessor] };
+
+export type SectionNodeFault =
+  | { readonly kind: 'agreement'; readonly culprit: NodeId; readonly fault: AgreementFault }
+  | { readonly kind: 'dkg'; readonly culprit: NodeId; readonly fault: DkgFault }
+  | { readonly kind: 'handover'; readonly culprit: NodeId; readonly fault: HandoverFault }
+  | {
+      readonly kind:
+        | 'invalidShare'
+        | 'falseEndorsement'
+        | 'malformedEndorsement'
+        | 'malformedUpdate'
+        | 'unprovenUpdate'
+        | 'malformedJoin'
+        | 'notElder';
+      readonly culprit: NodeId;
+    };
+
+export interface SectionNode {
+  readonly input: SectionNodeInput;
+  readonly message: NodeMessage;
+  readonly fact: SectionNodeFact;
+  readonly output: SectionNodeOutput;
+  readonly fault: SectionNodeFault;
+  readonly timer: string;
+  readonly job: SectionNodeJob;
+  readonly result: SectionNodeResult;
+}

@@ -1,0 +1,365 @@
+/**
+ * From the decision for a handover to the first seal of the new key, at old elders and at heirs
+ * (N19–N28). The protocol is `protocol/handover`; here its words meet the log and the tree.
+ */
+import { assert } from '#core/assert.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { lift, type Lift } from '#core/compose.ts';
+import type { Context, Effect, Event, NodeId } from '#core/machine.ts';
+import {
+  handover,
+  type Handover,
+  type HandoverConfig,
+  type HandoverFact,
+  type HandoverOutput,
+} from '#protocol/handover/index.ts';
+import {
+  actNeeds,
+  decodeAct,
+  type ActBody,
+  type ReadyProof,
+  type SignedSnapshot,
+} from '#protocol/membership/index.ts';
+import {
+  successorState,
+  type Phase,
+  type SealedState,
+  type SectionState,
+  type SnapshotRoot,
+} from '#protocol/section/index.ts';
+import { openFirstDesk, stepAgreement } from './desk.ts';
+import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
+import { takeSeat } from './knowledge.ts';
+import { offerLater } from './offering.ts';
+import { elderIndex, stamp } from './peers.ts';
+import { sessionKey } from './session-key.ts';
+import type { Ending, SectionNode, SectionNodeConfig, SectionNodeState } from './state.ts';
+
+/** Ready proofs kept for one child: one of each candidate. */
+const maxReadyPerChild = 7;
+/** Pairs of proofs proposed for one split. */
+const maxPairs = 4;
+
+/** A new sealed state of this node's section: does its key come to an end, or is the end over? */
+export function followEnding(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  sealed: SealedState,
+  facts: readonly HandoverFact[],
+  context: Context,
+): Flow {
+  const { authority, ledger } = sealed.state;
+  if (ledger.phase.kind === 'open') {
+    const isOver = state.ending !== null && !equalBytes(keyOf(state.ending), authority.key);
+    return isOver ? keepServing(state) : flow(state);
+  }
+  const begun =
+    state.ending !== null && equalBytes(keyOf(state.ending), authority.key)
+      ? flow(state)
+      : begin(config, state, sealed, ledger.phase, facts, context);
+  if (ledger.phase.kind !== 'sealed') return begun;
+  return after(begun, (now) =>
+    stepEnding(
+      config,
+      now,
+      { kind: 'input', input: { kind: 'sealed', state: sealed.state } },
+      context,
+    ),
+  );
+}
+
+/** N27: what was sealed is served until the heirs have it; the machine says when that is. */
+const keepServing = (state: SectionNodeState): Flow => flow({ ...state, ready: new Map() });
+
+function begin(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  sealed: SealedState,
+  phase: Exclude<Phase, { kind: 'open' }>,
+  facts: readonly HandoverFact[],
+  context: Context,
+): Flow {
+  const takesPart = [sealed.state.authority, ...phase.charters].some(
+    (each) => elderIndex(each, config.self) > 0,
+  );
+  if (!takesPart) return flow({ ...state, ending: null });
+  const closing = closingStateOf(sealed.state, phase);
+  const blank: Ending = {
+    closing,
+    state: null,
+    sets: [],
+    merged: new Map(),
+    merging: new Set(),
+    activated: null,
+  };
+  const started = handover.start(handoverConfig(config, state, closing), facts, context);
+  const ending = { ...blank, state: started.state };
+  return absorb(config, { ...state, ending }, started.effects, context);
+}
+
+/** Who meets the section after its sealed set is one generation past what the elders signed. */
+function closingStateOf(
+  { authority, ledger }: SectionState,
+  phase: Exclude<Phase, { kind: 'open' }>,
+): SectionState {
+  if (phase.kind === 'closing') return { authority, ledger };
+  return { authority: { ...authority, generation: authority.generation - 1n }, ledger };
+}
+
+/** One event for the handover of the present, or the last, key. */
+export function stepEnding(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  event: Event<Handover>,
+  context: Context,
+): Flow {
+  const { ending } = state;
+  if (ending?.state == null) return flow(state);
+  const stepped = handover.step(
+    handoverConfig(config, state, ending.closing),
+    ending.state,
+    event,
+    context,
+  );
+  const next = { ...state, ending: { ...ending, state: stepped.state } };
+  return absorb(config, next, stepped.effects, context);
+}
+
+function absorb(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  effects: readonly Effect<Handover>[],
+  context: Context,
+): Flow {
+  let all = flow(state);
+  // One at a time: an output may come before a message that relies on what it starts.
+  for (const effect of effects) {
+    const { effects: lifted, outputs } = lift([effect], liftOf(all.state));
+    all = after({ state: all.state, effects: [...all.effects, ...lifted] }, (now) =>
+      forEach(now, outputs, (then, output) => heed(config, then, output, context)),
+    );
+  }
+  return all;
+}
+
+function heed(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  output: HandoverOutput,
+  context: Context,
+): Flow {
+  const { ending } = state;
+  assert(ending !== null, 'outputs come from an instance');
+  const key = keyOf(ending);
+  switch (output.kind) {
+    case 'stop':
+      return flow(state, { kind: 'output', output: { kind: 'sealMoney', key } });
+    case 'fetch':
+    case 'serve':
+    case 'page':
+      return flow(state, { kind: 'output', output: { ...output, key } });
+    case 'merge':
+      return askMerge(state, ending, output.snapshots);
+    case 'propose': {
+      const { snapshots, sealedRoot } = output;
+      const sets = [...ending.sets, { kind: 'sealedSet', snapshots, sealedRoot } as const];
+      return offerLater(config, { ...state, ending: { ...ending, sets } });
+    }
+    case 'succeeded':
+      return flow(state);
+    case 'erase':
+      return erase(state, key);
+    case 'activate':
+      return activate(
+        config,
+        { ...state, ending: { ...ending, activated: output.signed } },
+        output.charter.key,
+        context,
+      );
+    case 'release':
+      return flow(state, { kind: 'output', output: { kind: 'release', key } });
+  }
+}
+
+/** N18: what signs nothing any more cannot be stolen. */
+function erase(state: SectionNodeState, key: Uint8Array): Flow {
+  if (!state.shares.has(toHex(key))) return flow(state);
+  const shares = new Map(state.shares);
+  shares.delete(toHex(key));
+  return flow({ ...state, shares }, { kind: 'persist', fact: { kind: 'shareErased', key } });
+}
+
+/** This node may begin as an elder of the next key, once its share is found (N13). */
+function activate(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  key: Uint8Array,
+  context: Context,
+): Flow {
+  const { own, ending } = state;
+  const share = state.shares.get(toHex(key));
+  const isFinal = own?.state.ledger.phase.kind === 'sealed';
+  if (own === null || ending?.activated == null || !isFinal || share === undefined) {
+    return flow(state);
+  }
+  const first = successorState(own.state, key);
+  if (first === undefined) return flow(state);
+  void context;
+  return openFirstDesk(config, state, first, share);
+}
+
+/** A share of some key was found: of the one in force, or of the next one. */
+export function shareStored(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  key: Uint8Array,
+  context: Context,
+): Flow {
+  const { own, desk } = state;
+  if (own !== null && desk === null && equalBytes(own.state.authority.key, key)) {
+    return takeSeat(config, state, own, [], context);
+  }
+  return desk === null ? activate(config, state, key, context) : flow(state);
+}
+
+/** What the shell answers to `merge`. */
+export function merged(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  snapshots: readonly SnapshotRoot[],
+  root: Uint8Array,
+  context: Context,
+): Flow {
+  const { ending } = state;
+  if (ending === null) return flow(state);
+  const id = setId(snapshots);
+  const signed = signedOf(ending, snapshots);
+  const next = { ...state, ending: { ...ending, merged: new Map(ending.merged).set(id, root) } };
+  const input = { kind: 'merged', snapshots: signed, sealedRoot: root } as const;
+  return inOrder(
+    next,
+    (now) => stepEnding(config, now, { kind: 'input', input }, context),
+    (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
+  );
+}
+
+/** Somebody proposed a sealed set: can we say what merging it gives (N23)? */
+export function mergeForProposal(state: SectionNodeState, proposal: Uint8Array): Flow {
+  const { ending } = state;
+  const act = decodeAct(proposal);
+  if (ending?.state == null || !act.ok) return flow(state);
+  const needs = actNeeds(act.value.body);
+  if (needs.kind !== 'snapshots') return flow(state);
+  const signed = signedOf(ending, needs.snapshots);
+  const isHeld = signed.every(({ elder }) => ending.state?.held.has(elder) === true);
+  if (signed.length !== needs.snapshots.length || !isHeld) return flow(state);
+  return askMerge(state, ending, signed);
+}
+
+function askMerge(
+  state: SectionNodeState,
+  ending: Ending,
+  snapshots: readonly SignedSnapshot[],
+): Flow {
+  const id = setId(snapshots);
+  if (ending.merging.has(id)) return flow(state);
+  const merging = new Set(ending.merging).add(id);
+  return flow(
+    { ...state, ending: { ...ending, merging } },
+    { kind: 'output', output: { kind: 'merge', key: keyOf(ending), snapshots } },
+  );
+}
+
+/** Those of the signed roots we know that say exactly this. */
+const signedOf = (
+  { state }: Ending,
+  snapshots: readonly SnapshotRoot[],
+): readonly SignedSnapshot[] =>
+  snapshots.flatMap(({ elder, root }) => {
+    const known = state?.roots.get(elder);
+    return known !== undefined && equalBytes(known.root, root) ? [known] : [];
+  });
+
+/** For the validation of sealed sets; null while it is not known. */
+export const mergedRootOf = (
+  { ending }: SectionNodeState,
+  snapshots: readonly SnapshotRoot[],
+): Uint8Array | null => ending?.merged.get(setId(snapshots)) ?? null;
+
+const setId = (snapshots: readonly SnapshotRoot[]): string =>
+  [...snapshots]
+    .sort((a, b) => a.elder - b.elder)
+    .map(({ elder, root }) => `${elder}.${toHex(root)}`)
+    .join(' ');
+
+export const sealedSetWish = ({ ending }: SectionNodeState): readonly ActBody[] =>
+  ending?.sets ?? [];
+
+/** A candidate shows that a key is made; the agreement's validation judges it. */
+export function readied(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  session: Uint8Array,
+  child: number,
+  proof: ReadyProof,
+): Flow {
+  const { own } = state;
+  const open = own?.state.ledger.sessions.find(({ id }) => equalBytes(id, session));
+  if (open?.children[child] === undefined) return flow(state);
+  const id = sessionKey(session, child);
+  const known = state.ready.get(id) ?? [];
+  const isKnown = known.some(({ key }) => equalBytes(key, proof.key));
+  if (isKnown || known.length >= maxReadyPerChild) return flow(state);
+  const ready = new Map(state.ready).set(id, [...known, proof]);
+  return offerLater(config, { ...state, ready });
+}
+
+/** N19, N26: a session all of whose children are ready. */
+export function handoverWish({ own, ready }: SectionNodeState): readonly ActBody[] {
+  return (own?.state.ledger.sessions ?? []).flatMap(({ id, children }): readonly ActBody[] => {
+    const [first = [], second] = children.map((_, at) => ready.get(sessionKey(id, at)) ?? []);
+    if (second === undefined) {
+      return first.map((proof) => ({ kind: 'handover', sessionId: id, ready: [proof] }));
+    }
+    const pairs = first.flatMap((a) => second.map((b) => [a, b] as const));
+    return pairs
+      .slice(0, maxPairs)
+      .map((both) => ({ kind: 'handover', sessionId: id, ready: both }));
+  });
+}
+
+const keyOf = ({ closing }: Ending): Uint8Array => closing.authority.key;
+
+/** Is this peer an elder of the ending key or of one that inherits it? */
+export function takesPart({ ending }: SectionNodeState, id: NodeId): boolean {
+  if (ending === null) return false;
+  const { authority, ledger } = ending.closing;
+  const charters = ledger.phase.kind === 'open' ? [] : ledger.phase.charters;
+  return [authority, ...charters].some((each) => elderIndex(each, id) > 0);
+}
+
+const handoverConfig = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  closing: SectionState,
+): HandoverConfig => ({
+  name: config.name,
+  closing,
+  identity: config.suites.identity,
+  identitySeed: config.identitySeed,
+  secretShare: state.shares.get(toHex(closing.authority.key))?.secretShare ?? null,
+  repeatEveryMs: config.paceMs,
+});
+
+const liftOf = (state: SectionNodeState): Lift<Handover, SectionNode> => {
+  assert(state.ending !== null, 'effects come from an instance');
+  const key = keyOf(state.ending);
+  return {
+    message: (message) => stamp(state, { kind: 'handover', key, message }),
+    fact: (fact) => ({ kind: 'handover', key, fact }),
+    fault: (fault) => ({ kind: 'handover', culprit: fault.culprit, fault }),
+    timer: (timer) => `handover/${timer}`,
+    job: (job) => ({ kind: 'handover', job }),
+    jobPrefix: 'handover/',
+  };
+};
