@@ -182,10 +182,20 @@ export function play(seed: number, given: Play): Outcome {
   };
 
   const react = (
-    { outputs }: Observation<DkgState, Dkg>,
+    { node, outputs }: Observation<DkgState, Dkg>,
     api: WorldApi<DkgConfig, DkgState, Dkg>,
   ): void => {
     const after = api.nowMs - healAtMs;
+    for (const output of outputs) {
+      if (output.kind !== 'share') continue;
+      // This runs after events only: asking again for what is there makes one at every hour.
+      once('clock', () => {
+        for (const hour of [decideAfter, forgetAfter, wakeAfter]) {
+          const input = { kind: 'finish', list: output.list } as const;
+          api.input(node.id, input, healAtMs + hour - api.nowMs);
+        }
+      });
+    }
     if (after >= decideAfter) {
       for (const [id, list] of ready) {
         once(`finish ${id}`, () => {
@@ -208,7 +218,6 @@ export function play(seed: number, given: Play): Outcome {
         for (const list of ready.values()) api.input(sleeper, { kind: 'finish', list }, 500);
       });
     }
-    void outputs;
   };
 
   const safety = safetyOf(cast, new Set(corrupt.keys()));
@@ -230,6 +239,7 @@ export function play(seed: number, given: Play): Outcome {
 
   const report = run(
     {
+      inputs: [],
       machine: overTheWire(given.machine ?? dkg),
       configs: new Map([...cast.configs].filter(([id]) => id !== sleeper)),
       compute: given.compute ?? ((job) => performDkgJob(job, suites)),
@@ -238,7 +248,6 @@ export function play(seed: number, given: Play): Outcome {
       endAtMs: healAtMs + endAfter,
       corrupt,
       react,
-      ...clockOf(cast, healAtMs, sleeper),
     },
     seed,
     check,
@@ -249,20 +258,6 @@ export function play(seed: number, given: Play): Outcome {
     undelivered += honest.filter((each) => shares.get(id)?.has(each) !== true).length;
   }
   return { report, ready, shares, blamed, usedFallback, undelivered };
-}
-
-/** `react` runs after events only: harmless inputs make sure there is one at every hour. */
-function clockOf(cast: Cast, healAtMs: number, sleeper: NodeId | undefined) {
-  const to = must(cast.ids.find((id) => id !== sleeper));
-  const none = Array.from({ length: 7 }, () => null);
-  return {
-    inputs: [decideAfter, forgetAfter, wakeAfter].map((after) => ({
-      atMs: healAtMs + after,
-      to,
-      // A list of nothing: derived at once from nothing, and of no use.
-      input: { kind: 'finish', list: none } as const,
-    })),
-  };
 }
 
 /** What must hold after every event. */
@@ -350,8 +345,14 @@ export function missing(cast: Cast, outcome: Outcome): readonly string[] {
   return violations;
 }
 
-export const idOfList = (cast: Cast, list: DealingList): string =>
-  toHex(listHash(cast.config(1), list));
+/** Asked for after every event: a list is hashed once. */
+const ids = new WeakMap<DealingList, string>();
+
+export function idOfList(cast: Cast, list: DealingList): string {
+  const known = ids.get(list) ?? toHex(listHash(cast.config(1), list));
+  ids.set(list, known);
+  return known;
+}
 
 const firstOf = <T>(map: ReadonlyMap<unknown, T>): T => must([...map.values()][0]);
 

@@ -21,8 +21,8 @@ import type { DkgFact } from './state.ts';
 export const maxDkgMessageBytes = 64 * 1024;
 /** One list per candidate, and room for those a decision named. */
 export const maxHeldLists = 14;
-/** One dealing per dealer, and one more of each that a list names. */
-export const maxWants = 2 * ELDER_COUNT;
+/** One dealing per dealer, and every one that seven lists can name. */
+export const maxWants = ELDER_COUNT + ELDER_COUNT * ELDER_COUNT;
 
 const index = intBetween(1, ELDER_COUNT);
 const bits = intBetween(0, 2 ** ELDER_COUNT - 1);

@@ -6,7 +6,17 @@ import type { Effect, NodeId, Step } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { DealingList, SignedDealing } from './messages.ts';
-import type { Dkg, DkgConfig, DkgFault, DkgState, HeldDealing, HeldList, Open } from './state.ts';
+import type {
+  Dkg,
+  DkgConfig,
+  DkgFault,
+  DkgState,
+  Held,
+  HeldDealing,
+  HeldList,
+  KeyShareSet,
+  Open,
+} from './state.ts';
 import { dealingHash, listHash, type Binding } from './transcript.ts';
 
 export type DkgStep = Step<DkgState, Dkg>;
@@ -153,3 +163,28 @@ export const toBits = (byIndex: { readonly keys: () => Iterable<number> }): numb
   [...byIndex.keys()].reduce((bits, index) => bits | (1 << (index - 1)), 0);
 
 export const hasBit = (bits: number, index: number): boolean => ((bits >> (index - 1)) & 1) === 1;
+
+export const shareOutput = (
+  config: DkgConfig,
+  state: Open,
+  { dealings }: HeldList,
+  share: KeyShareSet,
+): DkgEffect => ({
+  kind: 'output',
+  output: {
+    kind: 'share',
+    list: dealings,
+    share,
+    usedFallback: dealings.some(
+      (hash) =>
+        hash !== null &&
+        state.dealings.get(toHex(hash))?.dealing.keys[ownIndex(config) - 1] === null,
+    ),
+  },
+});
+
+export const unchanged = (state: Open): Taken => ({ state, effects: [] });
+
+/** One key is proven ready: other lists are looked after only when a decision picked them. */
+export const isAnyReady = (state: Held): boolean =>
+  [...state.lists.values()].some(({ stage }) => stage.kind === 'derived' && stage.proof !== null);

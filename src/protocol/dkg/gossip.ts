@@ -8,6 +8,7 @@ import {
   gossipLater,
   hasBit,
   inOrder,
+  isAnyReady,
   others,
   ownIndex,
   send,
@@ -27,7 +28,7 @@ export function isSettled(state: Open): boolean {
   return (
     state.kind === 'dealt' &&
     state.won === null &&
-    lists.some(({ stage }) => stage.kind === 'derived' && stage.proof !== null) &&
+    isAnyReady(state) &&
     lists.every(({ wanted, stage }) => !wanted || isDone(stage.kind))
   );
 }
@@ -63,35 +64,34 @@ export function ask(config: DkgConfig, state: Open): Taken {
   };
 }
 
-/** Dealers of whom nothing is held, and dealings that a list names. */
+/**
+ * Any dealing of a dealer of whom nothing is held, and those that lists name. Both: a list may name
+ * what was never made, and must not keep anybody from asking for what was.
+ */
 function wantsOf(config: DkgConfig, state: Open): readonly Want[] {
   const checking = [...state.checking.values()];
-  const dealers = new Set([
+  const heard = new Set([
     ...firstByDealer(state).keys(),
     ...checking.map(({ dealing }) => dealing.dealer),
     ownIndex(config),
   ]);
-  const known = new Set([...state.dealings.keys(), ...checking.map(({ hash }) => toHex(hash))]);
   const wants = new Map<string, Want>();
-  for (const { dealings, stage, wanted } of state.lists.values()) {
-    if (isDone(stage.kind) || (isSettledElsewhere(state) && !wanted)) continue;
+  for (const [at, id] of candidateIds(config).entries()) {
+    const dealer = at + 1;
+    if (heard.has(dealer) || state.blamed.has(`dealing:${id}`)) continue;
+    wants.set(String(dealer), { dealer, hash: null });
+  }
+  const known = new Set([...state.dealings.keys(), ...checking.map(({ hash }) => toHex(hash))]);
+  const lists = [...state.lists.values()].sort((a, b) => Number(b.wanted) - Number(a.wanted));
+  for (const { dealings, stage, wanted } of lists) {
+    if (isDone(stage.kind) || (isAnyReady(state) && !wanted)) continue;
     for (const [at, hash] of dealings.entries()) {
       if (hash === null || known.has(toHex(hash))) continue;
       wants.set(toHex(hash), { dealer: at + 1, hash });
-      dealers.add(at + 1);
     }
-  }
-  for (let dealer = 1; dealer <= config.candidates.length; dealer++) {
-    const culprit = candidateIds(config)[dealer - 1] ?? '';
-    if (dealers.has(dealer) || state.blamed.has(`dealing:${culprit}`)) continue;
-    wants.set(String(dealer), { dealer, hash: null });
   }
   return [...wants.values()].slice(0, maxWants);
 }
-
-/** One list is ready: others are looked after only when a decision picked them. */
-const isSettledElsewhere = (state: Open): boolean =>
-  [...state.lists.values()].some(({ stage }) => stage.kind === 'derived' && stage.proof !== null);
 
 export const holdingOf = (state: Held): Holding => ({
   tick: state.tick,
