@@ -3,8 +3,11 @@
  * receipts of different holders; an elder cannot make them up.
  *
  * signed = LP('safe/v1/receipt') ‖ networkId 32 ‖ u8 what ‖ name 32 ‖ version u64 ‖ digest 32
+ *
+ * N41: where put and get name the section state, the receipt does too; then
+ * signed = LP('safe/v1/stamped-receipt') ‖ key hash 32 ‖ generation u64 ‖ the bytes above
  */
-import { Writer } from '#core/codec/bytes.ts';
+import { concat, Writer } from '#core/codec/bytes.ts';
 import { signEd25519, verifyEd25519 } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { encodePointer, pointerAddress, type PointerRecord } from './pointer.ts';
@@ -37,6 +40,23 @@ export function receiptBytes(networkId: Uint8Array, thing: StoredThing): Uint8Ar
   }
   return writer.u8(2).fixed(thing.address, 32).u64(thing.version).fixed(thing.digest, 32).finish();
 }
+
+/** Which state of which section a put was made for: hash of the section key, and generation. */
+export interface ReceiptStamp {
+  readonly keyHash: Uint8Array;
+  readonly generation: bigint;
+}
+
+/** N41: a receipt given under another key or an older generation is none. */
+export const stampedReceiptBytes = (
+  networkId: Uint8Array,
+  { keyHash, generation }: ReceiptStamp,
+  thing: StoredThing,
+): Uint8Array =>
+  concat(
+    new Writer().label('safe/v1/stamped-receipt').fixed(keyHash, 32).u64(generation).finish(),
+    receiptBytes(networkId, thing),
+  );
 
 /** @returns the holder's 64-byte signature. */
 export const signReceipt = (

@@ -38,7 +38,7 @@ import type { SimScenario } from './scenario.ts';
 const networkId = labelledHash('safe/test/network');
 const chunkBytes = 40;
 const tickMs = 500;
-const budget = { budgetBytesPerTick: 4 * chunkBytes, budgetBurstBytes: 8 * chunkBytes };
+const budget = { budgetBytesPerTick: chunkBytes, budgetBurstBytes: 3 * chunkBytes };
 const healAtMs = 30_000;
 const endAtMs = 85_000;
 const lies: readonly Lie[] = ['wrongBytes', 'emptyPromises', 'falseProofs', 'ghosts'];
