@@ -59,7 +59,7 @@ export const fixedSection =
       receive: async () => undefined,
       observed: () => undefined,
       storage: () => undefined,
-      numbers: () => ({}),
+      faulty: () => undefined,
       stop: () => {
         stopped = true;
         clearTimeout(timer);

@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { showPrefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
@@ -110,6 +111,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   let members: ReadonlySet<string> = new Set();
   let elders: ReadonlySet<string> = new Set();
 
+  /** Newest states of other sections, by prefix. */
+  const others = new Map<string, SignedAuthority>();
+  const pinKnown = (): void => {
+    const elsewhere = [...others.values()].flatMap(({ authority }) =>
+      authority.elders.map((each) => nameToId(each.name)),
+    );
+    book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
+  };
+
   const signed = (): SignedAuthority | null => standing?.signed ?? null;
   const memberNames = (): readonly Uint8Array[] =>
     signed()?.authority.members.map((member) => member.name) ?? [];
@@ -130,7 +140,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const sameElder = elder !== null && keyOf(standing) === keyOf(next);
     members = new Set(authority.members.map((member) => nameToId(member.name)));
     elders = new Set(authority.elders.map((each) => nameToId(each.name)));
-    book.pin(new Set([...members, nameToId(name)]));
+    pinKnown();
     const changed = standing?.role !== next.role;
     standing = next;
     if (changed) log.write({ event: 'role', node: label, kind: next.role });
@@ -185,6 +195,19 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       options.onRefused?.(sentence);
     },
     relocate: (move) => options.onRelocate?.(move),
+    learned: (other) => {
+      others.set(showPrefix(other.authority.prefix), other);
+      pinKnown();
+    },
+    happened: (kind, generation) =>
+      log.write({ event: 'decided', node: label, kind, count: Number(generation) }),
+    failed: (error) => {
+      // A machine broke an invariant: nothing it says from now on may be relied on.
+      log.write({ event: 'machineFailed', node: label, error: String(error) });
+      setImmediate(() => {
+        throw error;
+      });
+    },
     blamed: (kind, culprit) => log.write({ event: 'blamed', node: label, kind, peer: culprit }),
   };
 

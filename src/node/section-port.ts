@@ -28,6 +28,12 @@ export interface SectionPorts {
     readonly age: number;
     readonly destination: Uint8Array;
   }) => void;
+  /** The newest state of another section. */
+  readonly learned: (signed: SignedAuthority) => void;
+  /** What a decision changed, for screen and log. */
+  readonly happened: (kind: string, generation: bigint) => void;
+  /** Our own bug: the node must end, its facts are on disk. */
+  readonly failed: (error: unknown) => void;
   readonly blamed: (kind: string, culprit: NodeId) => void;
 }
 
@@ -38,8 +44,8 @@ export interface SectionPort {
   readonly observed: (name: NodeId, reachable: boolean) => void;
   /** N39: adults are full, or space was freed. */
   readonly storage: (needed: boolean) => void;
-  /** Numbers for the metrics, by name. */
-  readonly numbers: () => Readonly<Record<string, number>>;
+  /** Members that work badly, worst first. */
+  readonly faulty: (names: readonly Uint8Array[]) => void;
   readonly stop: () => void;
 }
 

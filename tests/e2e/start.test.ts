@@ -18,6 +18,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { addressOf, encodeAddress } from '#money/address.ts';
+import { onlySection } from '#money/certificate.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { walletKeys } from '#money/keys.ts';
 import { createNodeHost } from '#network/node-host.ts';
@@ -164,7 +165,7 @@ describe('a started network', () => {
       let wallet = emptyWallet;
       for (const entry of reply.entries) {
         const scanned = scanEntry(
-          { keys, section: client.authority, suite: blsSuite },
+          { keys, sections: onlySection(client.authority), suite: blsSuite },
           wallet,
           entry,
           0,

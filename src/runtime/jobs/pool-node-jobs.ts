@@ -8,12 +8,18 @@ import {
   type SpentbookResult,
 } from '#protocol/spentbook/index.ts';
 import { performGenesisJob, type GenesisJob, type GenesisResult } from '#roles/genesis/index.ts';
+import {
+  performSectionNodeJob,
+  type SectionNodeJob,
+  type SectionNodeResult,
+} from '#roles/section-node/jobs.ts';
 import { performPaymentJob, type PaymentJob, type PaymentResult } from '#safe/payment/index.ts';
 
 interface Jobs {
   readonly genesis: { readonly job: GenesisJob; readonly result: GenesisResult };
   readonly spentbook: { readonly job: SpentbookJob; readonly result: SpentbookResult };
   readonly mint: { readonly job: MintJob; readonly result: MintResult };
+  readonly sectionNode: { readonly job: SectionNodeJob; readonly result: SectionNodeResult };
   /** The faucet pays like any client. */
   readonly payment: { readonly job: PaymentJob; readonly result: PaymentResult };
 }
@@ -42,6 +48,8 @@ export function performJob(request: JobRequest): ResultOf<JobKind> {
       return performSpentbookJob(request.job, blsSuite);
     case 'mint':
       return performMintJob(request.job, blsSuite);
+    case 'sectionNode':
+      return performSectionNodeJob(request.job, realSuites);
     case 'payment':
       return performPaymentJob(request.job, blsSuite);
   }

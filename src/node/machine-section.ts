@@ -1,0 +1,254 @@
+/**
+ * The section's machine in the real world: its messages in signed envelopes, its facts in the
+ * node's own store, its jobs on threads. Decides nothing; what it puts out goes to the ports.
+ */
+import { randomBytes } from 'node:crypto';
+import { nameToId, toXorName } from '#address/xor-name.ts';
+import { assert, assertNever } from '#core/assert.ts';
+import { fromHex } from '#core/codec/bytes.ts';
+import type { NodeId } from '#core/machine.ts';
+import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
+import { decodeSealedState, signedAuthorityOf, type TrustAnchor } from '#protocol/section/index.ts';
+import { sectionNode } from '#roles/section-node/machine.ts';
+import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
+import type {
+  SectionNode,
+  SectionNodeConfig,
+  SectionNodeInput,
+  SectionNodeOutput,
+} from '#roles/section-node/state.ts';
+import { openEnvelope, sealEnvelope } from '#roles/wire/envelope.ts';
+import {
+  decodeNodeFact,
+  decodeNodePayload,
+  encodeNodeFact,
+  encodeNodePayload,
+} from '#roles/wire/section.ts';
+import { startDriver, type Driver } from '#runtime/driver.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import type { Metrics } from './metrics.ts';
+import { createSigner, isSignedBy } from './native-ed25519.ts';
+import type { NodeIdentity } from './node-folder.ts';
+import type { OpenSection, SectionPorts } from './section-port.ts';
+import { systemClock } from './system-clock.ts';
+
+export interface MachineSectionOptions {
+  readonly identity: NodeIdentity;
+  readonly anchor: TrustAnchor;
+  readonly facts: FactStore;
+  readonly jobs: JobPool;
+  readonly metrics: Metrics;
+  readonly suites: SectionNodeConfig['suites'];
+  /** Founders, at their first start: what the birth left. */
+  readonly founded: {
+    readonly sealed: Uint8Array;
+    readonly secretShare: Uint8Array;
+    readonly index: number;
+  } | null;
+  /** A sealed state that some other node told; judged like anybody's word. */
+  readonly told: Uint8Array | null;
+  /** The proof of a node that was told to move; null for everybody else. */
+  readonly ticket: TicketProof | null;
+  /** Reaches a joiner at its addresses (N40). */
+  readonly reach: (name: Uint8Array) => Promise<boolean>;
+  /** What the money of an ending key has to do; the answer comes back as an input. */
+  readonly money: (output: MoneyOutput, answer: (input: SectionNodeInput) => void) => void;
+}
+
+export type MoneyOutput = Extract<
+  SectionNodeOutput,
+  { readonly kind: 'sealMoney' | 'fetch' | 'serve' | 'page' | 'merge' | 'release' }
+>;
+
+/** Unanswered words are repeated this often, and peers asked whether they are there. */
+const paceMs = 1_000;
+const roundMs = 5_000;
+/** N40: half a minute of rounds in which others answered. */
+const graceRounds = 6;
+
+/** N39: room for one replacement of every holder at once. */
+const placesInNeed = 4;
+
+const machineName = 'section';
+const instanceKey = 'node';
+
+export const machineSection =
+  (options: MachineSectionOptions): OpenSection =>
+  async (ports) => {
+    const { identity, anchor, facts, jobs, metrics } = options;
+    const sign = createSigner(identity.seed);
+    const self = nameToId(identity.name);
+    const stored = await facts.load(machineName, instanceKey);
+
+    const config: SectionNodeConfig = {
+      self,
+      name: toXorName(identity.name),
+      identitySeed: identity.seed,
+      sharingKey: identity.sharing.key,
+      sharingSecret: identity.sharing.secret,
+      anchor,
+      suites: options.suites,
+      paceMs,
+      roundMs,
+      graceRounds,
+      silentUnder: null,
+    };
+
+    const send = (to: NodeId, message: NodeMessage): void => {
+      const name = fromHex(to);
+      if (!name.ok || name.value.length !== 32) return;
+      const { key, generation, payload } = message;
+      const envelope = {
+        from: identity.name,
+        to: name.value,
+        key,
+        generation,
+        id: new Uint8Array(randomBytes(16)),
+        payload: encodeNodePayload(payload),
+      };
+      const bytes = sealEnvelope(anchor.networkId, envelope, sign);
+      ports.send(to, bytes, `section/${payload.kind}`);
+    };
+
+    const input = (value: SectionNodeInput): void => {
+      driver.push({ kind: 'input', input: value });
+      driver.idle().catch((error: unknown) => ports.failed(error));
+    };
+    const driver: Driver<SectionNode> = await startDriver(sectionNode, config, {
+      clock: systemClock,
+      randomBytes: (length) => new Uint8Array(randomBytes(length)),
+      facts: {
+        load: async () =>
+          stored.map((bytes) => {
+            const fact = decodeNodeFact(bytes);
+            assert(fact.ok, 'a stored fact decodes');
+            return fact.value;
+          }),
+        append: (fact) => facts.append(machineName, instanceKey, encodeNodeFact(fact)),
+      },
+      compute: (job) => jobs.run('sectionNode', job),
+      transport: { send },
+      // What the first step puts out may be answered only when the driver is there.
+      onOutput: (output) => void setImmediate(() => perform(options, ports, output, input)),
+      onFault: ({ kind, culprit }) => ports.blamed(kind, culprit),
+    });
+    if (stored.length === 0) {
+      const { founded, told } = options;
+      if (founded !== null) {
+        const sealed = decodeSealedState(founded.sealed);
+        assert(sealed.ok, 'a birth leaves a sealed state');
+        const { key } = sealed.value.state.authority;
+        input({ kind: 'found', ...founded, key });
+      } else if (told !== null) input({ kind: 'know', sealed: told });
+      if (founded === null) input({ kind: 'join', ticket: options.ticket });
+    }
+
+    return {
+      receive: async (from, bytes) => {
+        const name = fromHex(from);
+        if (!name.ok) return;
+        const opened = openEnvelope(anchor.networkId, identity.name, name.value, bytes, isSignedBy);
+        const payload = opened.ok ? decodeNodePayload(opened.value.payload) : opened;
+        if (!opened.ok || !payload.ok) {
+          metrics.count('safe_messages_refused_total', opened.ok ? 'payload' : opened.error);
+          ports.blamed('malformedEnvelope', from);
+          return;
+        }
+        metrics.count('safe_messages_in_total', `section/${payload.value.kind}`);
+        metrics.count('safe_bytes_in_total', `section/${payload.value.kind}`, bytes.length);
+        const { key, generation } = opened.value;
+        driver.push({
+          kind: 'received',
+          from,
+          message: { key, generation, payload: payload.value },
+        });
+        await driver.idle().catch((error: unknown) => ports.failed(error));
+      },
+      observed: () => undefined, // The machine pings its peers itself.
+      storage: (needed) => input({ kind: 'placesWanted', places: needed ? placesInNeed : null }),
+      faulty: (names) => input({ kind: 'faulty', names: names.map(toXorName) }),
+      stop: driver.stop,
+    };
+  };
+
+function perform(
+  options: MachineSectionOptions,
+  ports: SectionPorts,
+  output: SectionNodeOutput,
+  input: (value: SectionNodeInput) => void,
+): void {
+  switch (output.kind) {
+    case 'adopted': {
+      const { sealed, standing, share } = output;
+      ports.adopted({
+        role: standing === 'outside' ? 'outsider' : standing,
+        signed: signedAuthorityOf(sealed),
+        share: share === null ? null : { secretShare: share.secretShare, index: share.index },
+      });
+      return;
+    }
+    case 'learned':
+      return ports.learned(signedAuthorityOf(output.sealed));
+    case 'happened':
+      for (const { kind } of output.events) ports.happened(kind, output.generation);
+      return;
+    case 'probe': {
+      const { name } = output;
+      void options.reach(name).then((reachable) => input({ kind: 'reached', name, reachable }));
+      return;
+    }
+    case 'refused':
+      return ports.refusedJoin(sentences[output.reason]);
+    case 'removed':
+      return ports.refusedJoin(
+        'The section has voted this node out: start a new one in another folder with --data DIR.',
+      );
+    case 'relocate': {
+      const { moving, sourceKey, sourceEpoch, signature } = output;
+      // The new name's signature by the old one follows once the name is ground.
+      const ticket = { moving, sourceKey, sourceEpoch, signature, nameSignature: unsigned };
+      return ports.relocate({
+        ticket: encodeTicketProof(ticket),
+        age: moving.age,
+        destination: moving.destination,
+      });
+    }
+    case 'forked':
+      return ports.happened('forked', output.records[0].record.finalGeneration);
+    case 'sealMoney':
+    case 'fetch':
+    case 'serve':
+    case 'page':
+    case 'merge':
+    case 'release':
+      return options.money(output, input);
+    default:
+      return assertNever(output);
+  }
+}
+
+const unsigned = new Uint8Array(64);
+
+/** N38: the ticket of a move with the new name signed by the old one. */
+export function ticketFor(
+  networkId: Uint8Array,
+  ticket: TicketProof,
+  old: Uint8Array,
+  name: Uint8Array,
+): TicketProof {
+  const bytes = newNameBytes(networkId, ticket.moving, toXorName(name));
+  return { ...ticket, nameSignature: createSigner(old)(bytes) };
+}
+
+const sentences: Readonly<Record<JoinRefusal, string>> = {
+  noPlaces: 'The section has no place to give now: this node asks again by itself.',
+  wrongSection: 'The name belongs to another section: this node looks for that one by itself.',
+  wrongAge:
+    'The section takes new nodes of age 5 only: start a new one in another folder with --data DIR.',
+  unreachable:
+    'An elder cannot reach this node at its addresses: open its port, or choose an address others can reach with --listen.',
+  departed:
+    'This node was a member once and is gone for good: start a new one in another folder with --data DIR.',
+  wrongProof: 'The relocation proof is not accepted: this node asks again by itself.',
+};

@@ -1,0 +1,189 @@
+/**
+ * Bytes ⇄ the messages and facts of a node's machine. The messages of the protocols inside keep
+ * their own codecs and limits and travel as bytes.
+ */
+import { toXorName } from '#address/xor-name.ts';
+import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import {
+  bytesOf,
+  bytesUpTo,
+  intBetween,
+  listOf,
+  nullable,
+  oneOf,
+  record,
+  textUpTo,
+  u64,
+  union,
+} from '#core/codec/shape.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import {
+  decodeAgreementFact,
+  decodeAgreementMessage,
+  encodeAgreementFact,
+  encodeAgreementMessage,
+} from '#protocol/agreement/index.ts';
+import {
+  decodeDkgFact,
+  decodeDkgMessage,
+  decodeReady,
+  encodeDkgFact,
+  encodeDkgMessage,
+  encodeReady,
+} from '#protocol/dkg/index.ts';
+import {
+  decodeHandoverFact,
+  decodeHandoverMessage,
+  encodeHandoverFact,
+  encodeHandoverMessage,
+} from '#protocol/handover/index.ts';
+import { decodeTicketProof, encodeTicketProof, maxActBytes } from '#protocol/membership/index.ts';
+import { ELDER_COUNT, maxSealedStateBytes } from '#protocol/section/index.ts';
+import type { NodePayload } from '../section-node/messages.ts';
+import type { SectionNodeFact } from '../section-node/state.ts';
+import { maxEnvelopePayloadBytes } from './envelope.ts';
+
+const name = bytesOf(32);
+const key = bytesOf(96);
+const share = bytesOf(48);
+const child = intBetween(0, 1);
+const round = intBetween(0, 2 ** 48);
+/** A message or fact of a protocol inside; its own codec knows its limit. */
+const inner = bytesUpTo(maxEnvelopePayloadBytes);
+
+const payloadShape = union({
+  agreement: record({ generation: u64, message: inner }),
+  share: record({ generation: u64, of: oneOf('churn', 'seal'), signature: share }),
+  endorse: record({ generation: u64, body: bytesUpTo(maxActBytes), signature: bytesOf(64) }),
+  dkg: record({ session: name, child, message: inner }),
+  ready: record({ session: name, child, proof: inner }),
+  handover: record({ key, message: inner }),
+  update: record({ sealed: bytesUpTo(maxSealedStateBytes) }),
+  ping: record({ round }),
+  pong: record({ round }),
+  join: record({ body: bytesUpTo(maxActBytes) }),
+  joinRefused: record({
+    reason: oneOf('noPlaces', 'wrongSection', 'wrongAge', 'unreachable', 'departed', 'wrongProof'),
+  }),
+  askTicket: record({ ticket: name }),
+  ticketShare: record({ signature: share }),
+});
+
+export function encodeNodePayload(payload: NodePayload): Uint8Array {
+  switch (payload.kind) {
+    case 'agreement':
+      return encodeCbor({ ...payload, message: encodeAgreementMessage(payload.message) });
+    case 'dkg':
+      return encodeCbor({ ...payload, message: encodeDkgMessage(payload.message) });
+    case 'ready':
+      return encodeCbor({ ...payload, proof: encodeReady(payload.proof) });
+    case 'handover':
+      return encodeCbor({ ...payload, message: encodeHandoverMessage(payload.message) });
+    default:
+      return encodeCbor(payload);
+  }
+}
+
+export function decodeNodePayload(bytes: Uint8Array): Result<NodePayload, 'malformed'> {
+  const payload = shaped(bytes, payloadShape);
+  if (payload === undefined) return err('malformed');
+  switch (payload.kind) {
+    case 'agreement':
+      return within(decodeAgreementMessage(payload.message), (message) => ({
+        ...payload,
+        message,
+      }));
+    case 'dkg':
+      return within(decodeDkgMessage(payload.message), (message) => ({ ...payload, message }));
+    case 'ready':
+      return within(decodeReady(payload.proof), (proof) => ({ ...payload, proof }));
+    case 'handover':
+      return within(decodeHandoverMessage(payload.message), (message) => ({ ...payload, message }));
+    default:
+      return ok(payload);
+  }
+}
+
+const sessionId = textUpTo(80);
+const candidate = (value: unknown) => {
+  const bytes = name(value);
+  return bytes && toXorName(bytes);
+};
+const planShape = record({
+  session: record({
+    id: name,
+    opened: u64,
+    children: listOf(
+      record({
+        prefix: record({ bitCount: intBetween(0, 255), bits: name }),
+        candidates: listOf(candidate, ELDER_COUNT, ELDER_COUNT),
+      }),
+      2,
+      1,
+    ),
+  }),
+  child,
+  networkId: name,
+  parentKey: key,
+  epoch: u64,
+  fallbackKeys: listOf(name, ELDER_COUNT),
+});
+
+const factShape = union({
+  sealed: record({ sealed: bytesUpTo(maxSealedStateBytes) }),
+  agreement: record({ key, generation: u64, fact: bytesUpTo(2 * maxEnvelopePayloadBytes) }),
+  share: record({ key, secretShare: name, index: intBetween(1, ELDER_COUNT) }),
+  shareErased: record({ key }),
+  session: record({ id: sessionId, plan: planShape }),
+  dkg: record({ id: sessionId, fact: bytesUpTo(2 * maxEnvelopePayloadBytes) }),
+  sessionOver: record({ id: sessionId }),
+  handover: record({ key, fact: inner }),
+  joining: record({ ticket: nullable(bytesUpTo(maxActBytes)) }),
+});
+
+export function encodeNodeFact(fact: SectionNodeFact): Uint8Array {
+  switch (fact.kind) {
+    case 'agreement':
+      return encodeCbor({ ...fact, fact: encodeAgreementFact(fact.fact) });
+    case 'dkg':
+      return encodeCbor({ ...fact, fact: encodeDkgFact(fact.fact) });
+    case 'handover':
+      return encodeCbor({ ...fact, fact: encodeHandoverFact(fact.fact) });
+    case 'joining':
+      return encodeCbor({
+        ...fact,
+        ticket: fact.ticket === null ? null : encodeTicketProof(fact.ticket),
+      });
+    default:
+      return encodeCbor(fact);
+  }
+}
+
+export function decodeNodeFact(bytes: Uint8Array): Result<SectionNodeFact, 'malformed'> {
+  const fact = shaped(bytes, factShape);
+  if (fact === undefined) return err('malformed');
+  switch (fact.kind) {
+    case 'agreement':
+      return within(decodeAgreementFact(fact.fact), (own) => ({ ...fact, fact: own }));
+    case 'dkg':
+      return within(decodeDkgFact(fact.fact), (own) => ({ ...fact, fact: own }));
+    case 'handover':
+      return within(decodeHandoverFact(fact.fact), (own) => ({ ...fact, fact: own }));
+    case 'joining': {
+      if (fact.ticket === null) return ok({ ...fact, ticket: null });
+      return within(decodeTicketProof(fact.ticket), (ticket) => ({ ...fact, ticket }));
+    }
+    default:
+      return ok(fact);
+  }
+}
+
+function shaped<T>(bytes: Uint8Array, shape: (value: unknown) => T | undefined): T | undefined {
+  const value = decodeCbor(bytes);
+  return value.ok ? shape(value.value) : undefined;
+}
+
+const within = <T, U>(
+  decoded: Result<T, 'malformed'>,
+  make: (value: T) => U,
+): Result<U, 'malformed'> => (decoded.ok ? ok(make(decoded.value)) : decoded);
