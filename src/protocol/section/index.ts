@@ -1,6 +1,7 @@
 export {
   authoritySigningBytes,
   checkForm,
+  decodeAuthority,
   decodeSignedAuthority,
   encodeSignedAuthority,
   followLinks,

@@ -1,0 +1,53 @@
+export {
+  decodeEnvelope,
+  encodeEnvelope,
+  envelopeBytes,
+  maxEnvelopeBytes,
+  maxPayloadBytes,
+  MESSAGE_ID_BYTES,
+  noKey,
+  noToken,
+  signEnvelope,
+  TOKEN_BYTES,
+  verifyEnvelope,
+  type Envelope,
+  type SignedEnvelope,
+} from './envelope.ts';
+export {
+  decodeProof,
+  decodeReply,
+  decodeUpdate,
+  encodeProof,
+  encodeReply,
+  encodeUpdate,
+  maxProofBytes,
+  maxReplyBytes,
+  type Reply,
+  type Update,
+} from './messages.ts';
+export {
+  answeredAgainAfter,
+  decide,
+  maxAmplification,
+  maxTold,
+  pageFor,
+  tokenFor,
+  type Decided,
+  type Decision,
+  type Told,
+  type View,
+} from './decide.ts';
+export {
+  askOthers,
+  judge,
+  maxHops,
+  maxPages,
+  openPending,
+  othersAsked,
+  proceed,
+  type AntiEntropyFault,
+  type Judged,
+  type Pending,
+  type Proceed,
+} from './follow.ts';
+export { pushedBy, pushersOf, pushersWanted, updateFor } from './push.ts';

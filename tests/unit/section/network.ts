@@ -1,0 +1,167 @@
+/**
+ * A whole network for tests: sections that hand over and split, with the toy curve. Every key is
+ * made of a word, so one story gives one network.
+ */
+import {
+  child,
+  EMPTY_PREFIX,
+  matches,
+  prefixOf,
+  showPrefix,
+  type Prefix,
+} from '#address/prefix.ts';
+import { toXorName } from '#address/xor-name.ts';
+import { compareBytes, utf8 } from '#core/codec/bytes.ts';
+import { hkdf, labelledHash, sha256 } from '#crypto/hash.ts';
+import {
+  authoritySigningBytes,
+  bindLedger,
+  charterOf,
+  ELDER_COUNT,
+  emptyLedger,
+  networkIdOf,
+  SHARES_REQUIRED,
+  successorBytes,
+  successorRecordOf,
+  successorState,
+  type Charter,
+  type SectionElder,
+  type SectionState,
+  type SignedAuthority,
+  type SignedSuccessor,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+
+/** A section that lives: its state, and its whole secret, which no real section ever has. */
+export interface Living {
+  readonly state: SectionState;
+  readonly secret: Uint8Array;
+  /** From genesis. */
+  readonly chain: readonly SignedSuccessor[];
+}
+
+export const genesis = (
+  word = 'genesis',
+  adults = 30,
+): Living & { readonly anchor: TrustAnchor } => {
+  const { secret, key, elders } = makeKey(word, EMPTY_PREFIX);
+  const networkId = networkIdOf(key, word);
+  const others = Array.from({ length: adults }, (_, i) => nameUnder(EMPTY_PREFIX, `${word} ${i}`));
+  const state = bindLedger({
+    authority: {
+      networkId,
+      prefix: EMPTY_PREFIX,
+      key,
+      epoch: 0n,
+      generation: 0n,
+      elders,
+      members: membersOf([...elders.map(({ name }) => name), ...others]),
+      ledgerRoot: new Uint8Array(32),
+      genesisOutput: null,
+    },
+    ledger: emptyLedger,
+  });
+  return { state, secret, chain: [], anchor: { genesisKey: key, networkId } };
+};
+
+/** The next generation: nothing but the count changes. */
+export const grow = (living: Living): Living => {
+  const { authority, ledger } = living.state;
+  const state = { authority: { ...authority, generation: authority.generation + 1n }, ledger };
+  return { ...living, state: bindLedger(state) };
+};
+
+/** A handover to one key, or with two words a split. */
+export function succeed(living: Living, ...words: readonly [string] | readonly [string, string]) {
+  const { authority, ledger } = living.state;
+  const made = words.map((word, bit) => {
+    const prefix =
+      words.length === 1 ? authority.prefix : child(authority.prefix, bit === 0 ? 0 : 1);
+    const { secret, key, elders } = makeKey(word, prefix);
+    const charter: Charter = charterOf({
+      networkId: authority.networkId,
+      prefix,
+      key,
+      epoch: authority.epoch + 1n,
+      elders,
+    });
+    return { secret, charter };
+  });
+  const newcomers = made.flatMap(({ charter }) => charter.elders.map(({ name }) => name));
+  const sealed = bindLedger({
+    authority: {
+      ...authority,
+      generation: authority.generation + 2n,
+      members: membersOf([...authority.members.map(({ name }) => name), ...newcomers]),
+    },
+    ledger: {
+      ...ledger,
+      phase: {
+        kind: 'sealed',
+        sessionId: sha256(utf8(words.join())),
+        charters: made.map(({ charter }) => charter),
+        snapshots: [],
+        sealedRoot: sha256(utf8(`sealed ${words.join()}`)),
+      },
+    },
+  });
+  const record = successorRecordOf(sealed);
+  if (record === undefined) throw new Error('sealed');
+  const signature = toySuite.sign(living.secret, 'SUCCESSOR', successorBytes(record));
+  const link: SignedSuccessor = { record, signature };
+  const children = made.map(({ secret, charter }): Living => {
+    const state = successorState(sealed, charter.key);
+    if (state === undefined) throw new Error('a child of this state');
+    return { state, secret, chain: [...living.chain, link] };
+  });
+  return { sealed, link, children };
+}
+
+export const only = (children: readonly Living[]): Living => {
+  const [first] = children;
+  if (first === undefined) throw new Error('one child');
+  return first;
+};
+
+/** @param links how many of the last links to show; all without it. */
+export function sign(living: Living, links = living.chain.length): SignedAuthority {
+  const { authority } = living.state;
+  const signature = toySuite.sign(living.secret, 'AUTHORITY', authoritySigningBytes(authority));
+  return { authority, signature, chain: links === 0 ? [] : living.chain.slice(-links) };
+}
+
+/** A name under a prefix, the same for the same word. */
+export function nameUnder(prefix: Prefix, word: string) {
+  const name = sha256(utf8(word));
+  const whole = prefixOf(name, 255).bits;
+  const named = name.map((byte, i) => byte ^ (prefixOf(whole, prefix.bitCount).bits[i] ?? 0));
+  return toXorName(named.map((byte, i) => byte ^ (prefix.bits[i] ?? 0)));
+}
+
+export const describeAll = (authorities: readonly { readonly prefix: Prefix }[]): string =>
+  authorities.map(({ prefix }) => showPrefix(prefix)).join(' ');
+
+function makeKey(word: string, prefix: Prefix) {
+  const coefficients = Array.from({ length: SHARES_REQUIRED }, (_, k) =>
+    toyScalars.reduce(hkdf(utf8(`${word} ${k}`), new Uint8Array(), 'key', 48)),
+  );
+  const [secret = new Uint8Array(32)] = coefficients;
+  const names = Array.from({ length: ELDER_COUNT }, (_, i) =>
+    nameUnder(prefix, `${word} elder ${i}`),
+  );
+  const elders = names.sort(compareBytes).map((name, at): SectionElder => {
+    const publicShare = toySuite.publicKey(toyScalars.evaluate(coefficients, at + 1));
+    return { name, publicShare, index: at + 1 };
+  });
+  if (!names.every((name) => matches(prefix, name))) throw new Error('names under the prefix');
+  return { secret, key: toySuite.publicKey(secret), elders };
+}
+
+const membersOf = (names: readonly ReturnType<typeof nameUnder>[]) =>
+  [...names].sort(compareBytes).map((name) => ({
+    name,
+    joined: 0n,
+    placement: labelledHash('placement', name),
+    sharingKey: new Uint8Array(32),
+  }));
