@@ -5,7 +5,12 @@
 import { nameToId } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
-import { actBodyBytes, decodeActBody, type TicketProof } from '#protocol/membership/index.ts';
+import {
+  actBodyBytes,
+  decodeActBody,
+  ticketsDue,
+  type TicketProof,
+} from '#protocol/membership/index.ts';
 import {
   ticketBytes,
   ticketId,
@@ -125,7 +130,7 @@ export function giveTicket(state: SectionNodeState, from: NodeId, ticket: Uint8A
     return flow(state);
   }
   const { networkId } = own.state.authority;
-  const moving = own.state.ledger.moving.find(
+  const moving = ticketsDue(own.state).find(
     (each) => nameToId(each.name) === from && equalBytes(ticketId(networkId, each), ticket),
   );
   if (moving === undefined) return flow(state);

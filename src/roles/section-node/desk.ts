@@ -63,6 +63,7 @@ export function openDesk(
     share,
     agreement: begun.state,
     stage: { kind: 'agreeing' },
+    churnShare: null,
     early: { churn: new Map(), seal: new Map() },
     endorsements: new Map(),
     offered: new Set(),
@@ -82,6 +83,7 @@ export function openFirstDesk(
     share,
     agreement: null,
     stage: sealingStage(first, new Map()),
+    churnShare: null,
     early: { churn: new Map(), seal: new Map() },
     endorsements: new Map(),
     offered: new Set(),
@@ -166,7 +168,9 @@ export function signed(
 ): Flow {
   const { desk } = state;
   if (desk?.generation !== generation || collectorFor(desk, of) === undefined) return flow(state);
-  const taken = takeShare(config, state, generation, of, desk.share.index, signature, context);
+  const churnShare = of === 'churn' ? signature : desk.churnShare;
+  const kept = { ...state, desk: { ...desk, churnShare } };
+  const taken = takeShare(config, kept, generation, of, desk.share.index, signature, context);
   return after(taken, (now) => tellShare(config, now, of, signature));
 }
 
@@ -300,11 +304,13 @@ export function repeatShares(config: SectionNodeConfig, state: SectionNodeState)
   const { desk } = state;
   if (desk === null) return flow(state);
   const again = { kind: 'setTimer', timer: 'desk', afterMs: config.paceMs } as const;
-  const collector = collectorOf(desk);
-  const of = desk.stage.kind === 'churning' ? 'churn' : 'seal';
-  const own = collector?.shares.get(desk.share.index);
-  if (collector === undefined || own === undefined) return flow(state, again);
-  const told = tellShare(config, state, of, own);
+  const seal =
+    desk.stage.kind === 'sealing' ? desk.stage.collector.shares.get(desk.share.index) : undefined;
+  // Who is a stage behind us still needs what we said there.
+  const churn =
+    desk.churnShare === null ? flow(state) : tellShare(config, state, 'churn', desk.churnShare);
+  const told =
+    seal === undefined ? churn : after(churn, (now) => tellShare(config, now, 'seal', seal));
   return { state: told.state, effects: [...told.effects, again] };
 }
 

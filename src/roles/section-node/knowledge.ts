@@ -13,6 +13,7 @@ import {
   type SealedState,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
+import { ticketsDue } from '#protocol/membership/index.ts';
 import { settleArrival } from './arrival.ts';
 import { openDesk } from './desk.ts';
 import { after, flow, inOrder, type Flow } from './flow.ts';
@@ -179,7 +180,7 @@ function push(config: SectionNodeConfig, state: SectionNodeState, sealed: Sealed
   const to = memberIds(authority).filter(
     (id) => id !== config.self && pushersOf(authority, id).includes(config.self),
   );
-  const departed = sealed.state.ledger.moving.map(({ name }) => nameToId(name));
+  const departed = ticketsDue(sealed.state).map(({ name }) => nameToId(name));
   const all = [...new Set([...to, ...departed])];
   if (all.length === 0) return flow(state);
   // A first state proves itself by its last link; members know the key before it.
@@ -203,3 +204,10 @@ export function pushersOf(authority: SectionAuthority, receiver: NodeId): readon
     .slice(0, pushers)
     .map(({ id }) => id);
 }
+
+/** The newest state of every section this node knows, each with all the links it has of it. */
+export const knownSections = ({ tree }: SectionNodeState): readonly SealedState[] =>
+  [...tree.sections.values()].map((sealed) => ({
+    ...sealed,
+    chain: chainFor(tree, new Uint8Array(), sealed.state.authority.key),
+  }));

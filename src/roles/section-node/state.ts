@@ -84,6 +84,8 @@ export interface Desk {
   /** Null for the first state of a key: there is nothing to agree on, only to seal. */
   readonly agreement: AgreementState | null;
   readonly stage: Stage;
+  /** Our own share of the churn signature: whoever is still there may lack it. */
+  readonly churnShare: Uint8Array | null;
   /** Shares of elders that are ahead of us, by elder index. */
   readonly early: {
     readonly churn: ReadonlyMap<number, Uint8Array>;

@@ -1,0 +1,20 @@
+export { sectionNode } from './machine.ts';
+export {
+  performSectionNodeJob,
+  type NodeSuites,
+  type SectionNodeJob,
+  type SectionNodeResult,
+} from './jobs.ts';
+export { knownSections } from './knowledge.ts';
+export type { JoinRefusal, NodeMessage, NodePayload } from './messages.ts';
+export type {
+  HeldShare,
+  SectionNode,
+  SectionNodeConfig,
+  SectionNodeFact,
+  SectionNodeFault,
+  SectionNodeInput,
+  SectionNodeOutput,
+  SectionNodeState,
+  Standing,
+} from './state.ts';

@@ -1,0 +1,423 @@
+/**
+ * A section, or a network of them, in the simulator: founders with a dealt key, nodes that join and
+ * move, and a shell that answers what a node's shell answers. Money is a root per elder here; the
+ * real one is in `scenarios/seal.ts` and `scenarios/section-life.ts`.
+ */
+import { nameToId, toXorName, type XorName } from '#address/xor-name.ts';
+import { compareBytes, concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import type { NodeId } from '#core/machine.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import type { IdentitySuite } from '#money/identity.ts';
+import type { DkgSuites } from '#protocol/dkg/index.ts';
+import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
+import {
+  authoritySigningBytes,
+  bindLedger,
+  emptyLedger,
+  encodeSealedState,
+  networkIdOf,
+  placementOf,
+  type SealedState,
+  type SectionState,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import {
+  knownSections,
+  performSectionNodeJob,
+  sectionNode,
+  type SectionNode,
+  type SectionNodeConfig,
+  type SectionNodeState,
+} from '#roles/section-node/index.ts';
+import { createPrng, type Prng } from './prng.ts';
+import { toyDealings } from './toy-dealing.ts';
+import { toyScalars, toySuite } from './toy-suite.ts';
+import {
+  run,
+  type Corrupt,
+  type Faults,
+  type NodeView,
+  type Observation,
+  type Report,
+  type Scenario,
+  type WorldApi,
+} from './world.ts';
+
+/** A toy identity whose seed is its name, so that names of any age and prefix cost nothing. */
+export const namedIdentity: IdentitySuite = {
+  sign: (seed, message) => {
+    const half = labelledHash('safe/toy/named-signature', seed, message);
+    return concat(half, half);
+  },
+  verify: (name, message, signature) => equalBytes(namedIdentity.sign(name, message), signature),
+};
+
+export const toySuites: DkgSuites = {
+  identity: namedIdentity,
+  threshold: toySuite,
+  dealings: toyDealings,
+};
+
+export type SectionApi = WorldApi<SectionNodeConfig, SectionNodeState, SectionNode>;
+export type SectionObservation = Observation<SectionNodeState, SectionNode>;
+export type SectionView = NodeView<SectionNodeState>;
+
+export interface Person {
+  readonly id: NodeId;
+  readonly name: XorName;
+  readonly config: SectionNodeConfig;
+}
+
+export interface Pace {
+  readonly paceMs: number;
+  readonly roundMs: number;
+  readonly graceRounds: number;
+}
+
+export const usualPace: Pace = { paceMs: 400, roundMs: 1_000, graceRounds: 6 };
+
+export interface Founding {
+  readonly anchor: TrustAnchor;
+  readonly people: readonly Person[];
+  readonly elders: readonly Person[];
+  readonly sealed: SealedState;
+  readonly inputs: Scenario<SectionNodeConfig, SectionNodeState, SectionNode>['inputs'];
+  readonly pace: Pace;
+}
+
+/** A name with these leading bits and this age. */
+export function nameFor(prng: Prng, age: number, bits = ''): XorName {
+  const name = prng.bytes(32);
+  [...bits].forEach((bit, at) => {
+    const mask = 128 >> (at & 7);
+    const byte = at >> 3;
+    name[byte] = bit === '1' ? (name[byte] ?? 0) | mask : (name[byte] ?? 0) & ~mask;
+  });
+  name[31] = age;
+  return toXorName(name);
+}
+
+export function personFor(anchor: TrustAnchor, pace: Pace, name: XorName): Person {
+  const sharingSecret = toyDealings.toSharingSecret(labelledHash('safe/toy/sharing', name));
+  const config: SectionNodeConfig = {
+    self: nameToId(name),
+    name,
+    identitySeed: name,
+    sharingKey: toyDealings.sharingKey(sharingSecret),
+    sharingSecret,
+    anchor,
+    suites: toySuites,
+    ...pace,
+    silentUnder: null,
+  };
+  return { id: config.self, name, config };
+}
+
+/** Seven elders and some adults, with ages; the key is dealt from one place, as only a test may. */
+export function found(
+  prng: Prng,
+  ages: readonly number[],
+  pace: Pace = usualPace,
+  bitsOf: (at: number) => string = () => '',
+  ledger: Partial<SectionState['ledger']> = {},
+): Founding {
+  const secrets = Array.from({ length: 5 }, () => toyScalars.reduce(prng.bytes(48)));
+  const key = toySuite.publicKey(secrets[0] ?? new Uint8Array(32));
+  const networkId = networkIdOf(key, 'toy');
+  const anchor = { genesisKey: key, networkId };
+  const names = ages.map((age, at) => nameFor(prng, age, bitsOf(at)));
+  const people = names.map((name) => personFor(anchor, pace, name));
+  const elders = people.slice(0, 7).sort((a, b) => compareBytes(a.name, b.name));
+  const shares = elders.map((_, at) => toyScalars.evaluate(secrets, at + 1));
+  const state = bindLedger({
+    authority: {
+      networkId,
+      prefix: { bitCount: 0, bits: new Uint8Array(32) },
+      key,
+      epoch: 0n,
+      generation: 0n,
+      elders: elders.map(({ name }, at) => ({
+        name,
+        publicShare: toySuite.publicKey(shares[at] ?? new Uint8Array(32)),
+        index: at + 1,
+      })),
+      members: people
+        .map(({ name, config }) => ({
+          name,
+          joined: 0n,
+          placement: placementOf(name, new Uint8Array(32)),
+          sharingKey: config.sharingKey,
+        }))
+        .sort((a, b) => compareBytes(a.name, b.name)),
+      ledgerRoot: new Uint8Array(32),
+      genesisOutput: null,
+    },
+    ledger: { ...emptyLedger, ...ledger },
+  });
+  const bytes = authoritySigningBytes(state.authority);
+  const signature = toySuite.sign(secrets[0] ?? new Uint8Array(32), 'AUTHORITY', bytes);
+  const sealed: SealedState = { state, signature, chain: [] };
+  const encoded = encodeSealedState(sealed);
+  const inputs = people.map(({ id }) => {
+    const at = elders.findIndex((elder) => elder.id === id);
+    const secretShare = shares[at];
+    return secretShare === undefined
+      ? ({ atMs: 0, to: id, input: { kind: 'know', sealed: encoded } } as const)
+      : ({
+          atMs: 0,
+          to: id,
+          input: { kind: 'found', sealed: encoded, key, secretShare, index: at + 1 },
+        } as const);
+  });
+  return { anchor, people, elders, sealed, inputs, pace };
+}
+
+export interface Story {
+  readonly founding: Founding;
+  readonly faults: Faults;
+  readonly healAtMs: number;
+  readonly endAtMs: number;
+  readonly corrupt?: ReadonlyMap<NodeId, Corrupt<SectionNode>>;
+  /** What happens from outside, each once, when its time has come. */
+  readonly deeds?: readonly { readonly atMs: number; readonly do: (api: SectionApi) => void }[];
+  /** Sees everything; may keep what it saw. */
+  readonly watch?: (observation: SectionObservation, api: SectionApi) => void;
+}
+
+export interface StoryEnd {
+  readonly report: Report<SectionNodeState>;
+  readonly violations: readonly string[];
+  readonly api: SectionApi | undefined;
+}
+
+/** Runs a story with the shell's answers and the checks that hold in all of them. */
+export function tell(story: Story, seed: number): StoryEnd {
+  const { founding } = story;
+  const check = createChecker();
+  const deeds = [...(story.deeds ?? [])].sort((a, b) => a.atMs - b.atMs);
+  let api: SectionApi | undefined;
+  const prng = createPrng(seed ^ 0x5eed);
+  const report = run<SectionNodeConfig, SectionNodeState, SectionNode>(
+    {
+      machine: sectionNode,
+      configs: new Map(founding.people.map(({ id, config }) => [id, config])),
+      inputs: founding.inputs,
+      compute: (job) => performSectionNodeJob(job, toySuites),
+      faults: story.faults,
+      healAtMs: story.healAtMs,
+      endAtMs: story.endAtMs,
+      ...(story.corrupt === undefined ? {} : { corrupt: story.corrupt }),
+      react: (observation, given) => {
+        api = given;
+        while ((deeds[0]?.atMs ?? Infinity) <= given.nowMs) deeds.shift()?.do(given);
+        shell(founding, observation, given, prng);
+        story.watch?.(observation, given);
+      },
+    },
+    seed,
+    check.observe,
+  );
+  return { report, violations: check.violations, api };
+}
+
+/** The answers of a node's shell: it reaches joiners, seals toy money, moves nodes. */
+function shell(
+  { anchor, pace }: Founding,
+  { node, outputs }: SectionObservation,
+  api: SectionApi,
+  prng: Prng,
+): void {
+  const isUp = (id: NodeId): boolean => api.nodes().some((each) => each.id === id && !each.stopped);
+  for (const output of outputs) {
+    switch (output.kind) {
+      case 'probe': {
+        const { name } = output;
+        const reachable = isUp(nameToId(name));
+        api.input(node.id, { kind: 'reached', name, reachable }, 5);
+        break;
+      }
+      case 'sealMoney': {
+        const { key } = output;
+        api.input(node.id, { kind: 'moneySealed', key, root: toyRoot(node.id, key) }, 5);
+        break;
+      }
+      case 'fetch': {
+        const { key, root, elder, from } = output;
+        if (!from.some(isUp)) break;
+        const input =
+          elder === null
+            ? ({ kind: 'inherited', key, sealedRoot: root } as const)
+            : ({ kind: 'snapshotHeld', key, elder, root } as const);
+        api.input(node.id, input, 10 + prng.below(40));
+        break;
+      }
+      case 'merge': {
+        const { key, snapshots } = output;
+        const parts = snapshots.map(({ elder, root }) => concat(Uint8Array.of(elder), root));
+        const root = labelledHash('safe/toy/merged', ...parts);
+        api.input(node.id, { kind: 'merged', key, snapshots, root }, 5);
+        break;
+      }
+      case 'relocate': {
+        const { moving, sourceKey, sourceEpoch, signature } = output;
+        const bits = [...moving.destination.slice(0, 2)]
+          .map((byte) => byte.toString(2).padStart(8, '0'))
+          .join('');
+        const name = nameFor(prng, moving.age, bits);
+        const nameSignature = namedIdentity.sign(
+          moving.name,
+          newNameBytes(anchor.networkId, moving, name),
+        );
+        const ticket: TicketProof = { moving, sourceKey, sourceEpoch, signature, nameSignature };
+        api.stop(node.id);
+        arrive(api, personFor(anchor, pace, name), knowledgeOf(node), ticket);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+}
+
+/** A node with an empty disk comes, knowing what a join point told it. */
+export function arrive(
+  api: SectionApi,
+  person: Person,
+  known: readonly SealedState[],
+  ticket: TicketProof | null = null,
+): void {
+  api.spawn(person.id, person.config);
+  known.forEach((sealed, at) => {
+    const input = { kind: 'know', sealed: encodeSealedState(sealed) } as const;
+    api.input(person.id, input, 1 + at);
+  });
+  api.input(person.id, { kind: 'join', ticket }, 2 + known.length);
+}
+
+/** All that a node could tell a newcomer, with the links that prove it. */
+export function knowledgeOf({ state }: SectionView): readonly SealedState[] {
+  return knownSections(state);
+}
+
+const toyRoot = (id: NodeId, key: Uint8Array): Uint8Array =>
+  labelledHash('safe/toy/snapshot', utf8(id), key);
+
+/**
+ * What must hold after every event, of all honest nodes together: one sealed state per key and
+ * generation, one successor per key, one key in force per prefix, nobody honest blamed.
+ */
+function createChecker(): {
+  readonly observe: (observation: SectionObservation) => void;
+  readonly violations: readonly string[];
+} {
+  const states = new Map<string, string>();
+  const successors = new Map<string, string>();
+  const violations: string[] = [];
+  const dishonest = new Set<NodeId>();
+  const blamed = new Map<NodeId, string>();
+  const once = (map: Map<string, string>, key: string, value: string, what: string): void => {
+    const before = map.get(key);
+    if (before === undefined) map.set(key, value);
+    else if (before !== value) violations.push(`${what}: ${key}`);
+  };
+  return {
+    violations,
+    observe: ({ node, outputs, faults }) => {
+      if (!node.honest) {
+        dishonest.add(node.id);
+        return;
+      }
+      for (const fault of faults) {
+        if (!blamed.has(fault.culprit)) blamed.set(fault.culprit, JSON.stringify(fault.kind));
+        if (!dishonest.has(fault.culprit) && !node.rolledBack) {
+          violations.push(`honest node blamed: ${fault.kind} ${innerKind(fault)}`);
+        }
+      }
+      for (const output of outputs) {
+        if (output.kind === 'forked') violations.push('two successors of one key');
+        if (output.kind !== 'adopted' && output.kind !== 'learned') continue;
+        const { state, chain } = output.sealed;
+        const { key, generation } = state.authority;
+        const text = toHex(labelledHash('check', authoritySigningBytes(state.authority)));
+        once(states, `${toHex(key).slice(-16)}/${generation}`, text, 'two states');
+        for (const { record } of chain) {
+          const next = record.children.map((child) => toHex(child.key).slice(-16)).join(' ');
+          once(successors, toHex(record.parentKey).slice(-16), next, 'two successors');
+        }
+      }
+    },
+  };
+}
+
+const innerKind = (fault: object): string =>
+  'fault' in fault &&
+  typeof fault.fault === 'object' &&
+  fault.fault !== null &&
+  'kind' in fault.fault
+    ? String(fault.fault.kind)
+    : '';
+
+/** Nodes that are up and honest and belong to the network at the end. */
+export const living = (report: Report<SectionNodeState>): readonly SectionView[] =>
+  report.nodes.filter((node) => node.up && !node.stopped && node.honest);
+
+/** Where nodes stand, for messages of failed checks. */
+export const standing = ({ state, id }: SectionView): string => {
+  const authority = state.own?.state.authority;
+  if (authority === undefined) return `${id.slice(0, 4)}: knows nothing`;
+  const bits = authority.prefix.bitCount;
+  const phase = state.own?.state.ledger.phase.kind;
+  const seat = state.desk === null ? '-' : state.desk.stage.kind;
+  return `${id.slice(0, 4)}: ${bits} bits, epoch ${authority.epoch}, generation ${authority.generation}, ${phase}, ${seat}`;
+};
+
+/** Violations of "every honest node ends up to date": all agree with the newest of their prefix. */
+export function checkUpToDate(report: Report<SectionNodeState>): readonly string[] {
+  const views = living(report).filter(({ state }) => state.wasMember);
+  const newest = new Map<string, bigint>();
+  for (const { state } of views) {
+    const authority = state.own?.state.authority;
+    if (authority === undefined) continue;
+    const bits = toHex(authority.prefix.bits).slice(0, 8) + authority.prefix.bitCount;
+    const before = newest.get(bits) ?? -1n;
+    if (authority.generation > before) newest.set(bits, authority.generation);
+  }
+  return views.flatMap((view) => {
+    const authority = view.state.own?.state.authority;
+    if (authority === undefined) return [`member without state: ${standing(view)}`];
+    const bits = toHex(authority.prefix.bits).slice(0, 8) + authority.prefix.bitCount;
+    return authority.generation === newest.get(bits) ? [] : [`behind: ${standing(view)}`];
+  });
+}
+
+/** Violations of "every named elder can sign": of those that live. */
+export const checkElders = (report: Report<SectionNodeState>): readonly string[] =>
+  living(report).flatMap((view) => {
+    const { own, shares } = view.state;
+    if (own === null || own.state.ledger.phase.kind !== 'open') return [];
+    const { authority } = own.state;
+    const isElder = authority.elders.some(({ name }) => nameToId(name) === view.id);
+    return !isElder || shares.has(toHex(authority.key)) ? [] : [`no share: ${standing(view)}`];
+  });
+
+export const quiet: Faults = {
+  latencyMs: [5, 30],
+  dropProbability: 0,
+  duplicateProbability: 0,
+  crashProbability: 0,
+  restartAfterMs: [100, 500],
+  cutProbability: 0,
+  computeMs: [0, 5],
+};
+
+export const rough: Faults = {
+  latencyMs: [5, 80],
+  dropProbability: 0.05,
+  duplicateProbability: 0.05,
+  crashProbability: 0.0005,
+  restartAfterMs: [100, 800],
+  cutProbability: 0.0005,
+  computeMs: [0, 20],
+  straggle: { probability: 0.02, upToMs: 600 },
+  partition: { probability: 0.0001, forMs: [200, 1_500] },
+};
