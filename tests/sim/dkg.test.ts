@@ -64,7 +64,7 @@ describe('with up to two silent, asleep or lying', () => {
 
   test.each(lies)('$name: does not stop the others, and is found out', (each) => {
     const found = new Set<string>();
-    for (const seed of seeds.slice(0, 5)) {
+    for (const seed of seeds.slice(0, 4)) {
       named(seed, () => {
         const outcome = play(seed, withLies(cast, new Map([[1 + (seed % 7), each]])));
         expect(missing(cast, outcome)).toEqual([]);

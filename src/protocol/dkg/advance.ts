@@ -66,12 +66,13 @@ function nameList(config: DkgConfig, state: Open): Taken {
   const self = ownIndex(config);
   const dealings = firstByDealer(state);
   if (state.named.has(self) || dealings.size < SHARES_REQUIRED) return unchanged(state);
+  if (isAnyReady(state)) return unchanged(state);
   const fiveAt = state.fiveAt ?? state.tick;
   const next: Open = { ...state, fiveAt };
   const rank = namingRank(config);
   const waited = state.tick - fiveAt >= ticksForTheRest + ticksPerNamer * rank;
   const complete = rank === 0 && dealings.size === ELDER_COUNT;
-  if (!(waited || complete) || isAnyReady(state)) return unchanged(next);
+  if (!waited && !complete) return unchanged(next);
   const unsigned = {
     candidate: self,
     dealings: config.candidates.map((_, at) => dealings.get(at + 1)?.hash ?? null),

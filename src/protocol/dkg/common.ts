@@ -1,7 +1,7 @@
 /** Small things every part of the machine needs. */
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
-import { compareBytes, toHex } from '#core/codec/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, NodeId, Step } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { SHARES_REQUIRED } from '#protocol/section/index.ts';
@@ -45,8 +45,14 @@ export const bindingOf = ({ networkId, sessionId }: DkgConfig): Binding => ({
   sessionId,
 });
 
-export const candidateIds = (config: DkgConfig): readonly NodeId[] =>
-  config.candidates.map(nameToId);
+const idsOf = new WeakMap<readonly Uint8Array[], readonly NodeId[]>();
+
+/** A memo: every event asks several times, and hex takes longer than the rest. */
+export function candidateIds({ candidates }: DkgConfig): readonly NodeId[] {
+  const known = idsOf.get(candidates) ?? candidates.map(nameToId);
+  idsOf.set(candidates, known);
+  return known;
+}
 
 /** 1…7. */
 export const ownIndex = (config: DkgConfig): number =>
@@ -56,9 +62,9 @@ export const others = (config: DkgConfig): readonly NodeId[] =>
   candidateIds(config).filter((id) => id !== config.self);
 
 export function idOf(config: DkgConfig, candidate: number): NodeId {
-  const name = config.candidates[candidate - 1];
-  assert(name !== undefined, 'the decoder lets indexes 1 to 7 through');
-  return nameToId(name);
+  const id = candidateIds(config)[candidate - 1];
+  assert(id !== undefined, 'the decoder lets indexes 1 to 7 through');
+  return id;
 }
 
 export function signedBy(
@@ -126,12 +132,16 @@ export function firstByDealer(state: Pick<Open, 'dealings'>): ReadonlyMap<number
 }
 
 /** Whether a list, or a decision, asks for this very dealing. */
-export const isListed = (state: Pick<Open, 'lists'>, hash: Uint8Array): boolean => {
-  const id = toHex(hash);
-  return [...state.lists.values()].some(({ dealings }) =>
-    dealings.some((each) => each !== null && toHex(each) === id),
+export const isListed = (state: Pick<Open, 'lists'>, hash: Uint8Array): boolean =>
+  [...state.lists.values()].some(({ dealings }) =>
+    dealings.some((each) => each !== null && equalBytes(each, hash)),
   );
-};
+
+export const isSameList = (a: DealingList, b: DealingList): boolean =>
+  a.every((hash, at) => {
+    const other = b[at] ?? null;
+    return hash === null || other === null ? hash === other : equalBytes(hash, other);
+  });
 
 /** 0…6: who names first, drawn from the session so that no candidate is always the one. */
 export function namingRank(config: DkgConfig): number {

@@ -1,5 +1,5 @@
 /** Anti-entropy: what this candidate says it holds, asks for, and answers (README: D7–D9). */
-import { toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { maxHeldLists, maxWants } from './codec.ts';
 import {
@@ -147,7 +147,7 @@ export function answer<State extends DkgState>(
 
 const lackedReadiness = (state: Held, holding: Holding): readonly Readiness[] =>
   [...state.lists.values()].slice(0, maxHeldLists).flatMap(({ hash, readiness }) => {
-    const theirs = holding.readiness.find(({ list }) => toHex(list) === toHex(hash));
+    const theirs = holding.readiness.find(({ list }) => equalBytes(list, hash));
     return inOrder(readiness).filter(
       ({ candidate }) => !hasBit(theirs?.candidates ?? 0, candidate),
     );

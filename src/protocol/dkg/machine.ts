@@ -14,6 +14,7 @@ import {
   gossipLater,
   held,
   inTurn,
+  isSameList,
   ownIndex,
   shareOutput,
   withList,
@@ -24,7 +25,7 @@ import {
 import { answer, ask, isSettled, tell } from './gossip.ts';
 import type { DkgMessage, SignedKey } from './messages.ts';
 import { computed } from './results.ts';
-import type { Dkg, DkgConfig, DkgFact, DkgInput, DkgState, Held, HeldList, Open } from './state.ts';
+import type { Dkg, DkgConfig, DkgFact, DkgInput, DkgState, Held, Open } from './state.ts';
 import { learnKey, takeMessage } from './take.ts';
 import { keyBytes } from './transcript.ts';
 
@@ -141,7 +142,7 @@ function input(config: DkgConfig, state: DkgState, asked: DkgInput, context: Con
     case 'finish': {
       const lists = withList(config, state.lists, asked.list, true);
       const again = [...lists.values()].flatMap((list): DkgEffect[] =>
-        list.stage.kind === 'derived' && sameList(list, asked.list)
+        list.stage.kind === 'derived' && isSameList(list.dealings, asked.list)
           ? [shareOutput(config, state, list, list.stage.result)]
           : [],
       );
@@ -159,12 +160,6 @@ function input(config: DkgConfig, state: DkgState, asked: DkgInput, context: Con
       return assertNever(asked);
   }
 }
-
-const sameList = ({ dealings }: HeldList, list: readonly (Uint8Array | null)[]): boolean =>
-  dealings.every((hash, at) => {
-    const other = list[at] ?? null;
-    return hash === null || other === null ? hash === other : equalBytes(hash, other);
-  });
 
 /** D7: the tick asks again, and lets others name when nothing became ready. */
 function tick(config: DkgConfig, state: DkgState, context: Context): DkgStep {

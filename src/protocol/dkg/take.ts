@@ -10,6 +10,7 @@ import {
   inTurn,
   isListed,
   isLongEnough,
+  isSameList,
   setList,
   signedBy,
   withList,
@@ -88,10 +89,10 @@ export function learnKey(config: DkgConfig, state: Open, key: SignedKey): Taken 
 /** N13: one list per candidate; a second one is evidence. */
 function takeList(config: DkgConfig, state: Open, from: NodeId, list: SignedList): Taken {
   const known = state.named.get(list.candidate);
-  const bytes = signedListBytes(bindingOf(config), list);
-  if (known !== undefined && equalBytes(signedListBytes(bindingOf(config), known), bytes)) {
+  if (known !== undefined && isSameList(known.dealings, list.dealings)) {
     return { state, effects: [] };
   }
+  const bytes = signedListBytes(bindingOf(config), list);
   if (!signedBy(config, list.candidate, bytes, list.signature)) return forged(state, from, 'list');
   const culprit = idOf(config, list.candidate);
   if (!isLongEnough(list.dealings)) {
