@@ -1,0 +1,717 @@
+/**
+ * Payments in flight while an epoch seals, hands over to partly or wholly new elders, or splits in
+ * two. Real: spentbook, mint, payment, snapshots, merging, successor records. Stubbed: the agreement
+ * on the sealed set (five could have voted for the one that is picked) and anti-entropy to clients.
+ */
+import { EMPTY_PREFIX, child, matches, type Prefix } from '#address/prefix.ts';
+import { toXorName } from '#address/xor-name.ts';
+import { compareBytes, concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { buildTransaction } from '#money/build.ts';
+import {
+  decodeEntry,
+  onlySection,
+  sectionKeyHash,
+  statementBytes,
+  type MoneySection,
+  type SectionKeys,
+  type Source,
+  type SupersededKey,
+} from '#money/certificate.ts';
+import { mergeSnapshots, sortEntries, type SealedEntry } from '#money/snapshot.ts';
+import { oneTimeSecret } from '#money/stealth.ts';
+import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
+import { verifyTransaction } from '#money/verify.ts';
+import {
+  decodeHandoverMessage,
+  encodeHandoverMessage,
+  supersededBy,
+  type HandoverNews,
+  type SealedArchive,
+} from '#protocol/handover/index.ts';
+import { encodeMintRequest, outputName } from '#protocol/mint/index.ts';
+import { snapshotBytes, type SignedSnapshot } from '#protocol/membership/index.ts';
+import {
+  charterHash,
+  emptyLedger,
+  successorHash,
+  type Charter,
+  type SectionState,
+  type SignedSuccessor,
+} from '#protocol/section/index.ts';
+import { decodeSpentbookAnswer } from '#protocol/spentbook/index.ts';
+import type { PaymentSections } from '#safe/payment/index.ts';
+import { findOutput } from '#safe/wallet/index.ts';
+import {
+  addressFor,
+  genesis,
+  genesisAmount,
+  keysOf,
+  networkId,
+  seedOf,
+  toyIdentity,
+  toyName,
+} from '../../unit/money/fixtures.ts';
+import { createPrng, type Prng } from '../prng.ts';
+import {
+  createSeal,
+  honestSeal,
+  createSealCompute,
+  type Seal,
+  type SealConfig,
+  type SealMessage,
+  type SealParts,
+  type SealState,
+  type Term,
+} from '../seal-net.ts';
+import { toyScalars, toySuite } from '../toy-suite.ts';
+import { run, type Corrupt, type Observation, type WorldApi } from '../world.ts';
+import type { SimScenario } from './scenario.ts';
+
+interface Person {
+  readonly seed: Uint8Array;
+  readonly name: ReturnType<typeof toXorName>;
+  readonly id: string;
+}
+
+interface DealtKey {
+  readonly charter: Charter;
+  readonly section: MoneySection;
+  readonly secret: Uint8Array;
+  readonly shares: ReadonlyMap<string, Uint8Array>;
+}
+
+const person = (label: string): Person => {
+  const seed = seedOf(label);
+  const name = toXorName(toyName(seed));
+  return { seed, name, id: toHex(name) };
+};
+
+/** A key that a dealer drew: a test's shortcut. */
+function deal(label: string, people: readonly Person[], prefix: Prefix, epoch: bigint): DealtKey {
+  const coefficients = Array.from({ length: 5 }, (_, k) =>
+    toyScalars.reduce(
+      concat(
+        labelledHash('test/seal', utf8(label), Uint8Array.of(k)),
+        labelledHash('test/seal2', utf8(label), Uint8Array.of(k)),
+      ),
+    ),
+  );
+  const secret = toyScalars.evaluate(coefficients, 0);
+  const sorted = [...people].sort((a, b) => compareBytes(a.name, b.name));
+  const shares = new Map<string, Uint8Array>();
+  const elders = sorted.map(({ name, id }, i) => {
+    const share = toyScalars.evaluate(coefficients, i + 1);
+    shares.set(id, share);
+    return { name, publicShare: toySuite.publicKey(share), index: i + 1 };
+  });
+  const key = toySuite.publicKey(secret);
+  const charter: Charter = { networkId, prefix, key, epoch, elders };
+  const genesisOutput = { oneTimeKey: genesis.oneTimeKey, amount: genesisAmount };
+  return { charter, section: { ...charter, genesisOutput }, secret, shares };
+}
+
+/** What a whole section would sign for every input. */
+const certify = ({ section, secret }: DealtKey, phase: 'PREPARE' | 'COMMIT', body: Transaction) =>
+  body.inputs.map(({ keyImage }) => {
+    const statement = { keyImage, ballot: 0, txid: txidOf(body) };
+    const signature = toySuite.sign(secret, phase, statementBytes(section, statement));
+    return { epoch: section.epoch, ballot: 0, signature, sealed: null };
+  });
+
+type Expect = 'registered' | 'rival';
+
+interface Actor {
+  readonly id: string;
+  readonly transaction: Transaction;
+  readonly sources: readonly Source[];
+  readonly expect: Expect;
+  readonly startAtMs: number;
+}
+
+interface Stage {
+  readonly zero: DealtKey;
+  readonly old: DealtKey;
+  readonly heirs: Readonly<Record<Succession, readonly DealtKey[]>>;
+  /** Keys of a session that nobody decided: to hand over to them is N21's crime. */
+  readonly rivals: readonly DealtKey[];
+  readonly archives: readonly SealedArchive[];
+  readonly actors: readonly Actor[];
+  readonly amounts: ReadonlyMap<string, bigint>;
+  readonly forged: Transaction;
+}
+
+type Succession = 'partly' | 'wholly' | 'split';
+
+const closeAtMs = 2_000;
+const healAtMs = 9_000;
+const endAtMs = 60_000;
+let staged: Stage | undefined;
+
+/** Made once: transactions are the dear part. */
+const stage = (): Stage => (staged ??= makeStage());
+
+function makeStage(): Stage {
+  const people = Array.from({ length: 21 }, (_, i) => person(`seal ${i}`));
+  const zero = deal('zero', people.slice(0, 7), EMPTY_PREFIX, 0n);
+  const old = deal('old', people.slice(0, 7), EMPTY_PREFIX, 1n);
+  const heirs = {
+    partly: [deal('partly', people.slice(4, 11), EMPTY_PREFIX, 2n)],
+    wholly: [deal('wholly', people.slice(7, 14), EMPTY_PREFIX, 2n)],
+    split: [
+      deal('left', people.slice(3, 10), child(EMPTY_PREFIX, 0), 2n),
+      deal('right', [...people.slice(0, 3), ...people.slice(10, 14)], child(EMPTY_PREFIX, 1), 2n),
+    ],
+  };
+  const rivals = [deal('rival', people.slice(14, 21), EMPTY_PREFIX, 2n)];
+
+  const owners = ['alice', 'bob', 'carol'] as const;
+  const unit = 1_000n;
+  const coinCount = 12;
+  const split = made(
+    'split',
+    [genesisCoin()],
+    [
+      ...Array.from({ length: coinCount }, (_, i) => ({
+        address: addressFor(owners[i % 3] ?? 'alice'),
+        amount: unit,
+      })),
+      { address: addressFor('faucet'), amount: genesisAmount - BigInt(coinCount) * unit },
+    ],
+  );
+  // The first coin was spent in epoch 0, so every source of this scenario needs its path (N34).
+  const certificates = certify(zero, 'COMMIT', split);
+  const bytes = encodeTransaction(split);
+  const [first] = split.inputs;
+  const [certificate] = certificates;
+  if (first === undefined || certificate === undefined) throw new Error('one input');
+  const txid = txidOf(split);
+  const entries: readonly SealedEntry[] = sortEntries([
+    { kind: 'decided', slot: slotName(first.keyImage), txid, transaction: bytes, certificate },
+  ]);
+  const { sealedRoot } = mergeSnapshots([1, 2, 3, 4, 5].map((elder) => ({ elder, entries })));
+  const archives = [{ epoch: 0n, sealedRoot, entries }];
+
+  const coins = owners.flatMap((owner) => coinsOf(owner, split, certificates));
+  const take = (): Owned => {
+    const coin = coins.pop();
+    if (coin === undefined) throw new Error('enough coins');
+    return coin;
+  };
+  const pay = (name: string, inputs: readonly Owned[], amount: bigint): Transaction => {
+    const total = inputs.reduce((sum, each) => sum + each.amount, 0n);
+    return made(name, inputs, [
+      { address: addressFor('bob'), amount },
+      { address: addressFor('alice'), amount: total - amount },
+    ]);
+  };
+  const actors: Actor[] = [];
+  const act = (
+    id: string,
+    inputs: readonly Owned[],
+    transaction: Transaction,
+    startAtMs: number,
+    expect: Expect = 'registered',
+  ): void => {
+    const sources = transaction.inputs.map(({ oneTimeKey }) => {
+      const coin = inputs.find((each) => equalBytes(each.oneTimeKey, oneTimeKey));
+      if (coin === undefined) throw new Error('an input without a coin');
+      return coin.source;
+    });
+    actors.push({ id, transaction, sources, expect, startAtMs });
+  };
+  // Payments spread over the stop, one of two coins (in a split, perhaps of two sections).
+  for (const [i, startAtMs] of [200, 1_500, 1_850, 4_500].entries()) {
+    const coin = take();
+    act(`pays-${i}`, [coin], pay(`pays ${i}`, [coin], 300n + BigInt(i)), startAtMs);
+  }
+  const pair = [take(), take()];
+  act('joined', pair, pay('joined', pair, 1_500n), 1_700);
+  // Rivals for one coin: the first is about to be final when the epoch seals.
+  for (const [i, startAtMs] of [900, 1_600, 1_800].entries()) {
+    const coin = take();
+    act(`early-${i}`, [coin], pay(`early ${i}`, [coin], 500n + BigInt(i)), startAtMs, 'rival');
+    act(`late-${i}`, [coin], pay(`late ${i}`, [coin], 600n + BigInt(i)), 6_500, 'rival');
+  }
+  const victim = take();
+  const forged = pay('forged', [victim], 777n);
+  const amounts = new Map([[toHex(genesis.oneTimeKey), genesisAmount]]);
+  for (const { transaction } of actors) {
+    for (const { oneTimeKey, amount } of transaction.outputs)
+      amounts.set(toHex(oneTimeKey), amount);
+  }
+  for (const { oneTimeKey, amount } of split.outputs) amounts.set(toHex(oneTimeKey), amount);
+  return { zero, old, heirs, rivals, archives, actors, amounts, forged };
+}
+
+interface Owned {
+  readonly secret: Uint8Array;
+  readonly oneTimeKey: Uint8Array;
+  readonly amount: bigint;
+  readonly source: Source;
+}
+
+const genesisCoin = (): Owned => ({
+  secret: genesis.secret.reveal(),
+  oneTimeKey: genesis.oneTimeKey,
+  amount: genesisAmount,
+  source: { kind: 'genesis' },
+});
+
+function made(
+  name: string,
+  inputs: readonly Owned[],
+  outputs: readonly { readonly address: ReturnType<typeof addressFor>; readonly amount: bigint }[],
+): Transaction {
+  const built = buildTransaction({
+    networkId,
+    inputs,
+    outputs: outputs.map((output) => ({ ...output, memo: new Uint8Array() })),
+    fee: 0n,
+    recoveryKey: () => seedOf(`recovery ${name}`),
+    entropy: seedOf(`entropy ${name}`),
+  });
+  if (built === undefined) throw new Error('real addresses');
+  return built;
+}
+
+const coinsOf = (
+  owner: string,
+  transaction: Transaction,
+  certificates: ReturnType<typeof certify>,
+): readonly Owned[] =>
+  transaction.outputs.flatMap((output, index) => {
+    const opened = findOutput(keysOf(owner), transaction, index);
+    if (opened === undefined) return [];
+    const { oneTimeKey, amount } = output;
+    const bytes = encodeTransaction(transaction);
+    const source = { kind: 'committed', transaction: bytes, certificates, index } as const;
+    return [{ secret: oneTimeSecret(keysOf(owner), opened.tweak), oneTimeKey, amount, source }];
+  });
+
+const elderName = (key: DealtKey, index: number): string =>
+  toHex(key.charter.elders[index - 1]?.name ?? new Uint8Array());
+
+export interface SealEnding {
+  readonly events: number;
+  readonly violations: readonly string[];
+  readonly undelivered: number;
+  readonly words: ReadonlyMap<string, string>;
+  readonly kind: Succession;
+}
+
+const good = new Set<string>();
+const computes = new Map<SealParts, ReturnType<typeof createSealCompute>>();
+const computeOf = (parts: SealParts): ReturnType<typeof createSealCompute> => {
+  const compute = computes.get(parts) ?? createSealCompute(parts, toySuite);
+  computes.set(parts, compute);
+  return compute;
+};
+
+/** One seed: the kind of succession, the liars and the weather follow from it. */
+export function runSeal(seed: number, parts: SealParts = honestSeal, calm = false): SealEnding {
+  const { zero, old, heirs: choices, rivals, archives, actors, amounts, forged } = stage();
+  const prng = createPrng(seed ^ 0x5ea1);
+  const kinds = ['partly', 'wholly', 'split'] as const;
+  const kind = kinds[seed % 3] ?? 'partly';
+  const heirs = choices[kind];
+  const liarCount = calm ? 0 : ([2, 0, 1][(seed >> 1) % 3] ?? 0);
+  const liars = new Set<string>();
+  while (liars.size < liarCount) liars.add(elderName(old, 1 + prng.below(7)));
+  const hiding = prng.chance(0.7);
+
+  const [archive] = archives;
+  if (archive === undefined) throw new Error('epoch 0');
+  const { sealedRoot } = archive;
+  const before: SupersededKey = { ...zero.charter, sealedRoot };
+  const viewOld: SectionKeys = { ...onlySection(old.section), superseded: [before] };
+  const clientView: PaymentSections = { ...viewOld, current: [old.charter] };
+  const members = [...old.charter.elders, ...heirs.flatMap(({ charter }) => charter.elders)];
+  const names = [...new Map(members.map(({ name }) => [toHex(name), name])).values()];
+  const closing: SectionState = {
+    authority: {
+      ...old.charter,
+      generation: 40n,
+      members: names
+        .sort(compareBytes)
+        .map((name) => ({ name, joined: 0n, placement: name, sharingKey: name })),
+      ledgerRoot: new Uint8Array(32),
+      genesisOutput: old.section.genesisOutput,
+    },
+    ledger: {
+      ...emptyLedger,
+      phase: {
+        kind: 'closing',
+        sessionId: seedOf('session'),
+        charters: heirs.map(({ charter }) => charter),
+      },
+    },
+  };
+
+  const identity = toyIdentity;
+  const configs = new Map<string, SealConfig>();
+  const everybody = Array.from({ length: 21 }, (_, i) => person(`seal ${i}`));
+  const involved = everybody.filter(({ id }) => names.some((name) => toHex(name) === id));
+  // The heirs' view of the old key lacks its root until it is known: set when the world learns it.
+  const heirKnown: { view: SectionKeys } = { view: viewOld };
+  for (const { id, name, seed: identitySeed } of involved) {
+    const oldShare = old.shares.get(id);
+    const heir = heirs.find(({ shares }) => shares.has(id));
+    const heirShare = heir?.shares.get(id);
+    const term = (key: DealtKey, secretShare: Uint8Array, known: () => SectionKeys): Term => ({
+      section: key.section,
+      get known() {
+        return known();
+      },
+      secretShare,
+    });
+    configs.set(id, {
+      kind: 'elder',
+      name,
+      identitySeed,
+      identity,
+      handover: {
+        name,
+        closing,
+        identity,
+        identitySeed,
+        secretShare: oldShare ?? null,
+        repeatEveryMs: 300,
+      },
+      old: oldShare === undefined ? null : term(old, oldShare, () => viewOld),
+      heir:
+        heir === undefined || heirShare === undefined
+          ? null
+          : term(heir, heirShare, () => heirKnown.view),
+      archives,
+      hides: liars.has(id) && hiding,
+    });
+  }
+  for (const { id, transaction, sources } of actors) {
+    const bundle = {
+      transaction: encodeTransaction(transaction),
+      sources,
+      prepared: null,
+      certificates: null,
+    };
+    const payment = { sections: clientView, identity, bundle, repeatEveryMs: 400 };
+    configs.set(id, { kind: 'client', payment });
+  }
+  configs.set('mallory', forgery(old, heirs, forged));
+
+  // What the world has seen.
+  const violations: string[] = [];
+  const violate = (what: string): void => {
+    if (!violations.includes(what)) violations.push(what);
+  };
+  const words = new Map<string, string>();
+  const signers = new Map<string, Map<string, Set<string>>>();
+  const records = new Map<string, Set<string>>();
+  const byRequest = requestTable(actors, [old, ...heirs]);
+  const merges = new Map<
+    string,
+    { readonly snapshots: readonly SignedSnapshot[]; readonly root: Uint8Array }
+  >();
+  let decided: SectionState | undefined;
+  let published: SignedSuccessor | undefined;
+
+  const check = ({ node, outputs, faults }: Observation<SealState, Seal>): void => {
+    const { id, state } = node;
+    const honest = !liars.has(id);
+    if (honest) {
+      for (const { culprit, kind: what } of faults) {
+        const guilty = liars.has(culprit) || culprit === 'mallory';
+        if (!guilty) violate(`noFalseBlame: ${what}`);
+      }
+    }
+    if (state.kind === 'elder' && honest && state.handover?.chosen) {
+      const hash = toHex(successorHash(state.handover.chosen));
+      records.set(hash, (records.get(hash) ?? new Set()).add(id));
+      const chosen = [...records.values()].filter((who) => who.has(id)).length;
+      if (chosen > 1) violate('N20: one elder chose two records');
+      const able = [...records.values()].filter((who) => who.size + 2 >= 5).length;
+      if (able > 1) violate('N20: two successors can be signed');
+      const named = heirs.map(({ charter }) => toHex(charterHash(charter))).join();
+      const signed = state.handover.chosen.children.map((each) => toHex(each.charterHash)).join();
+      if (named !== signed) violate('N21: another session succeeds');
+    }
+    if (state.kind === 'elder' && honest && state.handover?.released === true) {
+      const { receipts } = state.handover;
+      for (const at of heirs.keys()) {
+        const count = [...receipts.values()].filter((each) => each.child === at).length;
+        if (count < 5) violate('N27: snapshots released before five receipts');
+      }
+    }
+    for (const output of outputs) {
+      if (output.kind === 'said' && honest && state.kind === 'elder') {
+        const answer = decodeSpentbookAnswer(output.message);
+        if (!answer.ok) throw new Error('an honest elder speaks well');
+        const { kind: word, request } = answer.value;
+        if (word !== 'prepared' && word !== 'committed') continue;
+        if (output.at === 'old' && state.handover?.stopped) violate('N22: signed after the seal');
+        const asked = byRequest.get(toHex(request));
+        if (asked === undefined || word !== 'committed') continue;
+        const where = `${asked.slot}|${toHex(asked.key)}`;
+        const byTxid = signers.get(where) ?? new Map<string, Set<string>>();
+        signers.set(where, byTxid);
+        byTxid.set(asked.txid, (byTxid.get(asked.txid) ?? new Set()).add(id));
+        finalOnce(signers, asked.slot, old, liarCount, violate);
+      } else if (output.kind === 'registered' && honest) {
+        registered(output.entry, amounts, forged, violate);
+      } else if (output.kind === 'payment') {
+        const said = output.output;
+        if (said.kind === 'waiting') words.set(id, `waiting ${said.reason.kind}`);
+        else if (said.kind !== 'prepared' && said.kind !== 'outdated') words.set(id, said.kind);
+      } else if (output.kind === 'handover' && honest) {
+        const said = output.output;
+        if (said.kind === 'propose') {
+          const { snapshots, sealedRoot: root } = said;
+          merges.set(toHex(concat(...snapshots.map(({ root: each }) => each), root)), {
+            snapshots,
+            root,
+          });
+          if (state.kind === 'elder') {
+            const { handover: own } = state;
+            const all = snapshots.every(({ elder }) => own?.held.has(elder) === true);
+            if (!all) violate('N23: proposed what it does not hold');
+          }
+        }
+        if (said.kind === 'succeeded' && published === undefined) published = said.signed;
+      }
+    }
+  };
+
+  const react = (
+    { node, outputs }: Observation<SealState, Seal>,
+    api: WorldApi<SealConfig, SealState, Seal>,
+  ): void => {
+    if (decided === undefined && merges.size > 0) {
+      decided = agree(closing, merges, api, liars);
+      if (decided !== undefined) {
+        for (const { name } of old.charter.elders) {
+          for (let at = 0; at < healAtMs + 4_000; at += 2_000) {
+            const state: SectionState = decided;
+            api.input(toHex(name), { kind: 'sealed', state }, at + prng.below(900));
+          }
+          // C5: somebody lost patience, and offers the keys of another session; later another set.
+          for (const state of otherSeals(decided, rivals)) {
+            api.input(toHex(name), { kind: 'sealed', state }, 1_000 + prng.below(2_000));
+          }
+        }
+      }
+    }
+    if (decided === undefined) {
+      for (const output of outputs) {
+        if (output.kind !== 'handover' || output.output.kind !== 'propose') continue;
+        const { snapshots } = output.output;
+        for (const { name } of old.charter.elders) {
+          for (const at of [0, 3_000, healAtMs]) {
+            api.input(toHex(name), { kind: 'cited', snapshots }, at + prng.below(300));
+          }
+        }
+      }
+    }
+    if (published === undefined) return;
+    const { record } = published;
+    const past = supersededBy(record);
+    if (past === undefined) throw new Error('a record has children');
+    const current = heirs.map(({ charter }) => charter);
+    const view: PaymentSections = { ...clientView, current, superseded: [before, past] };
+    heirKnown.view = view;
+    const asks = outputs.some(
+      (output) => output.kind === 'payment' && output.output.kind === 'outdated',
+    );
+    if (asks) api.input(node.id, { kind: 'sections', sections: view }, 20 + prng.below(200));
+  };
+
+  const report = run(
+    {
+      machine: createSeal(parts, toySuite),
+      configs,
+      inputs: [
+        ...involved.flatMap(({ id }) =>
+          [0, 2_500, 5_000, healAtMs + 500].map((later) => ({
+            atMs: closeAtMs + later + prng.below(600),
+            to: id,
+            input: { kind: 'close' } as const,
+          })),
+        ),
+        ...actors.flatMap(({ id, startAtMs }) =>
+          [0, 4_000, healAtMs + 2_000].map((later) => ({
+            atMs: startAtMs + later + prng.below(400),
+            to: id,
+            input: { kind: 'go' } as const,
+          })),
+        ),
+        ...[3_000, 12_000, 20_000].map((atMs) => ({
+          atMs,
+          to: 'mallory',
+          input: { kind: 'go' } as const,
+        })),
+      ],
+      compute: computeOf(parts),
+      faults: {
+        latencyMs: [5, 120],
+        dropProbability: calm ? 0 : 0.12,
+        duplicateProbability: 0.05,
+        crashProbability: calm ? 0 : 0.0015,
+        restartAfterMs: [50, 900],
+        cutProbability: calm ? 0 : 0.002,
+        computeMs: [0, 40],
+      },
+      healAtMs,
+      endAtMs,
+      corrupt: new Map([...liars].map((id) => [id, liar(id, old, closing, prng)])),
+      react,
+    },
+    seed,
+    check,
+  );
+
+  for (const { id, expect } of actors) {
+    if (expect === 'registered' && words.get(id) !== 'registered') {
+      violate(`progress: ${id} ended ${words.get(id) ?? 'silent'}`);
+    }
+  }
+  for (const i of [0, 1, 2]) {
+    const won = [`early-${i}`, `late-${i}`].filter((id) => words.get(id) === 'registered');
+    if (won.length > 1) violate('noDoubleSpend: both rivals were registered');
+    const over = (id: string): boolean => /registered|replaced|waiting/.test(words.get(id) ?? '');
+    if (!over(`early-${i}`) || !over(`late-${i}`)) violate('progress: a rival ended silent');
+  }
+  if (published === undefined) violate('progress: no successor');
+  let undelivered = 0;
+      messages.push({ kind: 'output', key, message });
+    }
+  }
+  const to = heirs.flatMap(({ charter }) => charter.elders.map(({ name }) => toHex(name)));
+  return { kind: 'mallory', to, messages };
+}
+
+interface Asked {
+  readonly slot: string;
+  readonly txid: string;
+  readonly key: Uint8Array;
+}
+
+/** Which slot, transaction and section key a commit request id is about (payment/sections.ts). */
+function requestTable(
+  actors: readonly Actor[],
+  keys: readonly DealtKey[],
+): ReadonlyMap<string, Asked> {
+  const table = new Map<string, Asked>();
+  for (const { transaction } of actors) {
+    const txid = txidOf(transaction);
+    for (const [index, { keyImage }] of transaction.inputs.entries()) {
+      for (const { charter } of keys) {
+        const { key } = charter;
+        const at = Uint8Array.of(index);
+        const phase = utf8('committing');
+        const id = labelledHash('safe/v1/payment/request', txid, phase, at, sectionKeyHash(key));
+        const slot = toHex(slotName(keyImage));
+        table.set(toHex(id.slice(0, 16)), { slot, txid: toHex(txid), key });
+      }
+    }
+  }
+  return table;
+}
+
+/** The stub of the agreement: the lowest set for which five could have voted (N23). */
+function agree(
+  closing: SectionState,
+  merges: ReadonlyMap<
+    string,
+    { readonly snapshots: readonly SignedSnapshot[]; readonly root: Uint8Array }
+  >,
+  api: WorldApi<SealConfig, SealState, Seal>,
+  liars: ReadonlySet<string>,
+): SectionState | undefined {
+  const { phase } = closing.ledger;
+  if (phase.kind !== 'closing') throw new Error('closing');
+  const oldNames = new Set(closing.authority.elders.map(({ name }) => toHex(name)));
+  const nodes = api.nodes().filter(({ id }) => oldNames.has(id));
+  for (const [, { snapshots, root }] of [...merges].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const voters = nodes.filter(({ id, up, state }) => {
+      if (liars.has(id)) return true;
+      if (!up || state.kind !== 'elder' || state.handover === null) return false;
+      return snapshots.every(({ root: each }) => state.lists.has(toHex(each)));
+    });
+    if (voters.length < 5) continue;
+    return sealedAfter(closing, phase, snapshots, root);
+  }
+  return undefined;
+}
+
+const sealedAfter = (
+  { authority, ledger }: SectionState,
+  { sessionId, charters }: Extract<SectionState['ledger']['phase'], { kind: 'closing' }>,
+  snapshots: readonly { readonly elder: number; readonly root: Uint8Array }[],
+  sealedRoot: Uint8Array,
+): SectionState => ({
+  authority: { ...authority, generation: authority.generation + 1n },
+  ledger: {
+    ...ledger,
+    phase: {
+      kind: 'sealed',
+      sessionId,
+      charters,
+      snapshots: snapshots.map(({ elder, root }) => ({ elder, root })),
+      sealedRoot,
+    },
+  },
+});
+
+/** Sealed states that must not be signed: other keys, and the same keys over another root. */
+function otherSeals(sealed: SectionState, rivals: readonly DealtKey[]): readonly SectionState[] {
+  const { phase } = sealed.ledger;
+  if (phase.kind !== 'sealed') throw new Error('sealed');
+  const charters = rivals.map(({ charter }) => charter);
+  const other = { ...phase, sessionId: seedOf('other session'), charters };
+  const root = { ...phase, sealedRoot: seedOf('other root') };
+  return [other, root].map((each) => ({ ...sealed, ledger: { ...sealed.ledger, phase: each } }));
+}
+
+/** Lies in handover news: another root to some, a wrong share, a share over another record. */
+function liar(id: string, old: DealtKey, closing: SectionState, chance: Prng): Corrupt<Seal> {
+  const elder = old.charter.elders.find(({ name }) => toHex(name) === id);
+  const me = Array.from({ length: 21 }, (_, i) => person(`seal ${i}`)).find((p) => p.id === id);
+  const favourite = chance.below(4);
+  return (message, to, prng) => {
+    if (message.kind !== 'handover' || elder === undefined || me === undefined) return [message];
+    const decoded = decodeHandoverMessage(message.message);
+    if (!decoded.ok) return [message];
+    if (decoded.value.kind === 'page') return prng.chance(0.5) ? [] : [message];
+    if (decoded.value.kind !== 'news') return [message];
+    const news = decoded.value;
+    const say = (changed: Partial<HandoverNews>): SealMessage => ({
+      kind: 'handover',
+      message: encodeHandoverMessage({ ...news, ...changed }),
+    });
+    if (favourite === 0) return prng.chance(0.6) ? [] : [message];
+    if (favourite === 1 && news.roots.length > 0 && to.charCodeAt(0) % 2 === 0) {
+      const root = seedOf('two roots');
+      const bytes = snapshotBytes(closing, elder.index, root);
+      const signature = toyIdentity.sign(me.seed, bytes);
+      return [say({ roots: [{ elder: elder.index, root, signature }] })];
+    }
+    if (news.share !== null && favourite === 2) {
+      return [say({ share: { ...news.share, signature: new Uint8Array(48).fill(9) } })];
+    }
+    if (news.share !== null && favourite === 3) {
+      return [say({ share: { ...news.share, record: seedOf('other record') } })];
+    }
+    return [message];
+  };
+}
+
+export const seal: SimScenario = {
+  name: 'seal',
+  run: (seed) => {
+    try {
+      const { events, violations, undelivered } = runSeal(seed);
+      return { events, violations, undelivered };
+    } catch (cause) {
+      return { events: 0, violations: [String(cause)], undelivered: 0 };
+    }
+  },
+};
