@@ -5,7 +5,7 @@
  */
 import { matches } from '#address/prefix.ts';
 import { closest, nameToId, type XorName } from '#address/xor-name.ts';
-import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import {
   closestSection,
@@ -119,6 +119,9 @@ function judgeProof(tree: SectionTree, pending: Pending, proof: SectionProof): J
     const used = trustFor(tree, pending.key);
     if (used !== undefined && matches(used.prefix, name)) return refused('wrongSection');
   }
+  // N30: a key whose successor we know is no news, whatever it says of itself.
+  const known = shown === undefined ? undefined : tree.keys.get(toHex(shown.key));
+  if (known !== undefined && known.successor !== null) return { kind: 'known' };
   return weigh(tree, proof);
 }
 

@@ -124,6 +124,12 @@ export const only = (children: readonly Living[]): Living => {
   return first;
 };
 
+export function both(children: readonly Living[]): readonly [Living, Living] {
+  const [first, second] = children;
+  if (first === undefined || second === undefined) throw new Error('two children');
+  return [first, second];
+}
+
 /** @param links how many of the last links to show; all without it. */
 export function sign(living: Living, links = living.chain.length): SignedAuthority {
   const { authority } = living.state;

@@ -42,6 +42,7 @@ import {
 } from '#protocol/section/index.ts';
 import { toySuite } from '../../sim/toy-suite.ts';
 import {
+  both,
   describeAll,
   genesis,
   grow,
@@ -56,8 +57,8 @@ const born = genesis();
 const { anchor } = born;
 const k1 = only(succeed(born, 'k1').children);
 const split = succeed(k1, 'zero', 'one');
-const [zero, one] = split.children as readonly [Living, Living];
-const quarter = succeed(zero, 'zero zero', 'zero one').children as readonly [Living, Living];
+const [zero, one] = both(split.children);
+const quarter = both(succeed(zero, 'zero zero', 'zero one').children);
 
 /** Plans, checks and learns, as a node does; throws when refused. */
 function tell(tree: SectionTree, proof: SectionProof): SectionTree {
