@@ -209,6 +209,7 @@ export function tell(story: Story, seed: number): StoryEnd {
       ...(story.corrupt === undefined ? {} : { corrupt: story.corrupt }),
       react: (observation, given) => {
         api = given;
+        tellFounder(founding, observation, given);
         while ((deeds[0]?.atMs ?? Infinity) <= given.nowMs) deeds.shift()?.do(given);
         shell(founding, observation, given, prng);
         story.watch?.(observation, given);
@@ -218,6 +219,13 @@ export function tell(story: Story, seed: number): StoryEnd {
     check.observe,
   );
   return { report, violations: check.violations, api };
+}
+
+/** A founder's shell tells it again of its share when a crash swallowed the first time. */
+function tellFounder({ inputs }: Founding, { node }: SectionObservation, api: SectionApi): void {
+  if (node.state.own !== null || !node.up) return;
+  const input = inputs.find(({ to }) => to === node.id);
+  if (input !== undefined && api.nowMs % 7 === 0) api.input(node.id, input.input, 50);
 }
 
 /** The answers of a node's shell: it reaches joiners, seals toy money, moves nodes. */

@@ -112,12 +112,12 @@ function absorb(
   effects: Parameters<typeof lift<Agreement, SectionNode>>[0],
   context: Context,
 ): Flow {
-  const { effects: lifted, outputs } = lift(effects, liftOf(config, state));
-  const decided = outputs[0];
-  const done = flow(state, ...lifted);
-  return decided === undefined
-    ? done
-    : after(done, (now) => beginChurn(config, now, decided.proposals, context));
+  const { effects: lifted } = lift(effects, liftOf(config, state));
+  return after(flow(state, ...lifted), (now) => {
+    // Also after a restart, when the decision is on disk and no output says it again.
+    const decided = now.desk?.agreement?.kind === 'decided' ? now.desk.agreement.decision : null;
+    return decided === null ? flow(now) : beginChurn(config, now, decided.proposals, context);
+  });
 }
 
 /** N36: the churn message says nothing about what was decided. */

@@ -155,6 +155,9 @@ export function takeSeat(
   const { authority } = sealed.state;
   const share = state.shares.get(toHex(authority.key));
   if (elderIndex(authority, config.self) === 0 || share === undefined) return flow(state);
+  // N10: what this node said under this key is lost, so it says nothing under it any more.
+  const { silentUnder } = config;
+  if (silentUnder !== null && equalBytes(silentUnder, authority.key)) return flow(state);
   return openDesk(config, state, sealed, share, facts, context);
 }
 

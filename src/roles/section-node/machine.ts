@@ -243,7 +243,7 @@ function receive(
   { key, generation, payload }: NodeMessage,
   context: Context,
 ): Flow {
-  const heardFrom = heed(config, state, from, payload, context);
+  const heardFrom = heed(config, state, from, key, payload, context);
   if (payload.kind === 'update' || payload.kind === 'join') return heardFrom;
   return after(heardFrom, (now) => compare(now, from, key, generation));
 }
@@ -252,15 +252,18 @@ function heed(
   config: SectionNodeConfig,
   state: SectionNodeState,
   from: NodeId,
+  key: Uint8Array,
   payload: NodeMessage['payload'],
   context: Context,
 ): Flow {
   const { own } = state;
+  // An elder of another key is behind or ahead of us, or of another section: no liar.
+  const isOurs = own !== null && equalBytes(own.state.authority.key, key);
   const elder = own === null ? 0 : elderIndex(own.state.authority, from);
   switch (payload.kind) {
     case 'agreement': {
       const isMine = state.desk?.generation === payload.generation && elder > 0;
-      if (!isMine) return elder > 0 || own === null ? flow(state) : blame(state, 'notElder', from);
+      if (!isMine) return elder > 0 || !isOurs ? flow(state) : blame(state, 'notElder', from);
       const { message } = payload;
       return stepAgreement(config, state, { kind: 'received', from, message }, context);
     }
@@ -275,7 +278,7 @@ function heed(
         context,
       );
     case 'endorse': {
-      if (elder === 0) return own === null ? flow(state) : blame(state, 'notElder', from);
+      if (elder === 0) return isOurs ? blame(state, 'notElder', from) : flow(state);
       const { body, signature } = payload;
       const done = endorsed(config, state, payload.generation, elder, body, signature);
       if (done === 'malformed') return blame(state, 'malformedEndorsement', from);

@@ -1,0 +1,78 @@
+/** Both halves are big enough: two key generations, one decision, two sections (N26). */
+import { samePrefix } from '#address/prefix.ts';
+import { createPrng } from '../prng.ts';
+import {
+  arrive,
+  checkElders,
+  checkUpToDate,
+  found,
+  knowledgeOf,
+  living,
+  nameFor,
+  personFor,
+  rough,
+  standing,
+  tell,
+  usualPace,
+} from '../section-world.ts';
+import type { SimScenario } from './scenario.ts';
+
+export const splitScenario: SimScenario = {
+  name: 'split',
+  run: (seed) => {
+    const prng = createPrng(seed);
+    // Thirteen or fourteen in each half; the last ones come by joining.
+    const zeros = 13 + prng.below(2);
+    const ones = 13 + prng.below(2);
+    const bits = [...Array<string>(zeros).fill('0'), ...Array<string>(ones).fill('1')];
+    const shuffled = bits.map((bit) => ({ bit, at: prng.below(1 << 30) }));
+    shuffled.sort((a, b) => a.at - b.at);
+    const ages = bits.map((_, at) => (at < 7 ? 8 : 5 + prng.below(3)));
+    const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
+    const founding = found(prng, ages, pace, (at) => shuffled[at]?.bit ?? '', { places: 8 });
+    const joiners = ['0', '1', '0', '1'].map((bit) =>
+      personFor(founding.anchor, pace, nameFor(prng, 5, bit)),
+    );
+    const { report, violations } = tell(
+      {
+        founding,
+        faults: {
+          ...rough,
+          crashProbability: 0.0002,
+          partition: { probability: 0.00002, forMs: [200, 1_500] },
+        },
+        healAtMs: 15_000,
+        endAtMs: 45_000,
+        deeds: joiners.map((joiner) => ({
+          atMs: 500 + prng.below(4_000),
+          do: (api) => {
+            const teacher = api.nodes().find((node) => node.state.own !== null);
+            if (teacher !== undefined) arrive(api, joiner, knowledgeOf(teacher));
+          },
+        })),
+      },
+      seed,
+    );
+    const views = living(report).filter(({ state }) => state.wasMember);
+    const whole = views.filter(({ state }) => state.own?.state.authority.prefix.bitCount !== 1);
+    const halves = ['0', '1'].map((bit) =>
+      views.find(({ state }) => {
+        const prefix = state.own?.state.authority.prefix;
+        const wanted = { bitCount: 1, bits: new Uint8Array(32).fill(bit === '1' ? 128 : 0, 0, 1) };
+        return prefix !== undefined && samePrefix(prefix, wanted);
+      }),
+    );
+    const missing = halves.filter((half) => half === undefined).length;
+    return {
+      events: report.events,
+      violations: [
+        ...violations,
+        ...checkUpToDate(report),
+        ...checkElders(report),
+        ...(missing > 0 ? [`${missing} halves missing`] : []),
+        ...whole.slice(0, 1).map((view) => `not split: ${standing(view)}`),
+      ],
+      undelivered: whole.length,
+    };
+  },
+};
