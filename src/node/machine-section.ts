@@ -8,7 +8,15 @@ import { assert, assertNever } from '#core/assert.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
-import { decodeSealedState, signedAuthorityOf, type TrustAnchor } from '#protocol/section/index.ts';
+import {
+  decodeSealedState,
+  decodeSignedAuthority,
+  emptyLedger,
+  encodeSealedState,
+  signedAuthorityOf,
+  type SignedAuthority,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
 import { sectionNode } from '#roles/section-node/machine.ts';
 import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
 import type {
@@ -46,8 +54,8 @@ export interface MachineSectionOptions {
     readonly secretShare: Uint8Array;
     readonly index: number;
   } | null;
-  /** A sealed state that some other node told; judged like anybody's word. */
-  readonly told: Uint8Array | null;
+  /** Asks some node for the newest signed authority; null when nobody answered. */
+  readonly ask: () => Promise<Uint8Array | null>;
   /** The proof of a node that was told to move; null for everybody else. */
   readonly ticket: TicketProof | null;
   /** Reaches a joiner at its addresses (N40). */
@@ -70,8 +78,10 @@ const graceRounds = 6;
 /** N39: room for one replacement of every holder at once. */
 const placesInNeed = 4;
 
+/** How often a node that knows nothing yet asks for a first state. */
+const seekEveryMs = 1_000;
+
 const machineName = 'section';
-const instanceKey = 'node';
 
 export const machineSection =
   (options: MachineSectionOptions): OpenSection =>
@@ -79,7 +89,8 @@ export const machineSection =
     const { identity, anchor, facts, jobs, metrics } = options;
     const sign = createSigner(identity.seed);
     const self = nameToId(identity.name);
-    const stored = await facts.load(machineName, instanceKey);
+    // A node that moved has a new name and begins anew, in the same store.
+    const stored = await facts.load(machineName, self);
 
     const config: SectionNodeConfig = {
       self,
@@ -115,6 +126,9 @@ export const machineSection =
       driver.push({ kind: 'input', input: value });
       driver.idle().catch((error: unknown) => ports.failed(error));
     };
+    let seeking = true;
+    let stopped = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const driver: Driver<SectionNode> = await startDriver(sectionNode, config, {
       clock: systemClock,
       randomBytes: (length) => new Uint8Array(randomBytes(length)),
@@ -125,24 +139,45 @@ export const machineSection =
             assert(fact.ok, 'a stored fact decodes');
             return fact.value;
           }),
-        append: (fact) => facts.append(machineName, instanceKey, encodeNodeFact(fact)),
+        append: (fact) => facts.append(machineName, self, encodeNodeFact(fact)),
       },
       compute: (job) => jobs.run('sectionNode', job),
       transport: { send },
       // What the first step puts out may be answered only when the driver is there.
-      onOutput: (output) => void setImmediate(() => perform(options, ports, output, input)),
+      onOutput: (output) => {
+        if (output.kind === 'adopted' || output.kind === 'learned') seeking = false;
+        setImmediate(() => perform(options, ports, output, input));
+      },
       onFault: ({ kind, culprit }) => ports.blamed(kind, culprit),
     });
-    if (stored.length === 0) {
-      const { founded, told } = options;
-      if (founded !== null) {
-        const sealed = decodeSealedState(founded.sealed);
-        assert(sealed.ok, 'a birth leaves a sealed state');
-        const { key } = sealed.value.state.authority;
-        input({ kind: 'found', ...founded, key });
-      } else if (told !== null) input({ kind: 'know', sealed: told });
-      if (founded === null) input({ kind: 'join', ticket: options.ticket });
+    const { founded } = options;
+    if (stored.length === 0 && founded !== null) {
+      const sealed = decodeSealedState(founded.sealed);
+      assert(sealed.ok, 'a birth leaves a sealed state');
+      const { key } = sealed.value.state.authority;
+      input({ kind: 'found', ...founded, key });
+    } else if (stored.length === 0) {
+      input({ kind: 'join', ticket: options.ticket });
     }
+
+    /** Until a first state is known: the genesis state is whole as clients see it, any other is asked for. */
+    const seek = async (): Promise<void> => {
+      const bytes = seeking ? await options.ask() : null;
+      const told = bytes === null ? undefined : decodeSignedAuthority(bytes);
+      if (!seeking || stopped) return;
+      if (told?.ok === true) {
+        const { authority } = told.value;
+        if (authority.generation === 0n) {
+          input({ kind: 'know', sealed: genesisState(told.value) });
+        } else {
+          const payload = { kind: 'ping', round: 0 } as const;
+          const message = { key: anchor.genesisKey, generation: 0n, payload };
+          for (const { name } of authority.elders) send(nameToId(name), message);
+        }
+      }
+      timer = setTimeout(() => void seek(), seekEveryMs);
+    };
+    void seek();
 
     return {
       receive: async (from, bytes) => {
@@ -168,7 +203,11 @@ export const machineSection =
       observed: () => undefined, // The machine pings its peers itself.
       storage: (needed) => input({ kind: 'placesWanted', places: needed ? placesInNeed : null }),
       faulty: (names) => input({ kind: 'faulty', names: names.map(toXorName) }),
-      stop: driver.stop,
+      stop: () => {
+        stopped = true;
+        clearTimeout(timer);
+        driver.stop();
+      },
     };
   };
 
@@ -227,6 +266,10 @@ function perform(
       return assertNever(output);
   }
 }
+
+/** What the birth signed, with the ledger it began with. */
+export const genesisState = ({ authority, signature, chain }: SignedAuthority): Uint8Array =>
+  encodeSealedState({ state: { authority, ledger: emptyLedger }, signature, chain });
 
 const unsigned = new Uint8Array(64);
 

@@ -23,10 +23,10 @@ import { openDataFolder, replaceFile, type DataFolder } from '#storage/node/data
 import { folderProblem, Problem } from '#storage/node/problem.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
 import { arrive, askLobby, parseJoinPoint, type JoinPoint } from './arrival.ts';
-import { fixedSection } from './fixed-section.ts';
 import { startFounder, type Founder } from './founder.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
 import { openLog } from './log.ts';
+import { genesisState, machineSection } from './machine-section.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { makeNetworkFile, parseNetworkFile, type KeptNetworkFile } from './network-file.ts';
 import {
@@ -136,6 +136,7 @@ export async function runNode(command: NodeCommand): Promise<void> {
   const elder = founded?.authority.elders.find(
     ({ name }) => nameToId(name) === nameToId(identity.name),
   );
+  let shown = '';
   const started = await startNode({
     identity,
     host,
@@ -147,16 +148,26 @@ export async function runNode(command: NodeCommand): Promise<void> {
     log,
     metrics,
     dataLimitBytes: command.dataLimitBytes,
-    openSection: fixedSection({
-      name: identity.name,
+    openSection: machineSection({
+      identity,
       anchor,
-      founded,
-      share:
-        secretShare === null || elder === undefined ? null : { secretShare, index: elder.index },
+      facts,
+      jobs,
+      metrics,
+      suites: realSuites,
+      founded:
+        secretShare === null || elder === undefined || founded === null
+          ? null
+          : { sealed: genesisState(founded), secretShare, index: elder.index },
       ask: () => askAuthority(host, book.names(), book.addressesOf, networkTag(anchor.networkId)),
+      ticket: null,
+      reach: async (name) => (await running.node?.greeter.greet(name)) ?? false,
+      money: ({ kind }) => log.write({ event: 'moneyWaits', node: label, kind }),
     }),
     onStanding: ({ role, signed }) => {
-      replaceFile(join(identity.folder, authorityFile), encodeSignedAuthority(signed), 0o600);
+      const now = `${role} ${toHex(signed.authority.key)}`;
+      if (now === shown) return;
+      shown = now;
       const { prefix, generation } = signed.authority;
       progress(`Role: ${role} in section ${showPrefix(prefix)}, generation ${generation}.`);
     },
