@@ -38,6 +38,8 @@ export interface ElderDataOptions {
     holder: Uint8Array,
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
+  /** A holder said that its disk takes no more. */
+  readonly onFull?: (holder: Uint8Array) => void;
   readonly log: Log;
 }
 
@@ -78,7 +80,10 @@ export function createElderData(
   const receiptCheck =
     (holder: Uint8Array, thing: StoredThing) =>
     (reply: NodeReply): HolderAnswer | string => {
-      if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
+      if (reply.kind === 'refused') {
+        if (reply.refusal.kind === 'full') options.onFull?.(holder);
+        return { kind: 'refused', refusal: reply.refusal };
+      }
       if (reply.kind !== 'receipt') return 'otherAnswer';
       const fits = isSignedBy(holder, receiptBytes(networkId, thing), reply.signature);
       return fits ? { kind: 'stored', signature: reply.signature } : 'receipt';

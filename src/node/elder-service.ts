@@ -25,6 +25,8 @@ export interface ElderOptions {
     holder: Uint8Array,
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
+  /** A holder said that its disk takes no more (N39). */
+  readonly onFull?: (holder: Uint8Array) => void;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -46,7 +48,13 @@ export const protocolVersion = 1;
 export async function createElderService(options: ElderOptions): Promise<ElderService> {
   const { label, name, signed, log, metrics } = options;
   const authority = () => signed().authority;
-  const data = createElderData({ label, authority, request: options.request, log });
+  const data = createElderData({
+    label,
+    authority,
+    request: options.request,
+    log,
+    ...(options.onFull === undefined ? {} : { onFull: options.onFull }),
+  });
   const money = await createElderMoney({ ...options, authority: authority() });
 
   let registering = true;

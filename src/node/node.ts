@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { showPrefix } from '#address/prefix.ts';
+import { EMPTY_PREFIX, matches, showPrefix, type Prefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
@@ -67,6 +67,10 @@ export interface RunningNode {
   /** Resolves when the first standing is in force. */
   readonly settled: Promise<void>;
   readonly greeter: Greeter;
+  /** The longest prefix we know of a section that covers this name. */
+  readonly prefixOf: (name: Uint8Array) => Prefix;
+  /** N39: this node sees that the section's storage runs out, or does no more. */
+  readonly storage: (needed: boolean) => void;
   /** For tests only (README). */
   readonly setAdultMode: (mode: AdultMode) => void;
   readonly setRegistering: (on: boolean) => void;
@@ -75,6 +79,11 @@ export interface RunningNode {
 
 /** An adult answers from its disk; a silent one must not hold up a client's own deadline. */
 const adultTimeoutMs = 6_000;
+
+/** How long a "full" counts, how many of them are a need, and how often that is looked at. */
+const fullForMs = 120_000;
+const holdersFull = 2;
+const storageLookMs = 5_000;
 
 /** Signs where this node can be dialled now, and puts it into the book. */
 export function announce(
@@ -166,6 +175,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
               bytes,
               { timeoutMs: adultTimeoutMs },
             ),
+          onFull: (holder) => void fullSince.set(nameToId(holder), Date.now()),
           log,
           metrics,
         });
@@ -175,6 +185,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     }
     options.onStanding?.(next);
   };
+
+  /** N39: places are wanted while adults say that they are full, and not for long after. */
+  const fullSince = new Map<string, number>();
+  let isNeeded = false;
+  const storageTimer = setInterval(() => {
+    for (const [id, at] of fullSince) if (Date.now() - at > fullForMs) fullSince.delete(id);
+    const needed = fullSince.size >= holdersFull;
+    if (needed !== isNeeded) section?.storage(needed);
+    isNeeded = needed;
+  }, storageLookMs);
 
   let settle: () => void = () => undefined;
   const settled = new Promise<void>((done) => {
@@ -283,6 +303,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     signed,
     settled,
     greeter,
+    prefixOf: (target) =>
+      [...others.values(), ...(standing === null ? [] : [standing.signed])]
+        .map(({ authority }) => authority.prefix)
+        .filter((prefix) => matches(prefix, target))
+        .sort((a, b) => b.bitCount - a.bitCount)[0] ?? EMPTY_PREFIX,
+    storage: opened.storage,
     setAdultMode: (mode) => {
       adultMode = mode;
       adult.setMode(adultMode);
@@ -292,6 +318,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       elder?.setRegistering(on);
     },
     stop: async () => {
+      clearInterval(storageTimer);
       greeter.stop();
       opened.stop();
       outbox.stop();

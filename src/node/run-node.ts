@@ -2,11 +2,12 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { showPrefix } from '#address/prefix.ts';
+import { EMPTY_PREFIX, showPrefix } from '#address/prefix.ts';
 import { ageOf, nameToId, toXorName } from '#address/xor-name.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { createNodeHost, PortTaken, type NodeHost } from '#network/node-host.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
+import { decodeTicketProof, type TicketProof } from '#protocol/membership/index.ts';
 import {
   decodeAddressRecord,
   decodeSignedAuthority,
@@ -18,29 +19,33 @@ import type { GenesisConfig } from '#roles/genesis/index.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
 import { decodeInvitation, encodeInvitation, type Invitation } from '#roles/wire/lobby.ts';
 import { networkTag } from '#network/protocols.ts';
-import { createJobPool } from '#runtime/jobs/pool-node.ts';
+import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
 import { openDataFolder, replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem, Problem } from '#storage/node/problem.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
 import { arrive, askLobby, parseJoinPoint, type JoinPoint } from './arrival.ts';
 import { startFounder, type Founder } from './founder.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
-import { openLog } from './log.ts';
-import { genesisState, machineSection } from './machine-section.ts';
+import { openLog, type Log } from './log.ts';
+import { genesisState, machineSection, ticketFor } from './machine-section.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { makeNetworkFile, parseNetworkFile, type KeptNetworkFile } from './network-file.ts';
 import {
   openIdentity,
+  openNextIdentity,
   openRtcCertificate,
+  readNextIdentity,
   readSecret,
+  takeNextIdentity,
   writeSecret,
+  type NextIdentity,
   type NodeIdentity,
 } from './node-folder.ts';
 import { openNodeFacts, startNode, type RunningNode } from './node.ts';
 import { settlePorts, type NodePorts } from './ports.ts';
 import { createStop, progress, surviveOthers } from './program.ts';
 import type { Command } from './safe-args.ts';
-import { cutSwitch, memoryAfterCollection, nodeSwitch } from './test-controls.ts';
+import { cutSwitch, memoryAfterCollection, nodeSwitch, storageSwitch } from './test-controls.ts';
 
 type NodeCommand = Extract<Command, { kind: 'node' }>;
 type Stops = (() => Promise<void> | void)[];
@@ -68,27 +73,68 @@ export async function runNode(command: NodeCommand): Promise<void> {
   stops.push(metrics.stop);
 
   const joinPoint = joinPointOf(command, folder);
-  const identity = await openIdentity(folder.node(label), label, command.joinPrefix);
-  progress(`This is node ${shortName(identity)}, age ${ageOf(identity.name)}.`);
-  const host = await startHost(command, folder, identity, joinPoint);
-  stops.push(host.stop);
+  const nodeFolder = folder.node(label);
   const jobs = createJobPool(availableParallelism());
   stops.push(jobs.stop);
-  const facts = openNodeFacts(identity);
-  stops.push(facts.close);
-  stop.whenAsked();
-
   const posts: Record<string, JsonHandler> = {};
-  const running: { node?: RunningNode } = {};
+  const program: Program = { command, folder, log, metrics, joinPoint, jobs, posts, now: {} };
+  const first = await openIdentity(nodeFolder, label, command.joinPrefix);
   if (command.metricsPort !== null) {
-    const status = (): object => statusOf(identity, running.node);
+    const status = (): object => statusOf(program.now.identity ?? first, program.now.node);
     const front = await startMetrics(command.metricsPort, metrics, posts, status);
     stops.push(front.close);
   }
-  if (command.testControls) {
-    posts['/test/cut'] = cutSwitch(host);
-    posts['/test/memory'] = memoryAfterCollection();
+  if (command.testControls) posts['/test/memory'] = memoryAfterCollection();
+  const timer = setInterval(
+    () => log.write({ event: 'numbers', node: label, numbers: metrics.toNumbers() }),
+    numbersEveryMs,
+  );
+  stops.push(() => clearInterval(timer));
+  stop.whenAsked();
+
+  // One life after the other: a node that has to move starts again under its new name.
+  for (;;) {
+    const identity = await openIdentity(nodeFolder, label, command.joinPrefix);
+    const next = readNextIdentity(nodeFolder);
+    const lifeStops: Stops = [];
+    const endLife = async (): Promise<void> => {
+      for (const each of lifeStops.splice(0).reverse()) await each();
+    };
+    stops.push(endLife);
+    const life = next === null ? identity : { ...identity, seed: next.seed, name: next.name };
+    await live(program, life, next === null ? null : { old: identity, next }, lifeStops);
+    stops.splice(stops.indexOf(endLife), 1);
+    await endLife();
   }
+}
+
+interface Program {
+  readonly command: NodeCommand;
+  readonly folder: DataFolder;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly joinPoint: JoinPoint | null;
+  readonly jobs: JobPool;
+  readonly posts: Record<string, JsonHandler>;
+  /** For whoever asks how the node stands. */
+  readonly now: { identity?: NodeIdentity; node?: RunningNode };
+}
+
+/** One name's life: from its host to its section. Resolves when the node has to take another name. */
+async function live(
+  program: Program,
+  identity: NodeIdentity,
+  move: { readonly old: NodeIdentity; readonly next: NextIdentity } | null,
+  stops: Stops,
+): Promise<void> {
+  const { command, folder, log, metrics, joinPoint, jobs, posts, now } = program;
+  now.identity = identity;
+  progress(`This is node ${shortName(identity)}, age ${ageOf(identity.name)}.`);
+  const host = await startHost(command, folder, identity, joinPoint);
+  stops.push(host.stop);
+  const facts = openNodeFacts(identity);
+  stops.push(facts.close);
+  if (command.testControls) posts['/test/cut'] = cutSwitch(host);
 
   // Whatever was learnt or made is on disk before it is used: a restart goes on from there.
   let file = keptFile(folder);
@@ -137,6 +183,10 @@ export async function runNode(command: NodeCommand): Promise<void> {
     ({ name }) => nameToId(name) === nameToId(identity.name),
   );
   let shown = '';
+  let moved: () => void = () => undefined;
+  const moves = new Promise<void>((done) => {
+    moved = () => done();
+  });
   const started = await startNode({
     identity,
     host,
@@ -160,35 +210,52 @@ export async function runNode(command: NodeCommand): Promise<void> {
           ? null
           : { sealed: genesisState(founded), secretShare, index: elder.index },
       ask: () => askAuthority(host, book.names(), book.addressesOf, networkTag(anchor.networkId)),
-      ticket: null,
-      reach: async (name) => (await running.node?.greeter.greet(name)) ?? false,
+      ticket: move === null ? null : ticketOf(anchor.networkId, move),
+      reach: async (name) => (await now.node?.greeter.greet(name)) ?? false,
       money: ({ kind }) => log.write({ event: 'moneyWaits', node: label, kind }),
     }),
     onStanding: ({ role, signed }) => {
-      const now = `${role} ${toHex(signed.authority.key)}`;
-      if (now === shown) return;
-      shown = now;
+      // Taken in under the new name: from now on that is the node's.
+      if (move !== null && role !== 'outsider') takeNextIdentity(identity.folder);
+      const standing = `${role} ${toHex(signed.authority.key)}`;
+      if (standing === shown) return;
+      shown = standing;
       const { prefix, generation } = signed.authority;
       progress(`Role: ${role} in section ${showPrefix(prefix)}, generation ${generation}.`);
     },
     onRefused: progress,
+    onRelocate: ({ ticket, age, destination }) => {
+      progress(`The section moves this node on, with age ${age}: it takes a new name.`);
+      const prefix = now.node?.prefixOf(destination) ?? EMPTY_PREFIX;
+      openNextIdentity(identity.folder, ticket, age, prefix).then(moved, (error: unknown) =>
+        log.write({ event: 'moveFailed', node: label, error: String(error) }),
+      );
+    },
   });
-  running.node = started;
+  now.node = started;
   stops.push(started.stop);
-  if (command.testControls) posts['/test/adult'] = nodeSwitch(started);
+  if (command.testControls) {
+    posts['/test/adult'] = nodeSwitch(started);
+    posts['/test/storage'] = storageSwitch(started);
+  }
   const meet = async (): Promise<void> => {
     if (joinPoint !== null) await learnAddresses(host, joinPoint, book);
     await started.greeter.greetAll();
   };
   void meet();
-
-  const timer = setInterval(
-    () => log.write({ event: 'numbers', node: label, numbers: metrics.toNumbers() }),
-    numbersEveryMs,
-  );
-  stops.push(() => clearInterval(timer));
   await started.settled;
   process.stdout.write(`Safe node ${shortName(identity)} is ready: ${own(host)}\n`);
+  await moves;
+}
+
+/** N38: the ticket, with the new name signed by the old one. */
+function ticketOf(
+  networkId: Uint8Array,
+  { old, next }: { readonly old: NodeIdentity; readonly next: NextIdentity },
+): TicketProof {
+  const ticket = decodeTicketProof(next.ticket);
+  if (!ticket.ok) throw new Problem('broken', 'The ticket of this move is damaged.');
+  return ticketFor(networkId, ticket.value, old.seed, next.name);
 }
 
 const shortName = (identity: NodeIdentity): string => toHex(identity.name).slice(0, 12);

@@ -54,6 +54,16 @@ export const nodeSwitch =
     return { status: 200, body: { mode } };
   };
 
+/** `POST /test/storage {"needed": true}`: this elder sees a need of more nodes (N39). */
+export const storageSwitch =
+  (node: Pick<RunningNode, 'storage'>): JsonHandler =>
+  async (body) => {
+    const { needed } = (body ?? {}) as { needed?: unknown };
+    if (typeof needed !== 'boolean') return { status: 400, body: { error: 'malformed' } };
+    node.storage(needed);
+    return { status: 200, body: { needed } };
+  };
+
 /** `POST /test/memory {}`: bytes in use after a collection, so that a leak shows and noise does not. */
 export const memoryAfterCollection = (): JsonHandler => {
   setFlagsFromString('--expose-gc');
