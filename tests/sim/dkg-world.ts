@@ -149,8 +149,8 @@ export interface Play {
 
 export interface Outcome {
   readonly report: Report<DkgState>;
-  /** Ready lists by hex of their hash. */
-  readonly ready: ReadonlyMap<string, DealingList>;
+  /** The lists that were ready when the decision came, by hex of their hash: any may be picked. */
+  readonly chosen: ReadonlyMap<string, DealingList>;
   /** By list, then by node. */
   readonly shares: ReadonlyMap<string, ReadonlyMap<NodeId, KeyShareSet>>;
   readonly blamed: readonly string[];
@@ -160,10 +160,10 @@ export interface Outcome {
 }
 
 /** Milliseconds after healing: decide; forget; wake the sleeper; end. */
-const decideAfter = 12_000;
-const forgetAfter = 18_000;
-const wakeAfter = 20_000;
-const endAfter = 32_000;
+const decideAfter = 22_000;
+const forgetAfter = 28_000;
+const wakeAfter = 30_000;
+const endAfter = 42_000;
 
 export function play(seed: number, given: Play): Outcome {
   const { cast, sleeper } = given;
@@ -171,6 +171,7 @@ export function play(seed: number, given: Play): Outcome {
   const corrupt = given.corrupt ?? new Map<NodeId, Corrupt<Dkg>>();
   const healAtMs = given.healAtMs ?? 10_000;
   const ready = new Map<string, DealingList>();
+  const chosen = new Map<string, DealingList>();
   const shares = new Map<string, Map<NodeId, KeyShareSet>>();
   const blamed: string[] = [];
   let usedFallback = 0;
@@ -197,16 +198,17 @@ export function play(seed: number, given: Play): Outcome {
       });
     }
     if (after >= decideAfter) {
-      for (const [id, list] of ready) {
-        once(`finish ${id}`, () => {
+      once('decide', () => {
+        for (const [id, list] of ready) {
+          chosen.set(id, list);
           for (const { id: to } of api.nodes()) api.input(to, { kind: 'finish', list }, 1);
-        });
-      }
+        }
+      });
     }
     if (after >= forgetAfter) {
       once('forget', () => {
-        const [chosen] = shares.keys();
-        const key = chosen === undefined ? undefined : firstOf(must(shares.get(chosen))).key;
+        const [winner] = chosen.keys();
+        const key = winner === undefined ? undefined : firstOf(must(shares.get(winner))).key;
         for (const { id: to } of api.nodes()) {
           api.input(to, key === undefined ? { kind: 'lost' } : { kind: 'won', key }, 1);
         }
@@ -215,7 +217,7 @@ export function play(seed: number, given: Play): Outcome {
     if (after >= wakeAfter && sleeper !== undefined) {
       once('wake', () => {
         api.spawn(sleeper, must(cast.configs.get(sleeper)));
-        for (const list of ready.values()) api.input(sleeper, { kind: 'finish', list }, 500);
+        for (const list of chosen.values()) api.input(sleeper, { kind: 'finish', list }, 500);
       });
     }
   };
@@ -254,10 +256,10 @@ export function play(seed: number, given: Play): Outcome {
   );
   const honest = cast.ids.filter((id) => !corrupt.has(id));
   let undelivered = 0;
-  for (const id of ready.keys()) {
+  for (const id of chosen.keys()) {
     undelivered += honest.filter((each) => shares.get(id)?.has(each) !== true).length;
   }
-  return { report, ready, shares, blamed, usedFallback, undelivered };
+  return { report, chosen, shares, blamed, usedFallback, undelivered };
 }
 
 /** What must hold after every event. */
@@ -315,13 +317,13 @@ function safetyOf(cast: Cast, liars: ReadonlySet<NodeId>): Checker<DkgState, Dkg
 
 /** What must be there at the end; the first words are the name of the property. */
 export function missing(cast: Cast, outcome: Outcome): readonly string[] {
-  const { ready, shares, undelivered } = outcome;
+  const { chosen, shares, undelivered } = outcome;
   const { suites } = cast.config(1);
   const violations: string[] = [];
-  if (ready.size === 0) violations.push('progress: no list became ready');
+  if (chosen.size === 0) violations.push('progress: no list became ready');
   if (undelivered > 0) violations.push(`delivered: ${undelivered} shares are missing`);
   const message = utf8('the first words of a section');
-  for (const id of ready.keys()) {
+  for (const id of chosen.keys()) {
     const all = [...(shares.get(id)?.values() ?? [])];
     const signed = all.map(({ index, secretShare }) => ({
       index,

@@ -23,7 +23,7 @@ import { signedListBytes } from './transcript.ts';
 /** How many ticks the first namer waits for the sixth and seventh dealing. */
 const ticksForTheRest = 2;
 /** How many ticks later each next candidate names, if nothing is ready. */
-const ticksPerNamer = 3;
+const ticksPerNamer = 6;
 
 /** Moves on as far as the parts at hand allow; called after everything that adds one. */
 export const advance = (config: DkgConfig, state: Open, context: Context): Taken =>

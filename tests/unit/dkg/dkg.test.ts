@@ -219,6 +219,25 @@ test('N13: a key that somebody invented has no five vouchers, however well it si
   expect(verifyReady(toySuites, config, config.candidates, bytes, proof)).toBe(false);
 });
 
+test('D12: who is told which list to finish asks for its dealings, and ends with the share', () => {
+  const begun = dkg.start(config, [], context);
+  const list = cast.ids.map((_, at) =>
+    at > 0 && at < 6 ? dealingHash(config, dealingOf(at + 1)) : null,
+  );
+  const finish = { kind: 'input', input: { kind: 'finish', list } } as const;
+  let step = dkg.step(config, begun.state, finish, context);
+  const asked = sent(step).flatMap((each) => (each.kind === 'status' ? each.wants : []));
+  expect(asked.filter(({ hash }) => hash !== null).length).toBe(5);
+  const outputs: Dkg['output'][] = [];
+  for (const dealer of [2, 3, 4, 5, 6]) {
+    const from = must(cast.ids[dealer - 1]);
+    step = settleJobs(receive(step.state, from, { kind: 'dealing', dealing: dealingOf(dealer) }));
+    for (const effect of step.effects) if (effect.kind === 'output') outputs.push(effect.output);
+  }
+  const [output] = outputs;
+  expect(output?.kind).toBe('share');
+});
+
 test('N18: what a deal job returns holds neither seed nor polynomial beyond its public form', () => {
   const seed = sha256(utf8('a secret seed'));
   const dealt = dealWith(1, seed);
