@@ -145,7 +145,7 @@ type Succession = 'partly' | 'wholly' | 'split';
 
 const closeAtMs = 2_000;
 const healAtMs = 9_000;
-const endAtMs = 60_000;
+const endAtMs = 30_000;
 let staged: Stage | undefined;
 
 /** Made once: transactions are the dear part. */
@@ -354,6 +354,7 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
   const involved = everybody.filter(({ id }) => names.some((name) => toHex(name) === id));
   // The heirs' view of the old key lacks its root until it is known: set when the world learns it.
   const heirKnown: { view: SectionKeys } = { view: viewOld };
+  const newest: { view: PaymentSections } = { view: clientView };
   for (const { id, name, seed: identitySeed } of involved) {
     const oldShare = old.shares.get(id);
     const heir = heirs.find(({ shares }) => shares.has(id));
@@ -394,7 +395,15 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
       prepared: null,
       certificates: null,
     };
-    const payment = { sections: clientView, identity, bundle, repeatEveryMs: 400 };
+    const payment = {
+      // Whoever begins, or begins again, knows what the world knows by then.
+      get sections() {
+        return newest.view;
+      },
+      identity,
+      bundle,
+      repeatEveryMs: 400,
+    };
     configs.set(id, { kind: 'client', payment });
   }
   configs.set('mallory', forgery(old, heirs, forged));
@@ -412,6 +421,8 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
     string,
     { readonly snapshots: readonly SignedSnapshot[]; readonly root: Uint8Array }
   >();
+  const tempted = new Set<string>();
+  const listed = new Set<string>();
   let decided: SectionState | undefined;
   let published: SignedSuccessor | undefined;
 
@@ -455,8 +466,15 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
         const byTxid = signers.get(where) ?? new Map<string, Set<string>>();
         signers.set(where, byTxid);
         byTxid.set(asked.txid, (byTxid.get(asked.txid) ?? new Set()).add(id));
-        finalOnce(signers, asked.slot, old, liarCount, violate);
+        finalOnce(signers, asked.slot, liarCount, violate);
       } else if (output.kind === 'registered' && honest) {
+        // A restart says old lines again; only a new one after the stop is a fault.
+        const line = `${id}|${toHex(output.entry)}`;
+        const stopped = state.kind === 'elder' && state.handover?.stopped;
+        if (output.at === 'old' && stopped && !listed.has(line)) {
+          violate('N22: listed after the seal');
+        }
+        listed.add(line);
         registered(output.entry, amounts, forged, violate);
       } else if (output.kind === 'payment') {
         const said = output.output;
@@ -485,6 +503,11 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
     { node, outputs }: Observation<SealState, Seal>,
     api: WorldApi<SealConfig, SealState, Seal>,
   ): void => {
+    // These payers die the moment they know it is final: nobody tells the list.
+    const final = outputs.some(
+      (output) => output.kind === 'payment' && output.output.kind === 'final',
+    );
+    if (final && /^early-[12]$/.test(node.id)) api.stop(node.id);
     if (decided === undefined && merges.size > 0) {
       decided = agree(closing, merges, api, liars);
       if (decided !== undefined) {
@@ -493,10 +516,9 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
             const state: SectionState = decided;
             api.input(toHex(name), { kind: 'sealed', state }, at + prng.below(900));
           }
-          // C5: somebody lost patience, and offers the keys of another session; later another set.
-          for (const state of otherSeals(decided, rivals)) {
-            api.input(toHex(name), { kind: 'sealed', state }, 1_000 + prng.below(2_000));
-          }
+          // C5: somebody lost patience, and offers the keys of another session.
+          const state = otherKeys(decided, rivals);
+          api.input(toHex(name), { kind: 'sealed', state }, prng.below(3_000));
         }
       }
     }
@@ -511,6 +533,13 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
         }
       }
     }
+    // C5: another five snapshots would have merged to another root.
+    const chose = node.state.kind === 'elder' && node.state.handover?.chosen;
+    if (decided !== undefined && chose && !tempted.has(node.id)) {
+      tempted.add(node.id);
+      const state = otherRoot(decided);
+      for (const at of [0, 2_000]) api.input(node.id, { kind: 'sealed', state }, at);
+    }
     if (published === undefined) return;
     const { record } = published;
     const past = supersededBy(record);
@@ -518,6 +547,7 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
     const current = heirs.map(({ charter }) => charter);
     const view: PaymentSections = { ...clientView, current, superseded: [before, past] };
     heirKnown.view = view;
+    newest.view = view;
     const asks = outputs.some(
       (output) => output.kind === 'payment' && output.output.kind === 'outdated',
     );
@@ -574,13 +604,80 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
     }
   }
   for (const i of [0, 1, 2]) {
-    const won = [`early-${i}`, `late-${i}`].filter((id) => words.get(id) === 'registered');
-    if (won.length > 1) violate('noDoubleSpend: both rivals were registered');
-    const over = (id: string): boolean => /registered|replaced|waiting/.test(words.get(id) ?? '');
+    const won = [`early-${i}`, `late-${i}`].filter((id) =>
+      /final|registered/.test(words.get(id) ?? ''),
+    );
+    if (won.length > 1) violate('noDoubleSpend: both rivals are final');
+    const over = (id: string): boolean =>
+      /final|registered|replaced|waiting/.test(words.get(id) ?? '');
     if (!over(`early-${i}`) || !over(`late-${i}`)) violate('progress: a rival ended silent');
   }
   if (published === undefined) violate('progress: no successor');
   let undelivered = 0;
+  for (const { id, state, honest } of report.nodes) {
+    if (state.kind !== 'elder' || !honest) continue;
+    if (state.handover?.released !== true) undelivered += 1;
+    const heir = heirs.some(({ shares }) => shares.has(id));
+    if (heir && !state.active) violate('N27: an honest heir never began');
+  }
+  if (undelivered > 0) violate(`progress: ${undelivered} elders never finished`);
+  return { events: report.events, violations, undelivered, words, kind };
+}
+
+/** Two transactions of one slot, each with shares enough that liars could finish its certificate. */
+function finalOnce(
+  signers: ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>,
+  slot: string,
+  liars: number,
+  violate: (what: string) => void,
+): void {
+  const able = new Set<string>();
+  for (const [where, byTxid] of signers) {
+    if (!where.startsWith(slot)) continue;
+    // Liars are old elders; of those that stay, the new key is told lies, too.
+    for (const [txid, who] of byTxid) if (who.size + liars >= 5) able.add(txid);
+  }
+  if (able.size > 1) violate('noDoubleSpend: two transactions of one slot can be final');
+}
+
+function registered(
+  bytes: Uint8Array,
+  amounts: ReadonlyMap<string, bigint>,
+  forged: Transaction,
+  violate: (what: string) => void,
+): void {
+  if (good.has(toHex(bytes))) return; // A pure check, paid for once.
+  const entry = decodeEntry(bytes);
+  if (!entry.ok) throw new Error('a listed line decodes');
+  const valid = verifyTransaction(entry.value.transaction, networkId, 'certified');
+  if (!valid.ok) return violate(`supplyConserved: registered though ${valid.error}`);
+  if (equalBytes(txidOf(valid.value), txidOf(forged))) {
+    return violate('N34: a forged spend is listed');
+  }
+  const known = valid.value.inputs.every(
+    ({ oneTimeKey, amount }) => amounts.get(toHex(oneTimeKey)) === amount,
+  );
+  if (!known) return violate('supplyConserved: an input from nowhere');
+  good.add(toHex(bytes));
+}
+
+/** The old key leaked, long after: a certificate that the sealed root has never heard of (N34). */
+function forgery(old: DealtKey, heirs: readonly DealtKey[], forged: Transaction): SealConfig {
+  const transaction = encodeTransaction(forged);
+  const certificates = certify(old, 'COMMIT', forged);
+  const messages: SealMessage[] = [];
+  for (const [index, { oneTimeKey: key }] of forged.outputs.entries()) {
+    for (const { charter } of heirs) {
+      if (!matches(charter.prefix, outputName(key))) continue;
+      const message = encodeMintRequest({
+        kind: 'register',
+        request: seedOf('forgery').slice(0, 16),
+        section: sectionKeyHash(charter.key),
+        key,
+        transaction,
+        certificates,
+        index,
+      });
       messages.push({ kind: 'output', key, message });
     }
   }
@@ -662,13 +759,19 @@ const sealedAfter = (
 });
 
 /** Sealed states that must not be signed: other keys, and the same keys over another root. */
-function otherSeals(sealed: SectionState, rivals: readonly DealtKey[]): readonly SectionState[] {
+function otherKeys(sealed: SectionState, rivals: readonly DealtKey[]): SectionState {
   const { phase } = sealed.ledger;
   if (phase.kind !== 'sealed') throw new Error('sealed');
   const charters = rivals.map(({ charter }) => charter);
   const other = { ...phase, sessionId: seedOf('other session'), charters };
-  const root = { ...phase, sealedRoot: seedOf('other root') };
-  return [other, root].map((each) => ({ ...sealed, ledger: { ...sealed.ledger, phase: each } }));
+  return { ...sealed, ledger: { ...sealed.ledger, phase: other } };
+}
+
+function otherRoot(sealed: SectionState): SectionState {
+  const { phase } = sealed.ledger;
+  if (phase.kind !== 'sealed') throw new Error('sealed');
+  const other = { ...phase, sealedRoot: seedOf('other root') };
+  return { ...sealed, ledger: { ...sealed.ledger, phase: other } };
 }
 
 /** Lies in handover news: another root to some, a wrong share, a share over another record. */
