@@ -1,0 +1,188 @@
+/**
+ * Goal: sealed roots, their paths and merging are exact and the same for everybody; an elder signs
+ * one record (C5); no bytes make a decoder throw.
+ * Method: values by hand; the handover machine alone, told what the world would tell it.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { EMPTY_PREFIX, child } from '#address/prefix.ts';
+import { toXorName } from '#address/xor-name.ts';
+import { compareBytes } from '#core/codec/bytes.ts';
+import type { Effect } from '#core/machine.ts';
+import { sealedLeafHash, sealedPaths, sealedRootOf, verifySealed } from '#money/sealed.ts';
+import {
+  decodeHandoverFact,
+  decodeHandoverMessage,
+  encodeHandoverFact,
+  encodeHandoverMessage,
+  handover,
+  supersededBy,
+  type Handover,
+  type HandoverConfig,
+  type HandoverFact,
+  type HandoverMessage,
+} from '#protocol/handover/index.ts';
+import {
+  emptyLedger,
+  successorHash,
+  successorRecordOf,
+  type Charter,
+  type SectionState,
+} from '#protocol/section/index.ts';
+import { networkId, seedOf, toyIdentity, toyName } from '../money/fixtures.ts';
+
+const context = { now: 0, entropy: new Uint8Array(32) };
+const elders = Array.from({ length: 7 }, (_, i) => toXorName(toyName(seedOf(`e${i}`))))
+  .sort(compareBytes)
+  .map((name, i) => ({ name, publicShare: new Uint8Array(96).fill(i + 1), index: i + 1 }));
+const charter = (fill: number, prefix = EMPTY_PREFIX): Charter => ({
+  networkId,
+  prefix,
+  key: new Uint8Array(96).fill(fill),
+  epoch: 5n,
+  elders,
+});
+const stateOf = (phase: SectionState['ledger']['phase'], generation: bigint): SectionState => ({
+  authority: {
+    ...charter(1),
+    epoch: 4n,
+    generation,
+    members: [],
+    ledgerRoot: new Uint8Array(32),
+    genesisOutput: null,
+  },
+  ledger: { ...emptyLedger, phase },
+});
+const sessionId = seedOf('session');
+const closing = stateOf({ kind: 'closing', sessionId, charters: [charter(2)] }, 9n);
+const sealedWith = (charters: readonly Charter[], root: string): SectionState =>
+  stateOf({ kind: 'sealed', sessionId, charters, snapshots: [], sealedRoot: seedOf(root) }, 10n);
+const seed = Array.from({ length: 7 }, (_, i) => seedOf(`e${i}`)).find(
+  (each) => compareBytes(toyName(each), elders[0]?.name ?? each) === 0,
+);
+if (seed === undefined || elders[0] === undefined) throw new Error('seven elders');
+const config: HandoverConfig = {
+  name: elders[0].name,
+  closing,
+  identity: toyIdentity,
+  identitySeed: seed,
+  secretShare: seedOf('share'),
+  repeatEveryMs: 100,
+};
+const kindsOf = (effects: readonly Effect<Handover>[]): readonly string[] =>
+  effects.map((effect) => effect.kind);
+
+describe('sealed roots', () => {
+  test('N34: every slot of every size of root has a path, and no path proves another txid', () => {
+    for (let count = 1; count <= 17; count++) {
+      const leaves = Array.from({ length: count }, (_, i) => ({
+        kind: i % 2 === 0 ? ('bound' as const) : ('decided' as const),
+        name: seedOf(`slot ${i}`),
+        txid: seedOf(`tx ${i}`),
+        body: seedOf(`body ${i}`),
+      }));
+      const root = sealedRootOf(leaves.map(sealedLeafHash));
+      const paths = sealedPaths(leaves, () => true);
+      expect(paths.length).toBe(count);
+      for (const { leaf, path } of paths) {
+        expect(verifySealed(root, leaf.name, leaf.txid, path)).toBe(true);
+        expect(verifySealed(root, leaf.name, seedOf('other'), path)).toBe(false);
+        expect(verifySealed(root, seedOf('other'), leaf.txid, path)).toBe(false);
+        expect(verifySealed(seedOf('root'), leaf.name, leaf.txid, path)).toBe(false);
+        const longer = { ...path, siblings: [...path.siblings, seedOf('more')] };
+        expect(verifySealed(root, leaf.name, leaf.txid, longer)).toBe(false);
+        expect(verifySealed(root, leaf.name, leaf.txid, { ...path, count: count + 1 })).toBe(false);
+      }
+    }
+  });
+
+  test('N20: a record tells the prefix of the key that signed it', () => {
+    const record = successorRecordOf(sealedWith([charter(2)], 'a'));
+    expect(record && supersededBy(record)?.prefix.bitCount).toBe(0);
+    const halves = [charter(3, child(EMPTY_PREFIX, 0)), charter(4, child(EMPTY_PREFIX, 1))];
+    const split = successorRecordOf(sealedWith(halves, 'a'));
+    expect(split && supersededBy(split)?.prefix).toEqual(EMPTY_PREFIX);
+  });
+});
+
+describe('C5: one key, one successor', () => {
+  test('N20, N21: the first fitting record is on disk before its share; no other is ever signed', () => {
+    let { state } = handover.start(config, [], context);
+    const seal = (sealed: SectionState): readonly Effect<Handover>[] => {
+      const input = { kind: 'sealed', state: sealed } as const;
+      const step = handover.step(config, state, { kind: 'input', input }, context);
+      state = step.state;
+      return step.effects;
+    };
+    // The elders lose patience with K1 and offer the keys of another session.
+    expect(seal(sealedWith([charter(7)], 'a'))).toEqual([]);
+    const effects = seal(sealedWith([charter(2)], 'a'));
+    expect(kindsOf(effects)).toEqual(['persist', 'compute']);
+    // Other five snapshots, another root: refused, also after a restart.
+    expect(seal(sealedWith([charter(2)], 'b'))).toEqual([]);
+    const facts = effects.flatMap((effect): HandoverFact[] =>
+      effect.kind === 'persist' ? [effect.fact] : [],
+    );
+    const again = handover.start(config, facts, context);
+    state = again.state;
+    expect(kindsOf(again.effects)).toContain('compute');
+    expect(seal(sealedWith([charter(2)], 'b'))).toEqual([]);
+    const record = successorRecordOf(sealedWith([charter(2)], 'a'));
+    expect(state.chosen && record && successorHash(state.chosen)).toEqual(
+      record && successorHash(record),
+    );
+  });
+
+  test('N22: an elder signs one snapshot root', () => {
+    const { state } = handover.start(config, [], context);
+    const stop = (root: string) =>
+      ({ kind: 'input', input: { kind: 'moneySealed', root: seedOf(root) } }) as const;
+    const once = handover.step(config, state, stop('a'), context);
+    expect(once.effects[0]?.kind).toBe('persist');
+    const twice = handover.step(config, once.state, stop('b'), context);
+    expect(twice.effects).toEqual([]);
+  });
+});
+
+describe('decoders', () => {
+  test('noise is refused quietly; messages and facts come back as they went', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 300 }),
+        (noise) => !decodeHandoverMessage(noise).ok && !decodeHandoverFact(noise).ok,
+      ),
+    );
+    const record = successorRecordOf(sealedWith([charter(2)], 'a'));
+    if (record === undefined) throw new Error('sealed');
+    const signed = { record, signature: new Uint8Array(48).fill(1) };
+    const root = { elder: 3, root: seedOf('root'), signature: new Uint8Array(64) };
+    const receipt = { child: 0, elder: 2, signature: new Uint8Array(64) };
+    const messages: readonly HandoverMessage[] = [
+      {
+        kind: 'news',
+        wants: true,
+        roots: [root],
+        share: { record: seedOf('record'), signature: new Uint8Array(48) },
+        successor: signed,
+        receipts: [receipt],
+      },
+      { kind: 'askPage', root: seedOf('root'), page: 3 },
+      { kind: 'page', root: seedOf('root'), page: 0, pages: 2, entries: [seedOf('entry')] },
+    ];
+    for (const message of messages) {
+      const value = decodeHandoverMessage(encodeHandoverMessage(message));
+      expect(value).toEqual({ ok: true, value: message });
+    }
+    const facts: readonly HandoverFact[] = [
+      { kind: 'stopped', snapshot: root },
+      { kind: 'chose', record },
+      { kind: 'succeeded', signed },
+      { kind: 'inherited' },
+      { kind: 'receipt', receipt },
+      { kind: 'released' },
+    ];
+    for (const fact of facts) {
+      expect(decodeHandoverFact(encodeHandoverFact(fact))).toEqual({ ok: true, value: fact });
+    }
+  });
+});
