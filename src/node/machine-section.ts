@@ -254,7 +254,7 @@ function perform(
       });
     }
     case 'forked':
-      return ports.happened('forked', output.records[0].record.finalGeneration);
+      return ports.happened('forked', output.first.record.finalGeneration);
     case 'sealMoney':
     case 'fetch':
     case 'serve':

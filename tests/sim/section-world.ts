@@ -15,9 +15,11 @@ import {
   bindLedger,
   emptyLedger,
   encodeSealedState,
+  encodeSignedAuthority,
   networkIdOf,
   placementOf,
   type SealedState,
+  type SignedAuthority,
   type SectionState,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
@@ -291,19 +293,19 @@ function shell(
 export function arrive(
   api: SectionApi,
   person: Person,
-  known: readonly SealedState[],
+  known: readonly SignedAuthority[],
   ticket: TicketProof | null = null,
 ): void {
   api.spawn(person.id, person.config);
-  known.forEach((sealed, at) => {
-    const input = { kind: 'know', sealed: encodeSealedState(sealed) } as const;
+  known.forEach((signed, at) => {
+    const input = { kind: 'learn', authority: encodeSignedAuthority(signed) } as const;
     api.input(person.id, input, 1 + at);
   });
   api.input(person.id, { kind: 'join', ticket }, 2 + known.length);
 }
 
 /** All that a node could tell a newcomer, with the links that prove it. */
-export function knowledgeOf({ state }: SectionView): readonly SealedState[] {
+export function knowledgeOf({ state }: SectionView): readonly SignedAuthority[] {
   return knownSections(state);
 }
 

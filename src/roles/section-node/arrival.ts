@@ -2,6 +2,7 @@
  * Coming in and moving on. A node asks the elders of the section that covers its name until a
  * sealed state names it; a member that has to move gathers five shares of its ticket and leaves.
  */
+import { sectionFor } from '#protocol/section/index.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
@@ -24,7 +25,6 @@ import type { JoinRefusal } from './messages.ts';
 import { arrive, refusalOf, withArrival } from './opinions.ts';
 import { broadcast, elderIds, elderIndex, stampFor } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
-import { sectionFor } from './tree.ts';
 
 /** The person, or the relocation, wants this node to be a member. */
 export function join(

@@ -4,6 +4,7 @@
  * Nothing here decides: the agreement does, and what follows from its decision is computed alike by
  * every elder. Shares are released only after the decision (N6, N36).
  */
+import { epochOf } from '#protocol/section/index.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
 import { lift, type Lift } from '#core/compose.ts';
@@ -42,7 +43,6 @@ import type {
   Stage,
 } from './state.ts';
 import { mergedRootOf } from './succession.ts';
-import { epochOf } from './tree.ts';
 
 /** Begins the generation after the newest sealed state, with what was said of it before a crash. */
 export function openDesk(

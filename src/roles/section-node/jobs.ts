@@ -18,13 +18,11 @@ import {
 } from '#protocol/membership/index.ts';
 import { churnIdOf } from '#protocol/node-age/index.ts';
 import {
-  bindLedger,
-  decodeSealedState,
-  verifySealedState,
+  performVerifyUpdate,
   type SealedState,
   type SectionState,
-  type TrustAnchor,
-  type TrustedKey,
+  type SignedAuthority,
+  type VerifyUpdateJob,
 } from '#protocol/section/index.ts';
 import { performCombine, type CombineJob, type CombineResult } from './collector.ts';
 
@@ -57,9 +55,13 @@ export type SectionNodeJob =
     }
   | {
       readonly kind: 'verifySealed';
-      readonly anchor: TrustAnchor;
-      readonly sealed: Uint8Array;
-      readonly trusted: TrustedKey;
+      readonly job: VerifyUpdateJob;
+      readonly sealed: SealedState;
+    }
+  | {
+      readonly kind: 'verifyAuthority';
+      readonly job: VerifyUpdateJob;
+      readonly signed: SignedAuthority;
     }
   | { readonly kind: 'dkg'; readonly job: DkgJob }
   | { readonly kind: 'handover'; readonly job: HandoverJob };
@@ -76,6 +78,7 @@ export type SectionNodeResult =
       readonly events: readonly SectionEvent[];
     }
   | { readonly kind: 'verified'; readonly sealed: SealedState }
+  | { readonly kind: 'verifiedAuthority'; readonly signed: SignedAuthority }
   | { readonly kind: 'unverified'; readonly fault: string }
   | { readonly kind: 'dkg'; readonly result: DkgResult }
   | { readonly kind: 'handover'; readonly result: HandoverResult };
@@ -92,10 +95,20 @@ export function performSectionNodeJob(job: SectionNodeJob, suites: NodeSuites): 
       return validate(job, suites);
     case 'apply': {
       const { state, events } = applyActs(job.state, job.acts, churnIdOf(job.churn));
-      return { kind: 'applied', state: bindLedger(state), events };
+      return { kind: 'applied', state, events };
     }
-    case 'verifySealed':
-      return verify(job, suites);
+    case 'verifySealed': {
+      const verified = performVerifyUpdate(suites.threshold, job.job);
+      return verified.ok
+        ? { kind: 'verified', sealed: job.sealed }
+        : { kind: 'unverified', fault: verified.error.kind };
+    }
+    case 'verifyAuthority': {
+      const verified = performVerifyUpdate(suites.threshold, job.job);
+      return verified.ok
+        ? { kind: 'verifiedAuthority', signed: job.signed }
+        : { kind: 'unverified', fault: verified.error.kind };
+    }
     case 'dkg':
       return { kind: 'dkg', result: performDkgJob(job.job, suites) };
     case 'handover':
@@ -113,16 +126,4 @@ function validate(
   const verdict = validateAct(state, proposal, { threshold, identity, isSharingKey }, view);
   if (verdict.ok) return { kind: 'valid' };
   return verdict.error.kind === 'later' ? { kind: 'later', proposal } : { kind: 'invalid' };
-}
-
-function verify(
-  { anchor, sealed, trusted }: SectionNodeJob & { readonly kind: 'verifySealed' },
-  { threshold }: NodeSuites,
-): SectionNodeResult {
-  const decoded = decodeSealedState(sealed);
-  if (!decoded.ok) return { kind: 'unverified', fault: decoded.error };
-  const verified = verifySealedState(threshold, anchor, decoded.value, trusted);
-  return verified.ok
-    ? { kind: 'verified', sealed: verified.value }
-    : { kind: 'unverified', fault: verified.error.kind };
 }

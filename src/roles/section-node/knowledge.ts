@@ -9,9 +9,22 @@ import type { Context, NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { AgreementFact } from '#protocol/agreement/index.ts';
 import {
+  chainFor,
+  decodeSealedState,
   encodeSealedState,
+  isKnownKey,
+  isNews,
+  ledgerRootOf,
+  maxChainLinks,
+  planUpdate,
+  proofOf,
+  sectionsOf,
+  sectionAt,
+  signedAuthorityOf,
+  treeWith,
   type SealedState,
   type SectionAuthority,
+  type SignedAuthority,
 } from '#protocol/section/index.ts';
 import { ticketsDue } from '#protocol/membership/index.ts';
 import { settleArrival } from './arrival.ts';
@@ -22,7 +35,6 @@ import { pruneArrivals } from './opinions.ts';
 import { elderIndex, memberIds, stamp } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { followEnding } from './succession.ts';
-import { chainFor, isKnownKey, isNews, sealedHead, treeWith, trustFor } from './tree.ts';
 
 /** Updates that wait for their pairings at once: more of them say the same. */
 export const maxVerifying = 8;
@@ -67,29 +79,41 @@ export function tell(state: SectionNodeState, to: NodeId, known: Uint8Array): Fl
 }
 
 /** Somebody's sealed state: its proof is paid for only if it would be news. */
-export function heard(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  from: NodeId,
-  sealed: Uint8Array,
-): Flow {
-  const head = sealedHead(sealed);
-  if (head === undefined) {
+export function heard(state: SectionNodeState, from: NodeId, bytes: Uint8Array): Flow {
+  const decoded = decodeSealedState(bytes);
+  if (!decoded.ok) {
     return flow(state, { kind: 'blame', fault: { kind: 'malformedUpdate', culprit: from } });
   }
-  if (!isNews(state.tree, head)) return flow(state);
-  const id = `verify/${toHex(head.key)}/${head.generation}`;
+  const sealed = decoded.value;
+  const { authority, ledger } = sealed.state;
+  const plan = planUpdate(state.tree, proofOf(signedAuthorityOf(sealed)));
+  const bound = equalBytes(ledgerRootOf(ledger), authority.ledgerRoot);
+  if (plan.kind === 'same' && !isOwnNews(state, authority)) return flow(state);
+  if (plan.kind === 'refused' && plan.fault.kind === 'unknownKey') return askState(state, from);
+  if (plan.kind === 'refused' || !bound) {
+    return flow(state, { kind: 'blame', fault: { kind: 'unprovenUpdate', culprit: from } });
+  }
+  // A client's half of it was proven before; now the ledger comes with the same seal.
+  if (plan.kind === 'same') return flow(state);
+  const id = `verify/${toHex(authority.key)}/${authority.generation}`;
   if (state.verifying.has(id) || state.verifying.size >= maxVerifying) return flow(state);
-  const trusted = trustFor(state.tree, head.from);
-  if (trusted === undefined) return askState(state, from);
   return flow(
     { ...state, verifying: new Map(state.verifying).set(id, from) },
-    {
-      kind: 'compute',
-      id,
-      job: { kind: 'verifySealed', anchor: config.anchor, sealed, trusted },
-    },
+    { kind: 'compute', id, job: { kind: 'verifySealed', job: plan.job, sealed } },
   );
+}
+
+/** A section's authority without its ledger: enough to ask there (a join point's word, a redirect). */
+export function learnt(state: SectionNodeState, signed: SignedAuthority): Flow {
+  const plan = planUpdate(state.tree, proofOf(signed));
+  if (plan.kind !== 'verify') return flow(state);
+  const { key, generation } = signed.authority;
+  const id = `learn/${toHex(key)}/${generation}`;
+  return flow(state, {
+    kind: 'compute',
+    id,
+    job: { kind: 'verifyAuthority', job: plan.job, signed },
+  });
 }
 
 export function verified(
@@ -109,6 +133,14 @@ export function verified(
     : flow(next, { kind: 'blame', fault: { kind: 'unprovenUpdate', culprit: from } });
 }
 
+/** A proven authority of any section: the tree knows it; this node's work waits for its ledger. */
+export function takeAuthority(state: SectionNodeState, signed: SignedAuthority): Flow {
+  const tree = treeWith(state.tree, signed);
+  return tree.ok
+    ? flow({ ...state, tree: tree.value })
+    : flow(state, { kind: 'output', output: { kind: 'forked', ...tree.error } });
+}
+
 /** Takes in a proven state: of this node's own section, or of another. */
 export function adopt(
   config: SectionNodeConfig,
@@ -118,13 +150,14 @@ export function adopt(
   context: Context,
 ): Flow {
   const { authority } = sealed.state;
-  if (!isNews(state.tree, authority)) return flow(state);
+  const isInside = matches(authority.prefix, config.name);
+  if (isInside ? !isOwnNews(state, authority) : !isNews(state.tree, authority)) return flow(state);
   const tree = treeWith(state.tree, sealed);
   if (!tree.ok) {
     return flow(state, { kind: 'output', output: { kind: 'forked', ...tree.error } });
   }
   const known = { ...state, tree: tree.value };
-  if (!matches(authority.prefix, config.name)) {
+  if (!isInside) {
     return flow(known, { kind: 'output', output: { kind: 'learned', sealed } });
   }
   const moved = pruneArrivals({ ...known, own: sealed, told: new Set(), desk: null });
@@ -208,9 +241,26 @@ export function pushersOf(authority: SectionAuthority, receiver: NodeId): readon
     .map(({ id }) => id);
 }
 
-/** The newest state of every section this node knows, each with all the links it has of it. */
-export const knownSections = ({ tree }: SectionNodeState): readonly SealedState[] =>
-  [...tree.sections.values()].map((sealed) => ({
-    ...sealed,
-    chain: chainFor(tree, new Uint8Array(), sealed.state.authority.key),
-  }));
+/** Newer than the state that this node works on? The tree may know more than its ledger. */
+function isOwnNews(
+  { own, tree }: SectionNodeState,
+  authority: Pick<SectionAuthority, 'key' | 'epoch' | 'generation' | 'prefix'>,
+): boolean {
+  if (own === null) return true;
+  const held = own.state.authority;
+  if (equalBytes(held.key, authority.key)) return held.generation < authority.generation;
+  return held.epoch < authority.epoch && isKnownOrNew(tree, authority);
+}
+
+const isKnownOrNew = (
+  tree: SectionNodeState['tree'],
+  authority: Pick<SectionAuthority, 'key' | 'epoch' | 'generation' | 'prefix'>,
+): boolean => isNews(tree, authority) || isKnownKey(tree, authority.key);
+
+/** The newest authority of every section this node knows, each with the last links to it. */
+export const knownSections = ({ tree }: SectionNodeState): readonly SignedAuthority[] =>
+  sectionsOf(tree).flatMap(({ prefix, key }) => {
+    const signed = sectionAt(tree, prefix);
+    const chain = chainFor(tree, tree.anchor.genesisKey, key);
+    return signed === undefined || chain.length > maxChainLinks ? [] : [{ ...signed, chain }];
+  });

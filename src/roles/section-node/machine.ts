@@ -3,10 +3,15 @@
  * and what it knows of others. Everything a node decides is in the protocols; this file says who
  * hears what.
  */
+import { emptyTree, treeWith } from '#protocol/section/index.ts';
 import { assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { stay, type Context, type Event, type Machine, type NodeId } from '#core/machine.ts';
-import { decodeSealedState, type SealedState } from '#protocol/section/index.ts';
+import {
+  decodeSealedState,
+  decodeSignedAuthority,
+  type SealedState,
+} from '#protocol/section/index.ts';
 import {
   asked,
   giveTicket,
@@ -29,7 +34,16 @@ import {
 } from './desk.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
-import { adopt, announce, compare, heard, takeSeat, verified } from './knowledge.ts';
+import {
+  adopt,
+  announce,
+  compare,
+  heard,
+  learnt,
+  takeAuthority,
+  takeSeat,
+  verified,
+} from './knowledge.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex } from './peers.ts';
@@ -51,7 +65,6 @@ import {
   stepEnding,
   takesPart,
 } from './succession.ts';
-import { seedTree, treeWith } from './tree.ts';
 
 export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
   start: (config, facts, context) => {
@@ -88,7 +101,7 @@ export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNo
 };
 
 const blank = (config: SectionNodeConfig): SectionNodeState => ({
-  tree: seedTree(config.anchor),
+  tree: emptyTree(config.anchor),
   own: null,
   shares: new Map(),
   desk: null,
@@ -187,7 +200,11 @@ function onInput(
 ): Flow {
   switch (input.kind) {
     case 'know':
-      return heard(config, state, config.self, input.sealed);
+      return heard(state, config.self, input.sealed);
+    case 'learn': {
+      const signed = decodeSignedAuthority(input.authority);
+      return signed.ok ? learnt(state, signed.value) : stay(state);
+    }
     case 'found': {
       const { key, secretShare, index } = input;
       const sealed = decodeSealedState(input.sealed);
@@ -214,11 +231,18 @@ function onInput(
       return wish(config, { ...state, opinions });
     }
     case 'moneySealed':
-    case 'snapshotHeld':
     case 'inherited':
       return isEnding(state, input.key)
         ? stepEnding(config, state, { kind: 'input', input }, context)
         : stay(state);
+    case 'snapshotHeld': {
+      if (!isEnding(state, input.key)) return stay(state);
+      // N23: a sealed set that somebody proposed may be within our sight now.
+      const retry = { kind: 'input', input: { kind: 'retry' } } as const;
+      return after(stepEnding(config, state, { kind: 'input', input }, context), (now) =>
+        stepAgreement(config, now, retry, context),
+      );
+    }
     case 'merged':
       return isEnding(state, input.key)
         ? merged(config, state, input.snapshots, input.root, context)
@@ -301,7 +325,7 @@ function heed(
       return stepEnding(config, state, { kind: 'received', from, message }, context);
     }
     case 'update':
-      return heard(config, state, from, payload.sealed);
+      return heard(state, from, payload.sealed);
     case 'ping': {
       const pong = { kind: 'pong', round: payload.round } as const;
       return flow(state, ...broadcast(state, [from], pong));
@@ -411,6 +435,8 @@ function onComputed(
     }
     case 'verified':
       return verified(config, state, id, result.sealed, context);
+    case 'verifiedAuthority':
+      return takeAuthority(state, result.signed);
     case 'unverified':
       return verified(config, state, id, null, context);
     case 'dkg':

@@ -1,4 +1,5 @@
 /** What this node would endorse (N7), as the rules of membership want to hear it. */
+import { successorsSince } from '#protocol/section/index.ts';
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { Join, Opinions as MembershipOpinions } from '#protocol/membership/index.ts';
@@ -6,7 +7,6 @@ import { flow, type Flow } from './flow.ts';
 import type { JoinRefusal } from './messages.ts';
 import { whyNot } from '#protocol/membership/index.ts';
 import type { Arrival, SectionNodeState } from './state.ts';
-import { successorsSince } from './tree.ts';
 
 /** Nodes that ask to come in, remembered at once: twice what a section may have places for. */
 export const maxArrivals = 128;

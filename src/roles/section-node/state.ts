@@ -1,4 +1,5 @@
 /** One node of the network: what it knows, what it is doing, and the words it uses. */
+import type { SectionTree } from '#protocol/section/index.ts';
 import type { XorName } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { AgreementFact, AgreementFault, AgreementState } from '#protocol/agreement/index.ts';
@@ -19,6 +20,7 @@ import type {
 } from '#protocol/membership/index.ts';
 import type {
   DkgSession,
+  Fork,
   Moving,
   SealedState,
   SectionAuthority,
@@ -30,7 +32,6 @@ import type {
 import type { Collector } from './collector.ts';
 import type { SectionNodeJob, SectionNodeResult } from './jobs.ts';
 import type { JoinRefusal, NodeMessage } from './messages.ts';
-import type { SectionTree } from './tree.ts';
 
 export interface SectionNodeConfig {
   /** Hex of the node's name. */
@@ -215,6 +216,8 @@ export type SectionNodeFact =
 export type SectionNodeInput =
   /** A sealed state from outside the section's own messages: a join point, a file. */
   | { readonly kind: 'know'; readonly sealed: Uint8Array }
+  /** A signed authority without its ledger: from a join point, or a redirect. */
+  | { readonly kind: 'learn'; readonly authority: Uint8Array }
   /** Founders only: the share of the first key. */
   | ({ readonly kind: 'found'; readonly sealed: Uint8Array } & HeldShare)
   | { readonly kind: 'join'; readonly ticket: TicketProof | null }
@@ -291,7 +294,7 @@ export type SectionNodeOutput =
   /** Snapshots of this key may be deleted. */
   | { readonly kind: 'release'; readonly key: Uint8Array }
   /** N33: one key signed two successors. Both are kept and shown. */
-  | { readonly kind: 'forked'; readonly records: readonly [SignedSuccessor, SignedSuccessor] };
+  | ({ readonly kind: 'forked' } & Fork);
 
 export type SectionNodeFault =
   | { readonly kind: 'agreement'; readonly culprit: NodeId; readonly fault: AgreementFault }
