@@ -4,11 +4,13 @@
  */
 import type { Refusal } from '#core/refusal.ts';
 import {
-  decodeClientRequest,
+  decodeDoorRequest,
   encodeClientReply,
   type ClientReply,
   type ClientRequest,
+  type Cover,
 } from '#roles/wire/client.ts';
+import { openUnder, proofFor, type UnderView } from '#roles/wire/under.ts';
 import { createGate, type Gate } from './gate.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -18,6 +20,8 @@ const failedForMs = 2_000;
 export interface DoorOptions {
   readonly label: string;
   readonly answer: (request: ClientRequest) => Promise<ClientReply>;
+  /** What this node knows of the sections; null while it knows none. */
+  readonly view?: () => UnderView | null;
   readonly log: Log;
   readonly metrics: Metrics;
   /** Shared with the node's section work; a door alone has its own. */
@@ -32,7 +36,7 @@ export function createClientDoor(
   const gate = options.gate ?? createGate(metrics);
 
   return async (bytes, { peerId }) => {
-    const request = decodeClientRequest(bytes);
+    const request = decodeDoorRequest(bytes);
     if (!request.ok) {
       metrics.count('safe_client_requests_total', 'malformed');
       return encodeClientReply(refused({ kind: 'malformed', what: 'request' }));
@@ -42,7 +46,7 @@ export function createClientDoor(
     metrics.count('safe_bytes_in_total', `client/${kind}`, bytes.length);
     const answered = await gate.enter('client', peerId, bytes.length, async () => {
       try {
-        return await options.answer(request.value);
+        return await answerCovered(options, request.value);
       } catch (error) {
         options.log.write({
           event: 'requestFailed',
@@ -61,6 +65,21 @@ export function createClientDoor(
     metrics.count('safe_bytes_out_total', `client/${kind}`, encoded.length);
     return encoded;
   };
+}
+
+/** Looks at the cover first: whether name and key are ours costs no work of the elder's (N30). */
+async function answerCovered(
+  { answer, view }: DoorOptions,
+  request: ClientRequest | Cover,
+): Promise<ClientReply> {
+  if (request.kind !== 'under' && request.kind !== 'section') return answer(request);
+  const known = view?.() ?? null;
+  if (known === null) return refused({ kind: 'busy', afterMs: failedForMs });
+  if (request.kind === 'section') {
+    return { kind: 'proof', proof: proofFor(known, request.name, request.from) };
+  }
+  const opened = openUnder(known, request);
+  return opened.ok ? answer(opened.value) : refused(opened.error);
 }
 
 export const refused = (refusal: Refusal): ClientReply => ({ kind: 'refused', refusal });

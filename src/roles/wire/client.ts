@@ -13,6 +13,7 @@ import {
   nullable,
   record,
   textUpTo,
+  u64,
   union,
   type ShapeOf,
 } from '#core/codec/shape.ts';
@@ -25,8 +26,12 @@ export const maxChunkBytes = 1024 * 1024 + 16;
 export const maxPointerBytes = 64 * 1024 + 512;
 /** A transaction of 8 inputs and 16 outputs with the proofs of its inputs. */
 export const maxMoneyMessageBytes = 128 * 1024;
-/** One page of the list of registered outputs. */
-export const maxOutputsPerPage = 128;
+/** One registered output with its transaction and the certificates of eight inputs. */
+export const maxOutputEntryBytes = 16 * 1024;
+/** One page of the list of registered outputs: a frame of the largest entries. */
+export const maxOutputsPerPage = 64;
+/** The largest request, with room for its name and tags. */
+export const maxInnerRequestBytes = maxChunkBytes + 256;
 /** A section authority with its chain: one page of links. */
 export const maxAuthorityBytes = 64 * 1024;
 /** Elders answer for seven holders at the most. */
@@ -57,6 +62,22 @@ export const clientRequestShape = union({
 
 export type ClientRequest = ShapeOf<typeof clientRequestShape>;
 
+const coverShape = union({
+  /**
+   * What follows this key on the way to the section of this name: a page of links, and the authority
+   * if the page reaches it. Answered by `proof`.
+   */
+  section: record({ name, from: bytesOf(96) }),
+  /**
+   * A request as one under this key (N30, N41), generation as the client knows it. Under another
+   * key, or for a name of another section, it is refused by `retry` or `redirect` with the proof.
+   */
+  under: record({ key: bytesOf(96), generation: u64, request: bytesUpTo(maxInnerRequestBytes) }),
+});
+
+/** What the door itself looks at, before anything of it reaches an elder's work. */
+export type Cover = ShapeOf<typeof coverShape>;
+
 const receipt = record({ holder: name, signature });
 
 export const clientReplyShape = union({
@@ -68,6 +89,8 @@ export const clientReplyShape = union({
     serving: bool,
   }),
   authority: record({ authority: bytesUpTo(maxAuthorityBytes) }),
+  /** A section proof (protocol/anti-entropy, `decodeProof`). */
+  proof: record({ proof: bytesUpTo(maxAuthorityBytes) }),
   addresses: record({ records: listOf(bytesUpTo(4096), 16) }),
   stored: record({ receipts: listOf(receipt, maxHolders) }),
   chunk: record({ bytes: bytesUpTo(maxChunkBytes), holder: name }),
@@ -81,7 +104,7 @@ export const clientReplyShape = union({
   }),
   money: record({ message: bytesUpTo(maxMoneyMessageBytes) }),
   outputs: record({
-    entries: listOf(bytesUpTo(8192), maxOutputsPerPage),
+    entries: listOf(bytesUpTo(maxOutputEntryBytes), maxOutputsPerPage),
     /** Position after the last entry of this page. */
     next: intBetween(0, 2 ** 48),
     more: bool,
@@ -92,6 +115,7 @@ export const clientReplyShape = union({
 export type ClientReply = ShapeOf<typeof clientReplyShape>;
 
 export const encodeClientRequest = (request: ClientRequest): Uint8Array => encodeCbor(request);
+export const encodeCover = (cover: Cover): Uint8Array => encodeCbor(cover);
 export const encodeClientReply = (reply: ClientReply): Uint8Array => encodeCbor(reply);
 
 export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'malformed'> {
@@ -101,9 +125,38 @@ export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'm
   return request === undefined ? err('malformed') : ok(request);
 }
 
+/** What may come through the client door: a request, or a cover. */
+export function decodeDoorRequest(bytes: Uint8Array): Result<ClientRequest | Cover, 'malformed'> {
+  const decoded = decodeCbor(bytes);
+  if (!decoded.ok) return decoded;
+  const request = clientRequestShape(decoded.value) ?? coverShape(decoded.value);
+  return request === undefined ? err('malformed') : ok(request);
+}
+
 export function decodeClientReply(bytes: Uint8Array): Result<ClientReply, 'malformed'> {
   const decoded = decodeCbor(bytes);
   if (!decoded.ok) return decoded;
   const reply = clientReplyShape(decoded.value);
   return reply === undefined ? err('malformed') : ok(reply);
+}
+
+/** The name a request is about, whose section must answer; null when any elder may. */
+export function destinationOf(request: ClientRequest): Uint8Array | null {
+  switch (request.kind) {
+    case 'putChunk':
+    case 'getChunk':
+      return request.name;
+    case 'getPointer':
+      return request.address;
+    case 'slot':
+      return request.slot;
+    case 'output':
+      return request.key;
+    case 'hello':
+    case 'authority':
+    case 'addresses':
+    case 'outputs':
+    case 'putPointer': // Its address follows from the record, which is opened later.
+      return null;
+  }
 }

@@ -29,6 +29,7 @@ import {
   maxChunkBytes,
   maxHolders,
   maxMoneyMessageBytes,
+  maxOutputEntryBytes,
   maxOutputsPerPage,
   maxPointerBytes,
   type ClientReply,
@@ -86,6 +87,7 @@ const clientReplies: Readonly<Record<ClientReply['kind'], ClientReply>> = {
     serving: true,
   },
   authority: { kind: 'authority', authority: bytes(maxAuthorityBytes) },
+  proof: { kind: 'proof', proof: bytes(maxAuthorityBytes) },
   addresses: { kind: 'addresses', records: Array.from({ length: 16 }, () => bytes(4096)) },
   stored: { kind: 'stored', receipts: Array.from({ length: maxHolders }, () => receipt) },
   chunk: { kind: 'chunk', bytes: bytes(maxChunkBytes), holder: name },
@@ -100,7 +102,7 @@ const clientReplies: Readonly<Record<ClientReply['kind'], ClientReply>> = {
   money: { kind: 'money', message: bytes(maxMoneyMessageBytes) },
   outputs: {
     kind: 'outputs',
-    entries: Array.from({ length: maxOutputsPerPage }, () => bytes(8192)),
+    entries: Array.from({ length: maxOutputsPerPage }, () => bytes(maxOutputEntryBytes)),
     next: 2 ** 48,
     more: false,
   },
@@ -330,7 +332,7 @@ test('each bound of the door fits what is carried through it, and every message 
   expect(4096).toBe(maxAddressRecordBytes);
   expect(maxMoneyMessageBytes).toBeGreaterThanOrEqual(maxSpentbookMessageBytes);
   expect(maxMoneyMessageBytes).toBeGreaterThanOrEqual(maxMintMessageBytes);
-  expect(8192).toBeGreaterThanOrEqual(maxEntryBytes);
+  expect(maxOutputEntryBytes).toBeGreaterThanOrEqual(maxEntryBytes);
   expect(maxSectionMessageBytes).toBeGreaterThanOrEqual(maxGenesisMessageBytes);
   for (const { encode, message } of cases) {
     expect(encode(message as never).length).toBeLessThanOrEqual(maxPayloadBytes);
