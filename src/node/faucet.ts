@@ -11,7 +11,6 @@ import {
   bytesOf,
   bytesUpTo,
   intBetween,
-  listOf,
   record,
   textUpTo,
   union,
@@ -24,7 +23,6 @@ import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { certificatesShape } from '#money/shapes.ts';
 import { ed25519Identity } from '#money/identity.ts';
 import { walletKeys } from '#money/keys.ts';
-import { maxInputs } from '#money/transaction.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import { decodeClientReply, encodeClientRequest, type ClientReply } from '#roles/wire/client.ts';
 import { runPayment, type RunningPayment } from '#runtime/payment-runner.ts';
