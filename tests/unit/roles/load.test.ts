@@ -93,11 +93,7 @@ test('clients with chunks of 1 MiB get half of the cost, not half of the request
 });
 
 test('a flood of clients delays the section’s work by nothing at all', () => {
-  const { served, busy, longestWait } = simulate(
-    3_000,
-    () => ({ system: 2, client: 200 }),
-    even,
-  );
+  const { served, busy, longestWait } = simulate(3_000, () => ({ system: 2, client: 200 }), even);
   expect(served.system).toBe(6_000);
   expect(busy.system).toBe(0);
   expect(longestWait.system).toBe(0);
@@ -106,11 +102,7 @@ test('a flood of clients delays the section’s work by nothing at all', () => {
 });
 
 test('a flood of the section’s messages does not starve clients', () => {
-  const { served, busy, longestWait } = simulate(
-    3_000,
-    () => ({ system: 200, client: 2 }),
-    even,
-  );
+  const { served, busy, longestWait } = simulate(3_000, () => ({ system: 200, client: 2 }), even);
   expect(served.client).toBe(6_000);
   expect(busy.client).toBe(0);
   expect(longestWait.client).toBe(0);
