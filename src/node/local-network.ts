@@ -10,8 +10,10 @@ import { toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
+import { realSuites } from '#protocol/dkg/index.ts';
 import {
   ELDER_COUNT,
+  encodeSignedAuthority,
   verifySignedAuthority,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
@@ -20,8 +22,8 @@ import { folderProblem } from '#storage/node/problem.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { createAddressBook } from './address-book.ts';
 import { createGuideService } from './elder-service.ts';
-import { fixedSection } from './fixed-section.ts';
 import type { Log } from './log.ts';
+import { genesisState, machineSection } from './machine-section.ts';
 import type { Metrics } from './metrics.ts';
 import { openBirth, type Born } from './network-birth.ts';
 import type { KeptNetworkFile } from './network-file.ts';
@@ -117,6 +119,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     const book = createAddressBook(authority.networkId, null);
     announce(bootstrap.identity, bootstrap.host, authority.networkId, book);
     const nodes: RunningNode[] = [];
+    const running = new Map<string, RunningNode>();
     for (const { identity, host } of [...elders, ...adults]) {
       const facts = openNodeFacts(identity);
       stops.push(facts.close);
@@ -135,14 +138,25 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
         log,
         metrics,
         dataLimitBytes: Number.POSITIVE_INFINITY,
-        openSection: fixedSection({
-          name: identity.name,
+        openSection: machineSection({
+          identity,
           anchor,
-          founded: signed,
-          share: secretShare === undefined || index === undefined ? null : { secretShare, index },
-          ask: async () => null,
+          facts,
+          jobs,
+          metrics,
+          suites: realSuites,
+          founded:
+            secretShare === undefined || index === undefined
+              ? null
+              : { sealed: genesisState(signed), secretShare, index },
+          ask: async () => encodeSignedAuthority(signed),
+          ticket: null,
+          reach: async (name) =>
+            (await running.get(nameToId(identity.name))?.greeter.greet(name)) ?? false,
+          money: ({ kind }) => log.write({ event: 'moneyWaits', node: identity.label, kind }),
         }),
       });
+      running.set(nameToId(identity.name), node);
       stops.push(node.stop);
       nodes.push(node);
     }
