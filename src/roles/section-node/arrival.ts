@@ -23,7 +23,7 @@ import { flow, type Flow } from './flow.ts';
 import { tell } from './knowledge.ts';
 import type { JoinRefusal } from './messages.ts';
 import { arrive, refusalOf, withArrival } from './opinions.ts';
-import { broadcast, elderIds, elderIndex, stampFor } from './peers.ts';
+import { broadcast, decides, elderIds, elderIndex, stampFor } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 
 /** The person, or the relocation, wants this node to be a member. */
@@ -126,7 +126,7 @@ export function askTicket(state: SectionNodeState): Flow {
 /** An elder's share of a ticket that the sealed state names. N22: none once the section closes. */
 export function giveTicket(state: SectionNodeState, from: NodeId, ticket: Uint8Array): Flow {
   const { own, desk } = state;
-  if (own === null || desk?.agreement == null || own.state.ledger.phase.kind !== 'open') {
+  if (own === null || !decides(desk) || own.state.ledger.phase.kind !== 'open') {
     return flow(state);
   }
   const { networkId } = own.state.authority;

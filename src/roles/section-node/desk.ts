@@ -14,7 +14,6 @@ import {
   type Agreement,
   type AgreementConfig,
   type AgreementFact,
-  type AgreementState,
 } from '#protocol/agreement/index.ts';
 import { actNeeds, decodeAct, type ActView } from '#protocol/membership/index.ts';
 import { churnMessageBytes } from '#protocol/node-age/index.ts';
@@ -33,7 +32,7 @@ import {
 import { after, flow, type Flow } from './flow.ts';
 import { adopt } from './knowledge.ts';
 import type { ShareOf } from './messages.ts';
-import { broadcast, deskElders, signersOf, stamp } from './peers.ts';
+import { broadcast, decides, deskElders, signersOf, stamp } from './peers.ts';
 import type {
   Desk,
   HeldShare,
@@ -99,7 +98,7 @@ export function stepAgreement(
   context: Context,
 ): Flow {
   const { desk, own } = state;
-  if (desk?.agreement == null || own === null) return flow(state);
+  if (!decides(desk) || own === null) return flow(state);
   const stepped = agreement.step(agreementConfig(config, own), desk.agreement, event, context);
   const next = { ...state, desk: { ...desk, agreement: stepped.state } };
   return absorb(config, next, stepped.effects, context);
@@ -372,8 +371,8 @@ export const agreementConfig = (
 /** The link that leads to this key; who knows older ones only is given more (`chainFor`). */
 const chainOf = (state: SectionNodeState, desk: Desk): SealedState['chain'] => {
   if (desk.agreement !== null) return state.own?.chain ?? [];
-  const link = state.ending?.activated;
-  return link == null ? [] : [link];
+  const link = state.ending?.activated ?? null;
+  return link === null ? [] : [link];
 };
 
 const sealingStage = (next: SectionState, early: ReadonlyMap<number, Uint8Array>): Stage => ({

@@ -20,7 +20,7 @@ import {
 } from '#protocol/membership/index.ts';
 import { stepAgreement } from './desk.ts';
 import { after, flow, forEach, type Flow } from './flow.ts';
-import { broadcast, deskElders } from './peers.ts';
+import { broadcast, decides, deskElders } from './peers.ts';
 import { opinionsFor } from './opinions.ts';
 import type { Desk, SectionNodeConfig, SectionNodeState } from './state.ts';
 import { handoverWish, sealedSetWish } from './succession.ts';
@@ -31,7 +31,7 @@ export const maxDiscussed = 128;
 /** N7: says aloud what this elder wants now, as far as it has not yet. */
 export function wish(config: SectionNodeConfig, state: SectionNodeState): Flow {
   const { desk, own } = state;
-  if (desk?.agreement == null || own === null || desk.stage.kind !== 'agreeing') return flow(state);
+  if (!decides(desk) || own === null || desk.stage.kind !== 'agreeing') return flow(state);
   const endorsed = wishes(own.state, opinionsFor(state));
   const wished = forEach(state, endorsed, (now, body) => endorseAct(config, now, body));
   return after(wished, (now) => offerLater(config, now));
@@ -102,7 +102,7 @@ export function offer(config: SectionNodeConfig, state: SectionNodeState, contex
 
 function toOffer(state: SectionNodeState): readonly Act[] {
   const { desk, own } = state;
-  if (desk?.agreement == null || own === null || desk.stage.kind !== 'agreeing') return [];
+  if (!decides(desk) || own === null || desk.stage.kind !== 'agreeing') return [];
   const endorsedActs = [...desk.endorsements.values()].map(({ body, signatures }): Act =>
     withEndorsements(
       { body, endorsements: [] },

@@ -1,6 +1,7 @@
 /** Whom a node speaks to, and the words that every message carries (N32). */
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
+import type { AgreementState } from '#protocol/agreement/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import type { SigningSection } from './collector.ts';
 import type { NodeEffect } from './flow.ts';
@@ -58,3 +59,7 @@ export function signersOf(state: SectionNodeState, desk: Desk): SigningSection {
   const authority = deskAuthority(state, desk);
   return authority ?? { key: unknownKey, elders: [] };
 }
+
+/** Is there an agreement at this desk, and not only a first state to seal? */
+export const decides = (desk: Desk | null): desk is Desk & { readonly agreement: AgreementState } =>
+  desk !== null && desk.agreement !== null;

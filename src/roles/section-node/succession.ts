@@ -114,7 +114,7 @@ export function stepEnding(
   context: Context,
 ): Flow {
   const { ending } = state;
-  if (ending?.state == null) return flow(state);
+  if (ending === null || ending.state === null) return flow(state);
   const stepped = handover.step(
     handoverConfig(config, state, ending.closing),
     ending.state,
@@ -199,7 +199,13 @@ function activate(
   const { own, ending } = state;
   const share = state.shares.get(toHex(key));
   const isFinal = own?.state.ledger.phase.kind === 'sealed';
-  if (own === null || ending?.activated == null || !isFinal || share === undefined) {
+  if (
+    own === null ||
+    ending === null ||
+    ending.activated === null ||
+    !isFinal ||
+    share === undefined
+  ) {
     return flow(state);
   }
   const first = successorState(own.state, key);
@@ -247,7 +253,7 @@ export function merged(
 export function mergeForProposal(state: SectionNodeState, proposal: Uint8Array): Flow {
   const { ending } = state;
   const act = decodeAct(proposal);
-  if (ending?.state == null || !act.ok) return flow(state);
+  if (ending === null || ending.state === null || !act.ok) return flow(state);
   const needs = actNeeds(act.value.body);
   if (needs.kind !== 'snapshots') return flow(state);
   const signed = signedOf(ending, needs.snapshots);
