@@ -3,6 +3,7 @@ import { afterAll, expect, test } from 'vitest';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { genesisCoin, addCoin, emptyWallet, planPayment, spendable } from '#safe/wallet/index.ts';
 import { addressOf } from '#money/address.ts';
+import { onlySection } from '#money/certificate.ts';
 import { genesisKeyPair, walletKeys } from '#money/keys.ts';
 import { decodeTransaction, slotName } from '#money/transaction.ts';
 import { performSpentbookJob, type SpentbookJob } from '#protocol/spentbook/index.ts';
@@ -19,6 +20,7 @@ function prepareJob(): SpentbookJob {
     networkId: new Uint8Array(32).fill(1),
     prefix: { bitCount: 0, bits: new Uint8Array(32) },
     key: blsSuite.publicKey(secretShare),
+    epoch: 0n,
     genesisOutput: { oneTimeKey: genesisKeyPair(keys.seed.reveal()).oneTimeKey, amount: 1000n },
   };
   const first = genesisCoin(keys, section);
@@ -37,7 +39,9 @@ function prepareJob(): SpentbookJob {
   const decoded = decodeTransaction(transaction);
   if (!decoded.ok) throw new Error(decoded.error);
   const slot = slotName(decoded.value.inputs[0]?.keyImage ?? new Uint8Array(32));
-  return { kind: 'prepare', section, secretShare, ballot: 0, slot, transaction, sources };
+  const known = onlySection(section);
+  const spend = { ballot: 0, slot, transaction, sources };
+  return { kind: 'prepare', section, secretShare, known, bound: null, ...spend };
 }
 
 test('a job in a thread has the result it has here', async () => {
