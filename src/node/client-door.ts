@@ -22,6 +22,8 @@ export interface DoorOptions {
   readonly answer: (request: ClientRequest) => Promise<ClientReply>;
   /** What this node knows of the sections; null while it knows none. */
   readonly view?: () => UnderView | null;
+  /** Encoded address records of these nodes. */
+  readonly records?: (names: readonly Uint8Array[]) => readonly Uint8Array[];
   readonly log: Log;
   readonly metrics: Metrics;
   /** Shared with the node's section work; a door alone has its own. */
@@ -69,14 +71,15 @@ export function createClientDoor(
 
 /** Looks at the cover first: whether name and key are ours costs no work of the elder's (N30). */
 async function answerCovered(
-  { answer, view }: DoorOptions,
+  { answer, view, records }: DoorOptions,
   request: ClientRequest | Cover,
 ): Promise<ClientReply> {
   if (request.kind !== 'under' && request.kind !== 'section') return answer(request);
   const known = view?.() ?? null;
   if (known === null) return refused({ kind: 'busy', afterMs: failedForMs });
   if (request.kind === 'section') {
-    return { kind: 'proof', proof: proofFor(known, request.name, request.from) };
+    const { proof, elders } = proofFor(known, request.name, request.from);
+    return { kind: 'proof', proof, records: records?.(elders) ?? [] };
   }
   const opened = openUnder(known, request);
   return opened.ok ? answer(opened.value) : refused(opened.error);

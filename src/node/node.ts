@@ -9,10 +9,14 @@ import { nameToId } from '#address/xor-name.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
 import {
+  emptyTree,
   encodeAddressRecord,
+  learn,
   maxAddressCharacters,
   maxAddresses,
+  proofOf,
   signAddressRecord,
+  storedUpdate,
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
@@ -37,6 +41,7 @@ import type { Metrics } from './metrics.ts';
 import { createSigner } from './native-ed25519.ts';
 import type { KeptNetworkFile } from './network-file.ts';
 import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
+import { createMoneyEnding } from './money-ending.ts';
 import { createOutbox } from './outbox.ts';
 import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
 
@@ -129,6 +134,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
   };
 
+  /** What clients are led by: every state that came out of the section's machine is verified. */
+  let tree = emptyTree(anchor);
+  const learnFrom = (verified: SignedAuthority): void => {
+    ({ tree } = learn(tree, storedUpdate(proofOf(verified))));
+  };
+
   const signed = (): SignedAuthority | null => standing?.signed ?? null;
   const memberNames = (): readonly Uint8Array[] =>
     signed()?.authority.members.map((member) => member.name) ?? [];
@@ -140,6 +151,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const adult: AdultService = createAdult(options, (each) => elders.has(nameToId(each)));
 
+  const ending = createMoneyEnding({
+    label,
+    facts,
+    money: () => elder?.money ?? null,
+    authority: () => standing?.signed.authority ?? null,
+    log,
+  });
+
   /** One change after the other: money must be closed before it is opened under the next key. */
   let changing: Promise<void> = Promise.resolve();
   const adopt = async (next: Standing): Promise<void> => {
@@ -150,6 +169,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     members = new Set(authority.members.map((member) => nameToId(member.name)));
     elders = new Set(authority.elders.map((each) => nameToId(each.name)));
     pinKnown();
+    await ending.heard(next.signed);
     const changed = standing?.role !== next.role;
     standing = next;
     if (changed) log.write({ event: 'role', node: label, kind: next.role });
@@ -158,11 +178,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       elder = null;
       service = guide(next.role === 'adult' ? 'adult' : 'outsider');
       if (next.role === 'elder' && next.share !== null) {
+        const past = await ending.pastOf(authority);
         elder = await createElderService({
           label,
           name,
           identitySeed: identity.seed,
           secretShare: next.share.secretShare,
+          past,
           signed: () => standing?.signed ?? next.signed,
           facts,
           jobs,
@@ -203,6 +225,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const ports: SectionPorts = {
     send: outbox.send,
     adopted: (next) => {
+      learnFrom(next.signed);
       changing = changing
         .then(() => adopt(next))
         .then(settle)
@@ -215,7 +238,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       options.onRefused?.(sentence);
     },
     relocate: (move) => options.onRelocate?.(move),
+    money: ending.perform,
     learned: (other) => {
+      void ending.heard(other);
+      learnFrom(other);
       others.set(showPrefix(other.authority.prefix), other);
       pinKnown();
     },
@@ -261,6 +287,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     label,
     answer: async (request) =>
       service?.answer(request) ?? refused({ kind: 'busy', afterMs: 1_000 }),
+    view: () => (standing === null ? null : { tree, own: standing.signed }),
+    records: (names) => names.flatMap((each) => book.recordOf(each) ?? []),
     log,
     metrics,
     gate,
@@ -321,6 +349,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       clearInterval(storageTimer);
       greeter.stop();
       opened.stop();
+      ending.stop();
       outbox.stop();
       await changing;
       service?.stop();

@@ -90,7 +90,11 @@ export const clientReplyShape = union({
   }),
   authority: record({ authority: bytesUpTo(maxAuthorityBytes) }),
   /** A section proof (protocol/anti-entropy, `decodeProof`). */
-  proof: record({ proof: bytesUpTo(maxAuthorityBytes) }),
+  proof: record({
+    proof: bytesUpTo(maxAuthorityBytes),
+    /** Where the elders of the section it ends at can be dialled, as far as the node knows. */
+    records: listOf(bytesUpTo(4096), 16),
+  }),
   addresses: record({ records: listOf(bytesUpTo(4096), 16) }),
   stored: record({ receipts: listOf(receipt, maxHolders) }),
   chunk: record({ bytes: bytesUpTo(maxChunkBytes), holder: name }),

@@ -36,11 +36,15 @@ export function openUnder(
   const isOurs = name === null || matches(authority.prefix, name);
   if (isOurs && equalBytes(key, authority.key)) return ok(inner.value);
   if (isOurs) return err({ kind: 'retry', proof: encodeProof(pageFor(view.tree, key, view.own)) });
-  return err({ kind: 'redirect', proof: proofFor(view, name, key) });
+  return err({ kind: 'redirect', proof: proofFor(view, name, key).proof });
 }
 
 /** What leads from a key to the section of a name, as far as one page goes. */
-export function proofFor({ tree, own }: UnderView, name: Uint8Array, from: Uint8Array): Uint8Array {
+export function proofFor(
+  { tree, own }: UnderView,
+  name: Uint8Array,
+  from: Uint8Array,
+): { readonly proof: Uint8Array; readonly elders: readonly Uint8Array[] } {
   const { authority } = own;
   const closest = matches(authority.prefix, name)
     ? authority
@@ -48,5 +52,8 @@ export function proofFor({ tree, own }: UnderView, name: Uint8Array, from: Uint8
   const shown = sectionAt(tree, closest.prefix) ?? own;
   // An unknown key is no ancestor of anything: it is led from genesis on.
   const known = trustFor(tree, from) === undefined ? tree.anchor.genesisKey : from;
-  return encodeProof(pageFor(tree, known, shown));
+  return {
+    proof: encodeProof(pageFor(tree, known, shown)),
+    elders: shown.authority.elders.map((elder) => elder.name),
+  };
 }

@@ -115,8 +115,8 @@ describe('following', () => {
   test('a question for the way is answered from any key, known or not', () => {
     const view = viewOf(zero, one);
     for (const from of [anchor.genesisKey, k1.state.authority.key, new Uint8Array(96)]) {
-      const pins = heed(openPins(anchor), proofFor(viewOf(k1), inOne, anchor.genesisKey));
-      const wiser = heed(pins, proofFor(view, inOne, from));
+      const pins = heed(openPins(anchor), proofFor(viewOf(k1), inOne, anchor.genesisKey).proof);
+      const wiser = heed(pins, proofFor(view, inOne, from).proof);
       expect(sectionFor(wiser.tree, inOne)?.key).toEqual(one.state.authority.key);
     }
   });

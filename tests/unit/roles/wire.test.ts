@@ -87,7 +87,11 @@ const clientReplies: Readonly<Record<ClientReply['kind'], ClientReply>> = {
     serving: true,
   },
   authority: { kind: 'authority', authority: bytes(maxAuthorityBytes) },
-  proof: { kind: 'proof', proof: bytes(maxAuthorityBytes) },
+  proof: {
+    kind: 'proof',
+    proof: bytes(maxAuthorityBytes),
+    records: Array.from({ length: 16 }, () => bytes(4096)),
+  },
   addresses: { kind: 'addresses', records: Array.from({ length: 16 }, () => bytes(4096)) },
   stored: { kind: 'stored', receipts: Array.from({ length: maxHolders }, () => receipt) },
   chunk: { kind: 'chunk', bytes: bytes(maxChunkBytes), holder: name },
