@@ -33,6 +33,7 @@ import { after, flow, inOrder, type Flow } from './flow.ts';
 import { followSessions } from './keygen.ts';
 import { pruneArrivals } from './opinions.ts';
 import { elderIndex, memberIds, stamp } from './peers.ts';
+import { noteMembers } from './rounds.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { followEnding } from './succession.ts';
 
@@ -160,7 +161,10 @@ export function adopt(
   if (!isInside) {
     return flow(known, { kind: 'output', output: { kind: 'learned', sealed } });
   }
-  const moved = pruneArrivals({ ...known, own: sealed, told: new Set(), desk: null });
+  const moved = noteMembers(
+    config,
+    pruneArrivals({ ...known, own: sealed, told: new Set(), desk: null }),
+  );
   const kept = flow(moved, {
     kind: 'persist',
     fact: { kind: 'sealed', sealed: encodeSealedState(sealed) },

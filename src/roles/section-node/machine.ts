@@ -6,6 +6,7 @@
 import { emptyTree, treeWith } from '#protocol/section/index.ts';
 import { assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { startFaultDetection } from '#protocol/fault-detection/index.ts';
 import { stay, type Context, type Event, type Machine, type NodeId } from '#core/machine.ts';
 import {
   decodeSealedState,
@@ -47,7 +48,7 @@ import {
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex } from './peers.ts';
-import { answered, beginRound, isPeer } from './rounds.ts';
+import { answered, beginRound, isPeer, noteMembers } from './rounds.ts';
 import { sessionKey } from './session-key.ts';
 import type {
   SectionNode,
@@ -73,7 +74,7 @@ export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNo
     const round = { kind: 'setTimer', timer: 'round', afterMs: config.roundMs } as const;
     if (own === null) return flow(remembered, round);
     return inOrder(
-      remembered,
+      noteMembers(config, remembered),
       (now) => flow(now, round),
       (now) => resumeSessions(config, now, facts, context),
       (now) => followSessions(config, now, context),
@@ -114,7 +115,7 @@ const blank = (config: SectionNodeConfig): SectionNodeState => ({
   moving: null,
   round: 0,
   answered: new Set(),
-  silent: new Map(),
+  faults: startFaultDetection(),
   told: new Set(),
   verifying: new Map(),
 });

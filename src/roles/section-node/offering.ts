@@ -22,6 +22,7 @@ import { stepAgreement } from './desk.ts';
 import { after, flow, forEach, type Flow } from './flow.ts';
 import { broadcast, decides, deskElders } from './peers.ts';
 import { opinionsFor } from './opinions.ts';
+import { standsOut } from './rounds.ts';
 import type { Desk, SectionNodeConfig, SectionNodeState } from './state.ts';
 import { handoverWish, sealedSetWish } from './succession.ts';
 
@@ -32,7 +33,11 @@ export const maxDiscussed = 128;
 export function wish(config: SectionNodeConfig, state: SectionNodeState): Flow {
   const { desk, own } = state;
   if (!decides(desk) || own === null || desk.stage.kind !== 'agreeing') return flow(state);
-  const endorsed = wishes(own.state, opinionsFor(state));
+  const accused = [...desk.endorsements.values()]
+    .map(({ body }) => body)
+    .filter((body) => body.kind === 'leave' || body.kind === 'demote')
+    .filter((body) => standsOut(config, state, body.name) && whyNot(own.state, body).ok);
+  const endorsed = [...wishes(own.state, opinionsFor(state)), ...accused];
   const wished = forEach(state, endorsed, (now, body) => endorseAct(config, now, body));
   return after(wished, (now) => offerLater(config, now));
 }

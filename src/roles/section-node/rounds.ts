@@ -3,9 +3,16 @@
  * what each knows, so a round is also how whoever was away catches up; and who stays silent while
  * most others answer is, in time, voted out (N40).
  */
-import { toXorName } from '#address/xor-name.ts';
+import { nameToId, toXorName } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
+import {
+  observe,
+  proposeFault,
+  stillStandsOut,
+  usualFaultDetection,
+  type FaultDetectionConfig,
+} from '#protocol/fault-detection/index.ts';
 import { askIn, askTicket } from './arrival.ts';
 import { flow, inOrder, type Flow } from './flow.ts';
 import { wish } from './offering.ts';
@@ -37,28 +44,63 @@ export const answered = (state: SectionNodeState, from: NodeId, round: number): 
   flow(round === state.round ? { ...state, answered: new Set(state.answered).add(from) } : state);
 
 /**
- * Silence counts only in rounds that most others answered: one's own bad link accuses nobody. One
- * member at a time is held to be gone, the one that was silent longest (N29).
+ * N40: silence counts only in rounds that most others answered, so one's own bad link accuses
+ * nobody. One member at a time is spoken against: the one that stands out most (N29).
  */
 function judgeRound(config: SectionNodeConfig, state: SectionNodeState): SectionNodeState {
   const { own } = state;
   if (own === null || elderIndex(own.state.authority, config.self) === 0) return state;
-  const peers = peersOf(config, state);
-  if (2 * state.answered.size < peers.length || peers.length === 0) return state;
-  const silent = new Map<NodeId, number>();
-  for (const id of peers) {
-    if (!state.answered.has(id)) silent.set(id, (state.silent.get(id) ?? 0) + 1);
-  }
-  const worst = [...silent]
-    .filter(([, rounds]) => rounds >= config.graceRounds)
-    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-    .slice(0, 2);
-  const gone = worst.flatMap(([id]) => {
-    const name = fromHex(id);
-    return name.ok ? [toXorName(name.value)] : [];
+  const detection = detectionConfig(config);
+  const seen = observe(detection, state.faults, {
+    kind: 'roundEnded',
+    asked: peersOf(config, state),
+    answered: [...state.answered],
   });
-  return { ...state, silent, opinions: { ...state.opinions, gone } };
+  const [faults, suspicion] = proposeFault(detection, seen);
+  const named = suspicion === null ? undefined : fromHex(suspicion.id);
+  const names = named?.ok === true ? [toXorName(named.value)] : [];
+  const isGone = suspicion?.hardSilence === true;
+  const { opinions } = state;
+  return {
+    ...state,
+    faults,
+    opinions: {
+      ...opinions,
+      gone: isGone ? names : [],
+      faulty: isGone || names.length === 0 ? opinions.faulty : names,
+    },
+  };
 }
+
+/** A generation was adopted: who belongs now, and as what. */
+export function noteMembers(config: SectionNodeConfig, state: SectionNodeState): SectionNodeState {
+  const { own } = state;
+  if (own === null) return state;
+  const { authority } = own.state;
+  const members = memberIds(authority).map(
+    (id) => ({ id, kind: elderIndex(authority, id) > 0 ? 'elder' : 'adult' }) as const,
+  );
+  const faults = observe(detectionConfig(config), state.faults, { kind: 'adopted', members });
+  return { ...state, faults };
+}
+
+/** Would this elder speak against a member that another one named (N7)? */
+export const standsOut = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  name: Uint8Array,
+): boolean => stillStandsOut(detectionConfig(config), state.faults, nameToId(name));
+
+const detectionConfig = ({ self, graceRounds }: SectionNodeConfig): FaultDetectionConfig => ({
+  ...usualFaultDetection,
+  self,
+  hardSilenceRounds: graceRounds,
+  graceRounds: Math.min(usualFaultDetection.graceRounds, graceRounds - 1),
+  // A quiet section decides nothing for days: only answered rounds count as grace here.
+  graceGenerations: 0,
+  restartRounds: Math.min(usualFaultDetection.restartRounds, graceRounds - 1),
+  roundsBetweenProposals: Math.ceil(graceRounds / 2),
+});
 
 function peersOf(config: SectionNodeConfig, { own }: SectionNodeState): readonly NodeId[] {
   if (own === null) return [];

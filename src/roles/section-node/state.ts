@@ -3,6 +3,7 @@ import type { SectionTree } from '#protocol/section/index.ts';
 import type { XorName } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { AgreementFact, AgreementFault, AgreementState } from '#protocol/agreement/index.ts';
+import type { FaultDetectionState } from '#protocol/fault-detection/index.ts';
 import type { DkgFact, DkgFault, DkgState, DkgSuites } from '#protocol/dkg/index.ts';
 import type {
   HandoverFact,
@@ -189,8 +190,8 @@ export interface SectionNodeState {
   readonly round: number;
   /** Who answered in the present round. */
   readonly answered: ReadonlySet<NodeId>;
-  /** Answered rounds that a peer was silent in. */
-  readonly silent: ReadonlyMap<NodeId, number>;
+  /** What this elder has seen others do and leave undone. */
+  readonly faults: FaultDetectionState;
   /** Who was told, or asked, since the present state and round began. */
   readonly told: ReadonlySet<NodeId>;
   /** Updates whose proofs are being checked, with their senders. */
