@@ -51,6 +51,7 @@ import { broadcast, elderIndex } from './peers.ts';
 import { answered, beginRound, isPeer, noteMembers } from './rounds.ts';
 import { sessionKey } from './session-key.ts';
 import type {
+  Ending,
   SectionNode,
   SectionNodeConfig,
   SectionNodeFact,
@@ -63,6 +64,7 @@ import {
   merged,
   mergeForProposal,
   readied,
+  snapshotHeld,
   stepEnding,
   takesPart,
 } from './succession.ts';
@@ -231,19 +233,33 @@ function onInput(
       const opinions = { ...state.opinions, faulty: input.names };
       return wish(config, { ...state, opinions });
     }
-    case 'moneySealed':
-    case 'inherited':
-      return isEnding(state, input.key)
-        ? stepEnding(config, state, { kind: 'input', input }, context)
-        : stay(state);
-    case 'snapshotHeld': {
+    case 'moneySealed': {
       if (!isEnding(state, input.key)) return stay(state);
-      // N23: a sealed set that somebody proposed may be within our sight now.
-      const retry = { kind: 'input', input: { kind: 'retry' } } as const;
-      return after(stepEnding(config, state, { kind: 'input', input }, context), (now) =>
-        stepAgreement(config, now, retry, context),
+      const { root } = input;
+      const own = elderIndex(state.ending.closing.authority, config.self);
+      const told = stepEnding(
+        config,
+        state,
+        { kind: 'input', input: { kind: 'moneySealed', root } },
+        context,
       );
+      return own === 0 ? told : after(told, (now) => snapshotHeld(config, now, own, root, context));
     }
+    case 'inherited': {
+      const { sealedRoot } = input;
+      return isEnding(state, input.key)
+        ? stepEnding(
+            config,
+            state,
+            { kind: 'input', input: { kind: 'inherited', sealedRoot } },
+            context,
+          )
+        : stay(state);
+    }
+    case 'snapshotHeld':
+      return isEnding(state, input.key)
+        ? snapshotHeld(config, state, input.elder, input.root, context)
+        : stay(state);
     case 'merged':
       return isEnding(state, input.key)
         ? merged(config, state, input.snapshots, input.root, context)
@@ -257,8 +273,11 @@ function onInput(
   }
 }
 
-const isEnding = ({ ending }: SectionNodeState, key: Uint8Array): boolean =>
-  ending !== null && equalBytes(ending.closing.authority.key, key);
+const isEnding = (
+  state: SectionNodeState,
+  key: Uint8Array,
+): state is SectionNodeState & { readonly ending: Ending } =>
+  state.ending !== null && equalBytes(state.ending.closing.authority.key, key);
 
 /** First what the header says about the sender's knowledge (N30), then the word itself. */
 function receive(
@@ -432,7 +451,7 @@ function onComputed(
       const judged = stepAgreement(config, state, event, context);
       if (result.kind !== 'later' || result.proposal === undefined) return judged;
       const { proposal } = result;
-      return after(judged, (now) => mergeForProposal(now, proposal));
+      return after(judged, (now) => mergeForProposal(config, now, proposal, context));
     }
     case 'verified':
       return verified(config, state, id, result.sealed, context);

@@ -16,6 +16,7 @@ import type {
   ActBody,
   ReadyProof,
   SealedSet,
+  SignedSnapshot,
   SectionEvent,
   TicketProof,
 } from '#protocol/membership/index.ts';
@@ -151,8 +152,13 @@ export interface Ending {
   readonly sets: readonly SealedSet[];
   /** Merged roots by the snapshots they were merged from. */
   readonly merged: ReadonlyMap<string, Uint8Array>;
-  /** The shell was asked to merge these. */
-  readonly merging: ReadonlySet<string>;
+  /** `elder.root` of snapshots that are here and checked, whoever cited them. */
+  readonly held: ReadonlySet<string>;
+  /** The shell was asked to merge these, for our own proposal or to judge another's. */
+  readonly merging: ReadonlyMap<
+    string,
+    { readonly snapshots: readonly SignedSnapshot[]; readonly isOwn: boolean }
+  >;
   /** The link, once this node may begin under the next key. */
   readonly activated: SignedSuccessor | null;
 }

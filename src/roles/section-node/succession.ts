@@ -14,7 +14,6 @@ import {
   type HandoverOutput,
 } from '#protocol/handover/index.ts';
 import {
-  actNeeds,
   decodeAct,
   type ActBody,
   type ReadyProof,
@@ -89,7 +88,8 @@ function begin(
     state: null,
     sets: [],
     merged: new Map(),
-    merging: new Set(),
+    held: new Set(),
+    merging: new Map(),
     activated: null,
   };
   const started = handover.start(handoverConfig(config, state, closing), facts, context);
@@ -159,7 +159,7 @@ function heed(
     case 'page':
       return flow(state, { kind: 'output', output: { ...output, key } });
     case 'merge':
-      return askMerge(state, ending, output.snapshots);
+      return askMerge(state, ending, output.snapshots, true);
     case 'propose': {
       const { snapshots, sealedRoot } = output;
       const sets = [...ending.sets, { kind: 'sealedSet', snapshots, sealedRoot } as const];
@@ -237,54 +237,72 @@ export function merged(
   context: Context,
 ): Flow {
   const { ending } = state;
-  if (ending === null) return flow(state);
-  const id = setId(snapshots);
-  const signed = signedOf(ending, snapshots);
-  const next = { ...state, ending: { ...ending, merged: new Map(ending.merged).set(id, root) } };
-  const input = { kind: 'merged', snapshots: signed, sealedRoot: root } as const;
+  const asked = ending?.merging.get(setId(snapshots));
+  if (ending === null || asked === undefined) return flow(state);
+  const results = new Map(ending.merged).set(setId(snapshots), root);
+  const next = { ...state, ending: { ...ending, merged: results } };
+  const input = { kind: 'merged', snapshots: asked.snapshots, sealedRoot: root } as const;
   return inOrder(
     next,
+    (now) => (asked.isOwn ? stepEnding(config, now, { kind: 'input', input }, context) : flow(now)),
+    (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
+  );
+}
+
+/** An elder's snapshot is here and checked; a set that somebody proposed may be in sight now. */
+export function snapshotHeld(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  elder: number,
+  root: Uint8Array,
+  context: Context,
+): Flow {
+  const { ending } = state;
+  if (ending === null) return flow(state);
+  const held = new Set(ending.held).add(`${elder}.${toHex(root)}`);
+  const input = { kind: 'snapshotHeld', elder, root } as const;
+  return inOrder(
+    { ...state, ending: { ...ending, held } },
     (now) => stepEnding(config, now, { kind: 'input', input }, context),
     (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
   );
 }
 
-/** Somebody proposed a sealed set: can we say what merging it gives (N23)? */
-export function mergeForProposal(state: SectionNodeState, proposal: Uint8Array): Flow {
-  const { ending } = state;
+/** N9, N23: somebody proposed a sealed set; it can be judged when all it cites is here and merged. */
+export function mergeForProposal(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  proposal: Uint8Array,
+  context: Context,
+): Flow {
   const act = decodeAct(proposal);
-  if (ending === null || ending.state === null || !act.ok) return flow(state);
-  const needs = actNeeds(act.value.body);
-  if (needs.kind !== 'snapshots') return flow(state);
-  const signed = signedOf(ending, needs.snapshots);
-  const isHeld = signed.every(({ elder }) => ending.state?.held.has(elder) === true);
-  if (signed.length !== needs.snapshots.length || !isHeld) return flow(state);
-  return askMerge(state, ending, signed);
+  if (state.ending === null || !act.ok || act.value.body.kind !== 'sealedSet') return flow(state);
+  const { snapshots } = act.value.body;
+  const input = { kind: 'cited', snapshots } as const;
+  return after(stepEnding(config, state, { kind: 'input', input }, context), (now) => {
+    const { ending } = now;
+    const isHeld = snapshots.every(
+      ({ elder, root }) => ending?.held.has(`${elder}.${toHex(root)}`) === true,
+    );
+    return ending === null || !isHeld ? flow(now) : askMerge(now, ending, snapshots, false);
+  });
 }
 
 function askMerge(
   state: SectionNodeState,
   ending: Ending,
   snapshots: readonly SignedSnapshot[],
+  isOwn: boolean,
 ): Flow {
   const id = setId(snapshots);
-  if (ending.merging.has(id)) return flow(state);
-  const merging = new Set(ending.merging).add(id);
+  const known = ending.merging.get(id);
+  if (known !== undefined && (known.isOwn || !isOwn)) return flow(state);
+  const merging = new Map(ending.merging).set(id, { snapshots, isOwn });
   return flow(
     { ...state, ending: { ...ending, merging } },
     { kind: 'output', output: { kind: 'merge', key: keyOf(ending), snapshots } },
   );
 }
-
-/** Those of the signed roots we know that say exactly this. */
-const signedOf = (
-  { state }: Ending,
-  snapshots: readonly SnapshotRoot[],
-): readonly SignedSnapshot[] =>
-  snapshots.flatMap(({ elder, root }) => {
-    const known = state?.roots.get(elder);
-    return known !== undefined && equalBytes(known.root, root) ? [known] : [];
-  });
 
 /** For the validation of sealed sets; null while it is not known. */
 export const mergedRootOf = (
