@@ -20,32 +20,7 @@ import {
   parentPrefixOf,
   successorBytes,
 } from './successor.ts';
-import type { SectionElder, SectionMember, SignedSuccessor, SuccessorRecord } from './state.ts';
-
-/** The network's first coin: its one-time key and the whole supply (money). */
-export interface GenesisOutput {
-  readonly oneTimeKey: Uint8Array;
-  readonly amount: bigint;
-}
-
-export interface SectionAuthority {
-  readonly networkId: Uint8Array;
-  readonly prefix: Prefix;
-  /** 96 bytes: the section's public key. */
-  readonly key: Uint8Array;
-  /** Handovers since genesis. */
-  readonly epoch: bigint;
-  /** Counts decisions, on through handovers; 0 at genesis. */
-  readonly generation: bigint;
-  /** Seven, sorted by name. */
-  readonly elders: readonly SectionElder[];
-  /** Elders and adults, sorted by name. */
-  readonly members: readonly SectionMember[];
-  /** 32 bytes: hash of the agreed state that clients need not see (ledger.ts). */
-  readonly ledgerRoot: Uint8Array;
-  /** The network's first coin: named at genesis and handed down unchanged. */
-  readonly genesisOutput: GenesisOutput | null;
-}
+import type { SectionAuthority, SignedSuccessor, SuccessorRecord } from './state.ts';
 
 export interface SignedAuthority {
   readonly authority: SectionAuthority;

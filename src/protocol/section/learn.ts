@@ -14,7 +14,6 @@ import {
   maxChainLinks,
   sharesFit,
   verifySuccessor,
-  type SectionAuthority,
   type SectionFault,
   type SignedAuthority,
   type TrustedKey,
@@ -22,7 +21,7 @@ import {
 import { charterHash, charterOf } from './charter.ts';
 import { signedAuthorityOf, type SealedState } from './sealed-state.ts';
 import { successorBytes } from './successor.ts';
-import type { SignedSuccessor } from './state.ts';
+import type { SectionAuthority, SignedSuccessor } from './state.ts';
 import { maxKnownKeys, maxKnownSections, type KnownKey, type SectionTree } from './tree.ts';
 
 /** A page of links, and the authority they end at if it fits on the same page. */

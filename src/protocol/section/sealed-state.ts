@@ -11,14 +11,13 @@ import {
   encodeSignedAuthority,
   maxAuthorityBytes,
   verifySignedAuthority,
-  type SectionAuthority,
   type SectionFault,
   type SignedAuthority,
   type TrustAnchor,
   type TrustedKey,
 } from './authority.ts';
 import { decodeLedger, encodeLedger, ledgerRootOf, maxLedgerBytes } from './ledger.ts';
-import type { SectionState, SignedSuccessor } from './state.ts';
+import type { SectionAuthority, SectionState, SignedSuccessor } from './state.ts';
 
 export interface SealedState {
   readonly state: SectionState;

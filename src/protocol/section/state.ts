@@ -5,7 +5,6 @@
  */
 import type { Prefix } from '#address/prefix.ts';
 import type { XorName } from '#address/xor-name.ts';
-import type { SectionAuthority } from './authority.ts';
 
 export interface SectionElder {
   readonly name: XorName;
@@ -24,6 +23,31 @@ export interface SectionMember {
   readonly placement: Uint8Array;
   /** 32 bytes: dealings are sealed to it while the member has no session key (N12). */
   readonly sharingKey: Uint8Array;
+}
+
+/** The network's first coin: its one-time key and the whole supply (money). */
+export interface GenesisOutput {
+  readonly oneTimeKey: Uint8Array;
+  readonly amount: bigint;
+}
+
+export interface SectionAuthority {
+  readonly networkId: Uint8Array;
+  readonly prefix: Prefix;
+  /** 96 bytes: the section's public key. */
+  readonly key: Uint8Array;
+  /** Handovers since genesis. */
+  readonly epoch: bigint;
+  /** Counts decisions, on through handovers; 0 at genesis. */
+  readonly generation: bigint;
+  /** Seven, sorted by name. */
+  readonly elders: readonly SectionElder[];
+  /** Elders and adults, sorted by name. */
+  readonly members: readonly SectionMember[];
+  /** 32 bytes: hash of the agreed state that clients need not see (ledger.ts). */
+  readonly ledgerRoot: Uint8Array;
+  /** The network's first coin: named at genesis and handed down unchanged. */
+  readonly genesisOutput: GenesisOutput | null;
 }
 
 /** One key generation under way, as the section agreed to start it (N25). */

@@ -14,12 +14,11 @@ import { toHex } from '#core/codec/bytes.ts';
 import {
   genesisTrust,
   maxChainLinks,
-  type SectionAuthority,
   type SignedAuthority,
   type TrustAnchor,
   type TrustedKey,
 } from './authority.ts';
-import type { SignedSuccessor } from './state.ts';
+import type { SectionAuthority, SignedSuccessor } from './state.ts';
 
 /** A key that follows from a trusted one. */
 export interface KnownKey extends TrustedKey {
