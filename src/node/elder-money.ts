@@ -2,7 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { assert } from '#core/assert.ts';
 import type { Result } from '#core/result.ts';
-import { decodeEntry, encodeEntry, onlySection } from '#money/certificate.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { decodeEntry, encodeEntry, onlySection, type SectionKeys } from '#money/certificate.ts';
+import { sortEntries, type SealedEntry } from '#money/snapshot.ts';
+import type { Inheritance } from '#protocol/handover/index.ts';
 import { ed25519Identity } from '#money/identity.ts';
 import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
 import {
@@ -12,6 +15,7 @@ import {
   encodeMintFact,
   mint,
   mintKey,
+  outputEntry,
   type MintMessage,
 } from '#protocol/mint/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
@@ -21,6 +25,7 @@ import {
   encodeSpentbookAnswer,
   encodeSpentbookFact,
   isSpentbookAnswer,
+  slotEntry,
   spentbook,
   spentbookKey,
   type SpentbookMessage,
@@ -42,12 +47,22 @@ export interface ElderMoneyOptions {
   readonly facts: FactStore;
   readonly jobs: JobPool;
   readonly log: Log;
+  /** What earlier epochs left, and whether this key has stopped (R6); nothing of both by default. */
+  readonly past?: MoneyPast;
+}
+
+export interface MoneyPast {
+  readonly known: SectionKeys;
+  readonly inheritance: Inheritance;
+  readonly sealed: boolean;
 }
 
 export type MoneyRequest = Extract<ClientRequest, { kind: 'slot' | 'output' | 'outputs' }>;
 
 export interface ElderMoney {
   readonly answer: (request: MoneyRequest) => Promise<ClientReply>;
+  /** R6: stops for good and says what is held under this key, in order. */
+  readonly seal: () => Promise<readonly SealedEntry[]>;
   readonly stop: () => void;
 }
 
@@ -59,10 +74,19 @@ const busyAfterMs = 1_000;
 export async function createElderMoney(options: ElderMoneyOptions): Promise<ElderMoney> {
   const { facts, jobs, log, label, authority: section, name, identitySeed, secretShare } = options;
   const identity = ed25519Identity;
-  const known = onlySection(section);
-  // The first section has nobody to inherit from.
-  const inherited = new Map<string, never>();
-  const sealed = false;
+  const known = options.past?.known ?? onlySection(section);
+  const slotsBefore = options.past?.inheritance.slots ?? new Map<string, never>();
+  const outputsBefore = options.past?.inheritance.outputs ?? new Map<string, never>();
+  let sealed = options.past?.sealed ?? false;
+  // Facts of one key never mix with those of the next, though it be the same elder's.
+  const under = (machine: string): string =>
+    section.epoch === 0n ? machine : `${machine}/${toHex(section.key).slice(0, 32)}`;
+  await facts.addOutputs(
+    [...outputsBefore.values()].map((registration) => ({
+      key: mintKey(registration.key),
+      entry: encodeEntry(registration),
+    })),
+  );
   const onFailure = (key: string, error: unknown): void =>
     log.write({ event: 'instanceFailed', node: label, peer: key, error: String(error) });
   const onFault = (_key: string, fault: { kind: string; what: string }): void =>
@@ -76,12 +100,21 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
 
   const slots = createInstances(
     spentbook,
-    () => ({ name, section, known, inherited, sealed, secretShare, identitySeed, identity }),
+    () => ({
+      name,
+      section,
+      known,
+      inherited: slotsBefore,
+      sealed,
+      secretShare,
+      identitySeed,
+      identity,
+    }),
     {
       ...shared,
       facts: {
-        load: async (key) => ours(await facts.load('spentbook', key), decodeSpentbookFact),
-        append: (key, fact) => facts.append('spentbook', key, encodeSpentbookFact(fact)),
+        load: async (key) => ours(await facts.load(under('spentbook'), key), decodeSpentbookFact),
+        append: (key, fact) => facts.append(under('spentbook'), key, encodeSpentbookFact(fact)),
       },
       compute: (job) => jobs.run('spentbook', job),
       onOutput: () => undefined,
@@ -90,14 +123,19 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
 
   const outputs = createInstances(
     mint,
-    () => ({ section, known, inherited, sealed, identitySeed, identity }),
+    () => ({ section, known, inherited: outputsBefore, sealed, identitySeed, identity }),
     {
       ...shared,
       facts: {
-        load: async (key) => ours(await facts.load('mint', key), decodeMintFact),
+        load: async (key) => ours(await facts.load(under('mint'), key), decodeMintFact),
         // The fact and its line in the list are one change: neither exists without the other.
         append: (key, fact) =>
-          facts.appendWithOutput('mint', key, encodeMintFact(fact), encodeEntry(fact.registration)),
+          facts.appendWithOutput(
+            under('mint'),
+            key,
+            encodeMintFact(fact),
+            encodeEntry(fact.registration),
+          ),
       },
       compute: (job) => jobs.run('mint', job),
       onOutput: (_key, output) => {
@@ -117,6 +155,7 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     body.value.inputs.forEach(({ keyImage }, i) => {
       const certificate = certificates[i];
       assert(certificate !== undefined, 'a listed transaction has a certificate per input');
+      if (certificate.epoch !== section.epoch) return; // Its own epoch's root knows it.
       const slot = slotName(keyImage);
       const decision = { slot, txid: txidOf(body.value), transaction, certificate };
       slots.input(spentbookKey(slot), { kind: 'settle', decision });
@@ -141,6 +180,25 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
         case 'outputs':
           return { kind: 'outputs', ...(await facts.listOutputs(request.after, request.limit)) };
       }
+    },
+    seal: async () => {
+      sealed = true;
+      slots.stop();
+      outputs.stop();
+      // Steps under way write their last fact before these two have been written.
+      for (let n = 0; n < 2; n++)
+        await facts.append('ending', toHex(section.key), Uint8Array.of(n));
+      const entries: SealedEntry[] = [];
+      for (const key of await facts.keys(under('spentbook'))) {
+        const own = ours(await facts.load(under('spentbook'), key), decodeSpentbookFact);
+        const entry = slotEntry(own, section.epoch);
+        if (entry !== null) entries.push(entry);
+      }
+      for (const key of await facts.keys(under('mint'))) {
+        const entry = outputEntry(ours(await facts.load(under('mint'), key), decodeMintFact));
+        if (entry !== null) entries.push(entry);
+      }
+      return sortEntries(entries);
     },
     stop: () => {
       slots.stop();

@@ -1,12 +1,13 @@
 /** An elder: answers clients about the section, carries their data to adults, keeps the money. */
 import type { Result } from '#core/result.ts';
-import { encodeSignedAuthority, type SignedAuthority } from '#protocol/section/index.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import { encodeSignedAuthority, proofOf, type SignedAuthority } from '#protocol/section/index.ts';
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
 import { createClientDoor, refused } from './client-door.ts';
 import { createElderData } from './elder-data-service.ts';
-import { createElderMoney } from './elder-money.ts';
+import { createElderMoney, type ElderMoney, type MoneyPast } from './elder-money.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -15,6 +16,8 @@ export interface ElderOptions {
   readonly name: Uint8Array;
   readonly identitySeed: Uint8Array;
   readonly secretShare: Uint8Array;
+  /** What earlier epochs left; nothing by default. */
+  readonly past?: MoneyPast;
   /** The newest state of the section; its key is the same for the life of this service. */
   readonly signed: () => SignedAuthority;
   readonly facts: FactStore;
@@ -39,6 +42,7 @@ export interface ClientService {
 }
 
 export interface ElderService extends ClientService {
+  readonly money: ElderMoney;
   /** Off: answers REGISTER with "busy". A switch for tests that stop a payment after COMMIT. */
   readonly setRegistering: (on: boolean) => void;
 }
@@ -86,6 +90,7 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
   return {
     answer,
     handle: createClientDoor({ label, answer, log, metrics }),
+    money,
     stop: money.stop,
     setRegistering: (on) => {
       registering = on;
@@ -113,7 +118,7 @@ export function createGuideService(options: GuideOptions): ClientService {
     if (request.kind === 'hello' || request.kind === 'authority' || request.kind === 'addresses') {
       return answerAboutSection(request, { ...options, signed });
     }
-    const proof = encodeSignedAuthority(signed);
+    const proof = encodeProof(proofOf(signed));
     if (options.role === 'bootstrap') return refused({ kind: 'notAllowed', rule: 'askAnElder' });
     return refused({ kind: 'redirect', proof });
   };

@@ -153,7 +153,6 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
           ticket: null,
           reach: async (name) =>
             (await running.get(nameToId(identity.name))?.greeter.greet(name)) ?? false,
-          money: ({ kind }) => log.write({ event: 'moneyWaits', node: identity.label, kind }),
         }),
       });
       running.set(nameToId(identity.name), node);

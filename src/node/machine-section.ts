@@ -60,14 +60,7 @@ export interface MachineSectionOptions {
   readonly ticket: TicketProof | null;
   /** Reaches a joiner at its addresses (N40). */
   readonly reach: (name: Uint8Array) => Promise<boolean>;
-  /** What the money of an ending key has to do; the answer comes back as an input. */
-  readonly money: (output: MoneyOutput, answer: (input: SectionNodeInput) => void) => void;
 }
-
-export type MoneyOutput = Extract<
-  SectionNodeOutput,
-  { readonly kind: 'sealMoney' | 'fetch' | 'serve' | 'page' | 'merge' | 'release' }
->;
 
 /** Unanswered words are repeated this often, and peers asked whether they are there. */
 const paceMs = 1_000;
@@ -261,7 +254,7 @@ function perform(
     case 'page':
     case 'merge':
     case 'release':
-      return options.money(output, input);
+      return ports.money(output, input);
     default:
       return assertNever(output);
   }

@@ -212,7 +212,6 @@ async function live(
       ask: () => askAuthority(host, book.names(), book.addressesOf, networkTag(anchor.networkId)),
       ticket: move === null ? null : ticketOf(anchor.networkId, move),
       reach: async (name) => (await now.node?.greeter.greet(name)) ?? false,
-      money: ({ kind }) => log.write({ event: 'moneyWaits', node: label, kind }),
     }),
     onStanding: ({ role, signed }) => {
       // Taken in under the new name: from now on that is the node's.

@@ -4,6 +4,7 @@
  */
 import type { NodeId } from '#core/machine.ts';
 import type { SignedAuthority } from '#protocol/section/index.ts';
+import type { SectionNodeInput, SectionNodeOutput } from '#roles/section-node/state.ts';
 
 export type NodeRole = 'elder' | 'adult' | 'outsider';
 
@@ -14,6 +15,12 @@ export interface Standing {
   /** An elder's share of the section key, 32 bytes, and its index; null for everybody else. */
   readonly share: { readonly secretShare: Uint8Array; readonly index: number } | null;
 }
+
+/** What the money of an ending key has to do. */
+export type MoneyOutput = Extract<
+  SectionNodeOutput,
+  { readonly kind: 'sealMoney' | 'fetch' | 'serve' | 'page' | 'merge' | 'release' }
+>;
 
 /** What the section asks of the node around it. */
 export interface SectionPorts {
@@ -28,6 +35,8 @@ export interface SectionPorts {
     readonly age: number;
     readonly destination: Uint8Array;
   }) => void;
+  /** R6: the answer comes back as an input. */
+  readonly money: (output: MoneyOutput, answer: (input: SectionNodeInput) => void) => void;
   /** The newest state of another section. */
   readonly learned: (signed: SignedAuthority) => void;
   /** What a decision changed, for screen and log. */

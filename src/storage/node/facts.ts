@@ -21,6 +21,12 @@ export interface FactStore {
   readonly load: (machine: string, key: string) => Promise<readonly Uint8Array[]>;
   /** Resolves only when the fact would survive a power cut. */
   readonly append: (machine: string, key: string, fact: Uint8Array) => Promise<void>;
+  /** Keys of all instances of a machine that have facts. */
+  readonly keys: (machine: string) => Promise<readonly string[]>;
+  /** Adds entries to the output list that another elder's registry had; known keys stay as they are. */
+  readonly addOutputs: (
+    entries: readonly { readonly key: string; readonly entry: Uint8Array }[],
+  ) => Promise<void>;
   /** Forgets one instance whose work is over; what it kept is no longer on the disk's pages. */
   readonly erase: (machine: string, key: string) => Promise<void>;
   /**
@@ -87,6 +93,7 @@ export function openFacts(path: string): FactStore {
     `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
        (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
   );
+  const selectKeys = sql.prepare('SELECT DISTINCT key FROM facts WHERE machine = ?');
   const deleteFacts = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ?');
   const insertOutput = sql.prepare(
     'INSERT INTO outputs (key, entry) VALUES (?, ?) ON CONFLICT (key) DO NOTHING',
@@ -113,6 +120,11 @@ export function openFacts(path: string): FactStore {
     append: (machine, key, fact) =>
       write(() => {
         insertFact.run({ machine, key, fact });
+      }),
+    keys: async (machine) => selectKeys.all(machine).map((row) => String(row['key'])),
+    addOutputs: (entries) =>
+      write(() => {
+        for (const { key, entry } of entries) insertOutput.run(key, entry);
       }),
     erase: async (machine, key) => {
       await write(() => deleteFacts.run(machine, key));

@@ -16,6 +16,17 @@ export function createMemoryFacts(): FactStore {
   return {
     load: async (machine, key) => factsByInstance.get(instance(machine, key)) ?? [],
     append,
+    keys: async (machine) =>
+      [...factsByInstance.keys()]
+        .filter((id) => id.startsWith(`${machine}|`))
+        .map((id) => id.slice(machine.length + 1)),
+    addOutputs: async (entries) => {
+      for (const { key, entry } of entries) {
+        if (!outputs.some((output) => output.key === key)) {
+          outputs.push({ key, entry: entry.slice() });
+        }
+      }
+    },
     erase: async (machine, key) => void factsByInstance.delete(instance(machine, key)),
     appendWithOutput: async (machine, key, fact, entry) => {
       await append(machine, key, fact);
