@@ -26,6 +26,8 @@ export interface ProcessNode {
   readonly metrics: () => Promise<string>;
   /** No traffic with these nodes; an empty list heals. */
   readonly cut: (names: readonly string[]) => Promise<void>;
+  /** This node sees a need of more storage (N39), or does no more. */
+  readonly storage: (needed: boolean) => Promise<void>;
   readonly output: () => string;
 }
 
@@ -194,6 +196,15 @@ function createProcess(
     return answer;
   };
 
+  const post = async (name: string, body: object): Promise<void> => {
+    const answer = await fetch(`http://localhost:${metricsPort}/test/${name}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
+  };
+
   begin();
   return {
     data,
@@ -208,14 +219,8 @@ function createProcess(
     ready: () => isReady,
     status: async () => (await (await get('/status.json')).json()) as NodeStatus,
     metrics: async () => (await get('/metrics')).text(),
-    cut: async (names) => {
-      const answer = await fetch(`http://localhost:${metricsPort}/test/cut`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ names }),
-      });
-      if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
-    },
+    cut: (names) => post('cut', { names }),
+    storage: (needed) => post('storage', { needed }),
     output: () => output,
   };
 }
