@@ -33,11 +33,13 @@ interface Receipt {
 
 /** @returns how many genuine receipts of different members were given (at least three). */
 export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<number> {
-  const section = await node.section();
   const name = await sha256Fast(bytes);
+  let section = await node.section(name);
   let refusal = '';
   for (const elder of eldersFor(section.elders, name)) {
-    const reply = await askPatiently(node, elder, { kind: 'putChunk', name, bytes }, putTimeoutMs);
+    const request = { kind: 'putChunk', name, bytes } as const;
+    const reply = await askPatiently(node, name, elder, request, putTimeoutMs);
+    section = await node.section(name); // It may have handed over meanwhile.
     if (!reply.ok) {
       refusal = reply.error.kind === 'refused' ? reply.error.refusal.kind : reply.error.kind;
       continue;
@@ -63,14 +65,14 @@ export async function getChunk(
   name: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const section = await node.section();
+  const section = await node.section(name);
   const told: string[] = [];
   let absent = 0;
   for (const elder of eldersFor(section.elders, name)) {
     const avoid: Uint8Array[] = [];
     while (avoid.length <= maxAvoided) {
       const request = { kind: 'getChunk', name, avoid } as const;
-      const reply = await askPatiently(node, elder, request, getTimeoutMs, signal);
+      const reply = await askPatiently(node, name, elder, request, getTimeoutMs, signal);
       if (signal?.aborted === true) throw new CallError(499, { kind: 'cancelled', message: '' });
       if (!reply.ok || reply.value.kind !== 'chunk') {
         const missing =
@@ -99,10 +101,12 @@ export async function getChunk(
 
 /** @returns the encoded record of the highest valid version, or `null` when there is none. */
 export async function getPointer(node: LightNode, address: Uint8Array): Promise<Uint8Array | null> {
-  const section = await node.section();
+  let section = await node.section(address);
   const reports: CopiesReport[] = [];
   for (const elder of eldersFor(section.elders, address)) {
-    const reply = await askPatiently(node, elder, { kind: 'getPointer', address }, getTimeoutMs);
+    const request = { kind: 'getPointer', address } as const;
+    const reply = await askPatiently(node, address, elder, request, getTimeoutMs);
+    section = await node.section(address);
     if (!reply.ok || reply.value.kind !== 'pointers') continue;
     // A record its owner never signed tells nothing: neither that there is one nor that there is none.
     const copies = reply.value.copies.filter(
@@ -124,7 +128,7 @@ export async function getPointer(node: LightNode, address: Uint8Array): Promise<
 
 /** Stores a record; throws a 409 when another device has taken this version. */
 export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<number> {
-  const section = await node.section();
+  let section = await node.section();
   const decoded = decodePointer(bytes);
   if (!decoded.ok) throw new CallError(400, { kind: 'internal', message: 'Malformed record.' });
   const record = decoded.value;
@@ -136,13 +140,16 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
     });
   }
   let taken = false;
+  section = await node.section(address);
   for (const elder of eldersFor(section.elders, address)) {
     const reply = await askPatiently(
       node,
+      address,
       elder,
       { kind: 'putPointer', record: bytes },
       putTimeoutMs,
     );
+    section = await node.section(address);
     if (!reply.ok) {
       taken ||= reply.error.kind === 'refused' && reply.error.refusal.kind === 'conflict';
       if (taken) break;
@@ -164,16 +171,17 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
 
 async function askPatiently(
   node: LightNode,
+  name: Uint8Array,
   elder: Elder,
   request: Parameters<LightNode['ask']>[1],
   timeoutMs: number,
   signal?: AbortSignal,
 ): ReturnType<LightNode['ask']> {
-  const reply = await node.ask(elder, request, timeoutMs, signal);
+  const reply = await node.askFor(name, elder, request, timeoutMs, signal);
   const wait = busyMs(reply.ok ? undefined : reply.error);
   if (wait === 0) return reply;
   await new Promise((go) => setTimeout(go, Math.min(wait, longestBusyMs)));
-  return node.ask(elder, request, timeoutMs, signal);
+  return node.askFor(name, elder, request, timeoutMs, signal);
 }
 
 const busyMs = (error: AskError | undefined): number =>

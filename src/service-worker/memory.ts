@@ -1,11 +1,11 @@
 /**
  * What the worker must know after the browser has killed it: the last network file and verified
- * authority, roads that worked, and the person's choice of road. Nothing here is secret.
+ * sections, roads that worked, and the person's choice of road. Nothing here is secret.
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { Road, RoadPreference } from '#bridge/worker.ts';
 
-const schema = 1;
+const schema = 2;
 
 export interface NetworkFile {
   readonly format: 1;
@@ -20,8 +20,8 @@ export interface NetworkFile {
 
 interface Memory extends DBSchema {
   values: { key: string; value: unknown };
-  /** By network id: the signed authority and address records as they came. */
-  sections: { key: string; value: { authority: Uint8Array; addresses: readonly Uint8Array[] } };
+  /** By network id: what was verified (roles/light-client/pins.ts), and address records. */
+  pins: { key: string; value: { pins: Uint8Array; addresses: readonly Uint8Array[] } };
   /** By elder: the road that worked last. */
   roads: { key: string; value: Road };
 }
@@ -30,10 +30,13 @@ let opening: Promise<IDBPDatabase<Memory>> | undefined;
 
 const database = (): Promise<IDBPDatabase<Memory>> =>
   (opening ??= openDB<Memory>('safe-worker', schema, {
-    upgrade: (db) => {
-      db.createObjectStore('values');
-      db.createObjectStore('sections');
-      db.createObjectStore('roads');
+    upgrade: (db, before) => {
+      if (before < 1) {
+        db.createObjectStore('values');
+        db.createObjectStore('roads');
+      }
+      // The authorities of the first schema are asked for again; their store stays empty.
+      db.createObjectStore('pins');
     },
     terminated: () => {
       opening = undefined;
@@ -52,9 +55,9 @@ export const memory = {
   keepPreference: async (preference: RoadPreference): Promise<void> => {
     await (await database()).put('values', preference, 'preference');
   },
-  section: async (networkId: string) => (await database()).get('sections', networkId),
-  keepSection: async (networkId: string, section: Memory['sections']['value']): Promise<void> => {
-    await (await database()).put('sections', section, networkId);
+  pins: async (networkId: string) => (await database()).get('pins', networkId),
+  keepPins: async (networkId: string, pins: Memory['pins']['value']): Promise<void> => {
+    await (await database()).put('pins', pins, networkId);
   },
   roads: async (): Promise<ReadonlyMap<string, Road>> => {
     const db = await database();

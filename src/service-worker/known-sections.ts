@@ -1,0 +1,171 @@
+/**
+ * The sections this worker has verified, where their elders can be dialled, and what of it survives
+ * the worker's death (N33).
+ */
+import { nameToId } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import {
+  chainFor,
+  closestSection,
+  decodeAddressRecord,
+  encodeSignedAuthority,
+  newestKey,
+  performVerifyUpdate,
+  sectionAt,
+  sectionFor,
+  verifyAddressRecord,
+  type SectionAuthority,
+  type SectionProof,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import {
+  decodePins,
+  encodePins,
+  follow,
+  openPins,
+  pin,
+  verifiedEpoch,
+  type Pins,
+} from '#roles/light-client/pins.ts';
+import { adultsOf } from '#roles/placement.ts';
+import { memory } from './memory.ts';
+
+export interface Elder {
+  readonly name: Uint8Array;
+  readonly index: number;
+  readonly publicShare: Uint8Array;
+  readonly addresses: readonly string[];
+}
+
+export interface Section {
+  readonly authority: SectionAuthority;
+  /** The signed authority as it came, for the vault to verify itself. */
+  readonly signed: Uint8Array;
+  readonly networkId: Uint8Array;
+  readonly elders: readonly Elder[];
+  /** Adults: members that may hold chunks and pointer records, as hex names. */
+  readonly holders: ReadonlySet<string>;
+}
+
+export interface KnownSections {
+  /** The section that answers for a name, or the closest one; undefined while none is known. */
+  readonly current: (name?: Uint8Array) => Section | undefined;
+  /** The newest key on the way to a name: genesis while nothing is known. */
+  readonly keyFor: (name: Uint8Array) => Uint8Array;
+  /** Checks what a proof adds, and keeps it. @returns whether it holds. */
+  readonly believe: (proof: SectionProof) => Promise<boolean>;
+  readonly takeRecords: (records: readonly Uint8Array[]) => void;
+  readonly addressesOf: (name: Uint8Array) => readonly string[];
+  /** Reads what an earlier life kept. @returns whether there was anything. */
+  readonly recall: () => Promise<boolean>;
+  readonly keep: () => Promise<void>;
+  /** N33: a key has named two successors. */
+  readonly forked: () => boolean;
+  /** "Verified up to". */
+  readonly epoch: () => bigint;
+}
+
+/** @param networkName the network id in hex: under it the pins are kept. */
+export function openKnownSections(
+  networkName: string,
+  anchor: TrustAnchor,
+  onChange: () => void,
+): KnownSections {
+  const { genesisKey, networkId } = anchor;
+  let pins: Pins = openPins(anchor);
+  /** By elder: the newest record it signed. */
+  const records = new Map<string, { readonly counter: bigint; readonly bytes: Uint8Array }>();
+  const made = new Map<string, Section>();
+
+  const takeRecords = (list: readonly Uint8Array[]): void => {
+    for (const bytes of list) {
+      const record = decodeAddressRecord(bytes);
+      if (!record.ok || !verifyAddressRecord(networkId, record.value).ok) continue;
+      const id = nameToId(record.value.name);
+      const held = records.get(id);
+      if (held !== undefined && held.counter >= record.value.counter) continue;
+      records.set(id, { counter: record.value.counter, bytes });
+      made.clear();
+    }
+  };
+
+  const addressesOf = (name: Uint8Array): readonly string[] => {
+    const held = records.get(nameToId(name));
+    const record = held === undefined ? undefined : decodeAddressRecord(held.bytes);
+    return record?.ok === true ? record.value.addresses : [];
+  };
+
+  /** What the rest of the worker sees of an authority that the pins hold. */
+  const present = (authority: SectionAuthority): Section => {
+    const id = `${toHex(authority.key)}/${authority.generation}`;
+    const known = made.get(id);
+    if (known !== undefined) return known;
+    const { signature } = sectionAt(pins.tree, authority.prefix) ?? {};
+    const chain = chainFor(pins.tree, genesisKey, authority.key);
+    const section: Section = {
+      authority,
+      signed: encodeSignedAuthority({
+        authority,
+        signature: signature ?? new Uint8Array(48),
+        chain,
+      }),
+      networkId,
+      elders: authority.elders.map(({ name, index, publicShare }) => ({
+        name,
+        index,
+        publicShare,
+        addresses: addressesOf(name),
+      })),
+      // Elders do not store: a receipt of one is no copy.
+      holders: new Set(adultsOf(authority).map(nameToId)),
+    };
+    made.set(id, section);
+    return section;
+  };
+
+  const current = (name: Uint8Array = genesisKey.slice(0, 32)): Section | undefined => {
+    const authority = sectionFor(pins.tree, name) ?? closestSection(pins.tree, name);
+    return authority === undefined ? undefined : present(authority);
+  };
+
+  const keep = (): Promise<void> =>
+    memory.keepPins(networkName, {
+      pins: encodePins(pins),
+      addresses: [...records.values()].map(({ bytes }) => bytes),
+    });
+
+  /** N33: checks what a proof adds, and keeps it. @returns whether it holds. */
+  const believe = async (proof: SectionProof): Promise<boolean> => {
+    const plan = follow(pins, proof);
+    if (plan.kind !== 'verify') return plan.kind === 'same';
+    const verified = performVerifyUpdate(blsSuite, plan.job);
+    if (!verified.ok) return false;
+    const pinned = pin(pins, verified.value);
+    ({ pins } = pinned);
+    if (pinned.news) {
+      made.clear();
+      await keep();
+      onChange();
+    }
+    return pins.fork === null;
+  };
+
+  return {
+    current,
+    keyFor: (name) => newestKey(pins.tree, current(name)?.authority.key ?? genesisKey, name),
+    believe,
+    takeRecords,
+    addressesOf,
+    recall: async () => {
+      const kept = await memory.pins(networkName);
+      if (kept === undefined) return false;
+      pins = decodePins(kept.pins, anchor) ?? pins;
+      takeRecords(kept.addresses);
+      return true;
+    },
+    keep,
+    forked: () => pins.fork !== null,
+    epoch: () => verifiedEpoch(pins),
+  };
+}
