@@ -13,7 +13,7 @@ import { networkTag } from '#network/protocols.ts';
 import type { RpcError } from '#network/rpc.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
-import { decodeProof } from '#protocol/anti-entropy/index.ts';
+import { decodeProof, maxHops } from '#protocol/anti-entropy/index.ts';
 import { decodeSignedAuthority, networkIdOf, proofOf } from '#protocol/section/index.ts';
 import { ageOf, closest } from '#address/xor-name.ts';
 import {
@@ -71,8 +71,6 @@ export interface LightNode {
 const askBootstrapMs = 6_000;
 /** N33: the first start believes nobody alone. */
 const bootstrapsCompared = 2;
-/** N30. */
-const maxHops = 3;
 
 export async function startLightNode(
   file: NetworkFile,

@@ -1,0 +1,58 @@
+/**
+ * Goal: the worker presents what it verified, dials only where elders signed that they are, and
+ * knows it again after its death. Method: one section on the real curve, a disk in memory.
+ */
+import { expect, test, vi } from 'vitest';
+import { toHex } from '#core/codec/bytes.ts';
+import { blsScalars } from '#crypto/bls.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import {
+  decodeSignedAuthority,
+  encodeAddressRecord,
+  proofOf,
+  signAddressRecord,
+  verifySignedAuthority,
+} from '#protocol/section/index.ts';
+import { makeSection } from '../section/fixtures.ts';
+
+const disk = new Map<string, unknown>();
+vi.mock('../../../src/service-worker/memory.ts', () => ({
+  memory: {
+    pins: async (id: string) => disk.get(id),
+    keepPins: async (id: string, kept: unknown) => void disk.set(id, kept),
+  },
+}));
+const { openKnownSections } = await import('../../../src/service-worker/known-sections.ts');
+
+test('N33: what was verified is presented, survives, and proves itself to the vault', async () => {
+  const { signed, anchor, identitySeeds, authority } = makeSection(blsSuite, blsScalars);
+  const id = toHex(anchor.networkId);
+  let changes = 0;
+  const first = openKnownSections(id, anchor, () => (changes += 1));
+  expect(first.current()).toBeUndefined();
+  expect(first.keyFor(new Uint8Array(32))).toEqual(anchor.genesisKey);
+  expect(await first.recall()).toBe(false);
+  expect(await first.believe(proofOf(signed))).toBe(true);
+  expect(changes).toBe(1);
+
+  const [seed = new Uint8Array(32)] = identitySeeds;
+  const record = signAddressRecord(seed, anchor.networkId, 5n, ['/ip4/127.0.0.1/tcp/1']);
+  const forged = { ...record, counter: 9n, addresses: ['/ip4/6.6.6.6/tcp/6'] };
+  const older = signAddressRecord(seed, anchor.networkId, 4n, ['/ip4/127.0.0.1/tcp/2']);
+  first.takeRecords([record, forged, older].map(encodeAddressRecord));
+  expect(first.addressesOf(record.name)).toEqual(record.addresses);
+  await first.keep();
+
+  const second = openKnownSections(id, anchor, () => undefined);
+  expect(await second.recall()).toBe(true);
+  const section = second.current(new Uint8Array(32));
+  expect(section?.authority).toEqual(authority);
+  expect(section?.elders.some(({ addresses }) => addresses[0] === record.addresses[0])).toBe(true);
+  const decoded = decodeSignedAuthority(section?.signed ?? new Uint8Array());
+  expect(decoded.ok && verifySignedAuthority(blsSuite, anchor, decoded.value).ok).toBe(true);
+  expect(second.forked()).toBe(false);
+  expect(await second.believe(proofOf(signed))).toBe(true);
+
+  const stranger = makeSection(blsSuite, blsScalars, 'another network');
+  expect(await second.believe(proofOf(stranger.signed))).toBe(false);
+});
