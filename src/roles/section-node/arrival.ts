@@ -20,11 +20,11 @@ import {
 } from '#protocol/section/index.ts';
 import { combineDue, openCollector, withoutShares, withShare } from './collector.ts';
 import { flow, type Flow } from './flow.ts';
-import { tell } from './knowledge.ts';
 import type { JoinRefusal } from './messages.ts';
 import { arrive, refusalOf, withArrival } from './opinions.ts';
 import { broadcast, decides, elderIds, elderIndex, stampFor } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
+import { tell } from './telling.ts';
 
 /** The person, or the relocation, wants this node to be a member. */
 export function join(

@@ -7,6 +7,7 @@
 import { epochOf } from '#protocol/section/index.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { lift, type Lift } from '#core/compose.ts';
 import type { Context, Event } from '#core/machine.ts';
 import {
@@ -29,10 +30,10 @@ import {
   withShare,
   type Collector,
 } from './collector.ts';
+import { mergedRootOf } from './endings.ts';
 import { after, flow, type Flow } from './flow.ts';
-import { adopt } from './knowledge.ts';
 import type { ShareOf } from './messages.ts';
-import { broadcast, decides, deskElders, signersOf, stamp } from './peers.ts';
+import { broadcast, decides, deskElders, elderIndex, signersOf, stamp } from './peers.ts';
 import type {
   Desk,
   HeldShare,
@@ -41,10 +42,26 @@ import type {
   SectionNodeState,
   Stage,
 } from './state.ts';
-import { mergedRootOf } from './succession.ts';
+
+/** An elder that holds its share begins the next generation. */
+export function takeSeat(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  sealed: SealedState,
+  facts: readonly AgreementFact[],
+  context: Context,
+): Flow {
+  const { authority } = sealed.state;
+  const share = state.shares.get(toHex(authority.key));
+  if (elderIndex(authority, config.self) === 0 || share === undefined) return flow(state);
+  // N10: what this node said under this key is lost, so it says nothing under it any more.
+  const { silentUnder } = config;
+  if (silentUnder !== null && equalBytes(silentUnder, authority.key)) return flow(state);
+  return openDesk(config, state, sealed, share, facts, context);
+}
 
 /** Begins the generation after the newest sealed state, with what was said of it before a crash. */
-export function openDesk(
+function openDesk(
   config: SectionNodeConfig,
   state: SectionNodeState,
   own: SealedState,
@@ -221,46 +238,6 @@ function collect(
   return flow({ ...state, desk: next }, { kind: 'compute', id, job: due.job });
 }
 
-/** Five shares made the signature of this stage. */
-export function combined(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  generation: bigint,
-  stage: string,
-  signature: Uint8Array,
-  context: Context,
-): Flow {
-  const { desk, own } = state;
-  if (desk?.generation !== generation || desk.stage.kind !== stage) return flow(state);
-  switch (desk.stage.kind) {
-    case 'churning': {
-      assert(own !== null, 'a desk belongs to a section');
-      const { acts } = desk.stage;
-      return flow(
-        { ...state, desk: { ...desk, stage: { kind: 'applying' } } },
-        {
-          kind: 'compute',
-          id: `desk/${generation}/apply`,
-          job: { kind: 'apply', state: own.state, acts, churn: signature },
-        },
-      );
-    }
-    case 'sealing': {
-      const { next } = desk.stage;
-      return adopt(
-        config,
-        state,
-        { state: next, signature, chain: chainOf(state, desk) },
-        'made',
-        context,
-      );
-    }
-    case 'agreeing':
-    case 'applying':
-      return flow(state);
-  }
-}
-
 /** N6: whoever's share does not verify lied; the others' are tried again. */
 export function uncombined(
   config: SectionNodeConfig,
@@ -367,13 +344,6 @@ export const agreementConfig = (
   paceMs: config.paceMs,
   silent: false,
 });
-
-/** The link that leads to this key; who knows older ones only is given more (`chainFor`). */
-const chainOf = (state: SectionNodeState, desk: Desk): SealedState['chain'] => {
-  if (desk.agreement !== null) return state.own?.chain ?? [];
-  const link = state.ending?.activated ?? null;
-  return link === null ? [] : [link];
-};
 
 const sealingStage = (next: SectionState, early: ReadonlyMap<number, Uint8Array>): Stage => ({
   kind: 'sealing',

@@ -7,7 +7,6 @@ import { nameToId } from '#address/xor-name.ts';
 import { compareBytes, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import type { Context, NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import type { AgreementFact } from '#protocol/agreement/index.ts';
 import {
   chainFor,
   decodeSealedState,
@@ -28,56 +27,21 @@ import {
 } from '#protocol/section/index.ts';
 import { ticketsDue } from '#protocol/membership/index.ts';
 import { settleArrival } from './arrival.ts';
-import { openDesk } from './desk.ts';
+import { takeSeat } from './desk.ts';
 import { after, flow, inOrder, type Flow } from './flow.ts';
 import { followSessions } from './keygen.ts';
 import { pruneArrivals } from './opinions.ts';
 import { elderIndex, memberIds, stamp } from './peers.ts';
-import { noteMembers } from './rounds.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { followEnding } from './succession.ts';
+import { noteMembers } from './suspicion.ts';
+import { askState } from './telling.ts';
 
 /** Updates that wait for their pairings at once: more of them say the same. */
 export const maxVerifying = 8;
 
 /** How a sealed state came to us: what we made ourselves, others must hear. */
 export type Origin = 'made' | 'told' | 'found';
-
-/** A message's header against what we know. */
-export function compare(
-  state: SectionNodeState,
-  from: NodeId,
-  key: Uint8Array,
-  generation: bigint,
-): Flow {
-  const { own } = state;
-  if (own === null || state.told.has(from)) return flow(state);
-  const { authority } = own.state;
-  if (equalBytes(authority.key, key)) {
-    if (generation === authority.generation) return flow(state);
-    return generation < authority.generation ? tell(state, from, key) : askState(state, from);
-  }
-  return isKnownKey(state.tree, key) ? tell(state, from, key) : askState(state, from);
-}
-
-/** Asks by saying where we stand: whoever knows more answers with an update. */
-const askState = (state: SectionNodeState, to: NodeId): Flow =>
-  flow(
-    { ...state, told: new Set(state.told).add(to) },
-    { kind: 'send', to: [to], message: stamp(state, { kind: 'ping', round: state.round }) },
-  );
-
-/** N35: once per peer, state and round. @param known the newest key the peer has. */
-export function tell(state: SectionNodeState, to: NodeId, known: Uint8Array): Flow {
-  const { own } = state;
-  if (own === null || state.told.has(to)) return flow(state);
-  const chain = chainFor(state.tree, known, own.state.authority.key);
-  const sealed = encodeSealedState({ ...own, chain });
-  return flow(
-    { ...state, told: new Set(state.told).add(to) },
-    { kind: 'send', to: [to], message: stamp(state, { kind: 'update', sealed }) },
-  );
-}
 
 /** Somebody's sealed state: its proof is paid for only if it would be news. */
 export function heard(state: SectionNodeState, from: NodeId, bytes: Uint8Array): Flow {
@@ -179,23 +143,6 @@ export function adopt(
     (now) => settleArrival(config, now),
     (now) => announce(config, now, sealed),
   );
-}
-
-/** An elder that holds its share begins the next generation. */
-export function takeSeat(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  sealed: SealedState,
-  facts: readonly AgreementFact[],
-  context: Context,
-): Flow {
-  const { authority } = sealed.state;
-  const share = state.shares.get(toHex(authority.key));
-  if (elderIndex(authority, config.self) === 0 || share === undefined) return flow(state);
-  // N10: what this node said under this key is lost, so it says nothing under it any more.
-  const { silentUnder } = config;
-  if (silentUnder !== null && equalBytes(silentUnder, authority.key)) return flow(state);
-  return openDesk(config, state, sealed, share, facts, context);
 }
 
 export function announce(

@@ -26,29 +26,21 @@ import {
 } from './arrival.ts';
 import {
   applied,
-  combined,
   repeatShares,
   signed,
   stepAgreement,
+  takeSeat,
   takeShare,
   uncombined,
 } from './desk.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
-import {
-  adopt,
-  announce,
-  compare,
-  heard,
-  learnt,
-  takeAuthority,
-  takeSeat,
-  verified,
-} from './knowledge.ts';
+import { adopt, announce, heard, learnt, takeAuthority, verified } from './knowledge.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex } from './peers.ts';
-import { answered, beginRound, isPeer, noteMembers } from './rounds.ts';
+import { answered, beginRound, isPeer } from './rounds.ts';
+import { combined } from './sealing.ts';
 import { sessionKey } from './session-key.ts';
 import type {
   Ending,
@@ -68,6 +60,8 @@ import {
   stepEnding,
   takesPart,
 } from './succession.ts';
+import { noteMembers } from './suspicion.ts';
+import { compare } from './telling.ts';
 
 export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
   start: (config, facts, context) => {

@@ -19,12 +19,12 @@ import {
   type ActBody,
 } from '#protocol/membership/index.ts';
 import { stepAgreement } from './desk.ts';
+import { handoverWish, sealedSetWish } from './endings.ts';
 import { after, flow, forEach, type Flow } from './flow.ts';
 import { broadcast, decides, deskElders } from './peers.ts';
 import { opinionsFor } from './opinions.ts';
-import { standsOut } from './rounds.ts';
 import type { Desk, SectionNodeConfig, SectionNodeState } from './state.ts';
-import { handoverWish, sealedSetWish } from './succession.ts';
+import { standsOut } from './suspicion.ts';
 
 /** Acts under discussion in one generation: every elder may bring a few. */
 export const maxDiscussed = 128;

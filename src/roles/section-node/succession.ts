@@ -15,7 +15,6 @@ import {
 } from '#protocol/handover/index.ts';
 import {
   decodeAct,
-  type ActBody,
   type ReadyProof,
   type SignedSnapshot,
 } from '#protocol/membership/index.ts';
@@ -26,9 +25,9 @@ import {
   type SectionState,
   type SnapshotRoot,
 } from '#protocol/section/index.ts';
-import { openFirstDesk, stepAgreement } from './desk.ts';
+import { openFirstDesk, stepAgreement, takeSeat } from './desk.ts';
+import { keyOf, setId } from './endings.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
-import { takeSeat } from './knowledge.ts';
 import { offerLater } from './offering.ts';
 import { elderIndex, stamp } from './peers.ts';
 import { sessionKey } from './session-key.ts';
@@ -36,9 +35,6 @@ import type { Ending, SectionNode, SectionNodeConfig, SectionNodeState } from '.
 
 /** Ready proofs kept for one child: one of each candidate. */
 const maxReadyPerChild = 7;
-/** Pairs of proofs proposed for one split. */
-const maxPairs = 4;
-
 /** A new sealed state of this node's section: does its key come to an end, or is the end over? */
 export function followEnding(
   config: SectionNodeConfig,
@@ -304,21 +300,6 @@ function askMerge(
   );
 }
 
-/** For the validation of sealed sets; null while it is not known. */
-export const mergedRootOf = (
-  { ending }: SectionNodeState,
-  snapshots: readonly SnapshotRoot[],
-): Uint8Array | null => ending?.merged.get(setId(snapshots)) ?? null;
-
-const setId = (snapshots: readonly SnapshotRoot[]): string =>
-  [...snapshots]
-    .sort((a, b) => a.elder - b.elder)
-    .map(({ elder, root }) => `${elder}.${toHex(root)}`)
-    .join(' ');
-
-export const sealedSetWish = ({ ending }: SectionNodeState): readonly ActBody[] =>
-  ending?.sets ?? [];
-
 /** A candidate shows that a key is made; the agreement's validation judges it. */
 export function readied(
   config: SectionNodeConfig,
@@ -337,22 +318,6 @@ export function readied(
   const ready = new Map(state.ready).set(id, [...known, proof]);
   return offerLater(config, { ...state, ready });
 }
-
-/** N19, N26: a session all of whose children are ready. */
-export function handoverWish({ own, ready }: SectionNodeState): readonly ActBody[] {
-  return (own?.state.ledger.sessions ?? []).flatMap(({ id, children }): readonly ActBody[] => {
-    const [first = [], second] = children.map((_, at) => ready.get(sessionKey(id, at)) ?? []);
-    if (second === undefined) {
-      return first.map((proof) => ({ kind: 'handover', sessionId: id, ready: [proof] }));
-    }
-    const pairs = first.flatMap((a) => second.map((b) => [a, b] as const));
-    return pairs
-      .slice(0, maxPairs)
-      .map((both) => ({ kind: 'handover', sessionId: id, ready: both }));
-  });
-}
-
-const keyOf = ({ closing }: Ending): Uint8Array => closing.authority.key;
 
 /** Is this peer an elder of the ending key or of one that inherits it? */
 export function takesPart({ ending }: SectionNodeState, id: NodeId): boolean {
