@@ -18,8 +18,8 @@ import type { AgreementMessage, Decision, SignedReport, SignedVote } from './mes
 import type { AgreementFact } from './state.ts';
 import { maxProposalBytes, maxProposals } from './statements.ts';
 
-/** Sixteen proposals of 64 KiB and five signatures, or seven reports with their locks. */
-export const maxAgreementMessageBytes = 1024 * 1024 + 15 * 1024;
+/** Sixteen proposals of 16 KiB and five signatures, or seven reports with their locks. */
+export const maxAgreementMessageBytes = 320 * 1024;
 /** A message of that size, and the lock beside it. */
 const maxFactBytes = 3 * maxAgreementMessageBytes;
 

@@ -15,9 +15,9 @@ import type {
 } from './messages.ts';
 import type { AgreementScope } from './state.ts';
 
-/** Sixteen of 64 KiB and a certificate fit one frame of 1 MiB + 16 KiB: a decision is one message. */
+/** Four times the largest act; sixteen and a certificate fit one section message (512 KiB). */
 export const maxProposals = 16;
-export const maxProposalBytes = 64 * 1024;
+export const maxProposalBytes = 16 * 1024;
 
 const phaseNumber: Readonly<Record<StatementPhase, number>> = { vote: 1, strong: 2, report: 3 };
 
