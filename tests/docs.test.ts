@@ -211,6 +211,37 @@ describe('threats.md', () => {
   });
 });
 
+describe('rules.md', () => {
+  const text = read('docs/rules.md');
+  const shown = [...text.matchAll(/`(tests\/[^`]+)` “(.+?)”/g)].map((match) => ({
+    path: match[1] ?? '',
+    name: match[2] ?? '',
+  }));
+
+  test('every rule and every trace has its row', () => {
+    const numbers = (letter: string, count: number): readonly string[] =>
+      Array.from({ length: count }, (_, n) => `${letter}${n + 1}`);
+    const rows = new Set([...text.matchAll(/^\| ([NC]\d+)\b/gm)].map((match) => match[1] ?? ''));
+    expect([...numbers('N', 45), ...numbers('C', 5)].filter((rule) => !rows.has(rule))).toEqual([]);
+  });
+
+  test('what lives somewhere lives there', () => {
+    const files = rowsOf('docs/rules.md', 'rule', 'what', 'lives in').flatMap(([, , places]) =>
+      codeIn(places),
+    );
+    expect(files.length).toBeGreaterThan(60);
+    expect(files.filter((path) => !existsSync(join(root, 'src', path)))).toEqual([]);
+  });
+
+  test('planted bugs and tests are there under these names', () => {
+    expect(shown.length).toBeGreaterThan(80);
+    const missing = shown.filter(
+      ({ path, name }) => !read(path).replaceAll("\\'", "'").includes(name),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('dependencies.md', () => {
   const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
   const kinds = ['dependencies', 'devDependencies', 'optionalDependencies', 'overrides'];
