@@ -25,6 +25,7 @@ import { arrive, refusalOf, withArrival } from './opinions.ts';
 import { broadcast, decides, elderIds, elderIndex, stampFor } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { tell } from './telling.ts';
+import { wayTo } from './way.ts';
 
 /** The person, or the relocation, wants this node to be a member. */
 export function join(
@@ -42,11 +43,16 @@ export function askIn(config: SectionNodeConfig, state: SectionNodeState): Flow 
   if (joining === null || authority === undefined) return flow(state);
   const { name, sharingKey } = config;
   const body = actBodyBytes({ kind: 'join', name, sharingKey, ticket: joining.ticket });
-  return flow(state, {
-    kind: 'send',
-    to: elderIds(authority),
-    message: stampFor(authority, { kind: 'join', body }),
-  });
+  const { ticket } = joining;
+  const way = ticket === null ? [] : wayTo(tree, authority.key, ticket.sourceKey);
+  return flow(
+    state,
+    ...[...way, { kind: 'join', body } as const].map((payload) => ({
+      kind: 'send' as const,
+      to: elderIds(authority),
+      message: stampFor(authority, payload),
+    })),
+  );
 }
 
 /** An elder is asked to let somebody in. */

@@ -22,6 +22,7 @@ import {
   type SealedState,
   type SectionState,
   type SignedAuthority,
+  type VerifiedUpdate,
   type VerifyUpdateJob,
 } from '#protocol/section/index.ts';
 import { performCombine, type CombineJob, type CombineResult } from './collector.ts';
@@ -63,6 +64,8 @@ export type SectionNodeJob =
       readonly job: VerifyUpdateJob;
       readonly signed: SignedAuthority;
     }
+  /** Links alone: the way to the key of a ticket. */
+  | { readonly kind: 'verifyLinks'; readonly job: VerifyUpdateJob }
   | { readonly kind: 'dkg'; readonly job: DkgJob }
   | { readonly kind: 'handover'; readonly job: HandoverJob };
 
@@ -79,6 +82,7 @@ export type SectionNodeResult =
     }
   | { readonly kind: 'verified'; readonly sealed: SealedState }
   | { readonly kind: 'verifiedAuthority'; readonly signed: SignedAuthority }
+  | { readonly kind: 'verifiedLinks'; readonly update: VerifiedUpdate }
   | { readonly kind: 'unverified'; readonly fault: string }
   | { readonly kind: 'dkg'; readonly result: DkgResult }
   | { readonly kind: 'handover'; readonly result: HandoverResult };
@@ -107,6 +111,12 @@ export function performSectionNodeJob(job: SectionNodeJob, suites: NodeSuites): 
       const verified = performVerifyUpdate(suites.threshold, job.job);
       return verified.ok
         ? { kind: 'verifiedAuthority', signed: job.signed }
+        : { kind: 'unverified', fault: verified.error.kind };
+    }
+    case 'verifyLinks': {
+      const verified = performVerifyUpdate(suites.threshold, job.job);
+      return verified.ok
+        ? { kind: 'verifiedLinks', update: verified.value }
         : { kind: 'unverified', fault: verified.error.kind };
     }
     case 'dkg':

@@ -36,9 +36,7 @@ import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { followEnding } from './succession.ts';
 import { noteMembers } from './suspicion.ts';
 import { askState } from './telling.ts';
-
-/** Updates that wait for their pairings at once: more of them say the same. */
-export const maxVerifying = 8;
+import { maxVerifying } from './verifying.ts';
 
 /** How a sealed state came to us: what we made ourselves, others must hear. */
 export type Origin = 'made' | 'told' | 'found';

@@ -62,6 +62,7 @@ import {
 } from './succession.ts';
 import { noteMembers } from './suspicion.ts';
 import { compare } from './telling.ts';
+import { shownWay, wayVerified } from './way.ts';
 
 export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
   start: (config, facts, context) => {
@@ -282,7 +283,8 @@ function receive(
   context: Context,
 ): Flow {
   const heardFrom = heed(config, state, from, key, payload, context);
-  if (payload.kind === 'update' || payload.kind === 'join') return heardFrom;
+  const isStranger = payload.kind === 'join' || payload.kind === 'way';
+  if (payload.kind === 'update' || isStranger) return heardFrom;
   return after(heardFrom, (now) => compare(now, from, key, generation));
 }
 
@@ -348,6 +350,8 @@ function heed(
       return isPeer(state, from) ? answered(state, from, payload.round) : flow(state);
     case 'join':
       return asked(state, from, payload.body);
+    case 'way':
+      return shownWay(state, from, payload.links);
     case 'joinRefused':
       return refusedBy(state, from, payload.reason);
     case 'askTicket':
@@ -451,6 +455,8 @@ function onComputed(
       return verified(config, state, id, result.sealed, context);
     case 'verifiedAuthority':
       return takeAuthority(state, result.signed);
+    case 'verifiedLinks':
+      return wayVerified(config, state, id, result.update, context);
     case 'unverified':
       return verified(config, state, id, null, context);
     case 'dkg':

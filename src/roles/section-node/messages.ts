@@ -50,6 +50,8 @@ export type NodePayload =
   | { readonly kind: 'pong'; readonly round: number }
   /** The body of the act that the sender wants decided: its own joining. */
   | { readonly kind: 'join'; readonly body: Uint8Array }
+  /** The links to the key that signed the sender's ticket (N38): ≤ 16 encoded records, in order. */
+  | { readonly kind: 'way'; readonly links: readonly Uint8Array[] }
   | { readonly kind: 'joinRefused'; readonly reason: JoinRefusal }
   /** A member that has to move asks for its ticket. */
   | { readonly kind: 'askTicket'; readonly ticket: Uint8Array }

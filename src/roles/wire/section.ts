@@ -38,7 +38,12 @@ import {
   encodeHandoverMessage,
 } from '#protocol/handover/index.ts';
 import { decodeTicketProof, encodeTicketProof, maxActBytes } from '#protocol/membership/index.ts';
-import { ELDER_COUNT, maxSealedStateBytes } from '#protocol/section/index.ts';
+import {
+  ELDER_COUNT,
+  maxChainLinks,
+  maxSealedStateBytes,
+  maxSuccessorBytes,
+} from '#protocol/section/index.ts';
 import type { NodePayload } from '../section-node/messages.ts';
 import type { SectionNodeFact } from '../section-node/state.ts';
 import { maxEnvelopePayloadBytes } from './envelope.ts';
@@ -62,6 +67,7 @@ const payloadShape = union({
   ping: record({ round }),
   pong: record({ round }),
   join: record({ body: bytesUpTo(maxActBytes) }),
+  way: record({ links: listOf(bytesUpTo(maxSuccessorBytes), maxChainLinks) }),
   joinRefused: record({
     reason: oneOf('noPlaces', 'wrongSection', 'wrongAge', 'unreachable', 'departed', 'wrongProof'),
   }),
