@@ -1,18 +1,29 @@
-/** An adult: keeps chunks and pointer records for the elders of its section, and signs for them. */
+/**
+ * An adult: keeps chunks and pointer records for the elders of its section, and signs for them.
+ * To other adults it gives what the sealed state makes them keep, and takes their replication
+ * messages (protocol/replication).
+ */
 import { nameToId } from '#address/xor-name.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { decodePointer, pointerAddress, verifyPointer } from '#data/pointer.ts';
-import { receiptBytes, storedChunk, storedPointer } from '#data/receipt.ts';
+import {
+  judgeStamp,
+  receiptBytes,
+  storedChunk,
+  storedPointer,
+  type ReceiptStamp,
+  type StoredThing,
+} from '#data/receipt.ts';
 import {
   decodeNodeRequest,
   encodeNodeReply,
   type NodeReply,
   type NodeRequest,
 } from '#roles/wire/node.ts';
-import type { ChunkStore } from '#storage/node/chunks.ts';
-import type { FactStore } from '#storage/node/facts.ts';
+import type { Holdings } from './holdings.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { ReplicationService } from './replication-service.ts';
 
 /** Only for end-to-end tests (README): `off` gives no answer, `lie` returns altered bytes. */
 export type AdultMode = 'ok' | 'off' | 'lie';
@@ -21,8 +32,11 @@ export interface AdultOptions {
   readonly label: string;
   readonly networkId: Uint8Array;
   readonly sign: (message: Uint8Array) => Uint8Array;
-  readonly chunks: ChunkStore;
-  readonly facts: FactStore;
+  readonly holdings: Holdings;
+  readonly replication: Pick<
+    ReplicationService,
+    'stamp' | 'store' | 'mayHandOver' | 'lost' | 'receive'
+  >;
   readonly isElder: (name: Uint8Array) => boolean;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -36,54 +50,95 @@ export interface AdultService {
 
 /** What a record may add around 64 KiB of evidence: larger ones are read again by the client. */
 const maxEvidenceBytes = 64 * 1024;
+/** The section's next word brings one of us to the other's state. */
+const otherStateForMs = 500;
 
 export function createAdultService(options: AdultOptions): AdultService {
-  const { networkId, sign, chunks, facts, metrics, log } = options;
+  const { label, networkId, sign, holdings, replication, metrics, log } = options;
   let mode: AdultMode = 'ok';
 
-  const answer = async (request: NodeRequest): Promise<NodeReply> => {
+  const store = async (
+    request: Extract<NodeRequest, { kind: 'storeChunk' | 'storePointer' }>,
+  ): Promise<NodeReply> => {
+    const { stamp } = request;
+    if (!isCurrent(replication.stamp(), stamp)) return otherState;
+    if (request.kind === 'storeChunk') {
+      const { name, bytes } = request;
+      const stored = await replication.store({ kind: 'chunk', name }, () =>
+        holdings.putChunk(name, bytes),
+      );
+      if (stored.ok) return receiptFor(stamp, storedChunk(name));
+      if (stored.error === 'altered') return refused({ kind: 'malformed', what: 'name' });
+      log.write({ event: 'storeFailed', node: label, error: stored.error });
+      return refused({ kind: 'full' });
+    }
+    const decoded = decodePointer(request.record);
+    if (!decoded.ok) return refused({ kind: 'malformed', what: 'pointer' });
+    const record = decoded.value;
+    if (!verifyPointer(networkId, record)) return refused({ kind: 'notAllowed', rule: 'owner' });
+    const name = pointerAddress(networkId, record.owner);
+    const stored = await replication.store({ kind: 'pointer', name }, () =>
+      holdings.putPointer(name, record.version, request.record),
+    );
+    if (stored.ok) return receiptFor(stamp, storedPointer(networkId, record));
+    if (stored.error.kind === 'full') return refused({ kind: 'full' });
+    const { kept } = stored.error;
+    const evidence = kept.length <= maxEvidenceBytes ? kept : new Uint8Array();
+    return refused({ kind: 'conflict', evidence });
+  };
+
+  const fetch = async (
+    request: Extract<NodeRequest, { kind: 'fetchChunk' | 'fetchPointer' }>,
+    from: Uint8Array,
+  ): Promise<NodeReply> => {
+    const isChunk = request.kind === 'fetchChunk';
+    const kept = isChunk
+      ? ({ kind: 'chunk', name: request.name } as const)
+      : ({ kind: 'pointer', name: request.address } as const);
+    // N42: who the sealed state makes a holder has its ticket in that state, whatever its stamp.
+    const isHolder = replication.mayHandOver(nameToId(from), kept.name);
+    const isElder = options.isElder(from);
+    if (!isElder && !isHolder) return refused({ kind: 'notAllowed', rule: 'eldersOnly' });
+    const current = isHolder || isCurrent(replication.stamp(), request.stamp);
+    // Whoever chose its holders by an old state may look for the newest version in a wrong place.
+    if (!isChunk && !current) return otherState;
+    const bytes = await holdings.read(kept);
+    if (bytes === null) {
+      replication.lost(kept);
+      return current ? refused({ kind: 'notFound' }) : otherState;
+    }
+    const given = mode === 'lie' ? altered(bytes) : bytes;
+    return isChunk ? { kind: 'chunk', bytes: given } : { kind: 'pointer', record: given };
+  };
+
+  const answer = async (request: NodeRequest, from: Uint8Array): Promise<NodeReply> => {
     switch (request.kind) {
-      case 'storeChunk': {
-        const stored = await chunks.put(request.name, request.bytes);
-        if (stored.ok) return receiptFor(receiptBytes(networkId, storedChunk(request.name)));
-        if (stored.error === 'altered') return refused({ kind: 'malformed', what: 'name' });
-        log.write({ event: 'storeFailed', node: options.label, error: stored.error });
-        return refused({ kind: 'full' });
+      case 'storeChunk':
+      case 'storePointer':
+        if (!options.isElder(from)) return refused({ kind: 'notAllowed', rule: 'eldersOnly' });
+        return store(request);
+      case 'fetchChunk':
+      case 'fetchPointer':
+        return fetch(request, from);
+      case 'deliver': {
+        if (request.protocol !== 'replication') return notOurs(from);
+        const taken = await replication.receive(nameToId(from), request.message);
+        return taken ? { kind: 'taken' } : refused({ kind: 'malformed', what: 'message' });
       }
-      case 'fetchChunk': {
-        const found = await chunks.get(request.name);
-        if (found.ok)
-          return { kind: 'chunk', bytes: mode === 'lie' ? altered(found.value) : found.value };
-        if (found.error === 'broken') log.write({ event: 'readFailed', node: options.label });
-        return refused({ kind: 'notFound' });
-      }
-      case 'storePointer': {
-        const decoded = decodePointer(request.record);
-        if (!decoded.ok) return refused({ kind: 'malformed', what: 'pointer' });
-        const record = decoded.value;
-        if (!verifyPointer(networkId, record))
-          return refused({ kind: 'notAllowed', rule: 'owner' });
-        const address = nameToId(pointerAddress(networkId, record.owner));
-        const stored = await facts.putPointer(address, record.version, request.record);
-        if (stored.ok) return receiptFor(receiptBytes(networkId, storedPointer(networkId, record)));
-        const { kept } = stored.error;
-        const evidence = kept.length <= maxEvidenceBytes ? kept : new Uint8Array();
-        return refused({ kind: 'conflict', evidence });
-      }
-      case 'fetchPointer': {
-        const record = await facts.getPointer(nameToId(request.address));
-        if (record === null) return refused({ kind: 'notFound' });
-        return { kind: 'pointer', record: mode === 'lie' ? altered(record) : record };
-      }
-      case 'deliver':
       case 'greet':
-        return refused({ kind: 'notAllowed', rule: 'sectionProtocol' });
+        return notOurs(from);
     }
   };
 
-  const receiptFor = (bytes: Uint8Array): NodeReply => ({
+  const notOurs = (from: Uint8Array): NodeReply =>
+    refused({
+      kind: 'notAllowed',
+      rule: options.isElder(from) ? 'sectionProtocol' : 'eldersOnly',
+    });
+
+  const receiptFor = (stamp: ReceiptStamp, thing: StoredThing): NodeReply => ({
     kind: 'receipt',
-    signature: sign(bytes),
+    signature: sign(receiptBytes(networkId, stamp, thing)),
   });
 
   return {
@@ -92,15 +147,14 @@ export function createAdultService(options: AdultOptions): AdultService {
       const request = decodeNodeRequest(bytes);
       if (!request.ok) return encodeNodeReply(refused({ kind: 'malformed', what: 'request' }));
       metrics.count('safe_adult_requests_total', request.value.kind);
-      if (from === null || !options.isElder(from)) {
+      if (from === null)
         return encodeNodeReply(refused({ kind: 'notAllowed', rule: 'eldersOnly' }));
-      }
       try {
-        return encodeNodeReply(await answer(request.value));
+        return encodeNodeReply(await answer(request.value, from));
       } catch (error) {
         log.write({
           event: 'adultFailed',
-          node: options.label,
+          node: label,
           kind: request.value.kind,
           error: String(error),
         });
@@ -113,7 +167,18 @@ export function createAdultService(options: AdultOptions): AdultService {
   };
 }
 
+/**
+ * N41: made by our state or a newer one of the same key. A newer one has the same elders, and a
+ * receipt under it is worth nothing if we are no member there.
+ */
+function isCurrent(own: ReceiptStamp | null, theirs: ReceiptStamp): boolean {
+  if (own === null) return false;
+  const verdict = judgeStamp(own, theirs);
+  return verdict === 'same' || verdict === 'newer';
+}
+
 const refused = (refusal: Refusal): NodeReply => ({ kind: 'refused', refusal });
+const otherState = refused({ kind: 'busy', afterMs: otherStateForMs });
 
 function altered(bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice();

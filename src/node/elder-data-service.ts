@@ -2,14 +2,24 @@
 import { createHash } from 'node:crypto';
 import { nameToId } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
+import type { NodeId } from '#core/machine.ts';
 import type { Result } from '#core/result.ts';
 import { decodePointer, openPointer, pointerAddress, verifyPointer } from '#data/pointer.ts';
-import { receiptBytes, storedChunk, storedPointer, type StoredThing } from '#data/receipt.ts';
+import {
+  receiptBytes,
+  storedChunk,
+  storedPointer,
+  type ReceiptStamp,
+  type StoredThing,
+} from '#data/receipt.ts';
+import { copiesWanted, stampOf, type Item } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import {
   isCopy,
   isFound,
   isStored,
+  missedBy,
+  pointersWanted,
   replyToGetChunk,
   replyToGetPointer,
   replyToPut,
@@ -17,7 +27,7 @@ import {
   wantedFor,
   type HolderAnswer,
 } from '#roles/elder-data.ts';
-import { candidatesFor } from '#roles/placement.ts';
+import { candidatesFor, hasRoom, readersFor } from '#roles/placement.ts';
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
 import {
   decodeNodeReply,
@@ -38,8 +48,10 @@ export interface ElderDataOptions {
     holder: Uint8Array,
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
-  /** A holder said that its disk takes no more. */
-  readonly onFull?: (holder: Uint8Array) => void;
+  /** Members that say that their disk is full: puts pass them over. */
+  readonly full: () => ReadonlySet<NodeId>;
+  /** A write did not reach this holder: it fetches it from the others (R4). */
+  readonly repair: (holder: Uint8Array, item: Item) => void;
   readonly log: Log;
 }
 
@@ -52,7 +64,7 @@ export type DataRequest = Extract<
 export function createElderData(
   options: ElderDataOptions,
 ): (request: DataRequest) => Promise<ClientReply> {
-  const { authority, log } = options;
+  const { authority, full, log } = options;
   const { networkId } = authority();
   const suspects = createSuspects();
 
@@ -78,26 +90,43 @@ export function createElderData(
   };
 
   const receiptCheck =
-    (holder: Uint8Array, thing: StoredThing) =>
+    (holder: Uint8Array, stamp: ReceiptStamp, thing: StoredThing) =>
     (reply: NodeReply): HolderAnswer | string => {
-      if (reply.kind === 'refused') {
-        if (reply.refusal.kind === 'full') options.onFull?.(holder);
-        return { kind: 'refused', refusal: reply.refusal };
-      }
+      if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
       if (reply.kind !== 'receipt') return 'otherAnswer';
-      const fits = isSignedBy(holder, receiptBytes(networkId, thing), reply.signature);
+      const fits = isSignedBy(holder, receiptBytes(networkId, stamp, thing), reply.signature);
       return fits ? { kind: 'stored', signature: reply.signature } : 'receipt';
     };
 
-  const begin = (target: Uint8Array, avoid: readonly Uint8Array[] = []) =>
-    startAsking(candidatesFor(authority(), target), avoid, suspects.ids());
-
-  const put = async (target: Uint8Array, request: NodeRequest, thing: StoredThing) => {
+  /** Asks the adults with room, and those that have the record already even if they are full. */
+  const put = async (
+    { kind, name, version, size }: Item,
+    thing: StoredThing,
+    requestUnder: (stamp: ReceiptStamp) => NodeRequest,
+  ): Promise<ClientReply> => {
+    const section = authority();
+    const stamp = stampOf(section);
+    const candidates =
+      kind === 'chunk'
+        ? candidatesFor(section, name, full())
+        : readersFor(section, name, full()).candidates;
+    if (kind === 'chunk' && !hasRoom(section, full())) {
+      return { kind: 'refused', refusal: { kind: 'full' } };
+    }
     // Once for all holders: a mebibyte more or less to copy.
-    const encoded = encodeNodeRequest(request);
-    return askHolders(begin(target), wantedFor.put, isStored, (holder) =>
-      ask(holder, encoded, receiptCheck(holder, thing)),
+    const encoded = encodeNodeRequest(requestUnder(stamp));
+    const asked = await askHolders(
+      startAsking(candidates, [], suspects.ids()),
+      wantedFor.put,
+      isStored,
+      (holder) => ask(holder, encoded, receiptCheck(holder, stamp, thing)),
     );
+    const reply = replyToPut(asked, kind === 'chunk' ? 'stored' : 'pointerStored', stamp);
+    if (reply.kind === 'refused') return reply;
+    const holders = candidatesFor(section, name, full()).slice(0, copiesWanted);
+    const item = { kind, name, version, size };
+    for (const holder of missedBy(asked, holders)) options.repair(holder, item);
+    return reply;
   };
 
   return async (request) => {
@@ -106,14 +135,24 @@ export function createElderData(
         const { name, bytes } = request;
         if (!isNameOf(name, bytes))
           return { kind: 'refused', refusal: { kind: 'malformed', what: 'name' } };
-        const asked = await put(name, { kind: 'storeChunk', name, bytes }, storedChunk(name));
-        return replyToPut(asked, 'stored');
+        const item = { kind: 'chunk', name, version: 0n, size: bytes.length } as const;
+        return put(item, storedChunk(name), (stamp) => ({
+          kind: 'storeChunk',
+          stamp,
+          name,
+          bytes,
+        }));
       }
       case 'getChunk': {
         const { name, avoid } = request;
-        const asked = await askHolders(begin(name, avoid), wantedFor.chunk, isFound, (holder) =>
-          ask(holder, encodeNodeRequest({ kind: 'fetchChunk', name }), (reply) => {
+        const section = authority();
+        const encoded = encodeNodeRequest({ kind: 'fetchChunk', stamp: stampOf(section), name });
+        const { candidates } = readersFor(section, name, full());
+        const first = startAsking(candidates, avoid, suspects.ids());
+        const asked = await askHolders(first, wantedFor.chunk, isFound, (holder) =>
+          ask(holder, encoded, (reply) => {
             if (isNotFound(reply)) return { kind: 'nothing' };
+            if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
             if (reply.kind !== 'chunk') return 'otherAnswer';
             return isNameOf(name, reply.bytes)
               ? { kind: 'found', bytes: reply.bytes }
@@ -132,14 +171,28 @@ export function createElderData(
         }
         const address = pointerAddress(networkId, record.owner);
         const thing = storedPointer(networkId, record);
-        const asked = await put(address, { kind: 'storePointer', record: request.record }, thing);
-        return replyToPut(asked, 'pointerStored');
+        const size = request.record.length;
+        const item = { kind: 'pointer', name: address, version: record.version, size } as const;
+        return put(item, thing, (stamp) => ({
+          kind: 'storePointer',
+          stamp,
+          record: request.record,
+        }));
       }
       case 'getPointer': {
         const { address } = request;
-        const asked = await askHolders(begin(address), wantedFor.pointer, isCopy, (holder) =>
-          ask(holder, encodeNodeRequest({ kind: 'fetchPointer', address }), (reply) => {
+        const section = authority();
+        const encoded = encodeNodeRequest({
+          kind: 'fetchPointer',
+          stamp: stampOf(section),
+          address,
+        });
+        const { candidates, holding } = readersFor(section, address, full());
+        const first = startAsking(candidates, [], suspects.ids());
+        const asked = await askHolders(first, pointersWanted(holding), isCopy, (holder) =>
+          ask(holder, encoded, (reply) => {
             if (isNotFound(reply)) return { kind: 'nothing' };
+            if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
             if (reply.kind !== 'pointer') return 'otherAnswer';
             const fits = openPointer(networkId, address, reply.record).ok;
             return fits ? { kind: 'found', bytes: reply.record } : 'pointerAltered';

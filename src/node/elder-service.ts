@@ -1,6 +1,8 @@
 /** An elder: answers clients about the section, carries their data to adults, keeps the money. */
+import type { NodeId } from '#core/machine.ts';
 import type { Result } from '#core/result.ts';
 import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import type { Item } from '#protocol/replication/index.ts';
 import { encodeSignedAuthority, proofOf, type SignedAuthority } from '#protocol/section/index.ts';
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
@@ -28,8 +30,10 @@ export interface ElderOptions {
     holder: Uint8Array,
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
-  /** A holder said that its disk takes no more (N39). */
-  readonly onFull?: (holder: Uint8Array) => void;
+  /** Members that say that their disk is full (N39). */
+  readonly full: () => ReadonlySet<NodeId>;
+  /** A write did not reach this holder (N42). */
+  readonly repair: (holder: Uint8Array, item: Item) => void;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -52,13 +56,7 @@ export const protocolVersion = 1;
 export async function createElderService(options: ElderOptions): Promise<ElderService> {
   const { label, name, signed, log, metrics } = options;
   const authority = () => signed().authority;
-  const data = createElderData({
-    label,
-    authority,
-    request: options.request,
-    log,
-    ...(options.onFull === undefined ? {} : { onFull: options.onFull }),
-  });
+  const data = createElderData({ ...options, authority });
   const money = await createElderMoney({ ...options, authority: authority() });
 
   let registering = true;

@@ -25,7 +25,12 @@ import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { openChunks } from '#storage/node/chunks.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import type { AddressBook } from './address-book.ts';
-import { createAdultService, type AdultMode, type AdultService } from './adult-service.ts';
+import {
+  createAdultService,
+  type AdultMode,
+  type AdultOptions,
+  type AdultService,
+} from './adult-service.ts';
 import { createClientDoor, refused } from './client-door.ts';
 import {
   createElderService,
@@ -35,6 +40,7 @@ import {
 } from './elder-service.ts';
 import { createGate } from './gate.ts';
 import { createGreeter, type Greeter } from './greeter.ts';
+import { openHoldings } from './holdings.ts';
 import { answerLobby } from './lobby.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -43,6 +49,11 @@ import type { KeptNetworkFile } from './network-file.ts';
 import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
 import { createMoneyEnding } from './money-ending.ts';
 import { createOutbox } from './outbox.ts';
+import {
+  startReplication,
+  type ReplicationService,
+  type ReplicationServiceOptions,
+} from './replication-service.ts';
 import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
 
 export interface NodeOptions {
@@ -85,8 +96,7 @@ export interface RunningNode {
 /** An adult answers from its disk; a silent one must not hold up a client's own deadline. */
 const adultTimeoutMs = 6_000;
 
-/** How long a "full" counts, how many of them are a need, and how often that is looked at. */
-const fullForMs = 120_000;
+/** N39: so many full adults are a need of places, and so often that is looked at. */
 const holdersFull = 2;
 const storageLookMs = 5_000;
 
@@ -149,7 +159,24 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const guide = (role: 'adult' | 'outsider'): ClientService =>
     createGuideService({ label, name, role, signed, addresses: elderRecords, log, metrics });
 
-  const adult: AdultService = createAdult(options, (each) => elders.has(nameToId(each)));
+  const dataOutbox = createOutbox(host, book, tag, metrics, 'replication');
+  const requestData = (holder: Uint8Array, bytes: Uint8Array) =>
+    host.request({ name: holder, addresses: book.addressesOf(holder) }, 'data', tag, bytes, {
+      timeoutMs: adultTimeoutMs,
+    });
+  const { adult, replication } = await createAdult(options, {
+    isElder: (each) => elders.has(nameToId(each)),
+    send: dataOutbox.send,
+    request: requestData,
+  });
+  const tellReplication = (): void => {
+    if (standing === null) return;
+    const { authority } = standing.signed;
+    replication.adopted(
+      authority,
+      [...others.values()].map((each) => each.authority),
+    );
+  };
 
   const ending = createMoneyEnding({
     label,
@@ -172,6 +199,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await ending.heard(next.signed);
     const changed = standing?.role !== next.role;
     standing = next;
+    tellReplication();
     if (changed) log.write({ event: 'role', node: label, kind: next.role });
     if (!sameElder) {
       service?.stop();
@@ -189,15 +217,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
           facts,
           jobs,
           addresses: elderRecords,
-          request: (holder, bytes) =>
-            host.request(
-              { name: holder, addresses: book.addressesOf(holder) },
-              'data',
-              tag,
-              bytes,
-              { timeoutMs: adultTimeoutMs },
-            ),
-          onFull: (holder) => void fullSince.set(nameToId(holder), Date.now()),
+          request: requestData,
+          full: replication.full,
+          repair: replication.repair,
           log,
           metrics,
         });
@@ -208,12 +230,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     options.onStanding?.(next);
   };
 
-  /** N39: places are wanted while adults say that they are full, and not for long after. */
-  const fullSince = new Map<string, number>();
+  /** N39: places are wanted while adults say that they are full. */
   let isNeeded = false;
   const storageTimer = setInterval(() => {
-    for (const [id, at] of fullSince) if (Date.now() - at > fullForMs) fullSince.delete(id);
-    const needed = fullSince.size >= holdersFull;
+    const full = [...replication.full()].filter((id) => members.has(id) && !elders.has(id));
+    const needed = full.length >= holdersFull;
     if (needed !== isNeeded) section?.storage(needed);
     isNeeded = needed;
   }, storageLookMs);
@@ -244,6 +265,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       learnFrom(other);
       others.set(showPrefix(other.authority.prefix), other);
       pinKnown();
+      tellReplication();
     },
     happened: (kind, generation) =>
       log.write({ event: 'decided', node: label, kind, count: Number(generation) }),
@@ -351,7 +373,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       opened.stop();
       ending.stop();
       outbox.stop();
+      dataOutbox.stop();
       await changing;
+      await replication.stop();
       service?.stop();
     },
   };
@@ -365,20 +389,44 @@ const refusedNode = (
 });
 
 /** The storing half of a node: always there, because a node that becomes elder may go back. */
-function createAdult(options: NodeOptions, isElder: (name: Uint8Array) => boolean): AdultService {
+async function createAdult(
+  options: NodeOptions,
+  around: Pick<AdultOptions, 'isElder'> & Pick<ReplicationServiceOptions, 'send' | 'request'>,
+): Promise<{ readonly adult: AdultService; readonly replication: ReplicationService }> {
   const { identity, anchor, facts, log, metrics } = options;
+  const { label, name, seed } = identity;
+  const { networkId } = anchor;
   const folder = join(identity.folder, 'chunks');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  return createAdultService({
-    label: identity.label,
-    networkId: anchor.networkId,
-    sign: createSigner(identity.seed),
-    chunks: openChunks(folder, options.dataLimitBytes),
+  const holdings = openHoldings({
+    folder,
+    openChunks: (limitBytes) => openChunks(folder, limitBytes),
     facts,
-    isElder,
-    log,
-    metrics,
+    limitBytes: options.dataLimitBytes,
   });
+  const replication = await startReplication({
+    ...{ label, networkId, name, identitySeed: seed, holdings, facts, log, metrics },
+    send: around.send,
+    request: around.request,
+    blamed: (kind, culprit) => log.write({ event: 'blamed', node: label, kind, peer: culprit }),
+    failed: (error) => {
+      log.write({ event: 'machineFailed', node: label, error: String(error) });
+      setImmediate(() => {
+        throw error;
+      });
+    },
+  });
+  metrics.gauge('safe_data_bytes', holdings.usedBytes);
+  metrics.gauge('safe_data_items', () => replication.backlog().held);
+  metrics.gauge('safe_data_wanted', () => replication.backlog().wanted);
+  metrics.gauge('safe_data_handing', () => replication.backlog().handing);
+  metrics.gauge('safe_data_full_members', () => replication.full().size);
+  const adult = createAdultService({
+    ...{ label, networkId, holdings, replication, log, metrics },
+    sign: createSigner(seed),
+    isElder: around.isElder,
+  });
+  return { adult, replication };
 }
 
 /** Facts of a node, in its own folder. */

@@ -1,5 +1,5 @@
 /**
- * Messages of the section's machine on their way to other nodes: one bounded queue per peer. What
+ * Messages of a machine (the section's, or replication's) on their way to other nodes: one bounded queue per peer. What
  * does not fit or arrive is lost; the machine's own gossip asks for it again.
  */
 import { nameToId } from '#address/xor-name.ts';
@@ -40,10 +40,12 @@ export function createOutbox(
   book: AddressBook,
   tag: string,
   metrics: Metrics,
+  protocol: 'section' | 'replication' = 'section',
 ): Outbox {
+  const stream = protocol === 'section' ? 'section' : 'data';
   const peers = new Map<NodeId, Peer>();
   let stopped = false;
-  metrics.gauge('safe_outbox_waiting', () =>
+  metrics.gauge(`safe_${stream}_outbox_waiting`, () =>
     [...peers.values()].reduce((sum, { waiting }) => sum + waiting.length, 0),
   );
 
@@ -77,9 +79,9 @@ export function createOutbox(
         continue;
       }
       peer.running += 1;
-      const request = encodeNodeRequest({ kind: 'deliver', protocol: 'section', message });
+      const request = encodeNodeRequest({ kind: 'deliver', protocol, message });
       const where = { name: peer.name, addresses: book.addressesOf(peer.name) };
-      void host.request(where, 'section', tag, request, { timeoutMs }).then((answer) => {
+      void host.request(where, stream, tag, request, { timeoutMs }).then((answer) => {
         peer.running -= 1;
         if (answer.ok) {
           peer.failures = 0;

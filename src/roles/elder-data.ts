@@ -4,8 +4,9 @@
  */
 import { nameToId } from '#address/xor-name.ts';
 import type { Refusal } from '#core/refusal.ts';
+import type { ReceiptStamp } from '#data/receipt.ts';
 import { copiesRequired, copiesWanted } from './placement.ts';
-import type { ClientReply } from './wire/client.ts';
+import { maxHolders, type ClientReply } from './wire/client.ts';
 
 /** How one adult answered. */
 export type HolderAnswer =
@@ -84,17 +85,26 @@ export const isFound = (answer: HolderAnswer): boolean => answer.kind === 'found
 export const isCopy = (answer: HolderAnswer): boolean =>
   answer.kind === 'found' || answer.kind === 'nothing';
 
-/** Wanted answers per request: four copies written, one chunk or four copies of a record read. */
-export const wantedFor = { put: copiesWanted, chunk: 1, pointer: copiesWanted } as const;
+/** Wanted answers per request: four copies written, one chunk read. */
+export const wantedFor = { put: copiesWanted, chunk: 1 } as const;
+
+/** Copies of a record to hear: of every adult that may hold it, as far as one answer has room. */
+export const pointersWanted = (holding: number): number =>
+  Math.min(maxHolders, Math.max(copiesWanted, holding));
 
 /** Come back when a silent adult may be up again. */
 const retryAfterMs = 2_000;
 
-export function replyToPut(asking: Asking, kind: 'stored' | 'pointerStored'): ClientReply {
+/** @param stamp under which the holders were asked, and signed (N41). */
+export function replyToPut(
+  asking: Asking,
+  kind: 'stored' | 'pointerStored',
+  stamp: ReceiptStamp,
+): ClientReply {
   const receipts = asking.answers.flatMap(({ holder, answer }) =>
     answer.kind === 'stored' ? [{ holder, signature: answer.signature }] : [],
   );
-  if (receipts.length >= copiesRequired) return { kind, receipts };
+  if (receipts.length >= copiesRequired) return { kind, stamp, receipts };
   return refused(worstRefusal(asking));
 }
 
@@ -115,8 +125,18 @@ export function replyToGetPointer(asking: Asking): ClientReply {
       record: answer.kind === 'found' ? answer.bytes : null,
     }));
   if (copies.length < copiesRequired) return refused({ kind: 'busy', afterMs: retryAfterMs });
-  return { kind: 'pointers', copies };
+  // A record tells more than "I have none", should there be too many answers for one reply.
+  const telling = [...copies].sort((a, b) => Number(a.record === null) - Number(b.record === null));
+  return { kind: 'pointers', copies: telling.slice(0, maxHolders) };
 }
+
+/** Of the holders proper, those that a write did not reach: they are told where to fetch it (R4). */
+export const missedBy = (asking: Asking, holders: readonly Uint8Array[]): readonly Uint8Array[] => {
+  const stored = new Set(
+    asking.answers.filter(({ answer }) => isStored(answer)).map(({ holder }) => nameToId(holder)),
+  );
+  return holders.filter((holder) => !stored.has(nameToId(holder)));
+};
 
 /** What to tell a client whose write got too few receipts: the refusal it can act on. */
 function worstRefusal(asking: Asking): Refusal {

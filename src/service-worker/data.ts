@@ -8,19 +8,28 @@ import {
   pointerAddress,
   decodePointer,
 } from '#data/pointer.ts';
-import { receiptBytes, storedChunk, storedPointer, type StoredThing } from '#data/receipt.ts';
+import {
+  receiptBytes,
+  storedChunk,
+  storedPointer,
+  type ReceiptStamp,
+  type StoredThing,
+} from '#data/receipt.ts';
+import { stampOf } from '#protocol/replication/index.ts';
 import {
   eldersFor,
   receiptsRequired,
   surelyAbsent,
   type CopiesReport,
 } from '#roles/light-client/elders.ts';
+import { signersUnder } from '#roles/light-client/receipts.ts';
 import { sha256Fast, verifyEd25519Fast } from '#runtime/jobs/ciphers.ts';
 import { CallError, unreachable } from './answers.ts';
-import type { AskError, Elder, LightNode, Section } from './light-node.ts';
+import type { AskError, Elder, LightNode } from './light-node.ts';
 
 const putTimeoutMs = 30_000;
 const getTimeoutMs = 20_000;
+const catchUpTimeoutMs = 6_000;
 /** An elder that is busy says for how long; we wait that long once, then ask the next. */
 const longestBusyMs = 5_000;
 /** Holders that gave altered bytes, told to the elder so that it asks others. */
@@ -38,6 +47,7 @@ export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<numb
   let refusal = '';
   for (const elder of eldersFor(section.elders, name)) {
     const request = { kind: 'putChunk', name, bytes } as const;
+    const asked = stampOf(section.authority);
     const reply = await askPatiently(node, name, elder, request, putTimeoutMs);
     section = await node.section(name); // It may have handed over meanwhile.
     if (!reply.ok) {
@@ -45,7 +55,7 @@ export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<numb
       continue;
     }
     if (reply.value.kind !== 'stored') continue;
-    const holders = await genuine(section, storedChunk(name), reply.value.receipts);
+    const holders = await genuine(node, name, elder, asked, storedChunk(name), reply.value);
     if (holders.size >= receiptsRequired) return holders.size;
     refusal = 'too few receipts';
   }
@@ -142,6 +152,7 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
   let taken = false;
   section = await node.section(address);
   for (const elder of eldersFor(section.elders, address)) {
+    const asked = stampOf(section.authority);
     const reply = await askPatiently(
       node,
       address,
@@ -157,7 +168,7 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
     }
     if (reply.value.kind !== 'pointerStored') continue;
     const thing = storedPointer(section.networkId, record);
-    const holders = await genuine(section, thing, reply.value.receipts);
+    const holders = await genuine(node, address, elder, asked, thing, reply.value);
     if (holders.size >= receiptsRequired) return holders.size;
   }
   if (taken) {
@@ -187,17 +198,34 @@ async function askPatiently(
 const busyMs = (error: AskError | undefined): number =>
   error?.kind === 'refused' && error.refusal.kind === 'busy' ? error.refusal.afterMs : 0;
 
-/** Members whose receipt for exactly this thing is genuine, each once. */
+/**
+ * Adults whose receipt for exactly this thing is genuine, each once (N41). Receipts under a newer
+ * state than we know count when the elder has proved that state; one that cannot is passed over.
+ * @param asked the stamp of the state by which the elder was asked
+ */
 async function genuine(
-  section: Section,
+  node: LightNode,
+  name: Uint8Array,
+  elder: Elder,
+  asked: ReceiptStamp,
   thing: StoredThing,
-  receipts: readonly Receipt[],
+  told: { readonly stamp: ReceiptStamp; readonly receipts: readonly Receipt[] },
 ): Promise<ReadonlySet<string>> {
-  const message = receiptBytes(section.networkId, thing);
+  const { stamp, receipts } = told;
+  let { authority, networkId } = await node.section(name);
+  let under = signersUnder(authority, asked, stamp);
+  if (under.kind === 'behind') {
+    await node.catchUp(elder, name, catchUpTimeoutMs);
+    ({ authority, networkId } = await node.section(name));
+    under = signersUnder(authority, asked, stamp);
+  }
+  if (under.kind !== 'known') return new Set();
+  const { signers } = under;
+  const message = receiptBytes(networkId, stamp, thing);
   const checked = await Promise.all(
     receipts.map(async ({ holder, signature }) => {
       const id = nameToId(holder);
-      if (!section.holders.has(id)) return null;
+      if (!signers.has(id)) return null;
       return (await verifyEd25519Fast(holder, message, signature)) ? id : null;
     }),
   );

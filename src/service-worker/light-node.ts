@@ -63,6 +63,8 @@ export interface LightNode {
     timeoutMs: number,
     signal?: AbortSignal,
   ) => Promise<Result<Exclude<ClientReply, { kind: 'refused' }>, AskError>>;
+  /** Asks an elder for the newest state of the section of a name, and believes what it proves. */
+  readonly catchUp: (elder: Elder, name: Uint8Array, timeoutMs: number) => Promise<void>;
   readonly view: () => Omit<NetworkView, 'offlineReady' | 'preference'>;
   readonly reconsider: () => void;
   readonly stop: () => Promise<void>;
@@ -201,6 +203,12 @@ export async function startLightNode(
     const { authority } = current(name) ?? {};
     if (authority === undefined) return;
     if (authority.elders.some((each) => known.addressesOf(each.name).length > 0)) return;
+    await catchUp(elder, name, timeoutMs);
+  };
+
+  const catchUp: LightNode['catchUp'] = async (elder, name, timeoutMs) => {
+    const { authority } = current(name) ?? {};
+    if (authority === undefined) return;
     const cover = encodeCover({ kind: 'section', name, from: authority.key });
     const reply = await exchange(elder, cover, timeoutMs);
     if (!reply.ok || reply.value.kind !== 'proof') return;
@@ -235,6 +243,7 @@ export async function startLightNode(
         to = nextElder(current(name) ?? section, to, name);
       }
     },
+    catchUp,
     view: () => {
       const section = current();
       return {

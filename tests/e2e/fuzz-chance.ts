@@ -38,11 +38,12 @@ const slotMessage = (prng: Prng, slot: Uint8Array): object => {
 /** A request that an adult's decoder accepts. */
 export function nodeRequest(prng: Prng): Uint8Array {
   const name = prng.bytes(32);
+  const stamp = { keyHash: prng.bytes(32), generation: 0n };
   const requests: readonly NodeRequest[] = [
-    { kind: 'storeChunk', name, bytes: prng.bytes(prng.below(4000)) },
-    { kind: 'fetchChunk', name },
-    { kind: 'storePointer', record: prng.bytes(prng.below(400)) },
-    { kind: 'fetchPointer', address: name },
+    { kind: 'storeChunk', stamp, name, bytes: prng.bytes(prng.below(4000)) },
+    { kind: 'fetchChunk', stamp, name },
+    { kind: 'storePointer', stamp, record: prng.bytes(prng.below(400)) },
+    { kind: 'fetchPointer', stamp, address: name },
     { kind: 'deliver', protocol: 'genesis', message: prng.bytes(prng.below(400)) },
   ];
   return encodeNodeRequest(prng.pick(requests));

@@ -121,11 +121,12 @@ async function askAdult(stranger: Stranger, address: string): Promise<readonly N
   const reader = createFrameReader();
   const replies: NodeReply[] = [];
   const name = new Uint8Array(32).fill(3);
+  const stamp = { keyHash: name, generation: 0n };
   const requests = [
-    { kind: 'storeChunk', name, bytes: new Uint8Array(10) },
-    { kind: 'fetchChunk', name },
-    { kind: 'storePointer', record: new Uint8Array(100) },
-    { kind: 'fetchPointer', address: name },
+    { kind: 'storeChunk', stamp, name, bytes: new Uint8Array(10) },
+    { kind: 'fetchChunk', stamp, name },
+    { kind: 'storePointer', stamp, record: new Uint8Array(100) },
+    { kind: 'fetchPointer', stamp, address: name },
     { kind: 'deliver', protocol: 'genesis', message: new Uint8Array(10) },
   ] as const;
   const answered = new Promise<void>((done, failed) => {

@@ -133,7 +133,11 @@ describe('a started network', () => {
     const { name } = adult;
     expect(elders.has(Buffer.from(name).toString('hex'))).toBe(false);
     const addresses = [adult.address];
-    const request = encodeNodeRequest({ kind: 'fetchChunk', name: new Uint8Array(32) });
+    const request = encodeNodeRequest({
+      kind: 'fetchChunk',
+      stamp: { keyHash: new Uint8Array(32), generation: 0n },
+      name: new Uint8Array(32),
+    });
     const tag = networkTag(client.authority.networkId);
     const answer = await stranger.request({ name, addresses }, 'data', tag, request, {
       timeoutMs: 5_000,

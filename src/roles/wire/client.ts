@@ -79,6 +79,8 @@ const coverShape = union({
 export type Cover = ShapeOf<typeof coverShape>;
 
 const receipt = record({ holder: name, signature });
+/** Which sealed state of which section: hash of its key, and generation (N41). */
+export const stampShape = record({ keyHash: bytesOf(32), generation: u64 });
 
 export const clientReplyShape = union({
   hello: record({
@@ -96,10 +98,11 @@ export const clientReplyShape = union({
     records: listOf(bytesUpTo(4096), 16),
   }),
   addresses: record({ records: listOf(bytesUpTo(4096), 16) }),
-  stored: record({ receipts: listOf(receipt, maxHolders) }),
+  /** Signed by the holders under this stamp (data/receipt.ts). */
+  stored: record({ stamp: stampShape, receipts: listOf(receipt, maxHolders) }),
   chunk: record({ bytes: bytesUpTo(maxChunkBytes), holder: name }),
   /** Signed acknowledgements of the holders that keep this version of a pointer record. */
-  pointerStored: record({ receipts: listOf(receipt, maxHolders) }),
+  pointerStored: record({ stamp: stampShape, receipts: listOf(receipt, maxHolders) }),
   pointers: record({
     copies: listOf(
       record({ holder: name, record: nullable(bytesUpTo(maxPointerBytes)) }),

@@ -14,7 +14,7 @@ import {
 } from '#core/codec/shape.ts';
 import { refusalShape } from '#core/refusal.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { maxChunkBytes, maxPointerBytes } from './client.ts';
+import { maxChunkBytes, maxPointerBytes, stampShape } from './client.ts';
 
 const name = bytesOf(32);
 
@@ -29,13 +29,14 @@ export const maxNamesWanted = 32;
 const addressRecord = bytesUpTo(4096);
 
 export const nodeRequestShape = union({
-  storeChunk: record({ name, bytes: bytesUpTo(maxChunkBytes) }),
-  fetchChunk: record({ name }),
-  storePointer: record({ record: bytesUpTo(maxPointerBytes) }),
-  fetchPointer: record({ address: name }),
+  /** `stamp`: the sealed state by which the asker chose the holder (N41). */
+  storeChunk: record({ stamp: stampShape, name, bytes: bytesUpTo(maxChunkBytes) }),
+  fetchChunk: record({ stamp: stampShape, name }),
+  storePointer: record({ stamp: stampShape, record: bytesUpTo(maxPointerBytes) }),
+  fetchPointer: record({ stamp: stampShape, address: name }),
   /** One message of one machine; answered by `taken`, its effects come as messages of their own. */
   deliver: record({
-    protocol: oneOf('genesis', 'section'),
+    protocol: oneOf('genesis', 'section', 'replication'),
     message: bytesUpTo(maxSectionMessageBytes),
   }),
   /** "I am here": the asker's own address record and some it knows (N28). Answered by `known`. */

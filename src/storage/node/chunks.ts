@@ -3,8 +3,8 @@
  * folder that lists the name are all synced; until then the bytes lie in `<folder>/new/`.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdirSync, rmSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
@@ -23,26 +23,46 @@ export interface ChunkStore {
   readonly get: (name: Uint8Array) => Promise<Result<Uint8Array, 'notFound' | 'broken'>>;
   /** Frees a chunk's space; a chunk that is not there is none. */
   readonly remove: (name: Uint8Array) => Promise<void>;
-  /** Names (hex) of all chunks held, in no order. */
-  readonly names: () => Iterable<string>;
+  /** What is held, page by page, in no order. Ends when the folder has been walked to its end. */
+  readonly pages: () => AsyncIterable<readonly StoredChunk[]>;
+  /** Of what has been walked so far. */
   readonly usedBytes: () => number;
 }
 
+export interface StoredChunk {
+  /** 64 hex digits. */
+  readonly name: string;
+  readonly size: number;
+}
+
+/** Names in one page. */
+const pageNames = 512;
+/** Files whose sizes are asked for at once: a walk must not take the disk from writers. */
+const statsAtOnce = 16;
+
 /**
- * Opens the store and removes what a crash left half written.
- * @param maxBytes chunks beyond this are `full`, whatever the disk says.
+ * Opens the store, removes what a crash left half written, and begins to walk the folder: reads are
+ * answered at once, writes wait until it is known how much there is.
+ * @param limitBytes chunks beyond this are `full`, whatever the disk says.
  */
-export function openChunks(folder: string, maxBytes = Number.POSITIVE_INFINITY): ChunkStore {
+export function openChunks(
+  folder: string,
+  limitBytes: () => number = () => Number.POSITIVE_INFINITY,
+): ChunkStore {
   const fresh = join(folder, 'new');
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true, mode: 0o700 });
   /** A name being written: a second put waits for the first instead of trusting its rename. */
   const writing = new Map<string, Promise<void>>();
 
-  const sizeByName = sizesIn(folder);
+  const sizeByName = new Map<string, number>();
   let used = 0;
   let pending = 0;
-  for (const size of sizeByName.values()) used += size;
+  const walked = walk(folder, (hex, size) => {
+    sizeByName.set(hex, size);
+    used += size;
+  });
+  walked.catch(() => undefined); // Whoever waits for it hears of it.
   const forget = (hex: string): void => {
     used -= sizeByName.get(hex) ?? 0;
     sizeByName.delete(hex);
@@ -90,9 +110,10 @@ export function openChunks(folder: string, maxBytes = Number.POSITIVE_INFINITY):
       if (!fits(name, bytes)) return err('altered');
       const hex = toHex(name);
       try {
+        await walked;
         await writing.get(hex);
         if ((await get(name)).ok) return ok('stored');
-        if (used + pending + bytes.length > maxBytes) return err('full');
+        if (used + pending + bytes.length > limitBytes()) return err('full');
         const stored = (writing.get(hex) ?? Promise.resolve()).then(() => store(hex, bytes));
         writing.set(hex, stored);
         // Counted while it is written: puts at the same time share what is left.
@@ -110,24 +131,48 @@ export function openChunks(folder: string, maxBytes = Number.POSITIVE_INFINITY):
     },
     remove: async (name) => {
       const hex = toHex(name);
+      await walked.catch(() => undefined);
       await writing.get(hex)?.catch(() => undefined);
       await unlink(pathOf(hex)).catch(() => undefined);
       forget(hex);
     },
-    names: () => sizeByName.keys(),
+    pages: async function* () {
+      await walked;
+      let page: StoredChunk[] = [];
+      for (const [name, size] of [...sizeByName]) {
+        page.push({ name, size });
+        if (page.length < pageNames) continue;
+        yield page;
+        page = [];
+      }
+      yield page;
+    },
     usedBytes: () => used,
   };
 }
 
-function sizesIn(folder: string): Map<string, number> {
-  const sizes = new Map<string, number>();
-  for (const shelf of readdirSync(folder)) {
+/** Tells every chunk in the folder. A file that goes away meanwhile is none. */
+async function walk(folder: string, tell: (hex: string, size: number) => void): Promise<void> {
+  for (const shelf of await namesIn(folder)) {
     if (!/^[0-9a-f]{2}$/.test(shelf)) continue;
-    for (const hex of readdirSync(join(folder, shelf))) {
-      sizes.set(hex, statSync(join(folder, shelf, hex)).size);
+    const names = (await namesIn(join(folder, shelf))).filter((hex) => /^[0-9a-f]{64}$/.test(hex));
+    for (let at = 0; at < names.length; at += statsAtOnce) {
+      await Promise.all(
+        names.slice(at, at + statsAtOnce).map(async (hex) => {
+          const found = await stat(join(folder, shelf, hex)).catch(unlessGone);
+          if (found !== undefined) tell(hex, found.size);
+        }),
+      );
     }
   }
-  return sizes;
+}
+
+const namesIn = async (folder: string): Promise<readonly string[]> =>
+  (await readdir(folder).catch(unlessGone)) ?? [];
+
+function unlessGone(error: unknown): undefined {
+  if ((error as { code?: string }).code === 'ENOENT') return undefined;
+  throw error;
 }
 
 const fits = (name: Uint8Array, bytes: Uint8Array): boolean =>

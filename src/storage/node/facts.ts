@@ -50,6 +50,10 @@ export interface FactStore {
     record: Uint8Array,
   ) => Promise<Result<'stored', PointerConflict>>;
   readonly getPointer: (address: string) => Promise<Uint8Array | null>;
+  /** Records whose address comes after `after` ('' to begin), in order, at most `limit`. */
+  readonly listPointers: (after: string, limit: number) => Promise<readonly StoredPointer[]>;
+  /** Forgets a record unless a higher version has come meanwhile. */
+  readonly removePointer: (address: string, version: bigint) => Promise<void>;
   readonly close: () => void;
 }
 
@@ -58,6 +62,14 @@ export interface OutputPage {
   /** Position after the last entry of this page; `after` itself when the page is empty. */
   readonly next: number;
   readonly more: boolean;
+}
+
+export interface StoredPointer {
+  /** 64 hex digits. */
+  readonly address: string;
+  readonly version: bigint;
+  /** Bytes of the record. */
+  readonly size: number;
 }
 
 export interface PointerConflict {
@@ -109,6 +121,13 @@ export function openFacts(path: string): FactStore {
        ON CONFLICT (address) DO UPDATE SET version = excluded.version, record = excluded.record`,
   );
 
+  // `length` of a blob is read from its header: no record is loaded.
+  const selectPointers = sql.prepare(
+    'SELECT address, version, length(record) AS size FROM pointers WHERE address > ? ORDER BY address LIMIT ?',
+  );
+  selectPointers.setReadBigInts(true);
+  const deletePointer = sql.prepare('DELETE FROM pointers WHERE address = ?');
+
   const keptPointer = (address: string) => {
     const row = selectPointer.get(address);
     if (row === undefined) return null;
@@ -154,6 +173,17 @@ export function openFacts(path: string): FactStore {
         return ok('stored' as const);
       }),
     getPointer: async (address) => keptPointer(address)?.record ?? null,
+    listPointers: async (after, limit) =>
+      selectPointers.all(after, limit).map((row) => ({
+        address: String(row['address']),
+        version: toUnsigned(row['version'] as bigint),
+        size: Number(row['size']),
+      })),
+    removePointer: (address, version) =>
+      write(() => {
+        const kept = keptPointer(address);
+        if (kept !== null && kept.version <= version) deletePointer.run(address);
+      }),
     close: database.close,
   };
 }

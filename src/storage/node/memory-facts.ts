@@ -46,6 +46,16 @@ export function createMemoryFacts(): FactStore {
       return ok('stored');
     },
     getPointer: async (address) => pointers.get(address)?.record ?? null,
+    listPointers: async (after, limit) =>
+      [...pointers]
+        .filter(([address]) => address > after)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .slice(0, limit)
+        .map(([address, { version, record }]) => ({ address, version, size: record.length })),
+    removePointer: async (address, version) => {
+      const kept = pointers.get(address);
+      if (kept !== undefined && kept.version <= version) pointers.delete(address);
+    },
     close: () => undefined,
   };
 }

@@ -128,7 +128,9 @@ export async function connectClient(url: string, bootstrapTcp: string): Promise<
       const reply = await ask(closest.name, { kind: 'putChunk', name, bytes });
       if (reply.kind !== 'stored') throw new Error(`put was answered ${JSON.stringify(reply)}`);
       const allowed = (holder: Uint8Array): boolean => members.has(nameToId(holder));
-      const genuine = countReceipts(anchor.networkId, storedChunk(name), reply.receipts, allowed);
+      const { stamp, receipts } = reply;
+      const thing = storedChunk(name);
+      const genuine = countReceipts(anchor.networkId, stamp, thing, receipts, allowed);
       return { name, receipts: genuine.length };
     },
     get: async (name) => {

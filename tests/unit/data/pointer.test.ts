@@ -26,6 +26,7 @@ import {
 
 const filled = (byte: number, length = 32): Uint8Array => new Uint8Array(length).fill(byte);
 const network = filled(1);
+const stamp = { keyHash: filled(6), generation: 3n };
 const seed = filled(2);
 const owner = ed25519PublicKey(seed);
 const address = pointerAddress(network, owner);
@@ -107,28 +108,38 @@ test('decoding a record never throws, whatever the bytes', () => {
   );
 });
 
-test('a receipt is good for its holder, network and thing only', () => {
+test('N41: a receipt is good for its holder, network, stamp and thing only', () => {
   const thing = storedChunk(filled(7));
-  const signature = signReceipt(seed, network, thing);
-  expect(verifyReceipt(owner, network, thing, signature)).toBe(true);
-  expect(verifyReceipt(owner, filled(9), thing, signature)).toBe(false);
-  expect(verifyReceipt(owner, network, storedChunk(filled(8)), signature)).toBe(false);
-  expect(verifyReceipt(ed25519PublicKey(filled(5)), network, thing, signature)).toBe(false);
+  const signature = signReceipt(seed, network, stamp, thing);
+  expect(verifyReceipt(owner, network, stamp, thing, signature)).toBe(true);
+  expect(verifyReceipt(owner, filled(9), stamp, thing, signature)).toBe(false);
+  expect(verifyReceipt(owner, network, stamp, storedChunk(filled(8)), signature)).toBe(false);
+  expect(verifyReceipt(ed25519PublicKey(filled(5)), network, stamp, thing, signature)).toBe(false);
+  for (const other of [
+    { ...stamp, generation: 4n },
+    { ...stamp, keyHash: filled(7) },
+  ]) {
+    expect(verifyReceipt(owner, network, other, thing, signature)).toBe(false);
+  }
   const pointer = storedPointer(network, made(4n, 'one'));
-  const kept = signReceipt(seed, network, pointer);
-  expect(verifyReceipt(owner, network, pointer, kept)).toBe(true);
-  expect(verifyReceipt(owner, network, storedPointer(network, made(4n, 'two')), kept)).toBe(false);
-  expect(verifyReceipt(owner, network, storedPointer(network, made(5n, 'one')), kept)).toBe(false);
+  const kept = signReceipt(seed, network, stamp, pointer);
+  expect(verifyReceipt(owner, network, stamp, pointer, kept)).toBe(true);
+  expect(verifyReceipt(owner, network, stamp, storedPointer(network, made(4n, 'two')), kept)).toBe(
+    false,
+  );
+  expect(verifyReceipt(owner, network, stamp, storedPointer(network, made(5n, 'one')), kept)).toBe(
+    false,
+  );
 });
 
 test('receipts count once per holder, and only holders that are members', () => {
   const thing = storedChunk(filled(7));
   const receipts = [2, 3, 4, 4].map((byte) => ({
     holder: ed25519PublicKey(filled(byte)),
-    signature: signReceipt(filled(byte), network, thing),
+    signature: signReceipt(filled(byte), network, stamp, thing),
   }));
   const liar = { holder: ed25519PublicKey(filled(6)), signature: filled(0, 64) };
   const members = (holder: Uint8Array): boolean => toHex(holder) !== toHex(owner);
-  expect(countReceipts(network, thing, [...receipts, liar], () => true)).toHaveLength(3);
-  expect(countReceipts(network, thing, [...receipts, liar], members)).toHaveLength(2);
+  expect(countReceipts(network, stamp, thing, [...receipts, liar], () => true)).toHaveLength(3);
+  expect(countReceipts(network, stamp, thing, [...receipts, liar], members)).toHaveLength(2);
 });

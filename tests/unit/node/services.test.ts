@@ -4,81 +4,61 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { nameToId, toXorName } from '#address/xor-name.ts';
-import { ok } from '#core/result.ts';
+import { nameToId } from '#address/xor-name.ts';
 import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
-import { countReceipts, storedChunk, storedPointer } from '#data/receipt.ts';
-import { createAdultService, type AdultService } from '#node/adult-service.ts';
+import { countReceipts, storedChunk, storedPointer, type ReceiptStamp } from '#data/receipt.ts';
+import type { AdultService } from '#node/adult-service.ts';
 import { createClientDoor } from '#node/client-door.ts';
 import { createElderData } from '#node/elder-data-service.ts';
 import { silentLog } from '#node/log.ts';
 import { createMetrics } from '#node/metrics.ts';
-import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import { stampOf } from '#protocol/replication/index.ts';
+import { candidatesFor } from '#roles/placement.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
 import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
-import { openChunks } from '#storage/node/chunks.ts';
-import { createMemoryFacts } from '#storage/node/memory-facts.ts';
+import { createDataNodes, nameOf, networkId, sectionOf, type DataNodes } from './data-nodes.ts';
 
-const networkId = new Uint8Array(32).fill(7);
-const elderName = publicKeyOf(new Uint8Array(32).fill(1));
+const elderByte = 1;
+const adultBytes = [11, 12, 13, 14, 15, 16];
+const elderName = nameOf(elderByte);
+const authority = sectionOf([elderByte], adultBytes);
+const stamp = stampOf(authority);
 let folder: string;
+let nodes: DataNodes;
 let adults: Map<string, AdultService>;
 let asked: string[];
+let full: Set<string>;
+let repaired: string[];
 let data: ReturnType<typeof createElderData>;
-let names: Uint8Array[];
 
-beforeEach(() => {
+beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'safe-services-'));
+  nodes = createDataNodes(folder);
   adults = new Map();
   asked = [];
-  const seeds = [11, 12, 13, 14, 15, 16].map((n) => new Uint8Array(32).fill(n));
-  names = seeds.map(publicKeyOf);
-  for (const seed of seeds) {
-    const id = nameToId(publicKeyOf(seed));
-    const service = createAdultService({
-      label: 'adult',
-      networkId,
-      sign: createSigner(seed),
-      chunks: openChunks(join(folder, id)),
-      facts: createMemoryFacts(),
-      isElder: (name) => nameToId(name) === nameToId(elderName),
-      log: silentLog,
-      metrics: createMetrics(),
-    });
-    adults.set(id, service);
+  full = new Set();
+  repaired = [];
+  for (const byte of adultBytes) {
+    const { id, adult } = await nodes.start(byte);
+    adults.set(id, adult);
   }
-  const authority: SectionAuthority = {
-    networkId,
-    prefix: { bitCount: 0, bits: new Uint8Array(32) },
-    key: new Uint8Array(96),
-    epoch: 0n,
-    generation: 0n,
-    elders: [{ name: toXorName(elderName), publicShare: new Uint8Array(96), index: 1 }],
-    members: [elderName, ...names].map((name) => ({
-      name: toXorName(name),
-      joined: 0n,
-      placement: name,
-      sharingKey: new Uint8Array(32),
-    })),
-    ledgerRoot: new Uint8Array(32),
-    genesisOutput: null,
-  };
+  nodes.adopt(authority);
   data = createElderData({
     label: 'elder',
     authority: () => authority,
-    request: async (holder, request) => {
+    request: (holder, request) => {
       asked.push(nameToId(holder));
-      const adult = adults.get(nameToId(holder));
-      if (adult === undefined) throw new Error('unknown adult');
-      return adult
-        .handle(request, elderName)
-        .then(ok, () => ({ ok: false, error: 'gone' }) as const);
+      return nodes.request(elderName, holder, request);
     },
+    full: () => full,
+    repair: (holder) => void repaired.push(nameToId(holder)),
     log: silentLog,
   });
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(async () => {
+  await nodes.stop();
+  rmSync(folder, { recursive: true });
+});
 
 const chunk = (size = 5000) => {
   const bytes = new Uint8Array(randomBytes(size));
@@ -88,7 +68,7 @@ const put = (piece: { name: Uint8Array; bytes: Uint8Array }) =>
   data({ kind: 'putChunk', ...piece });
 const receiptsFor = (reply: Awaited<ReturnType<typeof put>>, name: Uint8Array): number =>
   reply.kind === 'stored'
-    ? countReceipts(networkId, storedChunk(name), reply.receipts, () => true).length
+    ? countReceipts(networkId, stamp, storedChunk(name), reply.receipts, () => true).length
     : 0;
 
 test('a put gets four receipts that a strict client accepts', async () => {
@@ -128,6 +108,46 @@ test('whichever two adults lie, the bytes that arrive are the right ones', async
   }
 });
 
+test('P2, P3: a full adult gets no new chunk, and is still asked for what it has', async () => {
+  const piece = chunk(500);
+  await put(piece);
+  full = new Set(asked);
+  asked = [];
+  expect((await data({ kind: 'getChunk', name: piece.name, avoid: [] })).kind).toBe('chunk');
+  expect(full).toContain(asked[0]);
+  asked = [];
+  // Four of six are full: two are too few for a client, and nobody is asked in vain.
+  expect(await put(chunk(500))).toEqual({ kind: 'refused', refusal: { kind: 'full' } });
+  expect(asked).toEqual([]);
+  full = new Set([...full].slice(0, 2));
+  const next = chunk(500);
+  expect(receiptsFor(await put(next), next.name)).toBe(4);
+  for (const id of full) expect(asked).not.toContain(id);
+});
+
+test('R4: a holder that a write did not reach is told to fetch it', async () => {
+  const piece = chunk(500);
+  const [first] = candidatesFor(authority, piece.name).map(nameToId);
+  adults.get(first ?? '')?.setMode('off');
+  expect(receiptsFor(await put(piece), piece.name)).toBe(4);
+  expect(repaired).toEqual([first]);
+});
+
+test('N41: adults sign for their own state or a newer one, never for an older one or another key', async () => {
+  const { bytes, name } = chunk(500);
+  const adult = [...adults.values()][0];
+  const answerUnder = async (under: ReceiptStamp) => {
+    const request = encodeNodeRequest({ kind: 'storeChunk', stamp: under, name, bytes });
+    const reply = decodeNodeReply((await adult?.handle(request, elderName)) ?? new Uint8Array());
+    if (!reply.ok) throw new Error('no reply');
+    return reply.value.kind === 'refused' ? reply.value.refusal.kind : reply.value.kind;
+  };
+  expect(await answerUnder({ ...stamp, generation: stamp.generation - 1n })).toBe('busy');
+  expect(await answerUnder({ ...stamp, keyHash: new Uint8Array(32) })).toBe('busy');
+  expect(await answerUnder({ ...stamp, generation: stamp.generation + 1n })).toBe('receipt');
+  expect(await answerUnder(stamp)).toBe('receipt');
+});
+
 test('an adult that failed is asked last the next time', async () => {
   const piece = chunk();
   await put(piece);
@@ -158,7 +178,8 @@ test('a pointer record moves forward, is read from four, and a second body of on
   const stored = await data({ kind: 'putPointer', record: encodePointer(first) });
   const thing = storedPointer(networkId, first);
   expect(
-    stored.kind === 'pointerStored' && countReceipts(networkId, thing, stored.receipts, () => true),
+    stored.kind === 'pointerStored' &&
+      countReceipts(networkId, stamp, thing, stored.receipts, () => true),
   ).toHaveLength(4);
   const address = pointerAddress(networkId, first.owner);
   const read = await data({ kind: 'getPointer', address });
@@ -186,8 +207,8 @@ test('a pointer record somebody else signed, or signed for another network, is r
 
 test('an adult refuses whoever is not an elder and survives bytes that are no request', async () => {
   const adult = [...adults.values()][0];
-  const request = encodeNodeRequest({ kind: 'fetchChunk', name: new Uint8Array(32) });
-  for (const from of [null, names[0] ?? null]) {
+  const request = encodeNodeRequest({ kind: 'fetchChunk', stamp, name: new Uint8Array(32) });
+  for (const from of [null, nameOf(99)]) {
     const reply = decodeNodeReply((await adult?.handle(request, from)) ?? new Uint8Array());
     expect(reply).toMatchObject({ value: { refusal: { rule: 'eldersOnly' } } });
   }

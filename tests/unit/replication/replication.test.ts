@@ -8,7 +8,7 @@ import { nameToId } from '#address/xor-name.ts';
 import { fromHex, utf8 } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { stampedReceiptBytes, storedChunk } from '#data/receipt.ts';
+import { receiptBytes, storedChunk } from '#data/receipt.ts';
 import {
   auditVerdict,
   challengeOf,
@@ -318,7 +318,7 @@ test('every message survives its bytes, and impossible ones do not open', () => 
 
 test('N41: a stamped receipt names network, key, generation and thing', () => {
   const bytesFor = (each: PlacedSection, network = networkId, of = item.name) =>
-    stampedReceiptBytes(network, stampOf(each), storedChunk(of));
+    receiptBytes(network, stampOf(each), storedChunk(of));
   const first = bytesFor(section);
   expect(bytesFor(section)).toEqual(first);
   expect(bytesFor(sectionOf(names, 2n))).not.toEqual(first);

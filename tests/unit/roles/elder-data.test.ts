@@ -19,6 +19,7 @@ import { adultsOf, candidatesFor } from '#roles/placement.ts';
 
 const name = (n: number) => toXorName(Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? n : 5)));
 const stored: HolderAnswer = { kind: 'stored', signature: new Uint8Array(64) };
+const stamp = { keyHash: new Uint8Array(32), generation: 1n };
 const failed: HolderAnswer = { kind: 'failed' };
 const authority = {
   elders: [1, 2, 3, 4, 5, 6, 7].map((n) => ({
@@ -62,14 +63,20 @@ test('members that are not elders are adults, and the closest come first', () =>
 test('with everybody well exactly the four closest are asked', () => {
   const asking = converse(() => stored, 4, isStored);
   expect(asking.answers.map(({ holder }) => holder)).toEqual(candidates.slice(0, 4));
-  expect(replyToPut(asking, 'stored')).toMatchObject({ kind: 'stored', receipts: { length: 4 } });
+  expect(replyToPut(asking, 'stored', stamp)).toMatchObject({
+    kind: 'stored',
+    receipts: { length: 4 },
+  });
 });
 
 test('the next in line stands in for each that fails', () => {
   const off = new Set([nameToId(candidates[0]!), nameToId(candidates[2]!)]);
   const asking = converse((holder) => (off.has(nameToId(holder)) ? failed : stored), 4, isStored);
   expect(asking.asked).toBe(6);
-  expect(replyToPut(asking, 'stored')).toMatchObject({ kind: 'stored', receipts: { length: 4 } });
+  expect(replyToPut(asking, 'stored', stamp)).toMatchObject({
+    kind: 'stored',
+    receipts: { length: 4 },
+  });
 });
 
 test('three receipts are enough, two are not', () => {
@@ -77,8 +84,8 @@ test('three receipts are enough, two are not', () => {
     let left = count;
     return converse(() => (left-- > 0 ? stored : failed), 4, isStored);
   };
-  expect(replyToPut(some(3), 'stored').kind).toBe('stored');
-  expect(replyToPut(some(2), 'stored')).toMatchObject({
+  expect(replyToPut(some(3), 'stored', stamp).kind).toBe('stored');
+  expect(replyToPut(some(2), 'stored', stamp)).toMatchObject({
     kind: 'refused',
     refusal: { kind: 'busy' },
   });
@@ -94,12 +101,14 @@ test('a full section says full and a conflict says conflict', () => {
     replyToPut(
       converse(() => full, 4, isStored),
       'stored',
+      stamp,
     ),
   ).toMatchObject({ refusal: { kind: 'full' } });
   expect(
     replyToPut(
       converse(() => conflict, 4, isStored),
       'pointerStored',
+      stamp,
     ),
   ).toMatchObject({
     refusal: { kind: 'conflict' },
@@ -162,7 +171,7 @@ test('property: with at most two bad adults of six a put always gets at least fo
           isStored,
           startAsking(order, [], new Set()),
         );
-        const reply = replyToPut(asking, 'stored');
+        const reply = replyToPut(asking, 'stored', stamp);
         expect(reply.kind === 'stored' && reply.receipts.length).toBe(4);
         expect(new Set(asking.answers.map(({ holder }) => nameToId(holder))).size).toBe(
           asking.answers.length,

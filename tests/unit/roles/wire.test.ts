@@ -47,6 +47,7 @@ import {
 
 const bytes = (length: number, fill = 7): Uint8Array => new Uint8Array(length).fill(fill);
 const name = bytes(32);
+const stamp = { keyHash: bytes(32), generation: 2n ** 64n - 1n };
 const receipt = { holder: name, signature: bytes(64) };
 const refusals: readonly Refusal[] = [
   { kind: 'malformed', what: 'request' },
@@ -93,9 +94,9 @@ const clientReplies: Readonly<Record<ClientReply['kind'], ClientReply>> = {
     records: Array.from({ length: 16 }, () => bytes(4096)),
   },
   addresses: { kind: 'addresses', records: Array.from({ length: 16 }, () => bytes(4096)) },
-  stored: { kind: 'stored', receipts: Array.from({ length: maxHolders }, () => receipt) },
+  stored: { kind: 'stored', stamp, receipts: Array.from({ length: maxHolders }, () => receipt) },
   chunk: { kind: 'chunk', bytes: bytes(maxChunkBytes), holder: name },
-  pointerStored: { kind: 'pointerStored', receipts: [receipt] },
+  pointerStored: { kind: 'pointerStored', stamp, receipts: [receipt] },
   pointers: {
     kind: 'pointers',
     copies: Array.from({ length: maxHolders }, (_, i) => ({
@@ -114,10 +115,10 @@ const clientReplies: Readonly<Record<ClientReply['kind'], ClientReply>> = {
 };
 
 const nodeRequests: Readonly<Record<NodeRequest['kind'], NodeRequest>> = {
-  storeChunk: { kind: 'storeChunk', name, bytes: bytes(maxChunkBytes) },
-  fetchChunk: { kind: 'fetchChunk', name },
-  storePointer: { kind: 'storePointer', record: bytes(maxPointerBytes) },
-  fetchPointer: { kind: 'fetchPointer', address: name },
+  storeChunk: { kind: 'storeChunk', stamp, name, bytes: bytes(maxChunkBytes) },
+  fetchChunk: { kind: 'fetchChunk', stamp, name },
+  storePointer: { kind: 'storePointer', stamp, record: bytes(maxPointerBytes) },
+  fetchPointer: { kind: 'fetchPointer', stamp, address: name },
   deliver: { kind: 'deliver', protocol: 'genesis', message: bytes(maxSectionMessageBytes) },
   greet: { kind: 'greet', records: [bytes(4096)], wanted: [name] },
 };
@@ -271,7 +272,11 @@ const tooMuch: readonly {
   {
     what: 'eight receipts',
     decode: decodeClientReply,
-    message: { kind: 'stored', receipts: Array.from({ length: maxHolders + 1 }, () => receipt) },
+    message: {
+      kind: 'stored',
+      stamp,
+      receipts: Array.from({ length: maxHolders + 1 }, () => receipt),
+    },
   },
   {
     what: 'a long role',
@@ -291,7 +296,7 @@ const tooMuch: readonly {
   {
     what: 'a chunk to store',
     decode: decodeNodeRequest,
-    message: { kind: 'storeChunk', name, bytes: bytes(maxChunkBytes + 1) },
+    message: { kind: 'storeChunk', stamp, name, bytes: bytes(maxChunkBytes + 1) },
   },
   {
     what: "a machine's message",

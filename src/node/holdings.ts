@@ -1,0 +1,119 @@
+/**
+ * What a node keeps for others: chunks as files, pointer records in the fact store, one limit for
+ * both. Whoever stores something new or drops it goes through here, so that sizes stay true.
+ */
+import { statfs } from 'node:fs/promises';
+import { nameToId } from '#address/xor-name.ts';
+import { fromHex } from '#core/codec/bytes.ts';
+import { err, ok, type Result } from '#core/result.ts';
+import type { Item } from '#protocol/replication/index.ts';
+import type { ChunkStore } from '#storage/node/chunks.ts';
+import type { FactStore, PointerConflict } from '#storage/node/facts.ts';
+
+export type PutProblem = 'altered' | 'full' | 'broken';
+
+export interface Holdings {
+  /** Resolves when the chunk would survive a power cut. */
+  readonly putChunk: (name: Uint8Array, bytes: Uint8Array) => Promise<Result<Item, PutProblem>>;
+  /** The record is verified already. A newer version may always take the place of an older one. */
+  readonly putPointer: (
+    address: Uint8Array,
+    version: bigint,
+    record: Uint8Array,
+  ) => Promise<Result<Item, PointerConflict | { readonly kind: 'full' }>>;
+  /** A chunk's bytes checked by its name, a record as it was stored; null when it is not here. */
+  readonly read: (kept: Pick<Item, 'kind' | 'name'>) => Promise<Uint8Array | null>;
+  readonly remove: (item: Item) => Promise<void>;
+  /** Everything, page by page: first the records, then the chunks. */
+  readonly pages: () => AsyncIterable<readonly Item[]>;
+  readonly usedBytes: () => number;
+  /** Is a tenth of what we may use free again? Below that a full disk stays full. */
+  readonly hasRoom: () => Promise<boolean>;
+}
+
+export interface HoldingsOptions {
+  readonly folder: string;
+  /** Given the bytes that are left for chunks. */
+  readonly openChunks: (limitBytes: () => number) => ChunkStore;
+  readonly facts: FactStore;
+  /** Chunks and records together; infinite when only the disk is the limit. */
+  readonly limitBytes: number;
+}
+
+const pointersPerPage = 256;
+/** Of what we may use so much must be free before "full" is taken back. */
+const roomShare = 10;
+
+export function openHoldings({ folder, facts, limitBytes, openChunks }: HoldingsOptions): Holdings {
+  const sizeByAddress = new Map<string, number>();
+  let pointerBytes = 0;
+  const resize = (address: string, size: number): void => {
+    pointerBytes += size - (sizeByAddress.get(address) ?? 0);
+    if (size === 0) sizeByAddress.delete(address);
+    else sizeByAddress.set(address, size);
+  };
+  const chunks = openChunks(() => limitBytes - pointerBytes);
+  const usedBytes = (): number => chunks.usedBytes() + pointerBytes;
+
+  const pages = async function* (): AsyncGenerator<readonly Item[]> {
+    for (let after = ''; ;) {
+      const rows = await facts.listPointers(after, pointersPerPage);
+      for (const { address, size } of rows) resize(address, size);
+      yield rows.flatMap(({ address, ...rest }) => itemOf('pointer', address, rest));
+      const last = rows.at(-1);
+      if (last === undefined) break;
+      after = last.address;
+      await new Promise((turn) => setImmediate(turn)); // Reading the table is not asynchronous.
+    }
+    for await (const page of chunks.pages()) {
+      yield page.flatMap(({ name, size }) => itemOf('chunk', name, { size, version: 0n }));
+    }
+  };
+
+  return {
+    putChunk: async (name, bytes) => {
+      const stored = await chunks.put(name, bytes);
+      if (!stored.ok) return stored;
+      return ok({ kind: 'chunk', name, size: bytes.length, version: 0n });
+    },
+    putPointer: async (name, version, record) => {
+      const address = nameToId(name);
+      const grows = record.length - (sizeByAddress.get(address) ?? 0);
+      const isNew = !sizeByAddress.has(address);
+      if (isNew && usedBytes() + grows > limitBytes) return err({ kind: 'full' });
+      const stored = await facts.putPointer(address, version, record);
+      if (!stored.ok) return stored;
+      resize(address, record.length);
+      return ok({ kind: 'pointer', name, size: record.length, version });
+    },
+    read: async ({ kind, name }) => {
+      if (kind === 'pointer') return facts.getPointer(nameToId(name));
+      const found = await chunks.get(name);
+      if (found.ok) return found.value;
+      if (found.error === 'broken') throw new Error('the disk refuses');
+      return null;
+    },
+    remove: async ({ kind, name, version }) => {
+      if (kind === 'chunk') return chunks.remove(name);
+      const address = nameToId(name);
+      await facts.removePointer(address, version);
+      resize(address, (await facts.getPointer(address))?.length ?? 0);
+    },
+    pages,
+    usedBytes,
+    hasRoom: async () => {
+      const { bavail, bsize } = await statfs(folder);
+      const free = Math.max(0, Math.min(limitBytes - usedBytes(), bavail * bsize));
+      return free > 0 && free * roomShare >= Math.min(limitBytes, usedBytes() + free);
+    },
+  };
+}
+
+const itemOf = (
+  kind: Item['kind'],
+  hex: string,
+  { size, version }: { readonly size: number; readonly version: bigint },
+): readonly Item[] => {
+  const name = fromHex(hex);
+  return name.ok ? [{ kind, name: name.value, size, version }] : [];
+};

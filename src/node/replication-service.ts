@@ -1,0 +1,424 @@
+/**
+ * The replication machine in the real world: walks the disk for it, fetches and checks bytes,
+ * proves and drops. What has to be kept, and when a copy may go, the machine decides alone.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { nameToId } from '#address/xor-name.ts';
+import { assert, assertNever } from '#core/assert.ts';
+import { fromHex } from '#core/codec/bytes.ts';
+import type { Event, Machine, NodeId } from '#core/machine.ts';
+import type { Result } from '#core/result.ts';
+import type { ReceiptStamp } from '#data/receipt.ts';
+import {
+  backlogOf,
+  decodeReplicationFact,
+  decodeReplicationMessage,
+  encodeReplicationFact,
+  encodeReplicationMessage,
+  fullMembers,
+  held,
+  itemId,
+  mayHandOver,
+  openItem,
+  replication,
+  stampOf,
+  type FetchOutcome,
+  type Item,
+  type ItemId,
+  type PlacedSection,
+  type Replication,
+  type ReplicationConfig,
+  type ReplicationInput,
+  type ReplicationOutput,
+  type ReplicationState,
+} from '#protocol/replication/index.ts';
+import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import { startDriver, type Clock, type Driver } from '#runtime/driver.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import type { Holdings } from './holdings.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { createSigner, isSignedBy } from './native-ed25519.ts';
+import { systemClock } from './system-clock.ts';
+
+type Kept = Pick<Item, 'kind' | 'name'>;
+
+export interface ReplicationServiceOptions {
+  readonly label: string;
+  readonly networkId: Uint8Array;
+  readonly name: Uint8Array;
+  readonly identitySeed: Uint8Array;
+  readonly holdings: Holdings;
+  readonly facts: FactStore;
+  /** May lose messages: the machine asks again. */
+  readonly send: (to: NodeId, message: Uint8Array, kind: string) => void;
+  /** Sends one request of the data protocol; resolves within its own patience. */
+  readonly request: (
+    holder: Uint8Array,
+    request: Uint8Array,
+  ) => Promise<Result<Uint8Array, unknown>>;
+  /** This member speaks of a newer state than ours. */
+  readonly behind?: (peer: NodeId) => void;
+  readonly blamed: (kind: string, culprit: NodeId) => void;
+  /** Our own bug: nothing this machine says from now on may be relied on. */
+  readonly failed: (error: unknown) => void;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Tests run faster. */
+  readonly pace?: ReplicationPace;
+  readonly clock?: Clock;
+}
+
+export interface ReplicationPace {
+  readonly tickMs: number;
+  readonly budgetBytesPerTick: number;
+  readonly budgetBurstBytes: number;
+  readonly relistEveryTicks: number;
+  /** How often a full disk is looked at. */
+  readonly roomLookMs: number;
+}
+
+export interface ReplicationService {
+  /** A newer sealed state of our section, and the other sections that are known. */
+  readonly adopted: (section: PlacedSection, others: readonly PlacedSection[]) => void;
+  /** False when these bytes are no message. Resolves when it has been handled. */
+  readonly receive: (from: NodeId, message: Uint8Array) => Promise<boolean>;
+  /**
+   * Runs a write of a client so that no drop of the same name crosses it, and lets the machine
+   * know. When this resolves with `ok`, the copy goes only as a surplus one does (R7).
+   */
+  readonly store: <E>(
+    kept: Kept,
+    write: () => Promise<Result<Item, E>>,
+  ) => Promise<Result<Item, E>>;
+  /** We looked for it and it is not on our disk. */
+  readonly lost: (kept: Kept) => void;
+  /** R4: does the sealed state make that node a holder of this name? */
+  readonly mayHandOver: (to: NodeId, name: Uint8Array) => boolean;
+  /** Members that say that their disk is full. */
+  readonly full: () => ReadonlySet<NodeId>;
+  /** Our newest state; null before the first. */
+  readonly stamp: () => ReceiptStamp | null;
+  /** An elder's word to a holder that a write did not reach (N42). */
+  readonly repair: (holder: Uint8Array, item: Item) => void;
+  readonly backlog: () => ReturnType<typeof backlogOf> & { readonly held: number };
+  /** Resolves when everything on disk is known. */
+  readonly stockTaken: Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+const machineName = 'replication';
+
+/** N43: 4 MiB a second on average, sixteen chunks at once after a quiet time. */
+const usualPace: ReplicationPace = {
+  tickMs: 1_000,
+  budgetBytesPerTick: 4 * 1024 * 1024,
+  budgetBurstBytes: 16 * 1024 * 1024,
+  relistEveryTicks: 300,
+  roomLookMs: 5_000,
+};
+/** Own copies read for proofs at once: each is up to a mebibyte of memory. */
+const maxReads = 4;
+
+export async function startReplication(
+  options: ReplicationServiceOptions,
+): Promise<ReplicationService> {
+  const { label, networkId, holdings, facts, log, metrics } = options;
+  const { roomLookMs, ...pace } = options.pace ?? usualPace;
+  const self = nameToId(options.name);
+  const sign = createSigner(options.identitySeed);
+  const config: ReplicationConfig = {
+    networkId,
+    self: options.name,
+    identitySeed: options.identitySeed,
+    identity: { sign: (_seed, message) => sign(message), verify: isSignedBy },
+    ...pace,
+  };
+  let state: ReplicationState | undefined;
+  let stopped = false;
+
+  /** The driver keeps the state to itself; questions about it are answered by the last step's. */
+  const watched: Machine<ReplicationConfig, ReplicationState, Replication> = {
+    start: (...args) => {
+      const step = replication.start(...args);
+      ({ state } = step);
+      return step;
+    },
+    step: (...args) => {
+      const step = replication.step(...args);
+      ({ state } = step);
+      return step;
+    },
+  };
+
+  const driver: Driver<Replication> = await startDriver(watched, config, {
+    clock: options.clock ?? systemClock,
+    randomBytes: (length) => new Uint8Array(randomBytes(length)),
+    facts: {
+      load: async () =>
+        (await facts.load(machineName, self)).map((bytes) => {
+          const fact = decodeReplicationFact(bytes);
+          assert(fact.ok, 'a stored fact decodes');
+          return fact.value;
+        }),
+      append: (fact) => facts.append(machineName, self, encodeReplicationFact(fact)),
+    },
+    compute: async () => {
+      throw new Error('invariant broken: replication has no jobs');
+    },
+    transport: {
+      send: (to, message) =>
+        options.send(to, encodeReplicationMessage(message), `data/${message.kind}`),
+    },
+    onOutput: (output) => perform(output),
+    onFault: ({ kind, culprit }) => {
+      metrics.count('safe_data_faults_total', kind);
+      options.blamed(kind, culprit);
+    },
+  });
+
+  const now = (): ReplicationState => {
+    assert(state !== undefined, 'the machine has started');
+    return state;
+  };
+  const push = (event: Event<Replication>): void => {
+    if (stopped) return;
+    driver.push(event);
+    driver.idle().catch(options.failed);
+  };
+  const tell = (input: ReplicationInput): void => push({ kind: 'input', input });
+  const handled = (): Promise<void> => driver.idle().catch(options.failed);
+
+  /** Writes under way by name, and drops. A drop never crosses a write: see {@link store}. */
+  const writing = new Map<ItemId, number>();
+  const dropping = new Map<ItemId, Promise<void>>();
+  /** Not dropped, because somebody was just putting it: still on disk, and the machine is told so. */
+  const spared = new Map<ItemId, Item>();
+
+  /** Holds drops of this name off until `write` is through. */
+  const guarded = async <T>(kept: Kept, write: () => Promise<T>): Promise<T> => {
+    const id = itemId(kept);
+    for (let drop = dropping.get(id); drop !== undefined; drop = dropping.get(id)) await drop;
+    writing.set(id, (writing.get(id) ?? 0) + 1);
+    try {
+      return await write();
+    } finally {
+      const left = (writing.get(id) ?? 1) - 1;
+      if (left > 0) writing.set(id, left);
+      else writing.delete(id);
+      const item = spared.get(id);
+      if (left === 0 && item !== undefined) {
+        spared.delete(id);
+        tell({ kind: 'stored', item });
+      }
+    }
+  };
+
+  const store: ReplicationService['store'] = (kept, write) =>
+    guarded(kept, async () => {
+      const stored = await write();
+      if (stored.ok) {
+        tell({ kind: 'stored', item: stored.value });
+        await handled();
+      } else if (isFull(stored.error)) {
+        tell({ kind: 'diskFull' });
+      }
+      return stored;
+    });
+
+  const drop = (item: Item): void => {
+    const id = itemId(item);
+    if (dropping.has(id)) return;
+    if (writing.has(id)) return void spared.set(id, item);
+    metrics.count('safe_data_dropped_total', item.kind);
+    const gone = holdings
+      .remove(item)
+      .catch((error: unknown) => failure('dropFailed', error))
+      .finally(() => dropping.delete(id));
+    dropping.set(id, gone);
+  };
+
+  const fetch = async ({
+    id,
+    holder,
+    item,
+    stamp,
+  }: Extract<ReplicationOutput, { kind: 'fetch' }>): Promise<void> => {
+    const { kind, name } = item;
+    const request =
+      kind === 'chunk'
+        ? encodeNodeRequest({ kind: 'fetchChunk', stamp, name })
+        : encodeNodeRequest({ kind: 'fetchPointer', stamp, address: name });
+    const from = fromHex(holder);
+    const answer = from.ok ? await options.request(from.value, request) : null;
+    const bytes = answer?.ok === true ? bytesIn(answer.value) : ({ kind: 'silent' } as const);
+    if (!(bytes instanceof Uint8Array)) {
+      metrics.count('safe_data_fetched_total', bytes.kind);
+      return tell({ kind: 'fetched', id, outcome: bytes });
+    }
+    await guarded(item, async () => {
+      const outcome = await keep(item, bytes);
+      metrics.count('safe_data_fetched_total', outcome.kind);
+      metrics.count('safe_data_fetched_bytes_total', outcome.kind, bytes.length);
+      tell({ kind: 'fetched', id, outcome });
+      await handled();
+    });
+  };
+
+  /** R5: a chunk's store checks the name itself, a record is checked by its owner's signature. */
+  const keep = async (item: Item, bytes: Uint8Array): Promise<FetchOutcome> => {
+    const full = { kind: 'full', bytes: bytes.length } as const;
+    const wrong = { kind: 'wrong', bytes: bytes.length } as const;
+    if (item.kind === 'chunk') {
+      const stored = await holdings.putChunk(item.name, bytes);
+      if (stored.ok) return { kind: 'stored', item: stored.value };
+      return stored.error === 'altered' ? wrong : full;
+    }
+    const opened = openItem(networkId, item, bytes);
+    if (opened === undefined) return wrong;
+    const stored = await holdings.putPointer(item.name, opened.version, bytes);
+    if (stored.ok) return { kind: 'stored', item: stored.value };
+    // What we have is as new or newer: it came in the meantime.
+    return stored.error.kind === 'full' ? full : { kind: 'stored', item: opened };
+  };
+
+  const read = limited(maxReads, (item: Item) => holdings.read(item));
+
+  const prove = async ({
+    id,
+    item,
+    challenge,
+  }: Extract<ReplicationOutput, { kind: 'prove' }>): Promise<void> => {
+    const bytes = await read(item).catch(() => null);
+    if (bytes === null) lost(item);
+    tell({ kind: 'proved', id, proof: bytes === null ? null : nativeProofOf(challenge, bytes) });
+  };
+
+  const lost = (kept: Kept): void => {
+    const id = itemId(kept);
+    if (held(now().stock.items, id) === undefined || writing.has(id) || dropping.has(id)) return;
+    log.write({ event: 'copyLost', node: label, kind: kept.kind });
+    tell({ kind: 'lost', item: { kind: kept.kind, name: kept.name } });
+  };
+
+  const perform = (output: ReplicationOutput): void => {
+    switch (output.kind) {
+      case 'fetch':
+        void fetch(output).catch((error: unknown) => {
+          failure('fetchFailed', error);
+          tell({ kind: 'fetched', id: output.id, outcome: { kind: 'silent' } });
+        });
+        return;
+      case 'prove':
+        void prove(output);
+        return;
+      case 'drop':
+        return drop(output.item);
+      case 'behind':
+        return options.behind?.(output.peer);
+      default:
+        return assertNever(output);
+    }
+  };
+
+  const failure = (event: string, error: unknown): void => {
+    if (!stopped) log.write({ event, node: label, error: String(error) });
+  };
+
+  const takeStock = async (): Promise<void> => {
+    for await (const items of holdings.pages()) {
+      if (stopped) return;
+      tell({ kind: 'found', items });
+      await handled();
+    }
+    tell({ kind: 'stockTaken' });
+    await handled();
+  };
+  const stockTaken = takeStock().catch((error: unknown) => failure('stockFailed', error));
+
+  const roomTimer = setInterval(() => {
+    if (!now().ownFullness.full) return;
+    holdings
+      .hasRoom()
+      .then((room) => room && tell({ kind: 'diskFreed' }))
+      .catch((error: unknown) => failure('roomFailed', error));
+  }, roomLookMs);
+  roomTimer.unref();
+
+  let stamp: ReceiptStamp | null = null;
+  return {
+    adopted: (section, others) => {
+      if (stamp === null || section.generation >= stamp.generation) stamp = stampOf(section);
+      tell({ kind: 'adopted', section, others });
+    },
+    receive: async (from, bytes) => {
+      const message = decodeReplicationMessage(bytes);
+      if (!message.ok) return false;
+      push({ kind: 'received', from, message: message.value });
+      await handled();
+      return true;
+    },
+    store,
+    lost,
+    mayHandOver: (to, name) => mayHandOver(config, now(), to, name),
+    full: () => fullMembers(config, now()),
+    stamp: () => stamp,
+    repair: (holder, item) => {
+      if (stamp === null) return;
+      const message = { kind: 'repair', stamp, items: [item] } as const;
+      options.send(nameToId(holder), encodeReplicationMessage(message), 'data/repair');
+    },
+    backlog: () => {
+      let count = 0;
+      for (const shard of now().stock.items.values()) count += shard.size;
+      return { ...backlogOf(now()), held: count };
+    },
+    stockTaken,
+    stop: async () => {
+      stopped = true;
+      clearInterval(roomTimer);
+      driver.stop();
+      await driver.idle().catch(() => undefined);
+      await Promise.all(dropping.values());
+    },
+  };
+}
+
+/** What a holder gave, or why it did not. */
+function bytesIn(answer: Uint8Array): Uint8Array | { readonly kind: 'lacking' | 'refused' } {
+  const reply = decodeNodeReply(answer);
+  if (!reply.ok) return { kind: 'refused' };
+  const { value } = reply;
+  if (value.kind === 'chunk') return value.bytes;
+  if (value.kind === 'pointer') return value.record;
+  const lacks = value.kind === 'refused' && value.refusal.kind === 'notFound';
+  return { kind: lacks ? 'lacking' : 'refused' };
+}
+
+/** The machine's `proofOf` by the hash of the platform: a mebibyte takes one millisecond, not ten. */
+export const nativeProofOf = (challenge: Uint8Array, bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(challenge).update(bytes).digest());
+
+const isFull = (error: unknown): boolean =>
+  error === 'full' ||
+  error === 'broken' ||
+  (typeof error === 'object' && error !== null && 'kind' in error && error.kind === 'full');
+
+/** At most `most` calls at once; the others wait in order. */
+function limited<A, R>(
+  most: number,
+  call: (argument: A) => Promise<R>,
+): (argument: A) => Promise<R> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (argument) => {
+    if (running >= most) await new Promise<void>((go) => waiting.push(go));
+    running += 1;
+    try {
+      return await call(argument);
+    } finally {
+      running -= 1;
+      waiting.shift()?.();
+    }
+  };
+}
