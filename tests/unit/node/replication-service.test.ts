@@ -1,0 +1,303 @@
+/**
+ * Goal: with real folders and real signatures four adults keep everything while members come, go,
+ * fill up and lie. Method: the services of a dozen nodes in one process, everything between them
+ * through the codecs; states are handed in as the section's machine would.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compareDistance, nameToId } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
+import { createElderData } from '#node/elder-data-service.ts';
+import { silentLog } from '#node/log.ts';
+import { nativeProofOf } from '#node/replication-service.ts';
+import { proofOf, stampOf } from '#protocol/replication/index.ts';
+import type { SectionAuthority } from '#protocol/section/index.ts';
+import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import {
+  createDataNodes,
+  nameOf,
+  networkId,
+  sectionOf,
+  type DataNode,
+  type DataNodes,
+} from './data-nodes.ts';
+
+const elder = 1;
+const adults = [11, 12, 13, 14, 15, 16];
+let folder: string;
+let nodes: DataNodes;
+let section: SectionAuthority;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-replication-'));
+  nodes = createDataNodes(folder);
+  section = sectionOf([elder], adults);
+});
+afterEach(async () => {
+  await nodes.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const startAll = async (): Promise<void> => {
+  for (const byte of [elder, ...adults]) await nodes.start(byte);
+  nodes.adopt(section);
+};
+
+const nodeOf = (byte: number): DataNode => {
+  const node = nodes.running.get(nameToId(nameOf(byte)));
+  if (node === undefined) throw new Error('it does not run');
+  return node;
+};
+
+/** The elder's own work, with what its machine knows of full adults. */
+const elderData = () => {
+  const { replication } = nodeOf(elder);
+  return createElderData({
+    label: 'elder',
+    authority: () => section,
+    request: (holder, request) => nodes.request(nameOf(elder), holder, request),
+    full: replication.full,
+    repair: replication.repair,
+    log: silentLog,
+  });
+};
+
+const chunkOf = (size = 400) => {
+  const bytes = new Uint8Array(randomBytes(size));
+  return { bytes, name: new Uint8Array(createHash('sha256').update(bytes).digest()) };
+};
+const put = async (piece: { readonly name: Uint8Array; readonly bytes: Uint8Array }) => {
+  const reply = await elderData()({ kind: 'putChunk', ...piece });
+  return reply.kind === 'stored' ? reply.receipts.length : reply;
+};
+const adopt = (next: SectionAuthority): void => {
+  section = next;
+  nodes.adopt(next);
+};
+
+const closest = (name: Uint8Array, among: readonly number[], count = 4): readonly number[] =>
+  [...among].sort((a, b) => compareDistance(name, nameOf(a), nameOf(b))).slice(0, count);
+
+/** Who has the file, sorted: what is on disk counts, not what anybody believes. */
+const onDisk = (name: Uint8Array): readonly number[] => {
+  const hex = toHex(name);
+  const has = (byte: number): boolean => {
+    const shelf = join(folder, nameToId(nameOf(byte)), 'chunks', hex.slice(0, 2));
+    try {
+      return readdirSync(shelf).includes(hex);
+    } catch {
+      return false;
+    }
+  };
+  return [elder, ...adults, 17, 18].filter(has);
+};
+
+const sorted = (bytes: readonly number[]): readonly number[] => [...bytes].sort((a, b) => a - b);
+
+async function until(fits: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!(await fits())) {
+    if (Date.now() > deadline) throw new Error('it never came about');
+    await new Promise((go) => setTimeout(go, 10));
+  }
+}
+const untilHeldBy = (name: Uint8Array, holders: readonly number[]): Promise<void> =>
+  until(() => onDisk(name).join() === sorted(holders).join());
+
+test('R3: when an adult goes for good, the next in line fetches its copies', async () => {
+  await startAll();
+  const pieces = Array.from({ length: 12 }, () => chunkOf());
+  for (const piece of pieces) expect(await put(piece)).toBe(4);
+  const gone = adults[0] ?? 0;
+  await nodeOf(gone).stop();
+  const left = adults.filter((each) => each !== gone);
+  adopt(sectionOf([elder], left, 2n));
+  for (const { name } of pieces) {
+    await until(() => closest(name, left).every((each) => onDisk(name).includes(each)));
+  }
+  expect(nodes.blamed).toEqual([]);
+});
+
+test('R7: a new adult gets what is now its own, and whoever is none of four drops it after that', async () => {
+  await startAll();
+  const pieces = Array.from({ length: 12 }, () => chunkOf());
+  for (const piece of pieces) await put(piece);
+  await nodes.start(17);
+  await nodes.start(18);
+  const all = [...adults, 17, 18];
+  adopt(sectionOf([elder], all, 2n));
+  for (const { name } of pieces) await untilHeldBy(name, closest(name, all));
+});
+
+test('R7: an adult that becomes an elder keeps its copies until four adults have them', async () => {
+  await startAll();
+  const pieces = Array.from({ length: 6 }, () => chunkOf());
+  for (const piece of pieces) await put(piece);
+  const [risen = 0, ...left] = adults;
+  // Only three have room for what it had: nothing is dropped (R7).
+  adopt(sectionOf([elder, risen], left.slice(0, 3), 2n));
+  await new Promise((go) => setTimeout(go, 300));
+  const had = pieces.filter(({ name }) => closest(name, adults).includes(risen));
+  for (const { name } of had) expect(onDisk(name)).toContain(risen);
+  adopt(sectionOf([elder, risen], left, 3n));
+  for (const { name } of pieces) await untilHeldBy(name, closest(name, left));
+});
+
+test('after a restart the disk is walked, and what is missing comes from the others', async () => {
+  await startAll();
+  const pieces = Array.from({ length: 8 }, () => chunkOf());
+  for (const piece of pieces) await put(piece);
+  const [first = 0] = adults;
+  const own = pieces.filter(({ name }) => closest(name, adults).includes(first));
+  const heldBefore = nodeOf(first).replication.backlog().held;
+  expect(heldBefore).toBe(own.length);
+  await nodeOf(first).stop();
+  const [lost] = own;
+  if (lost === undefined) return;
+  const hex = toHex(lost.name);
+  rmSync(join(folder, nameToId(nameOf(first)), 'chunks', hex.slice(0, 2), hex));
+  const again = await nodes.start(first);
+  await again.replication.stockTaken;
+  await untilHeldBy(lost.name, closest(lost.name, adults));
+  await until(() => again.replication.backlog().held === own.length);
+});
+
+test('R5: a broken file is noticed when it is read, and fetched again', async () => {
+  await startAll();
+  const piece = chunkOf();
+  await put(piece);
+  const [holder = 0] = closest(piece.name, adults);
+  const hex = toHex(piece.name);
+  const path = join(folder, nameToId(nameOf(holder)), 'chunks', hex.slice(0, 2), hex);
+  writeFileSync(path, 'rotten');
+  const { adult } = nodeOf(holder);
+  const stamp = stampOf(section);
+  const request = encodeNodeRequest({ kind: 'fetchChunk', stamp, name: piece.name });
+  await adult.handle(request, nameOf(elder));
+  await until(
+    async () => (await nodeOf(holder).holdings.read({ kind: 'chunk', ...piece })) !== null,
+  );
+});
+
+test('R5: a liar is blamed, and its bytes are on nobody’s disk', async () => {
+  await startAll();
+  const piece = chunkOf();
+  const [liar = 0, ...others] = closest(piece.name, adults);
+  await put(piece);
+  nodeOf(liar).adult.setMode('lie');
+  // Only the liar is left to fetch from at first, then an honest holder comes back.
+  const [gone = 0, honest = 0] = others;
+  for (const each of others) await nodeOf(each).stop();
+  const left = adults.filter((each) => each !== gone);
+  adopt(sectionOf([elder], left, 2n));
+  await until(() =>
+    nodes.blamed.some(([kind, who]) => kind === 'wrongBytes' && who === nameToId(nameOf(liar))),
+  );
+  await nodes.start(honest);
+  await until(
+    () =>
+      onDisk(piece.name).length >= 4 &&
+      closest(piece.name, left)
+        .filter((each) => nodes.running.has(nameToId(nameOf(each))))
+        .every((each) => onDisk(piece.name).includes(each)),
+  );
+  for (const each of onDisk(piece.name)) {
+    const node = nodes.running.get(nameToId(nameOf(each)));
+    if (node === undefined) continue;
+    expect(await node.holdings.read({ kind: 'chunk', name: piece.name })).toEqual(piece.bytes);
+  }
+});
+
+test('N42: only a holder by the sealed state gets a copy; a stranger and a far adult do not', async () => {
+  await startAll();
+  const piece = chunkOf();
+  await put(piece);
+  const [holder = 0, other = 0] = closest(piece.name, adults);
+  const far = closest(piece.name, adults, 6)[5] ?? 0;
+  const stamp = stampOf(section);
+  const request = encodeNodeRequest({ kind: 'fetchChunk', stamp, name: piece.name });
+  const kindFor = async (from: number) => {
+    const reply = await nodes.request(nameOf(from), nameOf(holder), request);
+    const decoded = reply.ok ? decodeNodeReply(reply.value) : reply;
+    return decoded.ok ? decoded.value.kind : 'none';
+  };
+  expect(await kindFor(other)).toBe('chunk');
+  expect(await kindFor(elder)).toBe('chunk');
+  expect(await kindFor(far)).toBe('refused');
+  expect(await kindFor(99)).toBe('refused');
+});
+
+test('records are repaired with their newest version', async () => {
+  await startAll();
+  const seed = new Uint8Array(32).fill(9);
+  const record = (version: bigint) =>
+    signPointer(networkId, seed, version, new TextEncoder().encode(`version ${version}`));
+  const data = elderData();
+  await data({ kind: 'putPointer', record: encodePointer(record(1n)) });
+  const name = pointerAddress(networkId, record(1n).owner);
+  const [late = 0, ...rest] = closest(name, adults);
+  await nodeOf(late).stop();
+  await data({ kind: 'putPointer', record: encodePointer(record(2n)) });
+  const again = await nodes.start(late);
+  const newest = encodePointer(record(2n));
+  await until(async () => {
+    const kept = await again.holdings.read({ kind: 'pointer', name });
+    return kept !== null && toHex(kept) === toHex(newest);
+  });
+  for (const each of rest) {
+    expect(await nodeOf(each).holdings.read({ kind: 'pointer', name })).toEqual(newest);
+  }
+});
+
+test('P2: a full adult says so, is passed over, and takes it back when there is room', async () => {
+  const [small = 0, ...others] = adults;
+  await nodes.start(small, 2_000);
+  for (const byte of [elder, ...others]) await nodes.start(byte);
+  nodes.adopt(section);
+  const { id, holdings } = nodeOf(small);
+  const isFull = (): boolean => nodeOf(elder).replication.full().has(id);
+  const names: Uint8Array[] = [];
+  while (!isFull()) {
+    const piece = chunkOf();
+    names.push(piece.name);
+    expect(await put(piece)).toBe(4);
+    expect(holdings.usedBytes()).toBeLessThanOrEqual(2_000);
+  }
+  for (let n = 0; n < 10; n++) expect(await put(chunkOf())).toBe(4);
+  expect(holdings.usedBytes()).toBeLessThanOrEqual(2_000);
+  for (const name of names) expect(onDisk(name).length).toBeGreaterThanOrEqual(4);
+  // Still full after a restart, until somebody takes over what it has.
+  await nodeOf(small).stop();
+  const again = await nodes.start(small, 2_000);
+  await again.replication.stockTaken;
+  expect(again.replication.full()).toContain(id);
+  adopt(sectionOf([elder, small], others, 2n));
+  await until(() => again.holdings.usedBytes() === 0 && !isFull());
+  for (const name of names) expect(onDisk(name).length).toBeGreaterThanOrEqual(4);
+});
+
+test('what a write was acknowledged for is there, however many drops cross it', async () => {
+  await startAll();
+  const piece = chunkOf();
+  const all = [...adults, 17, 18];
+  await nodes.start(17);
+  await nodes.start(18);
+  // Back and forth: whoever is near and then far offers, proves and drops while clients write.
+  for (let generation = 2n; generation < 20n; generation++) {
+    const members = generation % 2n === 0n ? all : adults;
+    adopt(sectionOf([elder], members, generation));
+    const receipts = await put(piece);
+    expect(receipts).toBe(4);
+    expect(onDisk(piece.name).length).toBeGreaterThanOrEqual(4);
+    await new Promise((go) => setTimeout(go, Number(generation) * 7));
+  }
+});
+
+test('the platform’s hash proves the same as the machine’s', () => {
+  const [challenge, bytes] = [new Uint8Array(randomBytes(32)), new Uint8Array(randomBytes(999))];
+  expect(nativeProofOf(challenge, bytes)).toEqual(proofOf(challenge, bytes));
+});
