@@ -15,7 +15,9 @@ import {
   type Asking,
   type HolderAnswer,
 } from '#roles/elder-data.ts';
-import { adultsOf, candidatesFor } from '#roles/placement.ts';
+import { signersUnder } from '#roles/light-client/receipts.ts';
+import { adultsOf, candidatesFor, hasRoom, readersFor } from '#roles/placement.ts';
+import { stampOf } from '#protocol/replication/index.ts';
 
 const name = (n: number) => toXorName(Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? n : 5)));
 const stored: HolderAnswer = { kind: 'stored', signature: new Uint8Array(64) };
@@ -179,4 +181,42 @@ test('property: with at most two bad adults of six a put always gets at least fo
       },
     ),
   );
+});
+
+test('P2, P3: full adults are read and not written; a version is asked of all that may hold it', () => {
+  const target = name(12);
+  const [first, , third] = candidates.map(nameToId);
+  const full = new Set([first ?? '', third ?? '']);
+  expect(candidatesFor(authority, target, full).map(nameToId)).not.toContain(first);
+  const readers = readersFor(authority, target, full);
+  expect(readers.candidates).toEqual(candidates);
+  expect(readers.holding).toBe(6);
+  expect(readersFor(authority, target).holding).toBe(4);
+  expect(hasRoom(authority, full)).toBe(true);
+  expect(hasRoom(authority, new Set(candidates.slice(0, 4).map(nameToId)))).toBe(false);
+  // Nobody is full in a section with two adults: a put may try.
+  const small = { ...authority, members: authority.members.slice(0, 9) };
+  expect(hasRoom(small, new Set())).toBe(true);
+});
+
+test('N41: receipts count under the state that was asked by or a newer one that is known', () => {
+  const section = { ...authority, key: new Uint8Array(96).fill(5), generation: 8n };
+  const late = { ...section.members[12]!, joined: 7n };
+  const members = [...section.members.slice(0, 12), late];
+  const known = { ...section, members };
+  const at = (generation: bigint) => stampOf({ ...section, generation });
+  const other = stampOf({ ...section, key: new Uint8Array(96) });
+  expect(signersUnder(known, at(8n), at(7n)).kind).toBe('outdated');
+  expect(signersUnder(known, at(8n), other).kind).toBe('outdated');
+  expect(signersUnder(known, other, at(8n)).kind).toBe('known');
+  expect(signersUnder(known, at(8n), at(9n)).kind).toBe('behind');
+  const signersAt = (generation: bigint) => {
+    const under = signersUnder(known, at(5n), at(generation));
+    return under.kind === 'known' ? under.signers : new Set();
+  };
+  expect(signersAt(8n).size).toBe(6);
+  expect(signersAt(8n)).not.toContain(nameToId(name(1)));
+  // Who joined in generation 7 can have signed nothing under generation 6.
+  expect(signersAt(7n)).toContain(nameToId(late.name));
+  expect(signersAt(6n)).not.toContain(nameToId(late.name));
 });
