@@ -15,6 +15,8 @@ export interface SafeApp {
     request: Extract<VaultRequest, { kind: Kind }>,
   ) => Promise<VaultReplies[Kind]>;
   readonly setRoad: (preference: RoadPreference) => Promise<void>;
+  /** Somebody looks at the network: its changes are asked for every few seconds, until "stop". */
+  readonly watchNetwork: () => () => void;
   readonly applyUpdate: () => void;
 }
 

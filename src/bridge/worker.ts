@@ -24,7 +24,30 @@ export interface ElderView {
   readonly bytesOut: number;
 }
 
-/** What the Network page shows; the answer to `POST /safe/rpc/status` as JSON. */
+/** A member that is no elder. */
+export interface AdultView {
+  /** Hex of its name. */
+  readonly name: string;
+  readonly age: number;
+}
+
+/** One section as this device has verified it. */
+export interface SectionView {
+  /** Its bits as text; "()" is the whole network. */
+  readonly prefix: string;
+  /** Hex. */
+  readonly key: string;
+  /** Handovers since the birth of the network. */
+  readonly epoch: number;
+  readonly generation: number;
+  readonly elders: readonly ElderView[];
+  readonly adults: readonly AdultView[];
+}
+
+/**
+ * What the Network page shows; the answer to `POST /safe/rpc/status` as JSON. With `?look` the
+ * worker also asks an elder whether a section has moved on, at most every few seconds.
+ */
 export interface NetworkView {
   /** Changes when the browser has restarted the worker. */
   readonly instance: string;
@@ -33,13 +56,14 @@ export interface NetworkView {
   readonly trust: 'unknown' | 'verified' | 'refused';
   /** One sentence on what `trust` rests on, or why it is refused. */
   readonly sentence: string;
-  readonly section: {
-    readonly prefix: string;
-    readonly key: string;
-    readonly generation: number;
-    readonly members: number;
-    readonly elders: readonly ElderView[];
-  } | null;
+  /** The section this device asks first. */
+  readonly section: SectionView | null;
+  /** Every section verified so far, by prefix. */
+  readonly sections: readonly SectionView[];
+  /** The newest epoch of any of them (N33). */
+  readonly verifiedEpoch: number;
+  /** Five elders have signed two successors of one key; the second was not believed (N33). */
+  readonly fork: { readonly epoch: number; readonly prefix: string } | null;
   readonly rtc: {
     /** RTCPeerConnections constructed in the hosting tab's life, and where WebRTC is switched off. */
     readonly used: number;

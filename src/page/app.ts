@@ -36,6 +36,7 @@ export function startSafeApp(): SafeApp {
   const rtc = startRtcHosting(worker);
   let vault: VaultClient | undefined;
   let restarted = false;
+  let watchers = 0;
 
   const beginVault = (): void => {
     vault = startVault(vaultView.set, () => {
@@ -49,7 +50,8 @@ export function startSafeApp(): SafeApp {
 
   const status = async (): Promise<void> => {
     try {
-      const answer = await fetch(`${rpcPath}status`, { method: 'POST' });
+      const look = watchers > 0 ? '?look' : '';
+      const answer = await fetch(`${rpcPath}status${look}`, { method: 'POST' });
       if (!answer.ok) return;
       const view = (await answer.json()) as NetworkView;
       networkView.set(view);
@@ -70,7 +72,8 @@ export function startSafeApp(): SafeApp {
     void status();
     setInterval(() => {
       // A locked Safe needs no node: asking would keep the worker alive for nothing.
-      const wanted = vaultView.get().kind === 'open' || !shell.get().offlineReady;
+      const { kind } = vaultView.get();
+      const wanted = kind === 'open' || watchers > 0 || !shell.get().offlineReady;
       if (wanted && document.visibilityState === 'visible') void status();
     }, statusWhileVisibleMs);
     setInterval(() => {
@@ -116,6 +119,13 @@ export function startSafeApp(): SafeApp {
     setRoad: async (preference: RoadPreference) => {
       await fetch(`${rpcPath}road`, { method: 'POST', body: JSON.stringify({ preference }) });
       await status();
+    },
+    watchNetwork: () => {
+      watchers += 1;
+      void status();
+      return () => {
+        watchers -= 1;
+      };
     },
     applyUpdate: () => {
       navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), {

@@ -44,6 +44,9 @@ export async function networkView(): Promise<NetworkView> {
     trust: 'unknown' as const,
     sentence: 'Not connected yet.',
     section: null,
+    sections: [],
+    verifiedEpoch: 0,
+    fork: null,
     rtc: { used: 0, open: 0, limit: 0, host: false },
   };
   return { ...(node?.view() ?? unknown), preference, offlineReady };

@@ -2,18 +2,23 @@
  * The sections this worker has verified, where their elders can be dialled, and what of it survives
  * the worker's death (N33).
  */
+import { EMPTY_PREFIX, showPrefix, sibling } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
+import { pageFor } from '#protocol/anti-entropy/index.ts';
 import {
   chainFor,
   closestSection,
   decodeAddressRecord,
   encodeSignedAuthority,
   newestKey,
+  parentPrefixOf,
   performVerifyUpdate,
   sectionAt,
   sectionFor,
+  sectionsOf,
+  siblingSection,
   verifyAddressRecord,
   type SectionAuthority,
   type SectionProof,
@@ -57,11 +62,19 @@ export interface KnownSections {
   readonly believe: (proof: SectionProof) => Promise<boolean>;
   readonly takeRecords: (records: readonly Uint8Array[]) => void;
   readonly addressesOf: (name: Uint8Array) => readonly string[];
+  /** Whose addresses are known. */
+  readonly recorded: () => readonly Uint8Array[];
   /** Reads what an earlier life kept. @returns whether there was anything. */
   readonly recall: () => Promise<boolean>;
   readonly keep: () => Promise<void>;
-  /** N33: a key has named two successors. */
-  readonly forked: () => boolean;
+  /** Every verified section, by prefix. */
+  readonly sections: () => readonly Section[];
+  /** The page of links from a known key on the way to a name, for the vault to check itself. */
+  readonly proof: (name: Uint8Array, from: Uint8Array) => SectionProof | undefined;
+  /** Names under every known section, and under each half of a split that is not known yet. */
+  readonly places: () => readonly Uint8Array[];
+  /** N33: a key has named two successors; where and when. */
+  readonly fork: () => { readonly epoch: number; readonly prefix: string } | null;
   /** "Verified up to". */
   readonly epoch: () => bigint;
 }
@@ -141,14 +154,15 @@ export function openKnownSections(
     if (plan.kind !== 'verify') return plan.kind === 'same';
     const verified = performVerifyUpdate(blsSuite, plan.job);
     if (!verified.ok) return false;
-    const pinned = pin(pins, verified.value);
+    const before = pins;
+    const pinned = pin(before, verified.value);
     ({ pins } = pinned);
-    if (pinned.news) {
-      made.clear();
-      await keep();
-      onChange();
-    }
-    return pins.fork === null;
+    if (!pinned.news) return true;
+    made.clear();
+    await keep();
+    onChange();
+    // A second word is kept for the person to see, and nothing of it is believed.
+    return pins.tree !== before.tree;
   };
 
   return {
@@ -157,6 +171,11 @@ export function openKnownSections(
     believe,
     takeRecords,
     addressesOf,
+    recorded: () =>
+      [...records.values()].flatMap(({ bytes }) => {
+        const record = decodeAddressRecord(bytes);
+        return record.ok ? [record.value.name] : [];
+      }),
     recall: async () => {
       const kept = await memory.pins(networkName);
       if (kept === undefined) return false;
@@ -165,7 +184,26 @@ export function openKnownSections(
       return true;
     },
     keep,
-    forked: () => pins.fork !== null,
+    sections: () => sectionsOf(pins.tree).map(present),
+    proof: (name, from) => {
+      const { prefix } = current(name)?.authority ?? {};
+      const signed = prefix === undefined ? undefined : sectionAt(pins.tree, prefix);
+      return signed === undefined ? undefined : pageFor(pins.tree, from, signed);
+    },
+    places: () =>
+      sectionsOf(pins.tree).flatMap(({ prefix }) => {
+        const other = sibling(prefix);
+        const isMissing = other !== undefined && siblingSection(pins.tree, prefix) === undefined;
+        return isMissing ? [prefix.bits, other.bits] : [prefix.bits];
+      }),
+    fork: () => {
+      if (pins.fork === null) return null;
+      const { record } = pins.fork.first;
+      return {
+        epoch: Number(record.epoch),
+        prefix: showPrefix(parentPrefixOf(record) ?? EMPTY_PREFIX),
+      };
+    },
     epoch: () => verifiedEpoch(pins),
   };
 }

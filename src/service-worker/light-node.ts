@@ -3,9 +3,8 @@
  * after every death of the worker. It trusts nothing but the genesis key.
  */
 import { nameToId } from '#address/xor-name.ts';
-import { showPrefix } from '#address/prefix.ts';
-import type { ElderView, NetworkView, RoadPreference } from '#bridge/worker.ts';
-import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
+import type { NetworkView, Road, RoadPreference } from '#bridge/worker.ts';
+import { equalBytes, fromHex } from '#core/codec/bytes.ts';
 import { err, type Result } from '#core/result.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { createLightHost, type LightHost } from '#network/light-host.ts';
@@ -13,9 +12,9 @@ import { networkTag } from '#network/protocols.ts';
 import type { RpcError } from '#network/rpc.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
-import { decodeProof, maxHops } from '#protocol/anti-entropy/index.ts';
+import { decodeProof, encodeProof, maxHops, maxPages } from '#protocol/anti-entropy/index.ts';
 import { decodeSignedAuthority, networkIdOf, proofOf } from '#protocol/section/index.ts';
-import { ageOf, closest } from '#address/xor-name.ts';
+import { closest } from '#address/xor-name.ts';
 import {
   decodeClientReply,
   encodeClientRequest,
@@ -26,12 +25,8 @@ import {
 import { CallError, unreachable } from './answers.ts';
 import { memory, type NetworkFile } from './memory.ts';
 import { rtcReady } from './rtc.ts';
-import {
-  openKnownSections,
-  type Elder,
-  type KnownSections,
-  type Section,
-} from './known-sections.ts';
+import { openKnownSections, type Elder, type Section } from './known-sections.ts';
+import { verifiedView } from './network-view.ts';
 import { instanceId } from './scope.ts';
 
 export type { Elder, Section };
@@ -65,14 +60,21 @@ export interface LightNode {
   ) => Promise<Result<Exclude<ClientReply, { kind: 'refused' }>, AskError>>;
   /** Asks an elder for the newest state of the section of a name, and believes what it proves. */
   readonly catchUp: (elder: Elder, name: Uint8Array, timeoutMs: number) => Promise<void>;
+  /** Somebody is watching: asks one elder whether anything has changed, at most every few seconds. */
+  readonly look: () => Promise<void>;
+  /** The page of links and the authority that lead from a key to the section of a name, encoded. */
+  readonly proof: (name: Uint8Array, from: Uint8Array) => Promise<Uint8Array>;
   readonly view: () => Omit<NetworkView, 'offlineReady' | 'preference'>;
   readonly reconsider: () => void;
   readonly stop: () => Promise<void>;
 }
 
 const askBootstrapMs = 6_000;
+const lookEveryMs = 2_500;
+const lookTimeoutMs = 5_000;
 /** N33: the first start believes nobody alone. */
 const bootstrapsCompared = 2;
+const eldersTried = 3;
 
 export async function startLightNode(
   file: NetworkFile,
@@ -97,6 +99,8 @@ export async function startLightNode(
   });
   const known = openKnownSections(file.networkId, { genesisKey, networkId }, onChange);
   const { believe, current } = known;
+  /** Before anybody asks for a name: the section of this one. */
+  const home = genesisKey.slice(0, 32);
   let loading: Promise<Section> | undefined;
   let refusedBecause: string | undefined;
 
@@ -128,6 +132,11 @@ export async function startLightNode(
       const signed = decodeSignedAuthority(reply.authority);
       const fits = signed.ok && (await believe(proofOf(signed.value)));
       refused ||= !fits;
+    }
+    // A chain longer than a page: the elders, whose addresses are signed by themselves, have the rest.
+    const strangers = current() === undefined ? known.recorded().slice(0, eldersTried) : [];
+    for (const name of strangers) {
+      if (await readPages({ name }, home, askBootstrapMs)) break;
     }
     const section = current();
     refusedBecause = refused && section === undefined ? wrongAuthority : undefined;
@@ -167,13 +176,13 @@ export async function startLightNode(
   };
 
   const exchange = async (
-    elder: Elder,
+    elder: Pick<Elder, 'name'>,
     bytes: Uint8Array,
     timeoutMs: number,
     signal?: AbortSignal,
   ): ReturnType<LightNode['ask']> => {
     const reply = await host.ask(
-      { ...elder, addresses: known.addressesOf(elder.name) },
+      { name: elder.name, addresses: known.addressesOf(elder.name) },
       bytes,
       timeoutMs,
       signal,
@@ -198,23 +207,55 @@ export async function startLightNode(
     return !equalBytes(known.keyFor(name), used);
   };
 
-  /** Where the elders of a section can be dialled that we were only just told of. */
+  /** Who speaks for a name we were only just told about, and where its elders can be dialled. */
   const findElders = async (elder: Elder, name: Uint8Array, timeoutMs: number): Promise<void> => {
     const { authority } = current(name) ?? {};
     if (authority === undefined) return;
-    if (authority.elders.some((each) => known.addressesOf(each.name).length > 0)) return;
-    await catchUp(elder, name, timeoutMs);
+    const isNewest = equalBytes(authority.key, known.keyFor(name));
+    const reached = authority.elders.every((each) => known.addressesOf(each.name).length > 0);
+    if (!isNewest || !reached) await catchUp(elder, name, timeoutMs);
+  };
+
+  /** Reads the elder's pages of links until one ends at an authority. @returns whether it did. */
+  const readPages = async (
+    elder: Pick<Elder, 'name'>,
+    name: Uint8Array,
+    timeoutMs: number,
+  ): Promise<boolean> => {
+    for (let page = 0; page < maxPages; page++) {
+      const from = known.keyFor(name);
+      const reply = await exchange(elder, encodeCover({ kind: 'section', name, from }), timeoutMs);
+      if (!reply.ok || reply.value.kind !== 'proof') return false;
+      known.takeRecords(reply.value.records);
+      const proof = decodeProof(reply.value.proof);
+      if (!proof.ok || !(await believe(proof.value))) return false;
+      if (proof.value.authority !== null) return true;
+      if (equalBytes(known.keyFor(name), from)) return false; // It leads nowhere.
+    }
+    return false;
   };
 
   const catchUp: LightNode['catchUp'] = async (elder, name, timeoutMs) => {
-    const { authority } = current(name) ?? {};
-    if (authority === undefined) return;
-    const cover = encodeCover({ kind: 'section', name, from: authority.key });
-    const reply = await exchange(elder, cover, timeoutMs);
-    if (!reply.ok || reply.value.kind !== 'proof') return;
-    known.takeRecords(reply.value.records);
-    const proof = decodeProof(reply.value.proof);
-    if (proof.ok) await believe(proof.value);
+    await readPages(elder, name, timeoutMs);
+  };
+
+  let turn = 0;
+  let lookedAtMs = 0;
+  const look = async (): Promise<void> => {
+    const nowMs = Date.now();
+    const places = known.places();
+    const name = places[turn % places.length];
+    if (name === undefined || nowMs - lookedAtMs < lookEveryMs) return;
+    lookedAtMs = nowMs;
+    // One place after the other; of its elders first those that are connected anyway.
+    const elders = current(name)?.elders ?? [];
+    const connected = elders.filter((each) => host.view(each.name).state === 'connected');
+    const asked = connected.length > 0 ? connected : elders;
+    const elder = asked[Math.floor(turn / places.length) % asked.length];
+    turn += 1;
+    const read = elder !== undefined && (await readPages(elder, name, lookTimeoutMs));
+    if (!read) await refresh();
+    onChange();
   };
 
   return {
@@ -244,35 +285,19 @@ export async function startLightNode(
       }
     },
     catchUp,
-    view: () => {
-      const section = current();
-      return {
-        instance: instanceId,
-        network: { name: file.name, networkId: file.networkId },
-        trust:
-          known.forked() || (section === undefined && refusedBecause !== undefined)
-            ? 'refused'
-            : section === undefined
-              ? 'unknown'
-              : 'verified',
-        sentence: sentenceFor(section, known, refusedBecause),
-        section:
-          section === undefined
-            ? null
-            : {
-                prefix: showPrefix(section.authority.prefix),
-                key: toHex(section.authority.key),
-                generation: Number(section.authority.generation),
-                members: section.authority.members.length,
-                elders: section.elders.map((elder): ElderView => ({
-                  name: nameToId(elder.name),
-                  age: ageOf(elder.name),
-                  ...host.view(elder.name),
-                })),
-              },
-        rtc: { used: rtcUsed(), open: rtcOpen(), limit: rtcOffFrom, host: hasRtcHost() },
-      };
+    look,
+    proof: async (name, from) => {
+      if (current() === undefined) await loaded();
+      const proof = known.proof(name, from);
+      if (proof === undefined) throw unreachable('The network does not answer.');
+      return encodeProof(proof);
     },
+    view: () => ({
+      instance: instanceId,
+      network: { name: file.name, networkId: file.networkId },
+      ...verifiedView(known, host.view, refusedBecause),
+      rtc: { used: rtcUsed(), open: rtcOpen(), limit: rtcOffFrom, host: hasRtcHost() },
+    }),
     reconsider: host.reconsider,
     stop: host.stop,
   };
@@ -289,24 +314,11 @@ function nextElder({ elders }: Section, before: Elder, name: Uint8Array): Elder 
   return same ?? elders.find((each) => each.name === nearest) ?? before;
 }
 
-function sentenceFor(section: Section | undefined, known: KnownSections, refused?: string): string {
-  if (known.forked()) return forked;
-  if (refused !== undefined) return refused;
-  if (section === undefined) return 'Not connected yet.';
-  const epoch = known.epoch();
-  if (epoch === 0n) {
-    return 'Five of seven elders signed this section, and their key is the one this network was born with.';
-  }
-  return `Five of seven elders signed this section. Its key follows from the one this network was born with; verified up to epoch ${epoch}.`;
-}
-
 const wrongAuthority =
   'The answer about who speaks for this section does not fit the genesis key. Nothing was sent.';
-const forked =
-  'A section of this network has named two different successors. One of them is a fraud; nothing of the second was believed.';
 
 const remembered = new Map<string, string>();
-function rememberRoad(id: string, road: NonNullable<ElderView['road']>): void {
+function rememberRoad(id: string, road: Road): void {
   if (remembered.get(id) === road) return;
   remembered.set(id, road);
   void memory.keepRoad(id, road).catch(() => undefined);

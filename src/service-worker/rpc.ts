@@ -13,10 +13,13 @@ const maxBodyBytes = 1024 * 1024 + 1024;
 type Call = (request: Request, url: URL) => Promise<Response>;
 
 const calls: Readonly<Record<string, Call>> = {
-  status: async () => {
+  status: async (_request, url) => {
     // Asking for the status is how a page wakes the node; its answer does not wait for the network.
     void lightNode()
-      .then((node) => node.section())
+      .then(async (node) => {
+        await node.section();
+        if (url.searchParams.has('look')) await node.look();
+      })
       .catch(() => undefined);
     return jsonAnswer(await networkView());
   },
@@ -44,6 +47,8 @@ const calls: Readonly<Record<string, Call>> = {
     });
   },
   section: async () => bytesAnswer((await (await lightNode()).section()).signed),
+  'section/proof': async (_request, url) =>
+    bytesAnswer(await (await lightNode()).proof(nameIn(url, 'name'), keyIn(url, 'from'))),
   'file/key': async (request) => jsonAnswer(takeFileKey(await request.json())),
   'file/forget': async (request) => {
     forgetFileKeys(await request.json());
@@ -92,8 +97,11 @@ async function bodyOf(request: Request): Promise<Uint8Array> {
   return body;
 }
 
-function nameIn(url: URL, field: string): Uint8Array {
-  const name = fromHex(url.searchParams.get(field) ?? '');
-  if (name.ok && name.value.length === 32) return name.value;
+const nameIn = (url: URL, field: string): Uint8Array => bytesIn(url, field, 32);
+const keyIn = (url: URL, field: string): Uint8Array => bytesIn(url, field, 96);
+
+function bytesIn(url: URL, field: string, length: number): Uint8Array {
+  const bytes = fromHex(url.searchParams.get(field) ?? '');
+  if (bytes.ok && bytes.value.length === length) return bytes.value;
   throw new CallError(400, { kind: 'internal', message: `No ${field} given.` });
 }

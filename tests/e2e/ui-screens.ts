@@ -27,10 +27,14 @@ for (const state of states.filter(({ name }) => name.includes(wanted))) {
       reducedMotion: 'reduce',
     });
     await state.act?.(shown.page);
-    await shown.page.screenshot({ path: `${folder}${state.name}-${look.name}.png` });
+    // The whole page: the bar at the bottom would lie in its middle.
     await shown.page.evaluate(() =>
       document.querySelector('nav')?.style.setProperty('position', 'static'),
     );
+    await shown.page.screenshot({
+      path: `${folder}${state.name}-${look.name}.png`,
+      fullPage: true,
+    });
     for (const complaint of shown.complaints)
       console.log(`${state.name} ${look.name}: ${complaint}`);
     await shown.close();

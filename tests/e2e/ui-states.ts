@@ -1,6 +1,6 @@
 /** Every state of every screen, and how a person gets there: for axe and for screenshots. */
 import type { Page } from 'playwright-core';
-import { phrase, type SceneName } from './fake-app/scenes.ts';
+import { networks, phrase, type SceneName } from './fake-app/scenes.ts';
 
 export interface UiState {
   readonly name: string;
@@ -247,6 +247,22 @@ export const states: readonly UiState[] = [
     },
   },
   { name: 'network', scene: 'open', path: '/network' },
+  {
+    name: 'network-handover',
+    scene: 'open',
+    path: '/network',
+    act: async (page) => {
+      await page.getByText('Nothing has changed yet').waitFor();
+      await page.evaluate(
+        (network) => window.safeFake!.say({ network: network as never }),
+        networks.handedOver as unknown as Record<string, never>,
+      );
+      await page.getByText('handed over to a new key, epoch 1').waitFor();
+    },
+  },
+  { name: 'network-split', scene: 'split', path: '/network' },
+  { name: 'network-many', scene: 'many', path: '/network' },
+  { name: 'network-forked', scene: 'forked', path: '/network' },
   { name: 'network-refused', scene: 'refused', path: '/network' },
   { name: 'network-unknown', scene: 'offline', path: '/network' },
 ];

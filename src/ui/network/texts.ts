@@ -1,5 +1,11 @@
 import type { ElderView, NetworkView, Road, RoadPreference } from '#bridge/worker.ts';
 
+const bits = (prefix: string): string => (prefix === '()' ? '' : prefix);
+const section = (prefix: string): string =>
+  bits(prefix) === '' ? 'The section' : `Section ${prefix}`;
+const inside = (prefix: string): string =>
+  bits(prefix) === '' ? 'the section' : `section ${prefix}`;
+
 export const networkTexts = {
   title: 'Network',
   lead: 'Who keeps your Safe, and how this device reaches them.',
@@ -10,12 +16,36 @@ export const networkTexts = {
     verified: 'Verified',
     refused: 'Refused',
   } satisfies Record<NetworkView['trust'], string>,
-  section: 'Your section',
+  verifiedUpTo: (epoch: number) => `Verified up to epoch ${epoch}.`,
+  forkTitle: 'Refused: two successors',
+  sections: 'Sections',
+  sectionsLead:
+    'Seven elders speak for a section; five of them sign. Adults store. A section that grows splits in two.',
+  place: (prefix: string) => (bits(prefix) === '' ? 'The whole network' : `Names with ${prefix}…`),
+  yours: 'asked first',
+  epochAndGeneration: (epoch: number, generation: number) =>
+    `epoch ${epoch} · generation ${generation}`,
+  membersCount: (count: number) => (count === 1 ? '1 member' : `${count} members`),
+  adults: (count: number) => (count === 0 ? 'No adults' : `Adults (${count})`),
+  adult: (short: string, age: number) => `${short}, age ${age}`,
+  map: (prefixes: readonly string[]) =>
+    `Picture: the names of the network, divided among the sections ${prefixes.join(', ')}`,
+  unknownHalf: 'not seen yet',
+  happened: 'While you watched',
+  nothingHappened: 'Nothing has changed yet. News comes by itself.',
+  handedOver: (prefix: string, epoch: number, fresh: readonly string[]) =>
+    `${section(prefix)} handed over to a new key, epoch ${epoch}` +
+    (fresh.length === 0 ? '.' : `; new among its elders: ${fresh.join(', ')}.`),
+  split: (whole: string, half: string) =>
+    `${section(whole)} split: ${half} has elders of its own now.`,
+  found: (prefix: string) => `${section(prefix)} was verified.`,
+  joined: (name: string, prefix: string) => `${name} joined ${inside(prefix)}.`,
+  left: (name: string, prefix: string) => `${name} is no longer in ${inside(prefix)}.`,
   picture: (connected: number, all: number) =>
     `Picture: this device in the middle, ${all} elders around it, ${connected} of them connected`,
   you: 'you',
   connected: (connected: number, all: number) => `${connected} of ${all} elders connected`,
-  elders: 'Elders',
+  elders: (prefix: string) => (bits(prefix) === '' ? 'Elders' : `Elders of ${prefix}`),
   elder: (short: string) => `Elder ${short}`,
   age: (age: number) => `age ${age}`,
   roads: {
@@ -47,11 +77,7 @@ export const networkTexts = {
   changing: 'Changing the road…',
   network: 'Network',
   networkId: 'Network id',
-  prefix: 'Part of the network',
-  wholeNetwork: 'all of it',
-  generation: 'Generation',
-  members: 'Members',
-  sectionKey: 'Section key',
+  sectionKey: 'Key',
   budget: 'WebRTC connections made',
   budgetValue: (used: number, limit: number) => (limit > 0 ? `${used} of ${limit}` : `${used}`),
   budgetHint: 'A browser tab can make only so many. When they are used up, WebSocket takes over.',

@@ -60,6 +60,22 @@ export class App {
     }
   }
 
+  /** The network is asked for news until the returned function is called. */
+  watchNetwork(): () => void {
+    let stop: (() => void) | undefined;
+    let over = false;
+    this.#started.then(
+      (app) => {
+        if (!over) stop = app.watchNetwork();
+      },
+      () => undefined,
+    );
+    return () => {
+      over = true;
+      stop?.();
+    };
+  }
+
   applyUpdate(): void {
     void this.#started.then((app) => app.applyUpdate());
   }

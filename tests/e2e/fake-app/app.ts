@@ -165,6 +165,7 @@ export function startSafeApp(): SafeApp {
     setRoad: async (preference) => {
       if (network.value) tell(network, { ...network.value, preference });
     },
+    watchNetwork: () => () => undefined,
     applyUpdate: () => tell(shell, shells.ready),
   };
 }

@@ -1,7 +1,7 @@
 /** What the screens are shown with: one name per state a person can meet. */
 import type { ShellView } from '../../../src/bridge/page.ts';
 import type { VaultView } from '../../../src/bridge/vault.ts';
-import type { ElderView, NetworkView } from '../../../src/bridge/worker.ts';
+import type { AdultView, ElderView, NetworkView, SectionView } from '../../../src/bridge/worker.ts';
 
 export const phrase: readonly string[] =
   'legal winner thank year wave sausage worth useful legal winner thank yellow orbit'.split(' ');
@@ -121,6 +121,67 @@ const elder = (
   bytesOut: state === 'connected' ? 31_000 * age : 900,
 });
 
+const adult = (name: string, age: number): AdultView => ({ name: name.repeat(8), age });
+
+const whole: SectionView = {
+  prefix: '()',
+  key: 'b1a6f7c04d2e9b853c6f11a0e45d79028c3b6e5fd10492a7bb3c86e0d97f5a12',
+  epoch: 0,
+  generation: 3,
+  elders: [
+    elder('0c41e2b7', 98, 'direct', 'connected', 12.4),
+    elder('1fa0934d', 96, 'direct', 'connected', 14),
+    elder('4b22c801', 95, 'relayed', 'connected', 48),
+    elder('7d9e6613', 93, 'websocket', 'connected', 9),
+    elder('a3075bfe', 92, 'relayed', 'dialling', null),
+    elder('c86f1d24', 91, null, 'unreachable', null),
+    elder('e90b47aa', 90, null, 'idle', null),
+  ],
+  adults: [
+    adult('2e7741b0', 7),
+    adult('91d6a0c3', 6),
+    adult('b85500fe', 6),
+    adult('33c9e812', 5),
+    adult('58f2d7a9', 5),
+    adult('d41b96e6', 5),
+  ],
+};
+/** The elder that was not reachable is gone, and the oldest adult took its place. */
+const handedOver: SectionView = {
+  ...whole,
+  key: '4e90c2d7a1835f6be2047d19c6b8fa3305d1e97b62f4a8c01d3957e6b0824fca',
+  epoch: 1,
+  generation: 9,
+  elders: [
+    ...whole.elders.filter(({ name }) => !name.startsWith('c86f')),
+    elder('2e7741b0', 7, 'websocket', 'connected', 11),
+  ],
+  adults: whole.adults.slice(1),
+};
+const zero: SectionView = {
+  ...handedOver,
+  prefix: '0',
+  key: 'a77c10be54d2f9e6308b1c4d95ae62f7031b8dc46e5f90a2b7c3d18e4f6059ab',
+  epoch: 2,
+  generation: 31,
+};
+const one: SectionView = {
+  prefix: '1',
+  key: '90d3ef61b2a4c785d01e96fb34c8a5720e6fb19d83c24a57f1e0962bd8437c5e',
+  epoch: 2,
+  generation: 33,
+  elders: [
+    elder('8a10f3d2', 12, null, 'idle', null),
+    elder('96b7c0e4', 11, null, 'idle', null),
+    elder('a3075bfe', 92, 'relayed', 'connected', 51),
+    elder('b85500fe', 9, null, 'idle', null),
+    elder('c2290d71', 8, null, 'idle', null),
+    elder('d41b96e6', 8, null, 'unreachable', null),
+    elder('e90b47aa', 90, null, 'idle', null),
+  ],
+  adults: [adult('f00dcafe', 5), adult('88aa1177', 5)],
+};
+
 const good: NetworkView = {
   instance: '7f3a91',
   network: {
@@ -129,35 +190,64 @@ const good: NetworkView = {
   },
   trust: 'verified',
   sentence:
-    'Five of seven elders signed this section’s authority, and the signature leads back to the genesis key in the network file.',
-  section: {
-    prefix: '',
-    key: 'b1a6f7c04d2e9b853c6f11a0e45d79028c3b6e5fd10492a7bb3c86e0d97f5a12',
-    generation: 3,
-    members: 13,
-    elders: [
-      elder('0c41e2b7', 98, 'direct', 'connected', 12.4),
-      elder('1fa0934d', 96, 'direct', 'connected', 14),
-      elder('4b22c801', 95, 'relayed', 'connected', 48),
-      elder('7d9e6613', 93, 'websocket', 'connected', 9),
-      elder('a3075bfe', 92, 'relayed', 'dialling', null),
-      elder('c86f1d24', 91, null, 'unreachable', null),
-      elder('e90b47aa', 90, null, 'idle', null),
-    ],
-  },
+    'Five of seven elders signed this section, and their key is the one this network was born with.',
+  section: whole,
+  sections: [whole],
+  verifiedEpoch: 0,
+  fork: null,
   rtc: { used: 12, open: 5, limit: 400, host: true },
   preference: 'automatic',
   offlineReady: true,
 };
+const followed =
+  'Five of seven elders signed this section. Each key since the birth of the network was signed by the one before it.';
 
 export const networks = {
   good,
+  handedOver: {
+    ...good,
+    sentence: followed,
+    section: handedOver,
+    sections: [handedOver],
+    verifiedEpoch: 1,
+  },
+  split: {
+    ...good,
+    sentence: followed,
+    section: zero,
+    sections: [zero, one],
+    verifiedEpoch: 2,
+  },
+  /** Further splits; one half is not known yet. */
+  many: {
+    ...good,
+    sentence: followed,
+    section: { ...zero, prefix: '00', epoch: 3 },
+    sections: [
+      { ...zero, prefix: '00', epoch: 3 },
+      { ...one, prefix: '01', key: `01${one.key}`, epoch: 3 },
+      { ...one, prefix: '110', key: `11${one.key}`, epoch: 5 },
+      { ...one, prefix: '111', key: `12${one.key}`, epoch: 5 },
+    ],
+    verifiedEpoch: 5,
+  },
+  forked: {
+    ...good,
+    trust: 'refused',
+    sentence:
+      'A section has named two different successors, so some of its elders are cheating: Safe keeps to the first and sends nothing to the second. Ask whoever runs this network.',
+    section: handedOver,
+    sections: [handedOver],
+    verifiedEpoch: 1,
+    fork: { epoch: 1, prefix: '()' },
+  },
   refused: {
     ...good,
     trust: 'refused',
     sentence:
       'The section’s signature does not fit the genesis key. Nothing is sent. Check that you opened the right address.',
     section: null,
+    sections: [],
     rtc: { used: 0, open: 0, limit: 400, host: false },
   },
   unknown: {
@@ -165,6 +255,7 @@ export const networks = {
     trust: 'unknown',
     sentence: 'No elder has answered yet. This goes on by itself.',
     section: null,
+    sections: [],
   },
 } satisfies Record<string, NetworkView>;
 
@@ -257,6 +348,10 @@ export const scenes = {
     },
   },
   refused: { vault: openSafe, network: networks.refused },
+  handedOver: { vault: openSafe, network: networks.handedOver },
+  split: { vault: openSafe, network: networks.split },
+  many: { vault: openSafe, network: networks.many },
+  forked: { vault: openSafe, network: networks.forked },
 } satisfies Record<string, Scene>;
 
 export type SceneName = keyof typeof scenes;

@@ -50,7 +50,7 @@ test('N33: what was verified is presented, survives, and proves itself to the va
   expect(section?.elders.some(({ addresses }) => addresses[0] === record.addresses[0])).toBe(true);
   const decoded = decodeSignedAuthority(section?.signed ?? new Uint8Array());
   expect(decoded.ok && verifySignedAuthority(blsSuite, anchor, decoded.value).ok).toBe(true);
-  expect(second.forked()).toBe(false);
+  expect(second.fork()).toBeNull();
   expect(await second.believe(proofOf(signed))).toBe(true);
 
   const stranger = makeSection(blsSuite, blsScalars, 'another network');

@@ -28,6 +28,7 @@ function appThat(answer: Answer): { readonly app: App; readonly asked: VaultRequ
       return answer(request);
     },
     setRoad: async () => {},
+    watchNetwork: () => () => {},
     applyUpdate: () => {},
   } as unknown as SafeApp;
   return { app: new App(Promise.resolve(safeApp)), asked };

@@ -1,0 +1,75 @@
+/** What the pages are told of the network: everything the worker has verified, and on what it rests. */
+import { showPrefix } from '#address/prefix.ts';
+import { ageOf, nameToId } from '#address/xor-name.ts';
+import type { ElderView, NetworkView, SectionView } from '#bridge/worker.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import type { KnownSections, Section } from './known-sections.ts';
+
+type Verified = Pick<
+  NetworkView,
+  'trust' | 'sentence' | 'section' | 'sections' | 'verifiedEpoch' | 'fork'
+>;
+
+/**
+ * @param road how an elder is reached now
+ * @param refused why the only answer so far was not believed
+ */
+export function verifiedView(
+  known: Pick<KnownSections, 'current' | 'sections' | 'epoch' | 'fork'>,
+  road: (name: Uint8Array) => Omit<ElderView, 'name' | 'age'>,
+  refused: string | undefined,
+): Verified {
+  const sections = known.sections().map((section) => sectionView(section, road));
+  const home = known.current();
+  const section = sections.find(({ key }) => home && key === toHex(home.authority.key)) ?? null;
+  const fork = known.fork();
+  const trust =
+    fork !== null || (section === null && refused !== undefined)
+      ? 'refused'
+      : section === null
+        ? 'unknown'
+        : 'verified';
+  return {
+    trust,
+    sentence: sentenceFor(section, fork, refused),
+    section,
+    sections,
+    verifiedEpoch: Number(known.epoch()),
+    fork,
+  };
+}
+
+function sectionView(
+  { authority, elders }: Section,
+  road: (name: Uint8Array) => Omit<ElderView, 'name' | 'age'>,
+): SectionView {
+  const speaking = new Set(elders.map(({ name }) => nameToId(name)));
+  return {
+    prefix: showPrefix(authority.prefix),
+    key: toHex(authority.key),
+    epoch: Number(authority.epoch),
+    generation: Number(authority.generation),
+    elders: elders.map(({ name }) => ({ name: nameToId(name), age: ageOf(name), ...road(name) })),
+    adults: authority.members
+      .map(({ name }) => ({ name: nameToId(name), age: ageOf(name) }))
+      .filter(({ name }) => !speaking.has(name))
+      .sort((a, b) => b.age - a.age || (a.name < b.name ? -1 : 1)),
+  };
+}
+
+function sentenceFor(
+  section: SectionView | null,
+  fork: Verified['fork'],
+  refused: string | undefined,
+): string {
+  if (fork !== null) return forked;
+  if (section === null) return refused ?? 'Not connected yet.';
+  if (section.epoch === 0) {
+    return 'Five of seven elders signed this section, and their key is the one this network was born with.';
+  }
+  return 'Five of seven elders signed this section. Each key since the birth of the network was signed by the one before it.';
+}
+
+/** N33: one sentence that a person can act on. */
+export const forked =
+  'A section has named two different successors, so some of its elders are cheating: Safe keeps to the first and sends nothing to the second. Ask whoever runs this network.';

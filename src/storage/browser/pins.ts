@@ -1,0 +1,25 @@
+/**
+ * What the vault has verified of the network's sections, beside what the worker keeps for itself:
+ * neither takes the other's word. Public bytes.
+ */
+import type { DBSchema } from 'idb';
+import { lazyDatabase } from './open.ts';
+
+const schema = 1;
+
+interface PinnedSections extends DBSchema {
+  /** By network id (hex): roles/light-client/pins.ts. */
+  pins: { key: string; value: Uint8Array };
+}
+
+const database = lazyDatabase<PinnedSections>('safe-pins', schema, (db) => {
+  db.createObjectStore('pins');
+});
+
+export async function getPins(networkId: string): Promise<Uint8Array | undefined> {
+  return (await database()).get('pins', networkId);
+}
+
+export async function putPins(networkId: string, pins: Uint8Array): Promise<void> {
+  await (await database()).put('pins', pins, networkId);
+}

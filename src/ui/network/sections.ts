@@ -1,0 +1,87 @@
+/** The sections as a person sees them: the tree they make, and what changed between two looks. */
+import type { SectionView } from '#bridge/worker.ts';
+import { networkTexts } from './texts.ts';
+
+/** "()" of the worker is no bits at all. */
+export const bitsOf = (prefix: string): string => (prefix === '()' ? '' : prefix);
+
+export interface PrefixNode {
+  readonly bits: string;
+  /** Null above a split, and where nothing is known yet. */
+  readonly section: SectionView | null;
+  /** None, or the two halves. */
+  readonly halves: readonly PrefixNode[];
+}
+
+/** Every split down to the known sections; the unknown half of one is a leaf without a section. */
+export function prefixTree(sections: readonly SectionView[], bits = ''): PrefixNode {
+  const section = sections.find(({ prefix }) => bitsOf(prefix) === bits) ?? null;
+  const inside = sections.filter(
+    ({ prefix }) => bitsOf(prefix).length > bits.length && bitsOf(prefix).startsWith(bits),
+  );
+  const halves = inside.length === 0 ? [] : ['0', '1'].map((bit) => prefixTree(inside, bits + bit));
+  return { bits, section, halves };
+}
+
+/** A place in the drawing: `from` and `to` on the line of all names (0…1), `depth` below the root. */
+export interface Branch {
+  readonly bits: string;
+  readonly depth: number;
+  readonly from: number;
+  readonly to: number;
+  readonly section: SectionView | null;
+  readonly isLeaf: boolean;
+}
+
+/** The tree laid out: every half has half the room. */
+export function layOut(node: PrefixNode, from = 0, to = 1, depth = 0): readonly Branch[] {
+  const { bits, section, halves } = node;
+  const middle = (from + to) / 2;
+  const [zero, one] = halves;
+  const own = { bits, depth, from, to, section, isLeaf: zero === undefined };
+  if (zero === undefined || one === undefined) return [own];
+  return [own, ...layOut(zero, from, middle, depth + 1), ...layOut(one, middle, to, depth + 1)];
+}
+
+/** What a person should be told of, in whole sentences, in the order of the sections. */
+export function changesBetween(
+  before: readonly SectionView[],
+  after: readonly SectionView[],
+): readonly string[] {
+  if (before.length === 0) return [];
+  return after.flatMap((section) => {
+    const same = before.find(({ prefix }) => prefix === section.prefix);
+    if (same === undefined) return cameToBe(before, section);
+    return same.key === section.key ? moved(same, section) : handedOver(same, section);
+  });
+}
+
+function cameToBe(before: readonly SectionView[], { prefix }: SectionView): readonly string[] {
+  const bits = bitsOf(prefix);
+  const whole = before.find((each) => bits.startsWith(bitsOf(each.prefix)));
+  return [whole ? networkTexts.split(whole.prefix, prefix) : networkTexts.found(prefix)];
+}
+
+function handedOver(before: SectionView, { prefix, epoch, elders }: SectionView) {
+  const old = namesOf(before.elders);
+  const fresh = elders.filter(({ name }) => !old.has(name)).map(({ name }) => shortName(name));
+  return [networkTexts.handedOver(prefix, epoch, fresh)];
+}
+
+function moved(before: SectionView, after: SectionView): readonly string[] {
+  const [old, now] = [membersOf(before), membersOf(after)];
+  const joined = [...now].filter((name) => !old.has(name)).map(shortName);
+  const left = [...old].filter((name) => !now.has(name)).map(shortName);
+  return [
+    ...joined.map((name) => networkTexts.joined(name, after.prefix)),
+    ...left.map((name) => networkTexts.left(name, after.prefix)),
+  ];
+}
+
+export const shortName = (name: string): string => name.slice(0, 6);
+
+const namesOf = (nodes: readonly { readonly name: string }[]): ReadonlySet<string> =>
+  new Set(nodes.map(({ name }) => name));
+
+const membersOf = ({ elders, adults }: SectionView): ReadonlySet<string> =>
+  namesOf([...elders, ...adults]);

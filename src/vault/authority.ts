@@ -1,0 +1,118 @@
+/**
+ * Who speaks for a section, checked here: the worker's proofs are followed from what was verified
+ * before, page by page, down to the key the Safe's network was born with (N33).
+ */
+import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { decodeProof, maxPages } from '#protocol/anti-entropy/index.ts';
+import {
+  closestSection,
+  newestKey,
+  performVerifyUpdate,
+  sectionFor,
+  type SectionAuthority,
+  type SectionProof,
+  type SectionTree,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import {
+  decodePins,
+  encodePins,
+  follow,
+  openPins,
+  pin,
+  type Pins,
+} from '#roles/light-client/pins.ts';
+import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
+import { VaultFailure } from './failure.ts';
+import type { Rpc } from './rpc.ts';
+
+export interface AuthorityReader {
+  /** The newest section that answers for a name; without one, that of the network's first name. */
+  readonly newest: (name?: Uint8Array) => Promise<SectionAuthority>;
+  /** Everything verified so far; undefined before the first {@link newest}. */
+  readonly tree: () => SectionTree | undefined;
+}
+
+export interface PinStore {
+  readonly get: (networkId: string) => Promise<Uint8Array | undefined>;
+  readonly put: (networkId: string, pins: Uint8Array) => Promise<void>;
+}
+
+/** A pairing only for what is new: asked again, an unchanged section costs none. */
+export function createAuthorityReader(
+  rpc: Pick<Rpc, 'call'>,
+  network: () => PinnedNetwork | null,
+  store: PinStore,
+): AuthorityReader {
+  let held: { readonly networkId: string; readonly anchor: TrustAnchor; pins: Pins } | undefined;
+
+  const open = async (): Promise<NonNullable<typeof held>> => {
+    const pinned = network();
+    if (pinned === null) throw notMet();
+    if (held?.networkId === pinned.networkId) return held;
+    const [networkId, genesisKey] = [fromHex(pinned.networkId), fromHex(pinned.genesisKey)];
+    if (!networkId.ok || !genesisKey.ok) throw elsewhere();
+    const anchor = { networkId: networkId.value, genesisKey: genesisKey.value };
+    // Without its disk the vault verifies everything once more; nothing else is lost.
+    const kept = await store.get(pinned.networkId).catch(() => undefined);
+    const pins = (kept && decodePins(kept, anchor)) ?? openPins(anchor);
+    held = { networkId: pinned.networkId, anchor, pins };
+    return held;
+  };
+
+  /** One page from the worker. @throws VaultFailure when it does not hold. */
+  const learn = async (known: NonNullable<typeof held>, proof: SectionProof): Promise<void> => {
+    const plan = follow(known.pins, proof);
+    if (plan.kind === 'same') return;
+    const verified = plan.kind === 'verify' ? performVerifyUpdate(blsSuite, plan.job) : undefined;
+    if (verified?.ok !== true) throw elsewhere();
+    const { pins, news } = pin(known.pins, verified.value);
+    const isFork = news && pins.tree === known.pins.tree;
+    known.pins = pins;
+    if (news) await store.put(known.networkId, encodePins(pins)).catch(() => undefined);
+    if (isFork) throw forked();
+  };
+
+  const newest: AuthorityReader['newest'] = async (name) => {
+    const known = await open();
+    const { genesisKey } = known.anchor;
+    const wanted = name ?? genesisKey.slice(0, 32);
+    for (let page = 0; page < maxPages; page++) {
+      const { tree } = known.pins;
+      const from = newestKey(tree, closestSection(tree, wanted)?.key ?? genesisKey, wanted);
+      const query = `name=${toHex(wanted)}&from=${toHex(from)}`;
+      const response = await rpc.call(`section/proof?${query}`);
+      const proof = decodeProof(new Uint8Array(await response.arrayBuffer()));
+      if (!proof.ok) throw elsewhere();
+      await learn(known, proof.value);
+      if (proof.value.authority !== null) break;
+      // A page that leads nowhere would lead nowhere again.
+      if (known.pins.tree === tree) break;
+    }
+    const { tree } = known.pins;
+    const authority = sectionFor(tree, wanted) ?? closestSection(tree, wanted);
+    if (authority === undefined) throw elsewhere();
+    return authority;
+  };
+
+  return { newest, tree: () => held?.pins.tree };
+}
+
+const notMet = (): VaultFailure =>
+  new VaultFailure(
+    'offline',
+    'Your Safe has not met a network yet. Go online once; then money can move.',
+  );
+
+const elsewhere = (): VaultFailure =>
+  new VaultFailure(
+    'otherNetwork',
+    'The network shown here is not the one your Safe belongs to. No money was moved.',
+  );
+
+const forked = (): VaultFailure =>
+  new VaultFailure(
+    'otherNetwork',
+    'A section of your network has named two different successors. Safe keeps to the first; no money was moved.',
+  );
