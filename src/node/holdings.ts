@@ -41,6 +41,8 @@ export interface HoldingsOptions {
 }
 
 const pointersPerPage = 256;
+/** Left free on the disk: the machines' facts and the log must find room when chunks do not. */
+const reservedBytes = 64 * 1024 * 1024;
 /** Of what we may use so much must be free before "full" is taken back. */
 const roomShare = 10;
 
@@ -54,6 +56,11 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
   };
   const chunks = openChunks(() => limitBytes - pointerBytes);
   const usedBytes = (): number => chunks.usedBytes() + pointerBytes;
+
+  const freeBytes = async (): Promise<number> => {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize - reservedBytes;
+  };
 
   const pages = async function* (): AsyncGenerator<readonly Item[]> {
     for (let after = ''; ;) {
@@ -72,6 +79,7 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
 
   return {
     putChunk: async (name, bytes) => {
+      if ((await freeBytes()) < bytes.length) return err('full');
       const stored = await chunks.put(name, bytes);
       if (!stored.ok) return stored;
       return ok({ kind: 'chunk', name, size: bytes.length, version: 0n });
@@ -102,8 +110,7 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
     pages,
     usedBytes,
     hasRoom: async () => {
-      const { bavail, bsize } = await statfs(folder);
-      const free = Math.max(0, Math.min(limitBytes - usedBytes(), bavail * bsize));
+      const free = Math.max(0, Math.min(limitBytes - usedBytes(), await freeBytes()));
       return free > 0 && free * roomShare >= Math.min(limitBytes, usedBytes() + free);
     },
   };

@@ -172,7 +172,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const tellReplication = (): void => {
     if (standing === null) return;
     const { authority } = standing.signed;
-    replication.adopted(
+    void replication.adopted(
       authority,
       [...others.values()].map((each) => each.authority),
     );

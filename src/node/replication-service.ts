@@ -21,10 +21,8 @@ import {
   mayHandOver,
   openItem,
   replication,
-  stampOf,
   type FetchOutcome,
   type Item,
-  type ItemId,
   type PlacedSection,
   type Replication,
   type ReplicationConfig,
@@ -39,6 +37,7 @@ import type { Holdings } from './holdings.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner, isSignedBy } from './native-ed25519.ts';
+import { createNameGuard, limited } from './replication-service-guard.ts';
 import { systemClock } from './system-clock.ts';
 
 type Kept = Pick<Item, 'kind' | 'name'>;
@@ -79,8 +78,8 @@ export interface ReplicationPace {
 }
 
 export interface ReplicationService {
-  /** A newer sealed state of our section, and the other sections that are known. */
-  readonly adopted: (section: PlacedSection, others: readonly PlacedSection[]) => void;
+  /** A newer sealed state of our section, and the other sections known. Resolves when in force. */
+  readonly adopted: (section: PlacedSection, others: readonly PlacedSection[]) => Promise<void>;
   /** False when these bytes are no message. Resolves when it has been handled. */
   readonly receive: (from: NodeId, message: Uint8Array) => Promise<boolean>;
   /**
@@ -189,33 +188,10 @@ export async function startReplication(
   const tell = (input: ReplicationInput): void => push({ kind: 'input', input });
   const handled = (): Promise<void> => driver.idle().catch(options.failed);
 
-  /** Writes under way by name, and drops. A drop never crosses a write: see {@link store}. */
-  const writing = new Map<ItemId, number>();
-  const dropping = new Map<ItemId, Promise<void>>();
-  /** Not dropped, because somebody was just putting it: still on disk, and the machine is told so. */
-  const spared = new Map<ItemId, Item>();
-
-  /** Holds drops of this name off until `write` is through. */
-  const guarded = async <T>(kept: Kept, write: () => Promise<T>): Promise<T> => {
-    const id = itemId(kept);
-    for (let drop = dropping.get(id); drop !== undefined; drop = dropping.get(id)) await drop;
-    writing.set(id, (writing.get(id) ?? 0) + 1);
-    try {
-      return await write();
-    } finally {
-      const left = (writing.get(id) ?? 1) - 1;
-      if (left > 0) writing.set(id, left);
-      else writing.delete(id);
-      const item = spared.get(id);
-      if (left === 0 && item !== undefined) {
-        spared.delete(id);
-        tell({ kind: 'stored', item });
-      }
-    }
-  };
+  const guard = createNameGuard((item) => tell({ kind: 'stored', item }));
 
   const store: ReplicationService['store'] = (kept, write) =>
-    guarded(kept, async () => {
+    guard.write(kept, async () => {
       const stored = await write();
       if (stored.ok) {
         tell({ kind: 'stored', item: stored.value });
@@ -226,17 +202,11 @@ export async function startReplication(
       return stored;
     });
 
-  const drop = (item: Item): void => {
-    const id = itemId(item);
-    if (dropping.has(id)) return;
-    if (writing.has(id)) return void spared.set(id, item);
-    metrics.count('safe_data_dropped_total', item.kind);
-    const gone = holdings
-      .remove(item)
-      .catch((error: unknown) => failure('dropFailed', error))
-      .finally(() => dropping.delete(id));
-    dropping.set(id, gone);
-  };
+  const drop = (item: Item): void =>
+    guard.drop(item, async () => {
+      metrics.count('safe_data_dropped_total', item.kind);
+      await holdings.remove(item).catch((error: unknown) => failure('dropFailed', error));
+    });
 
   const fetch = async ({
     id,
@@ -256,7 +226,7 @@ export async function startReplication(
       metrics.count('safe_data_fetched_total', bytes.kind);
       return tell({ kind: 'fetched', id, outcome: bytes });
     }
-    await guarded(item, async () => {
+    await guard.write(item, async () => {
       const outcome = await keep(item, bytes);
       metrics.count('safe_data_fetched_total', outcome.kind);
       metrics.count('safe_data_fetched_bytes_total', outcome.kind, bytes.length);
@@ -296,7 +266,7 @@ export async function startReplication(
 
   const lost = (kept: Kept): void => {
     const id = itemId(kept);
-    if (held(now().stock.items, id) === undefined || writing.has(id) || dropping.has(id)) return;
+    if (held(now().stock.items, id) === undefined || guard.isBusy(kept)) return;
     log.write({ event: 'copyLost', node: label, kind: kept.kind });
     tell({ kind: 'lost', item: { kind: kept.kind, name: kept.name } });
   };
@@ -345,11 +315,12 @@ export async function startReplication(
   }, roomLookMs);
   roomTimer.unref();
 
-  let stamp: ReceiptStamp | null = null;
+  // R9: what the machine has adopted; an older state it was told of counts for nothing.
+  const stampNow = (): ReceiptStamp | null => now().view?.own.stamp ?? null;
   return {
     adopted: (section, others) => {
-      if (stamp === null || section.generation >= stamp.generation) stamp = stampOf(section);
       tell({ kind: 'adopted', section, others });
+      return handled();
     },
     receive: async (from, bytes) => {
       const message = decodeReplicationMessage(bytes);
@@ -362,8 +333,9 @@ export async function startReplication(
     lost,
     mayHandOver: (to, name) => mayHandOver(config, now(), to, name),
     full: () => fullMembers(config, now()),
-    stamp: () => stamp,
+    stamp: stampNow,
     repair: (holder, item) => {
+      const stamp = stampNow();
       if (stamp === null) return;
       const message = { kind: 'repair', stamp, items: [item] } as const;
       options.send(nameToId(holder), encodeReplicationMessage(message), 'data/repair');
@@ -379,7 +351,7 @@ export async function startReplication(
       clearInterval(roomTimer);
       driver.stop();
       await driver.idle().catch(() => undefined);
-      await Promise.all(dropping.values());
+      await guard.settled();
     },
   };
 }
@@ -403,22 +375,3 @@ const isFull = (error: unknown): boolean =>
   error === 'full' ||
   error === 'broken' ||
   (typeof error === 'object' && error !== null && 'kind' in error && error.kind === 'full');
-
-/** At most `most` calls at once; the others wait in order. */
-function limited<A, R>(
-  most: number,
-  call: (argument: A) => Promise<R>,
-): (argument: A) => Promise<R> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (argument) => {
-    if (running >= most) await new Promise<void>((go) => waiting.push(go));
-    running += 1;
-    try {
-      return await call(argument);
-    } finally {
-      running -= 1;
-      waiting.shift()?.();
-    }
-  };
-}

@@ -37,7 +37,10 @@ export interface DataNodes {
   readonly start: (seedByte: number, limitBytes?: number) => Promise<DataNode>;
   readonly running: ReadonlyMap<NodeId, DataNode>;
   /** Tells everybody that runs. */
-  readonly adopt: (section: SectionAuthority, others?: readonly SectionAuthority[]) => void;
+  readonly adopt: (
+    section: SectionAuthority,
+    others?: readonly SectionAuthority[],
+  ) => Promise<void>;
   readonly request: (
     from: Uint8Array,
     to: Uint8Array,
@@ -145,13 +148,13 @@ export function createDataNodes(folder: string): DataNodes {
         },
       };
       running.set(id, node);
-      if (known !== null) replication.adopted(known.section, known.others);
+      if (known !== null) await replication.adopted(known.section, known.others);
       return node;
     },
-    adopt: (section, others = []) => {
+    adopt: async (section, others = []) => {
       known = { section, others };
       elders = new Set(section.elders.map((each) => nameToId(each.name)));
-      for (const { replication } of running.values()) replication.adopted(section, others);
+      for (const { replication } of running.values()) await replication.adopted(section, others);
     },
     stop: async () => {
       for (const node of [...running.values()]) await node.stop();

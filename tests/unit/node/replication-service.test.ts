@@ -44,7 +44,7 @@ afterEach(async () => {
 
 const startAll = async (): Promise<void> => {
   for (const byte of [elder, ...adults]) await nodes.start(byte);
-  nodes.adopt(section);
+  await nodes.adopt(section);
 };
 
 const nodeOf = (byte: number): DataNode => {
@@ -74,9 +74,9 @@ const put = async (piece: { readonly name: Uint8Array; readonly bytes: Uint8Arra
   const reply = await elderData()({ kind: 'putChunk', ...piece });
   return reply.kind === 'stored' ? reply.receipts.length : reply;
 };
-const adopt = (next: SectionAuthority): void => {
+const adopt = async (next: SectionAuthority): Promise<void> => {
   section = next;
-  nodes.adopt(next);
+  await nodes.adopt(next);
 };
 
 const closest = (name: Uint8Array, among: readonly number[], count = 4): readonly number[] =>
@@ -115,7 +115,7 @@ test('R3: when an adult goes for good, the next in line fetches its copies', asy
   const gone = adults[0] ?? 0;
   await nodeOf(gone).stop();
   const left = adults.filter((each) => each !== gone);
-  adopt(sectionOf([elder], left, 2n));
+  await adopt(sectionOf([elder], left, 2n));
   for (const { name } of pieces) {
     await until(() => closest(name, left).every((each) => onDisk(name).includes(each)));
   }
@@ -129,7 +129,7 @@ test('R7: a new adult gets what is now its own, and whoever is none of four drop
   await nodes.start(17);
   await nodes.start(18);
   const all = [...adults, 17, 18];
-  adopt(sectionOf([elder], all, 2n));
+  await adopt(sectionOf([elder], all, 2n));
   for (const { name } of pieces) await untilHeldBy(name, closest(name, all));
 });
 
@@ -139,11 +139,11 @@ test('R7: an adult that becomes an elder keeps its copies until four adults have
   for (const piece of pieces) await put(piece);
   const [risen = 0, ...left] = adults;
   // Only three have room for what it had: nothing is dropped (R7).
-  adopt(sectionOf([elder, risen], left.slice(0, 3), 2n));
+  await adopt(sectionOf([elder, risen], left.slice(0, 3), 2n));
   await new Promise((go) => setTimeout(go, 300));
   const had = pieces.filter(({ name }) => closest(name, adults).includes(risen));
   for (const { name } of had) expect(onDisk(name)).toContain(risen);
-  adopt(sectionOf([elder, risen], left, 3n));
+  await adopt(sectionOf([elder, risen], left, 3n));
   for (const { name } of pieces) await untilHeldBy(name, closest(name, left));
 });
 
@@ -193,7 +193,7 @@ test('R5: a liar is blamed, and its bytes are on nobody’s disk', async () => {
   const [gone = 0, honest = 0] = others;
   for (const each of others) await nodeOf(each).stop();
   const left = adults.filter((each) => each !== gone);
-  adopt(sectionOf([elder], left, 2n));
+  await adopt(sectionOf([elder], left, 2n));
   await until(() =>
     nodes.blamed.some(([kind, who]) => kind === 'wrongBytes' && who === nameToId(nameOf(liar))),
   );
@@ -257,7 +257,7 @@ test('P2: a full adult says so, is passed over, and takes it back when there is 
   const [small = 0, ...others] = adults;
   await nodes.start(small, 2_000);
   for (const byte of [elder, ...others]) await nodes.start(byte);
-  nodes.adopt(section);
+  await nodes.adopt(section);
   const { id, holdings } = nodeOf(small);
   const isFull = (): boolean => nodeOf(elder).replication.full().has(id);
   const names: Uint8Array[] = [];
@@ -275,7 +275,7 @@ test('P2: a full adult says so, is passed over, and takes it back when there is 
   const again = await nodes.start(small, 2_000);
   await again.replication.stockTaken;
   expect(again.replication.full()).toContain(id);
-  adopt(sectionOf([elder, small], others, 2n));
+  await adopt(sectionOf([elder, small], others, 2n));
   await until(() => again.holdings.usedBytes() === 0 && !isFull());
   for (const name of names) expect(onDisk(name).length).toBeGreaterThanOrEqual(4);
 });
@@ -289,7 +289,7 @@ test('what a write was acknowledged for is there, however many drops cross it', 
   // Back and forth: whoever is near and then far offers, proves and drops while clients write.
   for (let generation = 2n; generation < 20n; generation++) {
     const members = generation % 2n === 0n ? all : adults;
-    adopt(sectionOf([elder], members, generation));
+    await adopt(sectionOf([elder], members, generation));
     const receipts = await put(piece);
     expect(receipts).toBe(4);
     expect(onDisk(piece.name).length).toBeGreaterThanOrEqual(4);

@@ -42,7 +42,7 @@ beforeEach(async () => {
     const { id, adult } = await nodes.start(byte);
     adults.set(id, adult);
   }
-  nodes.adopt(authority);
+  await nodes.adopt(authority);
   data = createElderData({
     label: 'elder',
     authority: () => authority,
