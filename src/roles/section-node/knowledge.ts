@@ -24,12 +24,14 @@ import {
   type SealedState,
   type SectionAuthority,
   type SignedAuthority,
+  type VerifyUpdateJob,
 } from '#protocol/section/index.ts';
 import { ticketsDue } from '#protocol/membership/index.ts';
 import { settleArrival } from './arrival.ts';
 import { takeSeat } from './desk.ts';
 import { after, flow, inOrder, type Flow } from './flow.ts';
 import { followSessions } from './keygen.ts';
+import { keepLinks } from './links.ts';
 import { pruneArrivals } from './opinions.ts';
 import { elderIndex, memberIds, stamp } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
@@ -56,15 +58,21 @@ export function heard(state: SectionNodeState, from: NodeId, bytes: Uint8Array):
   if (plan.kind === 'refused' || !bound) {
     return flow(state, { kind: 'blame', fault: { kind: 'unprovenUpdate', culprit: from } });
   }
-  // A client's half of it was proven before; now the ledger comes with the same seal.
-  if (plan.kind === 'same') return flow(state);
+  // A client's half of it was learnt before; now the ledger comes, and the seal is checked once more.
+  const job = plan.kind === 'verify' ? plan.job : sealOnly(sealed);
   const id = `verify/${toHex(authority.key)}/${authority.generation}`;
   if (state.verifying.has(id) || state.verifying.size >= maxVerifying) return flow(state);
   return flow(
     { ...state, verifying: new Map(state.verifying).set(id, from) },
-    { kind: 'compute', id, job: { kind: 'verifySealed', job: plan.job, sealed } },
+    { kind: 'compute', id, job: { kind: 'verifySealed', job, sealed } },
   );
 }
+
+const sealOnly = (sealed: SealedState): VerifyUpdateJob => ({
+  kind: 'verifyUpdate',
+  proof: { ...proofOf(signedAuthorityOf(sealed)), links: [] },
+  checkShares: false,
+});
 
 /** A section's authority without its ledger: enough to ask there (a join point's word, a redirect). */
 export function learnt(state: SectionNodeState, signed: SignedAuthority): Flow {
@@ -100,7 +108,7 @@ export function verified(
 export function takeAuthority(state: SectionNodeState, signed: SignedAuthority): Flow {
   const tree = treeWith(state.tree, signed);
   return tree.ok
-    ? flow({ ...state, tree: tree.value })
+    ? flow({ ...state, tree: tree.value }, ...keepLinks(state.tree, tree.value))
     : flow(state, { kind: 'output', output: { kind: 'forked', ...tree.error } });
 }
 
@@ -121,13 +129,14 @@ export function adopt(
   }
   const known = { ...state, tree: tree.value };
   if (!isInside) {
-    return flow(known, { kind: 'output', output: { kind: 'learned', sealed } });
+    const learned = { kind: 'output', output: { kind: 'learned', sealed } } as const;
+    return flow(known, ...keepLinks(state.tree, known.tree), learned);
   }
   const moved = noteMembers(
     config,
     pruneArrivals({ ...known, own: sealed, told: new Set(), desk: null }),
   );
-  const kept = flow(moved, {
+  const kept = flow(moved, ...keepLinks(state.tree, known.tree), {
     kind: 'persist',
     fact: { kind: 'sealed', sealed: encodeSealedState(sealed) },
   });

@@ -36,6 +36,7 @@ import {
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
 import { adopt, announce, heard, learnt, takeAuthority, verified } from './knowledge.ts';
+import { recallLinks } from './links.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex } from './peers.ts';
@@ -132,6 +133,9 @@ function recall(config: SectionNodeConfig, facts: readonly SectionNodeFact[]): S
         state = { ...state, tree: tree.value, own: sealed.value, wasMember };
         break;
       }
+      case 'links':
+        state = { ...state, tree: recallLinks(state.tree, fact.links) };
+        break;
       case 'share': {
         const { key, secretShare, index } = fact;
         const shares = new Map(state.shares).set(toHex(key), { key, secretShare, index });

@@ -206,6 +206,8 @@ export interface SectionNodeState {
 
 export type SectionNodeFact =
   | { readonly kind: 'sealed'; readonly sealed: Uint8Array }
+  /** Encoded records, oldest first, ≤ 16: the keys this node can follow. */
+  | { readonly kind: 'links'; readonly links: readonly Uint8Array[] }
   | {
       readonly kind: 'agreement';
       readonly key: Uint8Array;

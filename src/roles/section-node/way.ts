@@ -16,6 +16,7 @@ import {
 } from '#protocol/section/index.ts';
 import { stepAgreement } from './desk.ts';
 import { after, flow, type Flow } from './flow.ts';
+import { keepLinks } from './links.ts';
 import type { NodePayload } from './messages.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { maxVerifying } from './verifying.ts';
@@ -80,7 +81,8 @@ export function wayVerified(
   if (fork !== null) {
     return flow({ ...state, verifying }, { kind: 'output', output: { kind: 'forked', ...fork } });
   }
-  return after(flow({ ...state, tree, verifying }), (now) =>
+  const kept = keepLinks(state.tree, tree);
+  return after(flow({ ...state, tree, verifying }, ...kept), (now) =>
     stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
   );
 }

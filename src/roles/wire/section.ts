@@ -137,6 +137,7 @@ const planShape = record({
 
 const factShape = union({
   sealed: record({ sealed: bytesUpTo(maxSealedStateBytes) }),
+  links: record({ links: listOf(bytesUpTo(maxSuccessorBytes), maxChainLinks) }),
   agreement: record({ key, generation: u64, fact: bytesUpTo(2 * maxEnvelopePayloadBytes) }),
   share: record({ key, secretShare: name, index: intBetween(1, ELDER_COUNT) }),
   shareErased: record({ key }),
