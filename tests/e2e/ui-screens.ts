@@ -28,9 +28,11 @@ for (const state of states.filter(({ name }) => name.includes(wanted))) {
     });
     await state.act?.(shown.page);
     // The whole page: the bar at the bottom would lie in its middle.
-    await shown.page.evaluate(() =>
-      document.querySelector('nav')?.style.setProperty('position', 'static'),
-    );
+    if (look.width < 600) {
+      await shown.page.evaluate(() =>
+        document.querySelector('nav')?.style.setProperty('display', 'none'),
+      );
+    }
     await shown.page.screenshot({
       path: `${folder}${state.name}-${look.name}.png`,
       fullPage: true,

@@ -21,7 +21,7 @@ export const networkTexts = {
   sections: 'Sections',
   sectionsLead:
     'Seven elders speak for a section; five of them sign. Adults store. A section that grows splits in two.',
-  place: (prefix: string) => (bits(prefix) === '' ? 'The whole network' : `Names with ${prefix}…`),
+  place: (prefix: string) => (bits(prefix) === '' ? 'The whole network' : `Section ${prefix}`),
   yours: 'asked first',
   epochAndGeneration: (epoch: number, generation: number) =>
     `epoch ${epoch} · generation ${generation}`,
@@ -32,7 +32,7 @@ export const networkTexts = {
     `Picture: the names of the network, divided among the sections ${prefixes.join(', ')}`,
   unknownHalf: 'not seen yet',
   happened: 'While you watched',
-  nothingHappened: 'Nothing has changed yet. News comes by itself.',
+  nothingHappened: 'Nothing has changed yet. News shows up here by itself.',
   handedOver: (prefix: string, epoch: number, fresh: readonly string[]) =>
     `${section(prefix)} handed over to a new key, epoch ${epoch}` +
     (fresh.length === 0 ? '.' : `; new among its elders: ${fresh.join(', ')}.`),
