@@ -50,6 +50,8 @@ export interface ElderDataOptions {
   ) => Promise<Result<Uint8Array, unknown>>;
   /** Members that say that their disk is full: puts pass them over. */
   readonly full: () => ReadonlySet<NodeId>;
+  /** A client has enough receipts for this (N42: it may be audited). */
+  readonly onStored?: (item: Item) => void;
   /** A write did not reach this holder: it fetches it from the others (R4). */
   readonly repair: (holder: Uint8Array, item: Item) => void;
   readonly log: Log;
@@ -125,6 +127,7 @@ export function createElderData(
     if (reply.kind === 'refused') return reply;
     const holders = candidatesFor(section, name, full()).slice(0, copiesWanted);
     const item = { kind, name, version, size };
+    options.onStored?.(item);
     for (const holder of missedBy(asked, holders)) options.repair(holder, item);
     return reply;
   };

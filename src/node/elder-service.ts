@@ -32,6 +32,7 @@ export interface ElderOptions {
   ) => Promise<Result<Uint8Array, unknown>>;
   /** Members that say that their disk is full (N39). */
   readonly full: () => ReadonlySet<NodeId>;
+  readonly onStored?: (item: Item) => void;
   /** A write did not reach this holder (N42). */
   readonly repair: (holder: Uint8Array, item: Item) => void;
   readonly log: Log;

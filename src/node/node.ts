@@ -49,11 +49,8 @@ import type { KeptNetworkFile } from './network-file.ts';
 import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
 import { createMoneyEnding } from './money-ending.ts';
 import { createOutbox } from './outbox.ts';
-import {
-  startReplication,
-  type ReplicationService,
-  type ReplicationServiceOptions,
-} from './replication-service.ts';
+import { createAuditor, type Auditor, type AuditorOptions } from './replication-audit.ts';
+import { startReplication, type ReplicationService } from './replication-service.ts';
 import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
 
 export interface NodeOptions {
@@ -164,10 +161,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     host.request({ name: holder, addresses: book.addressesOf(holder) }, 'data', tag, bytes, {
       timeoutMs: adultTimeoutMs,
     });
-  const { adult, replication } = await createAdult(options, {
+  const { adult, replication, auditor } = await createAdult(options, {
     isElder: (each) => elders.has(nameToId(each)),
     send: dataOutbox.send,
     request: requestData,
+    section: () => (elder === null ? null : (standing?.signed.authority ?? null)),
   });
   const tellReplication = (): void => {
     if (standing === null) return;
@@ -220,6 +218,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
           request: requestData,
           full: replication.full,
           repair: replication.repair,
+          onStored: auditor.noticed,
           log,
           metrics,
         });
@@ -375,6 +374,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       outbox.stop();
       dataOutbox.stop();
       await changing;
+      auditor.stop();
       await replication.stop();
       service?.stop();
     },
@@ -391,8 +391,12 @@ const refusedNode = (
 /** The storing half of a node: always there, because a node that becomes elder may go back. */
 async function createAdult(
   options: NodeOptions,
-  around: Pick<AdultOptions, 'isElder'> & Pick<ReplicationServiceOptions, 'send' | 'request'>,
-): Promise<{ readonly adult: AdultService; readonly replication: ReplicationService }> {
+  around: Pick<AdultOptions, 'isElder'> & Pick<AuditorOptions, 'send' | 'request' | 'section'>,
+): Promise<{
+  readonly adult: AdultService;
+  readonly replication: ReplicationService;
+  readonly auditor: Auditor;
+}> {
   const { identity, anchor, facts, log, metrics } = options;
   const { label, name, seed } = identity;
   const { networkId } = anchor;
@@ -404,17 +408,25 @@ async function createAdult(
     facts,
     limitBytes: options.dataLimitBytes,
   });
-  const replication = await startReplication({
+  const { send, request, section, isElder } = around;
+  const blamed = (kind: string, culprit: string): void =>
+    log.write({ event: 'blamed', node: label, kind, peer: culprit });
+  const replication: ReplicationService = await startReplication({
     ...{ label, networkId, name, identitySeed: seed, holdings, facts, log, metrics },
-    send: around.send,
-    request: around.request,
-    blamed: (kind, culprit) => log.write({ event: 'blamed', node: label, kind, peer: culprit }),
+    ...{ send, request, blamed },
+    overheard: (from, message) => auditor.heard(from, message),
     failed: (error) => {
       log.write({ event: 'machineFailed', node: label, error: String(error) });
       setImmediate(() => {
         throw error;
       });
     },
+  });
+  const auditor = createAuditor({
+    ...{ networkId, name, send, request, section, blamed },
+    full: replication.full,
+    repair: replication.repair,
+    onVerdict: (kind) => metrics.count('safe_data_audits_total', kind),
   });
   metrics.gauge('safe_data_bytes', holdings.usedBytes);
   metrics.gauge('safe_data_items', () => replication.backlog().held);
@@ -424,9 +436,9 @@ async function createAdult(
   const adult = createAdultService({
     ...{ label, networkId, holdings, replication, log, metrics },
     sign: createSigner(seed),
-    isElder: around.isElder,
+    isElder,
   });
-  return { adult, replication };
+  return { adult, replication, auditor };
 }
 
 /** Facts of a node, in its own folder. */

@@ -27,6 +27,7 @@ import {
   type Replication,
   type ReplicationConfig,
   type ReplicationInput,
+  type ReplicationMessage,
   type ReplicationOutput,
   type ReplicationState,
 } from '#protocol/replication/index.ts';
@@ -56,6 +57,8 @@ export interface ReplicationServiceOptions {
     holder: Uint8Array,
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
+  /** Every message that came in, also to an elder's own questions (N42). */
+  readonly overheard?: (from: NodeId, message: ReplicationMessage) => void;
   /** This member speaks of a newer state than ours. */
   readonly behind?: (peer: NodeId) => void;
   readonly blamed: (kind: string, culprit: NodeId) => void;
@@ -325,6 +328,7 @@ export async function startReplication(
     receive: async (from, bytes) => {
       const message = decodeReplicationMessage(bytes);
       if (!message.ok) return false;
+      options.overheard?.(from, message.value);
       push({ kind: 'received', from, message: message.value });
       await handled();
       return true;

@@ -15,6 +15,7 @@ import {
   type ReplicationPace,
   type ReplicationService,
 } from '#node/replication-service.ts';
+import type { ReplicationMessage } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import { encodeNodeRequest } from '#roles/wire/node.ts';
 import { openChunks } from '#storage/node/chunks.ts';
@@ -35,6 +36,8 @@ export interface DataNode {
 export interface DataNodes {
   readonly blamed: readonly (readonly [kind: string, culprit: NodeId])[];
   readonly start: (seedByte: number, limitBytes?: number) => Promise<DataNode>;
+  /** Who listens in at which node. */
+  readonly overheard: Map<NodeId, (from: NodeId, message: ReplicationMessage) => void>;
   readonly running: ReadonlyMap<NodeId, DataNode>;
   /** Tells everybody that runs. */
   readonly adopt: (
@@ -91,6 +94,7 @@ const quick: ReplicationPace = {
 export function createDataNodes(folder: string): DataNodes {
   const running = new Map<NodeId, DataNode>();
   const blamed: (readonly [string, NodeId])[] = [];
+  const overheard: DataNodes['overheard'] = new Map();
   let elders = new Set<NodeId>();
   let known: { section: SectionAuthority; others: readonly SectionAuthority[] } | null = null;
 
@@ -103,6 +107,7 @@ export function createDataNodes(folder: string): DataNodes {
   return {
     running,
     blamed,
+    overheard,
     request,
     start: async (byte, limitBytes = Number.POSITIVE_INFINITY) => {
       const [seed, name] = [seedOf(byte), nameOf(byte)];
@@ -117,6 +122,7 @@ export function createDataNodes(folder: string): DataNodes {
         limitBytes,
       });
       const metrics = createMetrics();
+      const id = nameToId(name);
       const replication = await startReplication({
         ...{ label: 'adult', networkId, name, identitySeed: seed, holdings, facts, metrics },
         log: silentLog,
@@ -128,6 +134,7 @@ export function createDataNodes(folder: string): DataNodes {
         },
         request: (to, bytes) => request(name, to, bytes),
         blamed: (kind, culprit) => void blamed.push([kind, culprit]),
+        overheard: (from, message) => overheard.get(id)?.(from, message),
         failed: (error) => {
           throw error;
         },
@@ -137,7 +144,6 @@ export function createDataNodes(folder: string): DataNodes {
         sign: createSigner(seed),
         isElder: (each) => elders.has(nameToId(each)),
       });
-      const id = nameToId(name);
       const node: DataNode = {
         ...{ id, name, holdings, replication, adult },
         stop: async () => {

@@ -9,12 +9,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compareDistance, nameToId } from '#address/xor-name.ts';
-import { toHex } from '#core/codec/bytes.ts';
+import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
 import { createElderData } from '#node/elder-data-service.ts';
 import { silentLog } from '#node/log.ts';
+import { createSigner } from '#node/native-ed25519.ts';
+import { createAuditor } from '#node/replication-audit.ts';
 import { nativeProofOf } from '#node/replication-service.ts';
-import { proofOf, stampOf } from '#protocol/replication/index.ts';
+import { challengeOf, confirmationBytes, proofOf, stampOf } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
 import {
@@ -22,6 +24,7 @@ import {
   nameOf,
   networkId,
   sectionOf,
+  seedOf,
   type DataNode,
   type DataNodes,
 } from './data-nodes.ts';
@@ -278,6 +281,58 @@ test('P2: a full adult says so, is passed over, and takes it back when there is 
   await adopt(sectionOf([elder, small], others, 2n));
   await until(() => again.holdings.usedBytes() === 0 && !isFull());
   for (const name of names) expect(onDisk(name).length).toBeGreaterThanOrEqual(4);
+});
+
+test('N42: an audit finds holders that agree, one that lacks the chunk, and one that made its proof up', async () => {
+  await startAll();
+  const piece = chunkOf();
+  await put(piece);
+  const item = { kind: 'chunk', name: piece.name, size: piece.bytes.length, version: 0n } as const;
+  const [forger = 0, lacking = 0] = closest(piece.name, adults);
+  const verdicts: string[] = [];
+  const blamed: string[] = [];
+  const { replication } = nodeOf(elder);
+  const auditor = createAuditor({
+    networkId,
+    name: nameOf(elder),
+    section: () => section,
+    full: replication.full,
+    send: (to, message) => {
+      const target = fromHex(to);
+      const request = encodeNodeRequest({ kind: 'deliver', protocol: 'replication', message });
+      if (target.ok) void nodes.request(nameOf(elder), target.value, request);
+    },
+    request: (to, bytes) => nodes.request(nameOf(elder), to, bytes),
+    repair: replication.repair,
+    blamed: (kind, culprit) => void blamed.push(`${kind} ${culprit}`),
+    onVerdict: (kind) => void verdicts.push(kind),
+    everyMs: 150,
+    patienceMs: 100,
+  });
+  try {
+    let forging = false;
+    nodes.overheard.set(nameToId(nameOf(elder)), (from, message) => {
+      if (!forging || message.kind !== 'confirmed' || from !== nameToId(nameOf(forger))) {
+        return auditor.heard(from, message);
+      }
+      const { stamp, nonce } = message;
+      const proof = new Uint8Array(32);
+      const challenge = challengeOf(networkId, nameOf(elder), nonce);
+      const signed = confirmationBytes(networkId, stamp, nameOf(forger), item, challenge, proof);
+      auditor.heard(from, { ...message, proof, signature: createSigner(seedOf(forger))(signed) });
+    });
+    auditor.noticed(item);
+    await until(() => verdicts.length > 0);
+    expect(new Set(verdicts)).toEqual(new Set(['agreed']));
+    // One that lost its file is told by the elder to fetch it.
+    await nodeOf(lacking).holdings.remove(item);
+    await untilHeldBy(piece.name, closest(piece.name, adults));
+    forging = true;
+    await until(() => blamed.length > 0);
+    expect(new Set(blamed)).toEqual(new Set([`wrongProof ${nameToId(nameOf(forger))}`]));
+  } finally {
+    auditor.stop();
+  }
 });
 
 test('what a write was acknowledged for is there, however many drops cross it', async () => {
