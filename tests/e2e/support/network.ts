@@ -67,7 +67,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<TestNe
       );
       const timer = setTimeout(
         () => reject(new Error(`the network did not start:\n${log}`)),
-        90_000,
+        170_000,
       );
       child.stdout?.on('data', (text: Buffer) => {
         log += text.toString();

@@ -1,0 +1,199 @@
+/**
+ * Goal: the light node believes no bootstrap node alone, sees when a section moves on, finds its way
+ * over more links than fit on a page, and shows a second successor instead of following it (N33).
+ * Method: a toy network behind a host of wood; the disk is a map.
+ */
+import { beforeEach, expect, test, vi } from 'vitest';
+import { nameToId } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { ed25519PublicKey } from '#crypto/ed25519.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { pageFor, encodeProof } from '#protocol/anti-entropy/index.ts';
+import {
+  emptyTree,
+  encodeAddressRecord,
+  encodeSignedAuthority,
+  learn,
+  proofOf,
+  signAddressRecord,
+  storedUpdate,
+} from '#protocol/section/index.ts';
+import { decodeDoorRequest, encodeClientReply, type ClientReply } from '#roles/wire/client.ts';
+import { proofFor } from '#roles/wire/under.ts';
+import { toySuite } from '../../sim/toy-suite.ts';
+import { genesis, only, sign, succeed, type Living } from '../section/network.ts';
+
+vi.mock('#crypto/threshold-suite.ts', () => ({ blsSuite: toySuite }));
+vi.mock('../../../src/service-worker/scope.ts', () => ({ instanceId: 'test', scope: {} }));
+vi.mock('../../../src/service-worker/rtc.ts', () => ({ rtcReady: async () => undefined }));
+const disk = new Map<string, unknown>();
+vi.mock('../../../src/service-worker/memory.ts', () => ({
+  memory: {
+    pins: async (id: string) => disk.get(id),
+    keepPins: async (id: string, kept: unknown) => void disk.set(id, kept),
+    roads: async () => new Map(),
+    keepRoad: async () => undefined,
+  },
+}));
+type Asked = (bytes: Uint8Array) => ClientReply | null;
+const world: { bootstraps: Asked[]; elder: (name: string) => Asked } = {
+  bootstraps: [],
+  elder: () => () => null,
+};
+const reply = (asked: Asked | undefined, bytes: Uint8Array) => {
+  const answer = asked?.(bytes) ?? null;
+  return answer === null
+    ? ({ ok: false, error: { kind: 'unreachable' } } as const)
+    : ({ ok: true, value: encodeClientReply(answer) } as const);
+};
+vi.mock('#network/light-host.ts', () => ({
+  createLightHost: async () => ({
+    ask: async (elder: { name: Uint8Array }, bytes: Uint8Array) =>
+      reply(world.elder(nameToId(elder.name)), bytes),
+    askBootstrap: async (at: number, bytes: Uint8Array) => reply(world.bootstraps[at], bytes),
+    view: () => ({ road: null, state: 'idle', roundTripMs: null, bytesIn: 0, bytesOut: 0 }),
+    reconsider: () => undefined,
+    stop: async () => undefined,
+  }),
+}));
+const { startLightNode } = await import('../../../src/service-worker/light-node.ts');
+
+const born = genesis('light', 2);
+const { anchor } = born;
+const networkId = toHex(anchor.networkId);
+const file = (bootstraps: number) => ({
+  format: 1 as const,
+  name: 'light',
+  networkId,
+  genesisKey: toHex(anchor.genesisKey),
+  protocol: 1,
+  bootstrap: Array.from({ length: bootstraps }, (_, at) => `/dns4/${at}`),
+  supply: '1',
+  faucet: null,
+});
+
+const after = (handovers: number, word = 'k'): Living => {
+  let living: Living = born;
+  for (let n = 1; n <= handovers; n++) living = only(succeed(living, `${word}${n}`).children);
+  return living;
+};
+
+/** A node that knows this section and the way to it, and says so to whoever asks. */
+const knowing = (living: Living, records: readonly Uint8Array[] = []): Asked => {
+  const tree = [...living.chain.keys()].reduce(
+    (before, at) =>
+      learn(before, storedUpdate({ links: living.chain.slice(at, at + 1), authority: null })).tree,
+    emptyTree(anchor),
+  );
+  const whole = learn(tree, storedUpdate(proofOf(sign(living, 0)))).tree;
+  return (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok) return null;
+    const { value } = request;
+    if (value.kind === 'addresses') return { kind: 'addresses', records: [...records] };
+    if (value.kind === 'authority') {
+      // As nodes do: the whole way if it fits, else the newest link.
+      const links = living.chain.length <= 16 ? living.chain.length : 1;
+      return { kind: 'authority', authority: encodeSignedAuthority(sign(living, links)) };
+    }
+    if (value.kind !== 'section') return null;
+    const view = { tree: whole, own: sign(living, 0) };
+    return { kind: 'proof', proof: proofFor(view, value.name, value.from).proof, records: [] };
+  };
+};
+
+const start = (bootstraps: number) =>
+  startLightNode(
+    file(bootstraps),
+    () => 'automatic',
+    () => undefined,
+  );
+
+beforeEach(() => {
+  disk.clear();
+  world.bootstraps = [];
+  world.elder = () => () => null;
+});
+
+test('N33: of two bootstrap nodes the one that hides a handover is outdone by the other', async () => {
+  world.bootstraps = [knowing(born), knowing(after(2))];
+  const node = await start(2);
+  expect((await node.section()).authority.epoch).toBe(2n);
+  expect(node.view()).toMatchObject({ trust: 'verified', verifiedEpoch: 2, fork: null });
+});
+
+test('N33: two bootstrap nodes that name different successors are shown to the person', async () => {
+  world.bootstraps = [knowing(after(1)), knowing(after(1, 'fraud'))];
+  const node = await start(2);
+  const first = toHex(after(1).state.authority.key);
+  expect(toHex((await node.section()).authority.key)).toBe(first);
+  const view = node.view();
+  expect(view).toMatchObject({ trust: 'refused', fork: { epoch: 0, prefix: '()' } });
+  expect(view.sentence).toMatch(/^A section has named two different successors.*\.$/);
+  // The worker's death changes nothing, and the first branch goes on.
+  world.bootstraps = [knowing(after(2))];
+  const again = await start(1);
+  await again.section();
+  await vi.waitFor(() => expect(again.view().verifiedEpoch).toBe(2));
+  expect(again.view().fork).toEqual({ epoch: 0, prefix: '()' });
+});
+
+test('one that answers nothing does not keep the other from being heard', async () => {
+  world.bootstraps = [() => null, knowing(after(1))];
+  const node = await start(2);
+  expect((await node.section()).authority.epoch).toBe(1n);
+});
+
+test('N31: after forty handovers a newcomer reads the way from an elder, page by page', async () => {
+  const living = after(40);
+  const seed = sha256(Uint8Array.of(7));
+  const record = signAddressRecord(seed, anchor.networkId, 1n, ['/ip4/127.0.0.1/tcp/1']);
+  world.bootstraps = [knowing(living, [encodeAddressRecord(record)])];
+  world.elder = (name) =>
+    name === nameToId(ed25519PublicKey(seed)) ? knowing(living) : () => null;
+  const node = await start(1);
+  expect((await node.section()).authority.epoch).toBe(40n);
+  expect(node.view().verifiedEpoch).toBe(40);
+  // The vault gets the same way in pages of its own.
+  const page = await node.proof(new Uint8Array(32), anchor.genesisKey);
+  expect(page).toEqual(encodeProof({ links: living.chain.slice(0, 16), authority: null }));
+});
+
+test('while somebody watches, one elder is asked, and the page hears of the new key', async () => {
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  await node.section();
+  let asked = 0;
+  world.elder = () => (bytes) => {
+    asked += 1;
+    return knowing(after(1))(bytes);
+  };
+  await Promise.all([node.look(), node.look(), node.look()]);
+  expect(asked).toBe(1);
+  expect(node.view().sections.map(({ epoch }) => epoch)).toEqual([1]);
+});
+
+test('N30: a request under an old key is refused with proof, and sent again under the new one', async () => {
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  const { elders } = await node.section();
+  const living = after(1);
+  const keys: string[] = [];
+  world.elder = () => (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok || request.value.kind !== 'under') return knowing(living)(bytes);
+    keys.push(toHex(request.value.key));
+    if (keys.at(-1) === toHex(living.state.authority.key)) {
+      return { kind: 'outputs', entries: [], next: 0, more: false };
+    }
+    const tree = learn(emptyTree(anchor), storedUpdate(proofOf(sign(living)))).tree;
+    const proof = encodeProof(pageFor(tree, request.value.key, sign(living, 0)));
+    return { kind: 'refused', refusal: { kind: 'retry', proof } };
+  };
+  const [elder] = elders;
+  if (elder === undefined) throw new Error('an elder');
+  const request = { kind: 'outputs', after: 0, limit: 1 } as const;
+  const answer = await node.askFor(new Uint8Array(32), elder, request, 1_000);
+  expect(answer).toMatchObject({ ok: true, value: { kind: 'outputs' } });
+  expect(keys).toEqual([toHex(anchor.genesisKey), toHex(living.state.authority.key)]);
+});
