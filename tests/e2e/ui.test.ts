@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
-import { phrase } from './fake-app/scenes.ts';
+import { networks, phrase } from './fake-app/scenes.ts';
 import { buildStage, openStage, type Stage } from './ui-stage.ts';
 import { states } from './ui-states.ts';
 
@@ -173,6 +173,54 @@ describe('keyboard', () => {
     expect(await page.evaluate(() => window.safeFake!.asked.length)).toBe(0);
     await close();
   });
+});
+
+describe('the network', () => {
+  test('a section opens and closes with the keyboard, with its seven elders and its adults', async () => {
+    const { page, close } = await stage.open('split', '/network', phone);
+    const elders = page.getByRole('list', { name: 'Elders of 1' });
+    expect(await elders.isVisible()).toBe(false);
+    await page.locator('summary', { hasText: 'Section 1' }).focus();
+    await page.keyboard.press('Enter');
+    await elders.waitFor();
+    expect(await elders.getByRole('listitem').count()).toBe(7);
+    const adults = page.getByRole('list', { name: 'Adults (2)' });
+    expect(await adults.getByRole('listitem').allInnerTexts()).toEqual([
+      'f00dca age 5',
+      '88aa11 age 5',
+    ]);
+    await page.keyboard.press('Enter');
+    await elders.waitFor({ state: 'hidden' });
+    await close();
+  });
+
+  test('a handover and a split appear without a reload, in the picture and in words', async () => {
+    const { page, close } = await stage.open('open', '/network', phone);
+    const say = (network: unknown) =>
+      page.evaluate((view) => window.safeFake!.say({ network: view as never }), network as never);
+    const log = page.getByRole('log', { name: 'While you watched' });
+    await page.getByText('Verified up to epoch 0').waitFor();
+    await say(networks.handedOver);
+    await log.getByText('new among its elders: 2e7741').waitFor();
+    await page.locator('[data-prefix="()"][data-epoch="1"]').waitFor();
+    await page.getByText('Verified up to epoch 1').waitFor();
+    await say(networks.split);
+    await log.getByText('The section split: 0 has elders of its own now.').waitFor();
+    await log.getByText('The section split: 1 has elders of its own now.').waitFor();
+    await page.getByRole('img', { name: 'divided among the sections 0, 1' }).waitFor();
+    await page.locator('[data-prefix="1"][data-epoch="2"]').waitFor();
+    await close();
+  });
+
+  test.each(['/', '/files', '/money', '/network'])(
+    'N33: a second successor is told on %s in one sentence',
+    async (path) => {
+      const { page, close } = await stage.open('forked', path, phone);
+      await page.getByText(/^\s*A section has named two different successors.*network\./).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await close();
+    },
+  );
 });
 
 describe('rules', () => {
