@@ -20,6 +20,7 @@ import {
   type Log,
   type LogElder,
 } from './agreement-log.ts';
+import type { Prng } from './prng.ts';
 import type { Corrupt } from './world.ts';
 
 export type Lie =
@@ -59,15 +60,29 @@ export const lies: readonly Lie[] = [
   'silent',
 ];
 
+export type Sign = (
+  generation: bigint,
+  round: number,
+  phase: StatementPhase,
+  body: Uint8Array,
+) => Uint8Array;
+
 /** Signs anything in the name of one elder. */
 export function liar(elders: readonly LogElder[], index: number) {
   const elder = elders[index];
   if (elder === undefined) throw new Error(`no elder ${index}`);
-  const sign = (generation: bigint, round: number, phase: StatementPhase, body: Uint8Array) =>
+  return voiceOf(index, (generation, round, phase, body) =>
     toyIdentity.sign(
       elder.seed,
       statementBytes(toyScope(elders, Number(generation)), round, phase, elder.name, body),
-    );
+    ),
+  );
+}
+
+export type Voice = ReturnType<typeof voiceOf>;
+
+/** @param index the elder's place, from 0. */
+export function voiceOf(index: number, sign: Sign) {
   return {
     vote: (
       generation: bigint,
@@ -106,20 +121,42 @@ export function corruptElder(
   index: number,
   told: ReadonlySet<Lie>,
 ): Corrupt<Log> {
-  const own = liar(elders, index);
-  let before: AgreementMessage | undefined;
-  let victim: string | undefined;
-
+  const evil = (generation: bigint): Uint8Array => utf8(`ok:evil ${index} of ${generation}`);
+  const speak = lieInAgreement(index, told, evil);
   return (message, to, prng) => {
     if (told.has('silent')) return [];
     if (!('bytes' in message)) return [message];
     const honest = decodeOnce(message.bytes);
     if (honest === undefined) return [message];
+    const odd = (elders.findIndex(({ id }) => id === to) & 1) === 1;
+    return speak(liar(elders, index), honest, to, odd, prng).map(wrap);
+  };
+}
+
+/**
+ * The same lies without a wrapping.
+ * @param evil a proposal that nobody else makes.
+ */
+export function lieInAgreement(
+  index: number,
+  told: ReadonlySet<Lie>,
+  evilOf: (generation: bigint, honest: AgreementMessage) => Uint8Array,
+) {
+  let before: AgreementMessage | undefined;
+  let victim: string | undefined;
+
+  return (
+    own: Voice,
+    honest: AgreementMessage,
+    to: string,
+    odd: boolean,
+    prng: Prng,
+  ): readonly AgreementMessage[] => {
+    if (told.has('silent')) return [];
     const { generation } = honest;
     victim ??= to;
-    const odd = (elders.findIndex(({ id }) => id === to) & 1) === 1;
     const sent: AgreementMessage[] = [];
-    const evil = utf8(`ok:evil ${index} of ${generation}`);
+    const evil = evilOf(generation, honest);
     const other = [proposalHash(evil)];
 
     switch (honest.kind) {
@@ -143,7 +180,7 @@ export function corruptElder(
           const vote = own.vote(generation, round, honest.vote.value, few);
           sent.push({ kind: 'vote', generation, vote, proposals: [] });
         } else if (told.has('foreignVote')) {
-          const voter = (index + 1) % elders.length;
+          const voter = (index + 1) % 7;
           sent.push({ ...honest, vote: { ...honest.vote, voter } });
         } else if (told.has('servesNothing')) {
           sent.push({ ...honest, proposals: [] });
@@ -191,7 +228,7 @@ export function corruptElder(
           sent.push({ kind: 'reports', generation, reports: [report] });
         } else sent.push(honest);
         if (told.has('forgedReport')) {
-          const voter = (index + 1) % elders.length;
+          const voter = (index + 1) % 7;
           sent.push({ kind: 'reports', generation, reports: [{ ...mine, voter }] });
         }
         break;
@@ -202,6 +239,6 @@ export function corruptElder(
       case 'ask':
         sent.push(honest);
     }
-    return sent.map(wrap);
+    return sent;
   };
 }

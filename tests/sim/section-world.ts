@@ -29,9 +29,12 @@ import {
   sectionNode,
   type SectionNode,
   type SectionNodeConfig,
+  type SectionNodeJob,
+  type SectionNodeResult,
   type SectionNodeState,
 } from '#roles/section-node/index.ts';
 import { createPrng, type Prng } from './prng.ts';
+import { createStateCheck, inspected, type SectionMachine } from './section-check.ts';
 import { toyDealings } from './toy-dealing.ts';
 import { toyScalars, toySuite } from './toy-suite.ts';
 import {
@@ -122,6 +125,7 @@ export function found(
   pace: Pace = usualPace,
   bitsOf: (at: number) => string = () => '',
   ledger: Partial<SectionState['ledger']> = {},
+  genesisOutput: SectionState['authority']['genesisOutput'] = null,
 ): Founding {
   const secrets = Array.from({ length: 5 }, () => toyScalars.reduce(prng.bytes(48)));
   const key = toySuite.publicKey(secrets[0] ?? new Uint8Array(32));
@@ -152,7 +156,7 @@ export function found(
         }))
         .sort((a, b) => compareBytes(a.name, b.name)),
       ledgerRoot: new Uint8Array(32),
-      genesisOutput: null,
+      genesisOutput,
     },
     ledger: { ...emptyLedger, ...ledger },
   });
@@ -182,6 +186,14 @@ export interface Story {
   readonly corrupt?: ReadonlyMap<NodeId, Corrupt<SectionNode>>;
   /** What happens from outside, each once, when its time has come. */
   readonly deeds?: readonly { readonly atMs: number; readonly do: (api: SectionApi) => void }[];
+  /** Another machine than the honest one, for every node: a planted bug. */
+  readonly machine?: SectionMachine;
+  /** Other suites than the toys. */
+  readonly suites?: DkgSuites;
+  /** What a job gives in the end. */
+  readonly compute?: (job: SectionNodeJob, result: SectionNodeResult) => SectionNodeResult;
+  /** Nobody can reach these; none of them may become a member (N40). */
+  readonly unreachable?: ReadonlySet<NodeId>;
   /** Sees everything; may keep what it saw. */
   readonly watch?: (observation: SectionObservation, api: SectionApi) => void;
 }
@@ -195,25 +207,34 @@ export interface StoryEnd {
 /** Runs a story with the shell's answers and the checks that hold in all of them. */
 export function tell(story: Story, seed: number): StoryEnd {
   const { founding } = story;
-  const check = createChecker();
+  const check = createChecker(story.unreachable ?? new Set());
+  const keys = new Map<NodeId, Uint8Array>();
+  const suites = story.suites ?? toySuites;
   const deeds = [...(story.deeds ?? [])].sort((a, b) => a.atMs - b.atMs);
   let api: SectionApi | undefined;
   const prng = createPrng(seed ^ 0x5eed);
   const report = run<SectionNodeConfig, SectionNodeState, SectionNode>(
     {
-      machine: sectionNode,
+      machine: inspected(story.machine ?? sectionNode, check.report),
+      whenRolledBack: (config) => ({ ...config, silentUnder: keys.get(config.self) ?? null }),
       configs: new Map(founding.people.map(({ id, config }) => [id, config])),
       inputs: founding.inputs,
-      compute: (job) => performSectionNodeJob(job, toySuites),
+      compute: (job) => {
+        const result = performSectionNodeJob(job, suites);
+        return story.compute?.(job, result) ?? result;
+      },
       faults: story.faults,
       healAtMs: story.healAtMs,
       endAtMs: story.endAtMs,
       ...(story.corrupt === undefined ? {} : { corrupt: story.corrupt }),
       react: (observation, given) => {
         api = given;
+        const own = observation.node.state.own ?? founding.sealed;
+        keys.set(observation.node.id, own.state.authority.key);
+        check.members(observation, given);
         tellFounder(founding, observation, given);
         while ((deeds[0]?.atMs ?? Infinity) <= given.nowMs) deeds.shift()?.do(given);
-        shell(founding, observation, given, prng);
+        shell(founding, observation, given, prng, story.unreachable);
         story.watch?.(observation, given);
       },
     },
@@ -236,8 +257,10 @@ function shell(
   { node, outputs }: SectionObservation,
   api: SectionApi,
   prng: Prng,
+  unreachable: ReadonlySet<NodeId> | undefined,
 ): void {
-  const isUp = (id: NodeId): boolean => api.nodes().some((each) => each.id === id && !each.stopped);
+  const isUp = (id: NodeId): boolean =>
+    unreachable?.has(id) !== true && api.nodes().some((each) => each.id === id && !each.stopped);
   for (const output of outputs) {
     switch (output.kind) {
       case 'probe': {
@@ -254,6 +277,9 @@ function shell(
       case 'fetch': {
         const { key, root, elder, from } = output;
         if (!from.some(isUp)) break;
+        // A root of nothing is served by nobody.
+        const isReal = api.nodes().some(({ id }) => equalBytes(toyRoot(id, key), root));
+        if (elder !== null && !isReal) break;
         const input =
           elder === null
             ? ({ kind: 'inherited', key, sealedRoot: root } as const)
@@ -316,15 +342,21 @@ const toyRoot = (id: NodeId, key: Uint8Array): Uint8Array =>
  * What must hold after every event, of all honest nodes together: one sealed state per key and
  * generation, one successor per key, one key in force per prefix, nobody honest blamed.
  */
-function createChecker(): {
+export function createChecker(unreachable: ReadonlySet<NodeId> = new Set()): {
   readonly observe: (observation: SectionObservation) => void;
+  readonly members: (observation: SectionObservation, api: SectionApi) => void;
+  readonly report: (what: string) => void;
   readonly violations: readonly string[];
 } {
   const states = new Map<string, string>();
   const successors = new Map<string, string>();
   const violations: string[] = [];
   const dishonest = new Set<NodeId>();
-  const blamed = new Map<NodeId, string>();
+  const rolledBack = new Set<NodeId>();
+  const report = (what: string): void => {
+    violations.push(what);
+  };
+  const checkState = createStateCheck(report);
   const once = (map: Map<string, string>, key: string, value: string, what: string): void => {
     const before = map.get(key);
     if (before === undefined) map.set(key, value);
@@ -332,14 +364,29 @@ function createChecker(): {
   };
   return {
     violations,
+    report,
+    members: ({ node, outputs }, api) => {
+      if (!node.honest) return;
+      for (const output of outputs) {
+        if (output.kind !== 'adopted') continue;
+        const { members } = output.sealed.state.authority;
+        const known = new Set(api.nodes().map(({ id }) => id));
+        for (const id of members.map(({ name }) => nameToId(name))) {
+          if (!known.has(id)) report('N7: a member that nobody is');
+          if (unreachable.has(id)) report('N40: a member that nobody can reach');
+        }
+      }
+    },
     observe: ({ node, outputs, faults }) => {
+      if (node.rolledBack) rolledBack.add(node.id);
       if (!node.honest) {
         dishonest.add(node.id);
         return;
       }
       for (const fault of faults) {
-        if (!blamed.has(fault.culprit)) blamed.set(fault.culprit, JSON.stringify(fault.kind));
-        if (!dishonest.has(fault.culprit) && !node.rolledBack) {
+        // N10 keeps it silent under its key; what it forgot of a key generation still shows.
+        const forgot = rolledBack.has(fault.culprit) && fault.kind === 'dkg';
+        if (!dishonest.has(fault.culprit) && !forgot) {
           violations.push(`honest node blamed: ${fault.kind} ${innerKind(fault)}`);
         }
       }
@@ -348,6 +395,7 @@ function createChecker(): {
         if (output.kind !== 'adopted' && output.kind !== 'learned') continue;
         const { state, chain } = output.sealed;
         const { key, generation } = state.authority;
+        checkState(state);
         const text = toHex(labelledHash('check', authoritySigningBytes(state.authority)));
         once(states, `${toHex(key).slice(-16)}/${generation}`, text, 'two states');
         for (const { record } of chain) {

@@ -263,7 +263,7 @@ export function run<Config, State, P extends Protocol>(
     } else if (!prng.chance(lostTail.probability)) return;
     const kept = Math.max(0, node.disk.length - Math.max(1, between(lostTail.facts)));
     node.disk.splice(kept);
-    if (!node.rolledBack) node.config = scenario.whenRolledBack?.(node.config) ?? node.config;
+    node.config = scenario.whenRolledBack?.(node.config) ?? node.config;
     node.rolledBack = true;
     trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'lost its tail' });
   };

@@ -1,0 +1,212 @@
+/**
+ * What must hold of every step of an honest node and of every state that any of them adopts: the
+ * rules that only the composition of the protocols can break.
+ */
+import { matches } from '#address/prefix.ts';
+import { nameToId } from '#address/xor-name.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import type { Event, Machine, NodeId, Step } from '#core/machine.ts';
+import { decodeActBody } from '#protocol/membership/index.ts';
+import { membersRoot, SHARES_REQUIRED, type SectionState } from '#protocol/section/index.ts';
+import type {
+  NodePayload,
+  SectionNode,
+  SectionNodeConfig,
+  SectionNodeState,
+} from '#roles/section-node/index.ts';
+
+export type SectionMachine = Machine<SectionNodeConfig, SectionNodeState, SectionNode>;
+
+/** The machine, with every step read along. Liars are read, too: their machine is the honest one. */
+export function inspected(machine: SectionMachine, report: (what: string) => void): SectionMachine {
+  const updates = new Map<string, number>();
+  const life = new Map<NodeId, number>();
+  const inherited = new Map<string, Set<NodeId>>();
+
+  const inspect = (
+    config: SectionNodeConfig,
+    before: SectionNodeState | null,
+    event: Event<SectionNode> | null,
+    step: Step<SectionNodeState, SectionNode>,
+  ): Step<SectionNodeState, SectionNode> => {
+    const { state } = step;
+    if (event === null) life.set(config.self, (life.get(config.self) ?? 0) + 1);
+    const ending = state.ending;
+    if (ending?.state?.inherited === true) {
+      const key = toHex(ending.closing.authority.key);
+      inherited.set(key, (inherited.get(key) ?? new Set()).add(config.self));
+    }
+    const updated = new Set<string>();
+    for (const effect of step.effects) {
+      if (effect.kind === 'output' && effect.output.kind === 'release') {
+        checkRelease(state, inherited.get(toHex(effect.output.key)) ?? new Set());
+      }
+      if (effect.kind !== 'send') continue;
+      const { payload, key } = effect.message;
+      checkShare(before, state, payload);
+      checkSilent(config, key, payload);
+      if (payload.kind === 'endorse') checkAccusation(before, event, payload.body, state);
+      if (payload.kind !== 'update') continue;
+      for (const to of effect.to) {
+        const { generation } = effect.message;
+        const round = [config.self, life.get(config.self), to, toHex(key), generation, state.round];
+        const what = round.join(' ');
+        // A state may be left by an event that was told of by its header: that counts once each.
+        if (updated.has(what)) continue;
+        updated.add(what);
+        const count = (updates.get(what) ?? 0) + 1;
+        updates.set(what, count);
+        if (count > 1) report('N35: told twice in one round');
+      }
+    }
+    return step;
+  };
+
+  const checkShare = (
+    before: SectionNodeState | null,
+    { desk, own }: SectionNodeState,
+    payload: NodePayload,
+  ): void => {
+    if (payload.kind !== 'share' || desk?.generation !== payload.generation) return;
+    void before;
+    if (desk.agreement === null ? payload.of === 'seal' : desk.agreement.kind === 'decided') {
+      if (payload.of === 'churn' || desk.stage.kind === 'sealing') return;
+    }
+    void own;
+    report(`${payload.of === 'churn' ? 'N36' : 'N6'}: a share before the decision`);
+  };
+
+  /** N10: the key under which it lost its memory hears nothing of it any more. */
+  const checkSilent = (
+    { silentUnder }: SectionNodeConfig,
+    key: Uint8Array,
+    payload: NodePayload,
+  ): void => {
+    if (silentUnder === null || !equalBytes(silentUnder, key)) return;
+    const { kind } = payload;
+    const speaks =
+      kind === 'agreement' ||
+      kind === 'endorse' ||
+      kind === 'ticketShare' ||
+      (kind === 'share' && payload.of === 'churn') ||
+      (kind === 'handover' && payload.message.kind === 'news' && payload.message.share !== null);
+    if (speaks) report(`N10: a rolled-back elder speaks: ${kind}`);
+  };
+
+  /** N40: in a round that most did not answer nobody is newly accused. */
+  const checkAccusation = (
+    before: SectionNodeState | null,
+    event: Event<SectionNode> | null,
+    body: Uint8Array,
+    state: SectionNodeState,
+  ): void => {
+    if (before === null || event?.kind !== 'timerFired' || event.timer !== 'round') return;
+    const act = decodeActBody(body);
+    if (!act.ok || act.value.kind !== 'leave' || before.own === null) return;
+    const { name } = act.value;
+    const wasNamed = before.opinions.gone.some((each) => equalBytes(each, name));
+    const asked = before.own.state.authority.members.length - 1;
+    const isDesk = state.desk?.generation === before.desk?.generation;
+    const wasSaid = [...(before.desk?.endorsements.values() ?? [])].some(
+      ({ body: said }) => said.kind === 'leave' && equalBytes(said.name, name),
+    );
+    if (!wasNamed && !wasSaid && isDesk && before.answered.size * 2 < asked) {
+      report('N40: accuses in a round that most did not answer');
+    }
+  };
+
+  /** N27: what was sealed is kept until five heirs of every child hold it. */
+  const checkRelease = ({ ending }: SectionNodeState, holders: ReadonlySet<NodeId>): void => {
+    const phase = ending?.closing.ledger.phase;
+    if (phase === undefined || phase.kind === 'open') return;
+    const isHeld = phase.charters.every(
+      ({ elders }) =>
+        elders.filter(({ name }) => holders.has(nameToId(name))).length >= SHARES_REQUIRED,
+    );
+    if (!isHeld) report('N27: released before five heirs held it');
+  };
+
+  return {
+    start: (config, facts, context) =>
+      inspect(config, null, null, machine.start(config, facts, context)),
+    step: (config, state, event, context) =>
+      inspect(config, state, event, machine.step(config, state, event, context)),
+  };
+}
+
+/** What must hold between states, whoever adopts them and in whatever order. */
+export function createStateCheck(report: (what: string) => void): (state: SectionState) => void {
+  const states = new Map<string, SectionState>();
+  const finals = new Map<string, SectionState>();
+  const firsts = new Map<string, SectionState>();
+  const idOf = (key: Uint8Array, generation: bigint): string => `${toHex(key)}/${generation}`;
+
+  const begins = (first: SectionState, final: SectionState): void => {
+    const { prefix } = first.authority;
+    const members = final.authority.members.filter(({ name }) => matches(prefix, name));
+    const isSame = equalBytes(membersRoot(members), membersRoot(first.authority.members));
+    if (!isSame) report('N24: a key begins with other members than the last one ended with');
+  };
+
+  return (state) => {
+    const { authority, ledger } = state;
+    const { key, generation } = authority;
+    const id = idOf(key, generation);
+    if (states.has(id)) return;
+    states.set(id, state);
+    const before = states.get(idOf(key, generation - 1n));
+    const next = states.get(idOf(key, generation + 1n));
+    if (before !== undefined) follows(before, state, report);
+    if (next !== undefined) follows(state, next, report);
+    const { phase } = ledger;
+    if (phase.kind === 'sealed') {
+      for (const charter of phase.charters) {
+        finals.set(toHex(charter.key), state);
+        const first = firsts.get(toHex(charter.key));
+        if (first !== undefined) begins(first, state);
+      }
+    }
+    if (phase.kind === 'open' && generation === ledger.activated && authority.epoch > 0n) {
+      firsts.set(toHex(key), state);
+      const final = finals.get(toHex(key));
+      if (final !== undefined) begins(state, final);
+    }
+    const present = authority.elders.filter(({ name }) =>
+      authority.members.some((each) => equalBytes(each.name, name)),
+    );
+    if (present.length < SHARES_REQUIRED) report('N29: fewer than five elders are members');
+  };
+}
+
+function follows(before: SectionState, next: SectionState, report: (what: string) => void): void {
+  const { phase } = before.ledger;
+  if (phase.kind === 'sealed') report('N22: something was decided after the end');
+  if (phase.kind === 'closing') {
+    const isSame = equalBytes(
+      membersRoot(before.authority.members),
+      membersRoot(next.authority.members),
+    );
+    if (
+      next.ledger.phase.kind !== 'sealed' ||
+      !isSame ||
+      before.ledger.places !== next.ledger.places
+    ) {
+      report('N22: a closing section decided something else');
+    }
+  }
+  if (next.ledger.phase.kind === 'closing' && phase.kind === 'open') {
+    const { sessionId, charters } = next.ledger.phase;
+    const session = before.ledger.sessions.find(({ id }) => equalBytes(id, sessionId));
+    if (session === undefined) report('N13: a handover of a session that was not open');
+    else if (session.children.length !== charters.length) report('N26: half a split was decided');
+  }
+  for (const { id, children } of next.ledger.sessions) {
+    if (!before.ledger.sessions.some((each) => equalBytes(each.id, id))) continue;
+    const isWhole = children.every(({ candidates }) =>
+      candidates.every((name) =>
+        next.authority.members.some((each) => equalBytes(each.name, name)),
+      ),
+    );
+    if (!isWhole) report('N24: a session lives on without a candidate');
+  }
+}
