@@ -13,7 +13,7 @@ import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
 import { createElderData } from '#node/elder-data-service.ts';
 import { silentLog } from '#node/log.ts';
-import { createSigner } from '#node/native-ed25519.ts';
+import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
 import { createAuditor } from '#node/replication-audit.ts';
 import { nativeProofOf } from '#node/replication-service.ts';
 import { challengeOf, confirmationBytes, proofOf, stampOf } from '#protocol/replication/index.ts';
@@ -254,6 +254,34 @@ test('records are repaired with their newest version', async () => {
   for (const each of rest) {
     expect(await nodeOf(each).holdings.read({ kind: 'pointer', name })).toEqual(newest);
   }
+});
+
+test('R5: a record that its owner did not sign is blamed and not kept', async () => {
+  await startAll();
+  const seed = new Uint8Array(32).fill(9);
+  const record = encodePointer(signPointer(networkId, seed, 1n, new Uint8Array(50)));
+  const name = pointerAddress(networkId, publicKeyOf(seed));
+  const [late = 0, ...rest] = closest(name, adults);
+  await nodeOf(late).stop();
+  await elderData()({ kind: 'putPointer', record });
+  for (const byte of adults) if (byte !== late) nodeOf(byte).adult.setMode('lie');
+  const again = await nodes.start(late);
+  await until(() => nodes.blamed.some(([kind]) => kind === 'wrongBytes'));
+  expect(await again.holdings.read({ kind: 'pointer', name })).toBeNull();
+  for (const byte of rest) nodeOf(byte).adult.setMode('ok');
+  await until(async () => (await again.holdings.read({ kind: 'pointer', name })) !== null);
+  expect(await again.holdings.read({ kind: 'pointer', name })).toEqual(record);
+});
+
+test('P2: a write that finds no room is a report at once', async () => {
+  const node = await nodes.start(11, 100);
+  await nodes.adopt(section);
+  const { bytes, name } = chunkOf();
+  const stored = await node.replication.store({ kind: 'chunk', name }, () =>
+    node.holdings.putChunk(name, bytes),
+  );
+  expect(stored).toEqual({ ok: false, error: 'full' });
+  await until(() => node.replication.full().has(node.id));
 });
 
 test('P2: a full adult says so, is passed over, and takes it back when there is room', async () => {
