@@ -385,7 +385,8 @@ export function createChecker(unreachable: ReadonlySet<NodeId> = new Set()): {
       }
       for (const fault of faults) {
         // N10 keeps it silent under its key; what it forgot of a key generation still shows.
-        const forgot = rolledBack.has(fault.culprit) && fault.kind === 'dkg';
+        const forgot =
+          node.rolledBack || (rolledBack.has(fault.culprit) && fault.kind === 'dkg');
         if (!dishonest.has(fault.culprit) && !forgot) {
           violations.push(`honest node blamed: ${fault.kind} ${innerKind(fault)}`);
         }
@@ -452,6 +453,7 @@ export function checkUpToDate(report: Report<SectionNodeState>): readonly string
 export const checkElders = (report: Report<SectionNodeState>): readonly string[] =>
   living(report).flatMap((view) => {
     const { own, shares } = view.state;
+    if (view.rolledBack) return []; // It may have lost what its key generation gave it.
     if (own === null || own.state.ledger.phase.kind !== 'open') return [];
     const { authority } = own.state;
     const isElder = authority.elders.some(({ name }) => nameToId(name) === view.id);

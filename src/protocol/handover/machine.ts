@@ -551,7 +551,9 @@ const oldElders = ({ closing }: HandoverConfig): readonly SectionElder[] =>
   closing.authority.elders;
 
 const oldSelf = (config: HandoverConfig): SectionElder | undefined =>
-  oldElders(config).find(({ name }) => equalBytes(name, config.name));
+  config.silent === true
+    ? undefined
+    : oldElders(config).find(({ name }) => equalBytes(name, config.name));
 
 function chartersOf({ closing }: HandoverConfig): readonly Charter[] {
   const { phase } = closing.ledger;

@@ -22,6 +22,8 @@ export interface HandoverConfig {
   readonly identitySeed: Uint8Array;
   /** This node's share of the old key, 32 bytes; null when it has none, or has erased it. */
   readonly secretShare: Uint8Array | null;
+  /** N10: what it said under this key is lost, so it acts as an heir only. */
+  readonly silent?: boolean;
   /** First pause before news is asked for again; it doubles up to 16-fold. */
   readonly repeatEveryMs: number;
 }

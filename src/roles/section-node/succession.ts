@@ -13,11 +13,7 @@ import {
   type HandoverFact,
   type HandoverOutput,
 } from '#protocol/handover/index.ts';
-import {
-  decodeAct,
-  type ReadyProof,
-  type SignedSnapshot,
-} from '#protocol/membership/index.ts';
+import { decodeAct, type ReadyProof, type SignedSnapshot } from '#protocol/membership/index.ts';
 import {
   successorState,
   type Phase,
@@ -327,18 +323,23 @@ export function takesPart({ ending }: SectionNodeState, id: NodeId): boolean {
   return [authority, ...charters].some((each) => elderIndex(each, id) > 0);
 }
 
-const handoverConfig = (
+function handoverConfig(
   config: SectionNodeConfig,
   state: SectionNodeState,
   closing: SectionState,
-): HandoverConfig => ({
-  name: config.name,
-  closing,
-  identity: config.suites.identity,
-  identitySeed: config.identitySeed,
-  secretShare: state.shares.get(toHex(closing.authority.key))?.secretShare ?? null,
-  repeatEveryMs: config.paceMs,
-});
+): HandoverConfig {
+  const { key } = closing.authority;
+  const silent = config.silentUnder !== null && equalBytes(config.silentUnder, key);
+  return {
+    name: config.name,
+    closing,
+    identity: config.suites.identity,
+    identitySeed: config.identitySeed,
+    secretShare: silent ? null : (state.shares.get(toHex(key))?.secretShare ?? null),
+    silent,
+    repeatEveryMs: config.paceMs,
+  };
+}
 
 const liftOf = (state: SectionNodeState): Lift<Handover, SectionNode> => {
   assert(state.ending !== null, 'effects come from an instance');

@@ -82,6 +82,7 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
     ],
     undelivered: behind.length,
     trace: report.trace,
+    nodes: report.nodes,
     liars: [...liars.values()].map(({ lie }) => lie.name),
   };
 }
