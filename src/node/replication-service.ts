@@ -309,7 +309,8 @@ export async function startReplication(
   const stockTaken = takeStock().catch((error: unknown) => failure('stockFailed', error));
 
   const roomTimer = setInterval(() => {
-    if (!now().ownFullness.full) return;
+    // Before the disk is walked nobody knows how much is used.
+    if (!now().ownFullness.full || now().stock.kind !== 'taken') return;
     holdings
       .hasRoom()
       .then((room) => room && tell({ kind: 'diskFreed' }))
