@@ -6,6 +6,7 @@ import { EMPTY_PREFIX, showPrefix, sibling } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
+import type { SectionKeys } from '#money/certificate.ts';
 import { pageFor } from '#protocol/anti-entropy/index.ts';
 import {
   chainFor,
@@ -33,6 +34,7 @@ import {
   verifiedEpoch,
   type Pins,
 } from '#roles/light-client/pins.ts';
+import { moneyKeysOf } from '#roles/light-client/money-keys.ts';
 import { adultsOf } from '#roles/placement.ts';
 import { memory } from './memory.ts';
 
@@ -67,6 +69,8 @@ export interface KnownSections {
   /** Reads what an earlier life kept. @returns whether there was anything. */
   readonly recall: () => Promise<boolean>;
   readonly keep: () => Promise<void>;
+  /** Who signs and who signed for money (N34). */
+  readonly money: () => SectionKeys;
   /** Every verified section, by prefix. */
   readonly sections: () => readonly Section[];
   /** The page of links from a known key on the way to a name, for the vault to check itself. */
@@ -184,6 +188,7 @@ export function openKnownSections(
       return true;
     },
     keep,
+    money: () => moneyKeysOf(pins.tree),
     sections: () => sectionsOf(pins.tree).map(present),
     proof: (name, from) => {
       const { prefix } = current(name)?.authority ?? {};

@@ -12,6 +12,7 @@ import { networkTag } from '#network/protocols.ts';
 import type { RpcError } from '#network/rpc.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
+import type { PaymentSections } from '#safe/payment/index.ts';
 import { decodeProof, encodeProof, maxHops, maxPages } from '#protocol/anti-entropy/index.ts';
 import { decodeSignedAuthority, networkIdOf, proofOf } from '#protocol/section/index.ts';
 import { closest } from '#address/xor-name.ts';
@@ -53,15 +54,23 @@ export interface LightNode {
     signal?: AbortSignal,
   ) => Promise<Result<Exclude<ClientReply, { kind: 'refused' }>, AskError>>;
   readonly ask: (
-    elder: Elder,
+    elder: Pick<Elder, 'name'>,
     request: ClientRequest,
     timeoutMs: number,
     signal?: AbortSignal,
   ) => Promise<Result<Exclude<ClientReply, { kind: 'refused' }>, AskError>>;
   /** Asks an elder for the newest state of the section of a name, and believes what it proves. */
-  readonly catchUp: (elder: Elder, name: Uint8Array, timeoutMs: number) => Promise<void>;
+  readonly catchUp: (
+    elder: Pick<Elder, 'name'>,
+    name: Uint8Array,
+    timeoutMs: number,
+  ) => Promise<void>;
   /** Somebody is watching: asks one elder whether anything has changed, at most every few seconds. */
   readonly look: () => Promise<void>;
+  /** Who signs payments now, with their elders, and who did before. */
+  readonly paymentSections: () => PaymentSections;
+  /** Called whenever a section was verified that was not known; returns "stop". */
+  readonly onNews: (heard: () => void) => () => void;
   /** The page of links and the authority that lead from a key to the section of a name, encoded. */
   readonly proof: (name: Uint8Array, from: Uint8Array) => Promise<Uint8Array>;
   readonly view: () => Omit<NetworkView, 'offlineReady' | 'preference'>;
@@ -97,7 +106,11 @@ export async function startLightNode(
     lastRoads: await memory.roads(),
     onChange,
   });
-  const known = openKnownSections(file.networkId, { genesisKey, networkId }, onChange);
+  const listeners = new Set<() => void>();
+  const known = openKnownSections(file.networkId, { genesisKey, networkId }, () => {
+    onChange();
+    for (const heard of listeners) heard();
+  });
   const { believe, current } = known;
   /** Before anybody asks for a name: the section of this one. */
   const home = genesisKey.slice(0, 32);
@@ -286,6 +299,20 @@ export async function startLightNode(
     },
     catchUp,
     look,
+    paymentSections: () => {
+      const keys = known.money();
+      const sections = known.sections();
+      const eldersOf = (key: Uint8Array): readonly Elder[] =>
+        sections.find(({ authority }) => equalBytes(authority.key, key))?.elders ?? [];
+      return {
+        ...keys,
+        current: keys.current.map((each) => ({ ...each, elders: eldersOf(each.key) })),
+      };
+    },
+    onNews: (heard) => {
+      listeners.add(heard);
+      return () => void listeners.delete(heard);
+    },
     proof: async (name, from) => {
       if (current() === undefined) await loaded();
       const proof = known.proof(name, from);

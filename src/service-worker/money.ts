@@ -2,6 +2,7 @@
  * Payments in the worker: it carries out what the vault wrote down, without any secret, and goes
  * on after its own death. Also pages through the elders' lists of registered outputs.
  */
+import { toHex } from '#core/codec/bytes.ts';
 import { encodeCbor, decodeCbor } from '#core/codec/cbor.ts';
 import { bytesUpTo, listOf } from '#core/codec/shape.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
@@ -11,7 +12,7 @@ import {
   decodeBundle,
   decodePaymentFact,
   encodePaymentFact,
-  onlyPaymentSection,
+  type PaymentElder,
   type PaymentFact,
   type PaymentOutput,
 } from '#safe/payment/index.ts';
@@ -79,14 +80,17 @@ export async function resumePayments(node: LightNode): Promise<void> {
   }
 }
 
-/** One page of one elder's list, as the elder sent it: CBOR {entries, next, more}. */
+/**
+ * One page of one elder's list, as the elder sent it: CBOR {entries, next, more}.
+ * @param named the elder's name in hex, or its place among the elders
+ */
 export async function outputsPage(
   node: LightNode,
-  elderIndex: number,
+  named: string | number,
   after: number,
 ): Promise<Uint8Array> {
-  const section = await node.section();
-  const elder = section.elders[elderIndex % section.elders.length];
+  const { elders } = await node.section();
+  const elder = typeof named === 'string' ? elderNamed(node, named) : elders[named % elders.length];
   if (elder === undefined) throw unreachable('No elder is known yet.');
   const request = { kind: 'outputs', after, limit: outputsPerPage } as const;
   const reply = await node.ask(elder, request, askTimeoutMs);
@@ -104,7 +108,7 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
   if (!bundle.ok) {
     throw new CallError(400, { kind: 'internal', message: 'This payment cannot be read.' });
   }
-  const section = await node.section();
+  await node.section();
   const known = runs.get(paymentId);
   if (known !== undefined) return known;
 
@@ -118,17 +122,13 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
     changed: new Set(),
     running: runPayment(
       {
-        sections: onlyPaymentSection(section.authority, section.elders),
+        sections: node.paymentSections(),
         identity: ed25519Identity,
         bundle: bundle.value,
         repeatEveryMs,
       },
       {
-        ask: async (elder, request) => {
-          const known = section.elders.find((each) => each.index === elder.index);
-          if (known === undefined) return { ok: false, error: 'unknown elder' };
-          return node.ask(known, request, askTimeoutMs);
-        },
+        ask: (elder, request) => node.ask(elder, request, askTimeoutMs),
         facts: {
           load: () => loadFacts(paymentId),
           append: (fact) => appendFact(paymentId, fact),
@@ -137,7 +137,11 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
         now: () => Date.now(),
         randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
         onOutput: (output) => {
-          if (output.kind !== 'outdated') tell(progressOf(output));
+          if (output.kind !== 'outdated') return tell(progressOf(output));
+          // The section has moved on: whoever says so proves it, and the payment hears of it.
+          const { address, elder } = output;
+          const asked = elderNamed(node, elder);
+          if (asked !== undefined) void node.catchUp(asked, address, askTimeoutMs);
         },
         // The machine has dropped the liar already; the Network page shows elders, not blame, yet.
         onFault: (fault) => console.warn('payment: an elder lied', fault.kind, fault.culprit),
@@ -146,11 +150,20 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
   };
   runs.set(paymentId, run);
   void run.running.then(
-    (running) => running.ended,
+    async (running) => {
+      const stop = node.onNews(() => running.update(node.paymentSections()));
+      await running.ended;
+      stop();
+    },
     () => runs.delete(paymentId),
   );
   return run;
 }
+
+const elderNamed = (node: LightNode, name: string): PaymentElder | undefined => {
+  const elders = node.paymentSections().current.flatMap((section) => section.elders);
+  return elders.find((each) => toHex(each.name) === name);
+};
 
 function progressOf(output: Exclude<PaymentOutput, { kind: 'outdated' }>): PaymentProgress {
   switch (output.kind) {

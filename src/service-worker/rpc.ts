@@ -59,7 +59,7 @@ const calls: Readonly<Record<string, Call>> = {
     return jsonAnswer(await pay(await lightNode(), asked.paymentId, asked.known));
   },
   outputs: async (request) => {
-    const ask = (await request.json()) as { elder: number; after: number };
+    const ask = (await request.json()) as { elder: string | number; after: number };
     return bytesAnswer(await outputsPage(await lightNode(), ask.elder, ask.after));
   },
 };

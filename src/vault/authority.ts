@@ -4,6 +4,7 @@
  */
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
+import type { SectionKeys } from '#money/certificate.ts';
 import { decodeProof, maxPages } from '#protocol/anti-entropy/index.ts';
 import {
   closestSection,
@@ -12,9 +13,9 @@ import {
   sectionFor,
   type SectionAuthority,
   type SectionProof,
-  type SectionTree,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
+import { moneyKeysOf } from '#roles/light-client/money-keys.ts';
 import {
   decodePins,
   encodePins,
@@ -30,8 +31,8 @@ import type { Rpc } from './rpc.ts';
 export interface AuthorityReader {
   /** The newest section that answers for a name; without one, that of the network's first name. */
   readonly newest: (name?: Uint8Array) => Promise<SectionAuthority>;
-  /** Everything verified so far; undefined before the first {@link newest}. */
-  readonly tree: () => SectionTree | undefined;
+  /** Every key that signs or signed for money, as far as verified; asks for news first (N34). */
+  readonly moneyKeys: () => Promise<SectionKeys>;
 }
 
 export interface PinStore {
@@ -96,7 +97,13 @@ export function createAuthorityReader(
     return authority;
   };
 
-  return { newest, tree: () => held?.pins.tree };
+  return {
+    newest,
+    moneyKeys: async () => {
+      await newest();
+      return moneyKeysOf((await open()).pins.tree);
+    },
+  };
 }
 
 const notMet = (): VaultFailure =>

@@ -2,14 +2,15 @@
  * Looks for payments to this Safe: pages through the elders' lists of registered outputs with the
  * view key. One elder may leave a line out, so every elder's list is read in turn.
  */
+import { toHex } from '#core/codec/bytes.ts';
 import { decodeCbor } from '#core/codec/cbor.ts';
 import { bool, bytesUpTo, intBetween, listOf, record } from '#core/codec/shape.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import type { WalletKeys } from '#money/keys.ts';
-import { onlySection } from '#money/certificate.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import type { SectionKeys } from '#money/certificate.ts';
 import { scanEntry, type WalletState } from '#safe/wallet/index.ts';
 import { getCursor, putCursor } from '#storage/browser/payments.ts';
+import type { AuthorityReader } from '../authority.ts';
 import type { Rpc } from '../rpc.ts';
 
 const pageShape = record({
@@ -31,15 +32,15 @@ export interface Incoming {
 export function createIncoming(
   rpc: Rpc,
   keys: WalletKeys,
-  section: () => Promise<SectionAuthority>,
+  section: AuthorityReader,
   owner: string,
   now: () => number,
 ): Incoming {
   let turn = 0;
 
   const readList = async (
-    authority: SectionAuthority,
-    elder: number,
+    sections: SectionKeys,
+    elder: string,
     state: WalletState,
   ): Promise<WalletState> => {
     const place = `${owner}/${elder}`;
@@ -52,12 +53,7 @@ export function createIncoming(
       const list = decoded.ok ? pageShape(decoded.value) : undefined;
       if (list === undefined) return learnt;
       for (const entry of list.entries) {
-        const scanned = scanEntry(
-          { keys, sections: onlySection(authority), suite: blsSuite },
-          learnt,
-          entry,
-          now(),
-        );
+        const scanned = scanEntry({ keys, sections, suite: blsSuite }, learnt, entry, now());
         // A line that does not verify is that elder's lie; the others' lists have the true one.
         if (scanned.ok) learnt = scanned.value;
       }
@@ -72,16 +68,18 @@ export function createIncoming(
 
   return {
     look: async (state) => {
-      const authority = await section();
+      const { elders } = await section.newest();
+      const sections = await section.moneyKeys();
       // Places are kept only now: what was found before has been stored by our caller.
       for (const { place, after } of pending.splice(0)) await putCursor(place, after);
       pending = [];
       let learnt = state;
       let heard = 0;
-      for (let tried = 0; tried < authority.elders.length && heard < eldersPerRound; tried++) {
-        const elder = turn++ % authority.elders.length;
+      for (let tried = 0; tried < elders.length && heard < eldersPerRound; tried++) {
+        const elder = elders[turn++ % elders.length];
+        if (elder === undefined) break;
         try {
-          learnt = await readList(authority, elder, learnt);
+          learnt = await readList(sections, toHex(elder.name), learnt);
           heard += 1;
         } catch {
           // This elder does not answer: the next one's list will do for this round.

@@ -6,7 +6,7 @@ import { labelledHash } from '#crypto/hash.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { addressOf, decodeAddress, encodeAddress, type AddressError } from '#money/address.ts';
 import { formatAmount, parseAmount } from '#money/amount.ts';
-import { onlySection, verifyCommitted } from '#money/certificate.ts';
+import { verifyCommitted } from '#money/certificate.ts';
 import { walletKeys } from '#money/keys.ts';
 import { maxMemoBytes, txidOf } from '#money/transaction.ts';
 import { encodeBundle } from '#safe/payment/index.ts';
@@ -143,7 +143,7 @@ function openWallet(context: WalletContext): WalletPort {
   const redeem = async (text: string): Promise<string> => {
     const parsed = parseReceiptText(networkId(), text.trim());
     if (!parsed.ok) throw new VaultFailure('badText', receiptSentence(parsed.error));
-    const committed = verifyCommitted(onlySection(await section()), blsSuite, parsed.value);
+    const committed = verifyCommitted(await section.moneyKeys(), blsSuite, parsed.value);
     if (!committed.ok) {
       throw new VaultFailure(
         'badText',
