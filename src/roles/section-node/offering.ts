@@ -29,8 +29,15 @@ import { standsOut } from './suspicion.ts';
 /** Acts under discussion in one generation: every elder may bring a few. */
 export const maxDiscussed = 128;
 
-/** N7: says aloud what this elder wants now, as far as it has not yet. */
-export function wish(config: SectionNodeConfig, state: SectionNodeState): Flow {
+/**
+ * N7: says aloud what this elder wants now, as far as it has not yet; and at the start of a round
+ * again what has not been offered: a word that was lost may be the fifth.
+ */
+export function wish(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  mode: 'new' | 'again' = 'new',
+): Flow {
   const { desk, own } = state;
   if (!decides(desk) || own === null || desk.stage.kind !== 'agreeing') return flow(state);
   const accused = [...desk.endorsements.values()]
@@ -38,22 +45,24 @@ export function wish(config: SectionNodeConfig, state: SectionNodeState): Flow {
     .filter((body) => body.kind === 'leave' || body.kind === 'demote')
     .filter((body) => standsOut(config, state, body.name) && whyNot(own.state, body).ok);
   const endorsed = [...wishes(own.state, opinionsFor(state)), ...accused];
-  const wished = forEach(state, endorsed, (now, body) => endorseAct(config, now, body));
+  const wished = forEach(state, endorsed, (now, body) => endorseAct(config, now, body, mode));
   return after(wished, (now) => offerLater(config, now));
 }
 
-function endorseAct(config: SectionNodeConfig, state: SectionNodeState, body: ActBody): Flow {
+function endorseAct(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  body: ActBody,
+  mode: 'new' | 'again',
+): Flow {
   const { desk, own } = state;
   if (desk === null || own === null) return flow(state);
   const { index } = desk.share;
-  if (desk.endorsements.get(toHex(actId(body)))?.signatures.has(index) === true) return flow(state);
-  const { signature } = endorse(
-    config.suites.identity,
-    own.state,
-    index,
-    config.identitySeed,
-    body,
-  );
+  const id = toHex(actId(body));
+  const said = desk.endorsements.get(id)?.signatures.get(index);
+  if (said !== undefined && (mode === 'new' || desk.offered.has(id))) return flow(state);
+  const signature =
+    said ?? endorse(config.suites.identity, own.state, index, config.identitySeed, body).signature;
   const { generation } = desk;
   const payload = { kind: 'endorse', generation, body: actBodyBytes(body), signature } as const;
   return flow(

@@ -28,7 +28,7 @@ export function beginRound(config: SectionNodeConfig, state: SectionNodeState): 
     () => asked,
     (now) => askIn(config, now),
     askTicket,
-    (now) => wish(config, now),
+    (now) => wish(config, now, 'again'),
   );
 }
 
