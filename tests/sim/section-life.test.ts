@@ -11,10 +11,8 @@ const seeds = Number(process.env['SEEDS'] ?? 3);
 vi.setConfig({ testTimeout: 240_000 });
 
 test.for(Array.from({ length: seeds }, (_, i) => i + 1))('seed %i', (seed) => {
-  const { violations } = runLife(seed);
+  const { violations, told } = runLife(seed);
   expect(violations).toEqual([]);
-});
-
-test('the lots of seed 1 move nodes, so that moving is part of the story', () => {
-  expect(runLife(1).told).toMatch(/[1-9]\d* moved/);
+  // Else moving would be no part of the story.
+  expect(told).toMatch(/[1-9]\d* moved/);
 });
