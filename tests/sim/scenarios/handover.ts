@@ -68,8 +68,7 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
     ({ state }) =>
       (state.own?.state.authority.epoch ?? 0n) < 1n ||
       (state.own?.state.authority.elders ?? []).some(
-        ({ name }) =>
-          !report.nodes.some((node) => !node.stopped && node.id === hex(name)),
+        ({ name }) => !report.nodes.some((node) => !node.stopped && node.id === hex(name)),
       ),
   );
   return {

@@ -15,25 +15,29 @@ import {
   tell,
   usualPace,
 } from '../section-world.ts';
+import { drawLiars, withLiars } from '../section-lies.ts';
+import type { HandoverPlan } from './handover.ts';
 import type { SimScenario } from './scenario.ts';
 
-export const splitScenario: SimScenario = {
-  name: 'split',
-  run: (seed) => {
-    const prng = createPrng(seed);
-    // Thirteen or fourteen in each half; the last ones come by joining.
-    const zeros = 13 + prng.below(2);
-    const ones = 13 + prng.below(2);
-    const bits = [...Array<string>(zeros).fill('0'), ...Array<string>(ones).fill('1')];
-    const shuffled = bits.map((bit) => ({ bit, at: prng.below(1 << 30) }));
-    shuffled.sort((a, b) => a.at - b.at);
-    const ages = bits.map((_, at) => (at < 7 ? 8 : 5 + prng.below(3)));
-    const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
-    const founding = found(prng, ages, pace, (at) => shuffled[at]?.bit ?? '', { places: 8 });
-    const joiners = ['0', '1', '0', '1'].map((bit) =>
-      personFor(founding.anchor, pace, nameFor(prng, 5, bit)),
-    );
-    const { report, violations } = tell(
+export const splitScenario: SimScenario = { name: 'split', run: (seed) => runSplit(seed) };
+
+export function runSplit(seed: number, plan: HandoverPlan = {}) {
+  const prng = createPrng(seed);
+  // Thirteen or fourteen in each half; the last ones come by joining.
+  const zeros = 13 + prng.below(2);
+  const ones = 13 + prng.below(2);
+  const bits = [...Array<string>(zeros).fill('0'), ...Array<string>(ones).fill('1')];
+  const shuffled = bits.map((bit) => ({ bit, at: prng.below(1 << 30) }));
+  shuffled.sort((a, b) => a.at - b.at);
+  const ages = bits.map((_, at) => (at < 7 ? 8 : 5 + prng.below(3)));
+  const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
+  const founding = found(prng, ages, pace, (at) => shuffled[at]?.bit ?? '', { places: 8 });
+  const joiners = ['0', '1', '0', '1'].map((bit) =>
+    personFor(founding.anchor, pace, nameFor(prng, 5, bit)),
+  );
+  const liars = drawLiars(createPrng(seed ^ 0x11a5), founding.elders, 2, plan.lie);
+  const { report, violations } = tell(
+    withLiars(
       {
         founding,
         faults: {
@@ -50,29 +54,35 @@ export const splitScenario: SimScenario = {
             if (teacher !== undefined) arrive(api, joiner, knowledgeOf(teacher));
           },
         })),
+        ...(plan.machine === undefined ? {} : { machine: plan.machine }),
+        ...(plan.compute === undefined ? {} : { compute: plan.compute }),
       },
-      seed,
-    );
-    const views = living(report).filter(({ state }) => state.wasMember);
-    const whole = views.filter(({ state }) => state.own?.state.authority.prefix.bitCount !== 1);
-    const halves = ['0', '1'].map((bit) =>
-      views.find(({ state }) => {
-        const prefix = state.own?.state.authority.prefix;
-        const wanted = { bitCount: 1, bits: new Uint8Array(32).fill(bit === '1' ? 128 : 0, 0, 1) };
-        return prefix !== undefined && samePrefix(prefix, wanted);
-      }),
-    );
-    const missing = halves.filter((half) => half === undefined).length;
-    return {
-      events: report.events,
-      violations: [
-        ...violations,
-        ...checkUpToDate(report),
-        ...checkElders(report),
-        ...(missing > 0 ? [`${missing} halves missing`] : []),
-        ...whole.slice(0, 1).map((view) => `not split: ${standing(view)}`),
-      ],
-      undelivered: whole.length,
-    };
-  },
-};
+      liars,
+    ),
+    seed,
+  );
+  const views = living(report).filter(({ state }) => state.wasMember);
+  const whole = views.filter(({ state }) => state.own?.state.authority.prefix.bitCount !== 1);
+  const halves = ['0', '1'].map((bit) =>
+    views.find(({ state }) => {
+      const prefix = state.own?.state.authority.prefix;
+      const wanted = { bitCount: 1, bits: new Uint8Array(32).fill(bit === '1' ? 128 : 0, 0, 1) };
+      return prefix !== undefined && samePrefix(prefix, wanted);
+    }),
+  );
+  const missing = halves.filter((half) => half === undefined).length;
+  return {
+    events: report.events,
+    violations: [
+      ...violations,
+      ...checkUpToDate(report),
+      ...checkElders(report),
+      ...(missing > 0 ? [`${missing} halves missing`] : []),
+      ...whole.slice(0, 1).map((view) => `not split: ${standing(view)}`),
+    ],
+    undelivered: whole.length,
+    trace: report.trace,
+    nodes: report.nodes,
+    liars: [...liars.values()].map(({ lie }) => lie.name),
+  };
+}
