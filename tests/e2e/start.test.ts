@@ -164,7 +164,7 @@ describe('a started network', () => {
     expect((await ask(address)).status).toBe(202);
     expect((await ask(address)).status).toBe(202);
     const balanceAt = async (elder: Uint8Array): Promise<bigint> => {
-      const reply = await client.ask(elder, { kind: 'outputs', after: 0, limit: 128 });
+      const reply = await client.ask(elder, { kind: 'outputs', after: 0, limit: 64 });
       if (reply.kind !== 'outputs') throw new Error(reply.kind);
       let wallet = emptyWallet;
       for (const entry of reply.entries) {
