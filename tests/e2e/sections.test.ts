@@ -6,7 +6,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startProcesses, type ProcessNetwork } from '../network/support/processes.ts';
-import { addressOf, askFaucet, balanceIs, pay } from './support/money.ts';
+import {
+  addressOf,
+  askFaucet,
+  balanceIs,
+  beginPayment,
+  pay,
+  sentPayment,
+} from './support/money.ts';
 import {
   addFile,
   createSafe,
@@ -27,6 +34,9 @@ const patienceMs = 200_000;
 let network: ProcessNetwork;
 let alice: Person;
 let bob: Person;
+let bobsAddress = '';
+/** What Alice has paid Bob, in tenths of a unit. */
+let paid = 0;
 /** A second tab of Alice's: nobody has to unlock anything to watch the network. */
 let watcher: Page;
 
@@ -54,12 +64,30 @@ const put = async (page: Page, seed: string) => {
   return file;
 };
 
+const inUnits = (tenths: number): string => (tenths / 10).toString();
+
+/** One unit and some tenths, other than before: so the lines of the list can be told apart. */
+async function payBob(): Promise<void> {
+  const tenths = 11 + (paid % 9);
+  paid += tenths;
+  await goTo(alice.page, 'Money');
+  await beginPayment(alice.page, bobsAddress, inUnits(tenths));
+  // While a key hands over nothing is signed; then the same payment goes on under the new one.
+  await sentPayment(alice.page, inUnits(tenths))
+    .getByText(/^(Final|Arrived)$/)
+    .first()
+    .waitFor({ timeout: 90_000 });
+  await balanceIs(alice.page, inUnits(1000 - paid));
+}
+
 const epochShown = async (): Promise<number> =>
   Number(await watcher.locator('[data-epoch]').first().getAttribute('data-epoch'));
 
-test('two elders die: files go on, and the page shows the new key by itself', async () => {
+test('two elders die: files and payments go on, and the page shows the new key by itself', async () => {
   await goTo(bob.page, 'Files');
   await put(bob.page, 'before');
+  await goTo(bob.page, 'Money');
+  bobsAddress = await addressOf(bob.page);
   // Bob's device is switched off with the map of today.
   await bob.context.close();
 
@@ -88,6 +116,7 @@ test('two elders die: files go on, and the page shows the new key by itself', as
   while (!(await replaced())) {
     if (Date.now() > deadline) throw new Error(`no new key: ${(await names()).join()}`);
     kept.push(await put(alice.page, `during-${kept.length}`));
+    await payBob();
   }
   await watcher
     .getByText(/handed over to a new key/)
@@ -98,7 +127,7 @@ test('two elders die: files go on, and the page shows the new key by itself', as
   for (const file of [...kept.slice(0, 2), after]) {
     expect(await download(alice.page, file.name)).toBe(file.sha256);
   }
-}, 300_000);
+}, 400_000);
 
 test('a device that was away comes back with an old map and follows by proof', async () => {
   bob = await openProfile(network.url, { profile: bob.profile });
@@ -112,11 +141,13 @@ test('a device that was away comes back with an old map and follows by proof', a
   expect((status as unknown as { verifiedEpoch: number }).verifiedEpoch).toBeGreaterThan(0);
 }, 120_000);
 
-test('money from before the handover is spent after it', async () => {
+test('money of every epoch arrives and is spent again', async () => {
+  await payBob();
   await goTo(bob.page, 'Money');
-  const address = await addressOf(bob.page);
-  await goTo(alice.page, 'Money');
-  await pay(alice.page, address, '30.5');
-  await balanceIs(alice.page, '69.5');
-  await balanceIs(bob.page, '30.5', 120_000);
-}, 180_000);
+  await balanceIs(bob.page, inUnits(paid), 120_000);
+  const address = await addressOf(alice.page);
+  // No coin of Bob's is that large: it takes two.
+  await pay(bob.page, address, '2');
+  await balanceIs(bob.page, inUnits(paid - 20));
+  await balanceIs(alice.page, inUnits(1000 - paid + 20), 120_000);
+}, 240_000);
