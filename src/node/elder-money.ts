@@ -1,9 +1,16 @@
 /** The money half of an elder: its slots, its registry of outputs, and how one tells the other. */
 import { randomBytes } from 'node:crypto';
+import { matches } from '#address/prefix.ts';
 import { assert } from '#core/assert.ts';
 import type { Result } from '#core/result.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import { decodeEntry, encodeEntry, onlySection, type SectionKeys } from '#money/certificate.ts';
+import {
+  decodeEntry,
+  encodeEntry,
+  keyAt,
+  onlySection,
+  type SectionKeys,
+} from '#money/certificate.ts';
 import { sortEntries, type SealedEntry } from '#money/snapshot.ts';
 import type { Inheritance } from '#protocol/handover/index.ts';
 import { ed25519Identity } from '#money/identity.ts';
@@ -49,20 +56,22 @@ export interface ElderMoneyOptions {
   readonly log: Log;
   /** What earlier epochs left, and whether this key has stopped (R6); nothing of both by default. */
   readonly past?: MoneyPast;
+  /** A certificate cites a key that this elder has not heard of. */
+  readonly unknownKey?: (slot: Uint8Array) => void;
 }
 
 export interface MoneyPast {
-  readonly known: SectionKeys;
+  /** Every key that this elder has heard of by now. */
+  readonly known: () => SectionKeys;
   readonly inheritance: Inheritance;
-  readonly sealed: boolean;
+  /** N22: looked at before every step, so that none of them signs after the stop. */
+  readonly sealed: () => boolean;
 }
 
 export type MoneyRequest = Extract<ClientRequest, { kind: 'slot' | 'output' | 'outputs' }>;
 
 export interface ElderMoney {
   readonly answer: (request: MoneyRequest) => Promise<ClientReply>;
-  /** R6: stops for good and says what is held under this key, in order. */
-  readonly seal: () => Promise<readonly SealedEntry[]>;
   readonly stop: () => void;
 }
 
@@ -74,13 +83,12 @@ const busyAfterMs = 1_000;
 export async function createElderMoney(options: ElderMoneyOptions): Promise<ElderMoney> {
   const { facts, jobs, log, label, authority: section, name, identitySeed, secretShare } = options;
   const identity = ed25519Identity;
-  const known = options.past?.known ?? onlySection(section);
+  const onlyOwn = onlySection(section);
+  const known = options.past?.known ?? (() => onlyOwn);
+  const isSealed = options.past?.sealed ?? (() => false);
   const slotsBefore = options.past?.inheritance.slots ?? new Map<string, never>();
   const outputsBefore = options.past?.inheritance.outputs ?? new Map<string, never>();
-  let sealed = options.past?.sealed ?? false;
-  // Facts of one key never mix with those of the next, though it be the same elder's.
-  const under = (machine: string): string =>
-    section.epoch === 0n ? machine : `${machine}/${toHex(section.key).slice(0, 32)}`;
+  const under = (machine: string): string => factsUnder(section, machine);
   await facts.addOutputs(
     [...outputsBefore.values()].map((registration) => ({
       key: mintKey(registration.key),
@@ -103,9 +111,9 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     () => ({
       name,
       section,
-      known,
+      known: known(),
       inherited: slotsBefore,
-      sealed,
+      sealed: isSealed(),
       secretShare,
       identitySeed,
       identity,
@@ -123,7 +131,14 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
 
   const outputs = createInstances(
     mint,
-    () => ({ section, known, inherited: outputsBefore, sealed, identitySeed, identity }),
+    () => ({
+      section,
+      known: known(),
+      inherited: outputsBefore,
+      sealed: isSealed(),
+      identitySeed,
+      identity,
+    }),
     {
       ...shared,
       facts: {
@@ -155,12 +170,19 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     body.value.inputs.forEach(({ keyImage }, i) => {
       const certificate = certificates[i];
       assert(certificate !== undefined, 'a listed transaction has a certificate per input');
-      if (certificate.epoch !== section.epoch) return; // Its own epoch's root knows it.
       const slot = slotName(keyImage);
+      // Another epoch's root knows it, or another section's elders.
+      if (certificate.epoch !== section.epoch || !matches(section.prefix, slot)) return;
       const decision = { slot, txid: txidOf(body.value), transaction, certificate };
       slots.input(spentbookKey(slot), { kind: 'settle', decision });
     });
   }
+
+  /** The bearer may be ahead of us: then it is ours to ask who signs there now. */
+  const noteUnproven = (answer: SpentbookMessage | MintMessage): void => {
+    if (answer.kind !== 'unproven') return;
+    if (keyAt(known(), answer.slot, answer.epoch) === undefined) options.unknownKey?.(answer.slot);
+  };
 
   return {
     answer: async (request) => {
@@ -169,42 +191,46 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
           const message = decodeSpentbookRequest(request.slot, request.message);
           if (!message.ok) return refused({ kind: 'malformed', what: 'slot' });
           const answer = await slots.ask(spentbookKey(request.slot), message.value);
+          if (answer.ok) noteUnproven(answer.value);
           return toReply(answer, encodeSlotAnswer);
         }
         case 'output': {
           const message = decodeMintRequest(request.key, request.message);
           if (!message.ok) return refused({ kind: 'malformed', what: 'output' });
           const answer = await outputs.ask(mintKey(request.key), message.value);
+          if (answer.ok) noteUnproven(answer.value);
           return toReply(answer, encodeOutputAnswer);
         }
         case 'outputs':
           return { kind: 'outputs', ...(await facts.listOutputs(request.after, request.limit)) };
       }
     },
-    seal: async () => {
-      sealed = true;
-      slots.stop();
-      outputs.stop();
-      // Steps under way write their last fact before these two have been written.
-      for (let n = 0; n < 2; n++)
-        await facts.append('ending', toHex(section.key), Uint8Array.of(n));
-      const entries: SealedEntry[] = [];
-      for (const key of await facts.keys(under('spentbook'))) {
-        const own = ours(await facts.load(under('spentbook'), key), decodeSpentbookFact);
-        const entry = slotEntry(own, section.epoch);
-        if (entry !== null) entries.push(entry);
-      }
-      for (const key of await facts.keys(under('mint'))) {
-        const entry = outputEntry(ours(await facts.load(under('mint'), key), decodeMintFact));
-        if (entry !== null) entries.push(entry);
-      }
-      return sortEntries(entries);
-    },
     stop: () => {
       slots.stop();
       outputs.stop();
     },
   };
+}
+
+/** Facts of one key never mix with those of the next, though it be the same elder's. */
+const factsUnder = ({ epoch, key }: Pick<SectionAuthority, 'epoch' | 'key'>, machine: string) =>
+  epoch === 0n ? machine : `${machine}/${toHex(key).slice(0, 32)}`;
+
+/** R6: what this elder holds under a key, in order. Call it when its money has stopped. */
+export async function sealedEntriesOf(
+  facts: FactStore,
+  section: Pick<SectionAuthority, 'epoch' | 'key'>,
+): Promise<readonly SealedEntry[]> {
+  const entries: (SealedEntry | null)[] = [];
+  const slots = factsUnder(section, 'spentbook');
+  for (const key of await facts.keys(slots)) {
+    entries.push(slotEntry(ours(await facts.load(slots, key), decodeSpentbookFact), section.epoch));
+  }
+  const outputs = factsUnder(section, 'mint');
+  for (const key of await facts.keys(outputs)) {
+    entries.push(outputEntry(ours(await facts.load(outputs, key), decodeMintFact)));
+  }
+  return sortEntries(entries.filter((entry) => entry !== null));
 }
 
 function toReply<M>(answer: Result<M, AskError>, encode: (message: M) => Uint8Array): ClientReply {

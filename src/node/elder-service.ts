@@ -20,6 +20,8 @@ export interface ElderOptions {
   readonly secretShare: Uint8Array;
   /** What earlier epochs left; nothing by default. */
   readonly past?: MoneyPast;
+  /** Money cites a key that this elder has not heard of; its slot says where to ask. */
+  readonly unknownKey?: (slot: Uint8Array) => void;
   /** The newest state of the section; its key is the same for the life of this service. */
   readonly signed: () => SignedAuthority;
   readonly facts: FactStore;

@@ -194,7 +194,8 @@ export const machineSection =
         await driver.idle().catch((error: unknown) => ports.failed(error));
       },
       observed: () => undefined, // The machine pings its peers itself.
-      storage: (needed) => input({ kind: 'placesWanted', places: needed ? placesInNeed : null }),
+      storage: (places) => input({ kind: 'placesWanted', places }),
+      tell: input,
       faulty: (names) => input({ kind: 'faulty', names: names.map(toXorName) }),
       stop: () => {
         stopped = true;

@@ -47,7 +47,8 @@ import type { Metrics } from './metrics.ts';
 import { createSigner } from './native-ed25519.ts';
 import type { KeptNetworkFile } from './network-file.ts';
 import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
-import { createMoneyEnding } from './money-ending.ts';
+import { openHandoverMoney } from './handover-money.ts';
+import { createSectionNews } from './handover-money-news.ts';
 import { createOutbox } from './outbox.ts';
 import { createAuditor, type Auditor, type AuditorOptions } from './replication-audit.ts';
 import { startReplication, type ReplicationService } from './replication-service.ts';
@@ -176,12 +177,44 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     );
   };
 
-  const ending = createMoneyEnding({
+  /** The newest state of all, also while its role is still being opened. */
+  let newest: Standing | null = null;
+  const ending = await openHandoverMoney({
     label,
+    self: nameToId(name),
     facts,
-    money: () => elder?.money ?? null,
-    authority: () => standing?.signed.authority ?? null,
+    jobs,
+    authority: () => newest?.signed.authority ?? null,
+    others: () => [...others.values()],
+    tell: (input) => section?.tell(input),
+    unknownKey: (slot) => void seekNews(slot),
+    ready: () => {
+      if (newest !== null) changeTo(newest);
+    },
     log,
+  });
+  const hearOther = (other: SignedAuthority): void => {
+    learnFrom(other);
+    others.set(showPrefix(other.authority.prefix), other);
+    pinKnown();
+    tellReplication();
+  };
+  const seekNews = createSectionNews({
+    tree: () => tree,
+    request: (elder, bytes) =>
+      host.request({ name: elder, addresses: book.addressesOf(elder) }, 'client', tag, bytes, {
+        timeoutMs: adultTimeoutMs,
+      }),
+    jobs,
+    records: (records) => {
+      for (const record of records) book.offer(record);
+    },
+    learned: (update) => {
+      ({ tree } = learn(tree, update));
+      void ending.heard(update.proof.links);
+      const { authority, links } = update.proof;
+      if (authority !== null) hearOther({ ...authority, chain: links });
+    },
   });
 
   /** One change after the other: money must be closed before it is opened under the next key. */
@@ -194,7 +227,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     members = new Set(authority.members.map((member) => nameToId(member.name)));
     elders = new Set(authority.elders.map((each) => nameToId(each.name)));
     pinKnown();
-    await ending.heard(next.signed);
+    await ending.heard(next.signed.chain);
     const changed = standing?.role !== next.role;
     standing = next;
     tellReplication();
@@ -205,12 +238,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       service = guide(next.role === 'adult' ? 'adult' : 'outsider');
       if (next.role === 'elder' && next.share !== null) {
         const past = await ending.pastOf(authority);
+        if (past === null) return options.onStanding?.(next); // It comes back when all is here.
         elder = await createElderService({
           label,
           name,
           identitySeed: identity.seed,
           secretShare: next.share.secretShare,
           past,
+          unknownKey: (slot) => void seekNews(slot),
           signed: () => standing?.signed ?? next.signed,
           facts,
           jobs,
@@ -242,16 +277,20 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const settled = new Promise<void>((done) => {
     settle = done;
   });
+  const changeTo = (next: Standing): void => {
+    changing = changing
+      .then(() => adopt(next))
+      .then(settle)
+      .catch((error: unknown) =>
+        log.write({ event: 'roleFailed', node: label, error: String(error) }),
+      );
+  };
   const ports: SectionPorts = {
     send: outbox.send,
     adopted: (next) => {
       learnFrom(next.signed);
-      changing = changing
-        .then(() => adopt(next))
-        .then(settle)
-        .catch((error: unknown) =>
-          log.write({ event: 'roleFailed', node: label, error: String(error) }),
-        );
+      newest = next;
+      changeTo(next);
     },
     refusedJoin: (sentence) => {
       log.write({ event: 'joinRefused', node: label, error: sentence });
@@ -260,11 +299,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     relocate: (move) => options.onRelocate?.(move),
     money: ending.perform,
     learned: (other) => {
-      void ending.heard(other);
-      learnFrom(other);
-      others.set(showPrefix(other.authority.prefix), other);
-      pinKnown();
-      tellReplication();
+      void ending.heard(other.chain);
+      hearOther(other);
     },
     happened: (kind, generation) =>
       log.write({ event: 'decided', node: label, kind, count: Number(generation) }),

@@ -51,8 +51,10 @@ export interface SectionPort {
   readonly receive: (from: NodeId, message: Uint8Array) => Promise<void>;
   /** N7, N40: local opinion; it only decides what this node endorses. */
   readonly observed: (name: NodeId, reachable: boolean) => void;
-  /** N39: adults are full, or space was freed. */
-  readonly storage: (needed: boolean) => void;
+  /** N39: how many join places storage needs now; null for "no more". */
+  readonly storage: (places: number | null) => void;
+  /** What the node around it has to say, in the machine's own words. */
+  readonly tell: (input: SectionNodeInput) => void;
   /** Members that work badly, worst first. */
   readonly faulty: (names: readonly Uint8Array[]) => void;
   readonly stop: () => void;

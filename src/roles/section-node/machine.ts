@@ -4,6 +4,7 @@
  * hears what.
  */
 import { emptyTree, treeWith } from '#protocol/section/index.ts';
+import type { HandoverMessage } from '#protocol/handover/index.ts';
 import { assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { startFaultDetection } from '#protocol/fault-detection/index.ts';
@@ -340,8 +341,10 @@ function heed(
         ? flow(state)
         : readied(config, state, payload.session, payload.child, payload.proof);
     case 'handover': {
-      if (!isEnding(state, payload.key) || !takesPart(state, from)) return flow(state);
       const { message } = payload;
+      if (!isEnding(state, payload.key) || !takesPart(state, from)) {
+        return elder > 0 ? archivePage(state, payload.key, from, message) : flow(state);
+      }
       return stepEnding(config, state, { kind: 'received', from, message }, context);
     }
     case 'update':
@@ -365,6 +368,21 @@ function heed(
     default:
       return assertNever(payload);
   }
+}
+
+/** N34: elders of one key give each other what ended before it, long after that handover. */
+function archivePage(
+  state: SectionNodeState,
+  key: Uint8Array,
+  from: NodeId,
+  message: HandoverMessage,
+): Flow {
+  if (message.kind === 'news') return flow(state);
+  const output =
+    message.kind === 'askPage'
+      ? ({ kind: 'serve', key, to: from, root: message.root, page: message.page } as const)
+      : ({ kind: 'page', key, from, page: message } as const);
+  return flow(state, { kind: 'output', output });
 }
 
 /** The sender's place among those who sign at this desk. */

@@ -1,6 +1,14 @@
 /** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
+import type { MoneySection, SectionKeys } from '#money/certificate.ts';
+import {
+  checkEntries,
+  mergeSnapshots,
+  type EntryProblem,
+  type SealedEntry,
+  type Snapshot,
+} from '#money/snapshot.ts';
 import { performMintJob, type MintJob, type MintResult } from '#protocol/mint/index.ts';
 import {
   performSpentbookJob,
@@ -20,9 +28,25 @@ interface Jobs {
   readonly spentbook: { readonly job: SpentbookJob; readonly result: SpentbookResult };
   readonly mint: { readonly job: MintJob; readonly result: MintResult };
   readonly sectionNode: { readonly job: SectionNodeJob; readonly result: SectionNodeResult };
+  /** N23: what elders hand to each other when a key ends. */
+  readonly snapshot: { readonly job: SnapshotJob; readonly result: SnapshotResult };
   /** The faucet pays like any client. */
   readonly payment: { readonly job: PaymentJob; readonly result: PaymentResult };
 }
+
+export type SnapshotJob =
+  | {
+      readonly kind: 'check';
+      readonly section: MoneySection;
+      readonly known: SectionKeys;
+      readonly entries: readonly SealedEntry[];
+    }
+  | { readonly kind: 'merge'; readonly snapshots: readonly Snapshot[] };
+
+export type SnapshotResult =
+  /** Null when every entry may stand in a snapshot of that section. */
+  | { readonly kind: 'checked'; readonly problem: EntryProblem | null }
+  | { readonly kind: 'merged'; readonly entries: readonly SealedEntry[] };
 
 export type JobKind = keyof Jobs;
 export type JobOf<Kind extends JobKind> = Jobs[Kind]['job'];
@@ -50,7 +74,17 @@ export function performJob(request: JobRequest): ResultOf<JobKind> {
       return performMintJob(request.job, blsSuite);
     case 'sectionNode':
       return performSectionNodeJob(request.job, realSuites);
+    case 'snapshot':
+      return performSnapshotJob(request.job);
     case 'payment':
       return performPaymentJob(request.job, blsSuite);
   }
+}
+
+function performSnapshotJob(job: SnapshotJob): SnapshotResult {
+  if (job.kind === 'merge') {
+    return { kind: 'merged', entries: mergeSnapshots(job.snapshots).entries };
+  }
+  const checked = checkEntries(job.section, job.known, blsSuite, job.entries);
+  return { kind: 'checked', problem: checked.ok ? null : checked.error };
 }

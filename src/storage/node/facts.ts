@@ -29,6 +29,8 @@ export interface FactStore {
   ) => Promise<void>;
   /** Forgets one instance whose work is over; what it kept is no longer on the disk's pages. */
   readonly erase: (machine: string, key: string) => Promise<void>;
+  /** Forgets all instances of a machine; nothing secret, so its pages are only given back. */
+  readonly eraseAll: (machine: string) => Promise<void>;
   /**
    * Appends a fact and the entry it adds to the output list in one transaction, so that neither
    * exists without the other. A second entry for the same key leaves the first in its place.
@@ -107,6 +109,7 @@ export function openFacts(path: string): FactStore {
   );
   const selectKeys = sql.prepare('SELECT DISTINCT key FROM facts WHERE machine = ?');
   const deleteFacts = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ?');
+  const deleteMachine = sql.prepare('DELETE FROM facts WHERE machine = ?');
   const insertOutput = sql.prepare(
     'INSERT INTO outputs (key, entry) VALUES (?, ?) ON CONFLICT (key) DO NOTHING',
   );
@@ -149,6 +152,10 @@ export function openFacts(path: string): FactStore {
       await write(() => deleteFacts.run(machine, key));
       sql.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     },
+    eraseAll: (machine) =>
+      write(() => {
+        deleteMachine.run(machine);
+      }),
     appendWithOutput: (machine, key, fact, entry) =>
       write(() => {
         insertFact.run({ machine, key, fact });

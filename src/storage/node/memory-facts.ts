@@ -28,6 +28,11 @@ export function createMemoryFacts(): FactStore {
       }
     },
     erase: async (machine, key) => void factsByInstance.delete(instance(machine, key)),
+    eraseAll: async (machine) => {
+      for (const id of [...factsByInstance.keys()]) {
+        if (id.startsWith(`${machine}|`)) factsByInstance.delete(id);
+      }
+    },
     appendWithOutput: async (machine, key, fact, entry) => {
       await append(machine, key, fact);
       if (!outputs.some((output) => output.key === key))

@@ -1,0 +1,79 @@
+/**
+ * Which keys spoke before (N34), as a node keeps them: every verified record of a successor, of its
+ * own section's line and of others.
+ */
+import { isWithin } from '#address/prefix.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import type { MoneyKey, SectionKeys } from '#money/certificate.ts';
+import { supersededBy } from '#protocol/handover/index.ts';
+import {
+  decodeSuccessor,
+  encodeSuccessor,
+  type SectionAuthority,
+  type SignedSuccessor,
+} from '#protocol/section/index.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+
+export interface MoneyLinks {
+  /** Keeps what is new of these verified records. */
+  readonly add: (links: readonly SignedSuccessor[]) => Promise<void>;
+  readonly all: () => readonly SignedSuccessor[];
+  /** The records that lead to this key, oldest first; null while one of them is not known. */
+  readonly lineOf: (key: Uint8Array, epoch: bigint) => readonly SignedSuccessor[] | null;
+  /** What this key said last; undefined while it speaks. */
+  readonly successorOf: (key: Uint8Array) => SignedSuccessor | undefined;
+  /** The view of an elder of `own`, who has heard of these other sections. */
+  readonly view: (own: SectionAuthority, others: readonly MoneyKey[]) => SectionKeys;
+}
+
+const linkMachine = 'links';
+
+export async function openMoneyLinks(facts: FactStore): Promise<MoneyLinks> {
+  const byParent = new Map<string, SignedSuccessor>();
+  for (const key of await facts.keys(linkMachine)) {
+    const [bytes] = await facts.load(linkMachine, key);
+    const link = bytes === undefined ? undefined : decodeSuccessor(bytes);
+    if (link?.ok === true) byParent.set(key, link.value);
+  }
+  const parentOf = (key: Uint8Array): SignedSuccessor | undefined =>
+    [...byParent.values()].find(({ record }) =>
+      record.children.some((child) => equalBytes(child.key, key)),
+    );
+
+  return {
+    add: async (links) => {
+      for (const link of links) {
+        const key = toHex(link.record.parentKey);
+        if (byParent.has(key)) continue; // T4: the first word stays.
+        byParent.set(key, link);
+        await facts.append(linkMachine, key, encodeSuccessor(link));
+      }
+    },
+    all: () => [...byParent.values()],
+    lineOf: (key, epoch) => {
+      const line: SignedSuccessor[] = [];
+      let at = key;
+      while (BigInt(line.length) < epoch) {
+        const parent = parentOf(at);
+        if (parent === undefined) return null;
+        line.unshift(parent);
+        at = parent.record.parentKey;
+      }
+      return line;
+    },
+    successorOf: (key) => byParent.get(toHex(key)),
+    view: (own, others) => ({
+      networkId: own.networkId,
+      genesisOutput: own.genesisOutput,
+      current: [own, ...others]
+        .filter(
+          ({ key, prefix, epoch }) =>
+            equalBytes(key, own.key) ||
+            // What lies around us and is older was our own ancestor.
+            (!byParent.has(toHex(key)) && !(isWithin(own.prefix, prefix) && epoch < own.epoch)),
+        )
+        .map(({ prefix, key, epoch }) => ({ prefix, key, epoch })),
+      superseded: [...byParent.values()].flatMap(({ record }) => supersededBy(record) ?? []),
+    }),
+  };
+}

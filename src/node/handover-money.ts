@@ -1,0 +1,352 @@
+/**
+ * The money of a key that ends: performs what the handover asks (R6, N22, N23, N27), and knows what
+ * the next key begins with. Every answer is safe to hear twice, and is the same after a crash.
+ */
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import type { NodeId } from '#core/machine.ts';
+import { keyAt, type SectionKeys } from '#money/certificate.ts';
+import { sealedLeafHash, type SealedLeaf } from '#money/sealed.ts';
+import { decodeTransaction, slotName } from '#money/transaction.ts';
+import { sealedLeafOf, snapshotsRequired, type SealedEntry } from '#money/snapshot.ts';
+import { inheritFrom, type SealedArchive } from '#protocol/handover/index.ts';
+import type {
+  SectionAuthority,
+  SignedAuthority,
+  SignedSuccessor,
+} from '#protocol/section/index.ts';
+import type { SectionNodeInput } from '#roles/section-node/state.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import { sealedEntriesOf, type MoneyPast } from './elder-money.ts';
+import { createFetches, type Judgement } from './handover-money-fetch.ts';
+import { openMoneyLinks } from './handover-money-links.ts';
+import { openSealedLists } from './handover-money-lists.ts';
+import type { Log } from './log.ts';
+import type { MoneyOutput } from './section-port.ts';
+
+export interface HandoverMoney {
+  /** Performs one wish of the handover. */
+  readonly perform: (output: MoneyOutput, answer: (input: SectionNodeInput) => void) => void;
+  /** Remembers verified records: they name the epochs before a key. */
+  readonly heard: (links: readonly SignedSuccessor[]) => Promise<void>;
+  /**
+   * What an elder of this state begins with. Null while an epoch before it is not here whole: it is
+   * asked for from the other elders, and `ready` is called when it came.
+   */
+  readonly pastOf: (authority: SectionAuthority) => Promise<MoneyPast | null>;
+  readonly stop: () => void;
+}
+
+export interface HandoverMoneyOptions {
+  readonly label: string;
+  /** Hex of this node's name. */
+  readonly self: NodeId;
+  readonly facts: FactStore;
+  readonly jobs: Pick<JobPool, 'run'>;
+  /** The newest state of this node's section; null while it knows none. */
+  readonly authority: () => SectionAuthority | null;
+  /** Newest states of other sections. */
+  readonly others: () => readonly SignedAuthority[];
+  /** Hands an input to the section's machine. */
+  readonly tell: (input: SectionNodeInput) => void;
+  /** A certificate cites a key that this node has not heard of: somebody there has to be asked. */
+  readonly unknownKey: (slot: Uint8Array) => void;
+  readonly ready: () => void;
+  readonly log: Log;
+}
+
+/** Money of these keys has stopped; the key of an instance is the hex of the section key. */
+const endingMachine = 'ending';
+/** Roots that the hand-over of a key gathered, to be deleted with it. */
+const gatheredMachine = 'sealed-gathered';
+const releasedMachine = 'sealed-released';
+const pastRetryMs = 5_000;
+const stateWaitMs = 50;
+
+export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<HandoverMoney> {
+  const { facts, jobs, label, log, tell } = options;
+  const lists = openSealedLists(facts);
+  const links = await openMoneyLinks(facts);
+  const ended = new Set(await facts.keys(endingMachine));
+  /** Hashes of entries that were found good under a key: snapshots differ in few. */
+  const proven = new Map<string, Set<string>>();
+  let stopped = false;
+
+  const fetches = createFetches({
+    ask: (key, to, root, page) =>
+      tell({ kind: 'say', key, to: [to], message: { kind: 'askPage', root, page } }),
+    blame: (peer, rule) => log.write({ event: 'snapshotRefused', node: label, peer, rule }),
+  });
+
+  const known = (own: SectionAuthority): SectionKeys =>
+    links.view(
+      own,
+      options.others().map(({ authority }) => authority),
+    );
+
+  /** N22: from this moment no step of this key's money writes or signs anything. */
+  const close = async (key: Uint8Array): Promise<void> => {
+    const name = toHex(key);
+    ended.add(name);
+    // What earlier steps hand to the disk stands in front of this mark.
+    if ((await facts.load(endingMachine, name)).length > 0) return;
+    await facts.append(endingMachine, name, Uint8Array.of(1));
+  };
+
+  /** After a start the wish may be heard before the state it belongs to. */
+  const authorityOf = async (key: Uint8Array): Promise<SectionAuthority | null> => {
+    while (!stopped) {
+      const section = options.authority();
+      if (section !== null && equalBytes(section.key, key)) return section;
+      await new Promise((go) => setTimeout(go, stateWaitMs).unref());
+    }
+    return null;
+  };
+
+  const gathered = async (key: Uint8Array, root: Uint8Array): Promise<void> => {
+    const before = await facts.load(gatheredMachine, toHex(key));
+    if (before.some((each) => equalBytes(each, root))) return;
+    await facts.append(gatheredMachine, toHex(key), root);
+  };
+
+  const sealMoney = async (authority: SectionAuthority): Promise<Uint8Array> => {
+    const { key } = authority;
+    await close(key);
+    const entries = await sealedEntriesOf(facts, authority);
+    const good = provenUnder(key);
+    for (const entry of entries) good.add(hashOf(entry)); // Each was verified before it was written.
+    const root = await lists.keep(entries);
+    await gathered(key, root);
+    return root;
+  };
+
+  const provenUnder = (key: Uint8Array): Set<string> => {
+    const name = toHex(key);
+    const before = proven.get(name);
+    if (before !== undefined) return before;
+    proven.clear(); // One key ends at a time.
+    const set = new Set<string>();
+    proven.set(name, set);
+    return set;
+  };
+
+  /** N23: is every entry proven? What is unknown is asked for, never blamed. */
+  const judge = async (
+    section: SectionAuthority,
+    entries: readonly SealedEntry[],
+  ): Promise<Judgement> => {
+    const good = provenUnder(section.key);
+    const fresh = entries.filter((entry) => !good.has(hashOf(entry)));
+    if (fresh.length === 0) return 'good';
+    const keys = known(section);
+    const job = { kind: 'check', section, known: keys, entries: fresh } as const;
+    const result = await jobs.run('snapshot', job);
+    if (result.kind !== 'checked') return 'later';
+    if (result.problem === 'unknownKey') {
+      for (const slot of unknownSlots(keys, fresh)) options.unknownKey(slot);
+      return 'later';
+    }
+    if (result.problem !== null) return 'bad';
+    for (const entry of fresh) good.add(hashOf(entry));
+    return 'good';
+  };
+
+  const anything = async (): Promise<Judgement> => 'good'; // The root is proof enough.
+
+  /** A list that a sealed root names: from the disk, else from these peers. */
+  const obtain = async (
+    key: Uint8Array,
+    root: Uint8Array,
+    from: readonly NodeId[],
+  ): Promise<boolean> => {
+    if (await lists.has(root)) return true;
+    const entries = await fetches.fetch(key, root, from, anything);
+    if (entries === null) return false;
+    await lists.keep(entries);
+    return true;
+  };
+
+  const obtainLine = async (
+    key: Uint8Array,
+    line: readonly SignedSuccessor[],
+    from: readonly NodeId[],
+  ): Promise<boolean> => {
+    for (const { record } of line) {
+      if (!(await obtain(key, record.sealedRoot, from))) return false;
+    }
+    return true;
+  };
+
+  const fetchSnapshot = async (
+    { key, root, from }: MoneyOutput & { readonly kind: 'fetch' },
+    elder: number,
+  ): Promise<SectionNodeInput | null> => {
+    const section = options.authority();
+    if (section === null || !equalBytes(section.key, key)) return null;
+    const here = await lists.load(root);
+    const entries = here ?? (await fetches.fetch(key, root, from, (each) => judge(section, each)));
+    if (entries === null) return null;
+    // A list may be here for another reason, and be no snapshot of this key.
+    if ((await judge(section, entries)) !== 'good') return null;
+    await lists.keep(entries);
+    await gathered(key, root);
+    return { kind: 'snapshotHeld', key, elder, root };
+  };
+
+  const merge = async ({
+    key,
+    snapshots,
+  }: MoneyOutput & { readonly kind: 'merge' }): Promise<SectionNodeInput | null> => {
+    const elders = new Set(snapshots.map(({ elder }) => elder));
+    if (elders.size < snapshotsRequired || elders.size !== snapshots.length) return null;
+    const held = await Promise.all(
+      snapshots.map(async ({ elder, root }) => {
+        const entries = await lists.load(root);
+        return entries === null ? [] : [{ elder, entries }];
+      }),
+    );
+    if (held.flat().length < snapshots.length) return null;
+    const result = await jobs.run('snapshot', { kind: 'merge', snapshots: held.flat() });
+    if (result.kind !== 'merged') return null;
+    const root = await lists.keep(result.entries);
+    await gathered(key, root);
+    return { kind: 'merged', key, snapshots, root };
+  };
+
+  /** Snapshots of a key go when its heirs have everything; what its record names stays (N34). */
+  const sweep = async (key: Uint8Array): Promise<void> => {
+    const name = toHex(key);
+    const isReleased = (await facts.load(releasedMachine, name)).length > 0;
+    if (!isReleased || links.successorOf(key) === undefined) return;
+    const kept = new Set(links.all().map(({ record }) => toHex(record.sealedRoot)));
+    for (const root of await facts.load(gatheredMachine, name)) {
+      if (!kept.has(toHex(root))) await lists.drop(root);
+    }
+    await facts.erase(gatheredMachine, name);
+    proven.delete(name);
+  };
+
+  const act = async (output: MoneyOutput): Promise<SectionNodeInput | null> => {
+    const { key } = output;
+    switch (output.kind) {
+      case 'sealMoney': {
+        ended.add(toHex(key)); // Now, before anything else has its turn.
+        const section = await authorityOf(key);
+        return section === null
+          ? null
+          : { kind: 'moneySealed', key, root: await sealMoney(section) };
+      }
+      case 'fetch': {
+        const { elder, root, from } = output;
+        if (elder !== null) return fetchSnapshot(output, elder);
+        const section = options.authority();
+        const isOurs = section !== null && equalBytes(section.key, key);
+        const epoch = isOurs ? section.epoch : links.successorOf(key)?.record.epoch;
+        const line = epoch === undefined ? null : links.lineOf(key, epoch);
+        const whole =
+          line !== null && (await obtain(key, root, from)) && (await obtainLine(key, line, from));
+        return whole ? { kind: 'inherited', key, sealedRoot: root } : null;
+      }
+      case 'serve': {
+        const { to, root, page } = output;
+        const held = await lists.page(root, page);
+        if (held === null) return null;
+        const message = { kind: 'page', root, page, ...held } as const;
+        return { kind: 'say', key, to: [to], message };
+      }
+      case 'page':
+        await fetches.take(output.from, output.page);
+        return null;
+      case 'merge':
+        return merge(output);
+      case 'release':
+        await facts.append(releasedMachine, toHex(key), Uint8Array.of(1));
+        await sweep(key);
+        return null;
+    }
+  };
+
+  /** Elders of one key hold the same archives: whoever lacks one asks the others. */
+  let seeking = false;
+  const seekPast = async (
+    authority: SectionAuthority,
+    line: readonly SignedSuccessor[],
+  ): Promise<void> => {
+    if (seeking) return;
+    seeking = true;
+    const from = authority.elders
+      .map(({ name }) => toHex(name))
+      .filter((peer) => peer !== options.self);
+    while (!stopped && equalBytes(options.authority()?.key ?? new Uint8Array(), authority.key)) {
+      if (await obtainLine(authority.key, line, from)) {
+        options.ready();
+        break;
+      }
+      await new Promise((go) => setTimeout(go, pastRetryMs).unref());
+    }
+    seeking = false;
+  };
+
+  return {
+    perform: (output, answer) => {
+      act(output).then(
+        (input) => {
+          if (input !== null && !stopped) answer(input);
+        },
+        (error: unknown) =>
+          log.write({ event: 'moneyFailed', node: label, kind: output.kind, error: String(error) }),
+      );
+    },
+    heard: async (records) => {
+      const fresh = records.filter(
+        ({ record }) => links.successorOf(record.parentKey) === undefined,
+      );
+      await links.add(fresh);
+      for (const { record } of fresh) await sweep(record.parentKey);
+    },
+    pastOf: async (authority) => {
+      const line = links.lineOf(authority.key, authority.epoch);
+      const archives: SealedArchive[] = [];
+      for (const { record } of line ?? []) {
+        const entries = await lists.load(record.sealedRoot);
+        if (entries === null) break;
+        archives.push({ epoch: record.epoch, sealedRoot: record.sealedRoot, entries });
+      }
+      if (line === null || archives.length < line.length) {
+        log.write({ event: 'pastMissing', node: label, count: Number(authority.epoch) });
+        if (line !== null) void seekPast(authority, line);
+        return null;
+      }
+      const name = toHex(authority.key);
+      return {
+        known: () => known(authority),
+        inheritance: inheritFrom(archives, authority.prefix),
+        sealed: () => ended.has(name),
+      };
+    },
+    stop: () => {
+      stopped = true;
+      fetches.stop();
+    },
+  };
+}
+
+const hashOf = (entry: SealedEntry): string => {
+  const leaf: SealedLeaf = sealedLeafOf(entry);
+  return toHex(sealedLeafHash(leaf));
+};
+
+/** Slots whose certificates cite a key that is not known. */
+function unknownSlots(keys: SectionKeys, entries: readonly SealedEntry[]): readonly Uint8Array[] {
+  return entries.flatMap((entry) => {
+    if (entry.kind === 'decided') return [];
+    const decoded = decodeTransaction(entry.transaction);
+    if (!decoded.ok) return [];
+    const certificates = entry.kind === 'bound' ? entry.prepared : entry.certificates;
+    return decoded.value.inputs.flatMap(({ keyImage }, index) => {
+      const slot = slotName(keyImage);
+      const epoch = certificates[index]?.epoch;
+      return epoch === undefined || keyAt(keys, slot, epoch) !== undefined ? [] : [slot];
+    });
+  });
+}
