@@ -19,9 +19,11 @@ import {
 } from '#protocol/section/index.ts';
 import { sectionNode } from '#roles/section-node/machine.ts';
 import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
+import { obsoleteAfter } from '#roles/section-node/obsolete.ts';
 import type {
   SectionNode,
   SectionNodeConfig,
+  SectionNodeFact,
   SectionNodeInput,
   SectionNodeOutput,
 } from '#roles/section-node/state.ts';
@@ -67,9 +69,6 @@ const paceMs = 1_000;
 const roundMs = 5_000;
 /** N40: half a minute of rounds in which others answered. */
 const graceRounds = 6;
-
-/** N39: room for one replacement of every holder at once. */
-const placesInNeed = 4;
 
 /** How often a node that knows nothing yet asks for a first state. */
 const seekEveryMs = 1_000;
@@ -126,13 +125,13 @@ export const machineSection =
       clock: systemClock,
       randomBytes: (length) => new Uint8Array(randomBytes(length)),
       facts: {
-        load: async () =>
-          stored.map((bytes) => {
-            const fact = decodeNodeFact(bytes);
-            assert(fact.ok, 'a stored fact decodes');
-            return fact.value;
-          }),
-        append: (fact) => facts.append(machineName, self, encodeNodeFact(fact)),
+        load: async () => stored.map(toFact),
+        append: (fact) => {
+          const bytes = encodeNodeFact(fact);
+          return fact.kind === 'sealed'
+            ? facts.appendAndForget(machineName, self, bytes, obsolete)
+            : facts.append(machineName, self, bytes);
+        },
       },
       compute: (job) => jobs.run('sectionNode', job),
       transport: { send },
@@ -205,6 +204,14 @@ export const machineSection =
     };
   };
 
+function toFact(bytes: Uint8Array): SectionNodeFact {
+  const fact = decodeNodeFact(bytes);
+  assert(fact.ok, 'a stored fact decodes');
+  return fact.value;
+}
+
+const obsolete = (all: readonly Uint8Array[]): readonly number[] => obsoleteAfter(all.map(toFact));
+
 function perform(
   options: MachineSectionOptions,
   ports: SectionPorts,
@@ -234,9 +241,7 @@ function perform(
     case 'refused':
       return ports.refusedJoin(sentences[output.reason]);
     case 'removed':
-      return ports.refusedJoin(
-        'The section has voted this node out: start a new one in another folder with --data DIR.',
-      );
+      return ports.removed();
     case 'relocate': {
       const { moving, sourceKey, sourceEpoch, signature } = output;
       // The new name's signature by the old one follows once the name is ground.

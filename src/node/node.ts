@@ -69,6 +69,7 @@ export interface NodeOptions {
   readonly dataLimitBytes: number;
   readonly onStanding?: (standing: Standing) => void;
   readonly onRefused?: (sentence: string) => void;
+  readonly onRemoved?: SectionPorts['removed'];
   readonly onRelocate?: SectionPorts['relocate'];
 }
 
@@ -83,8 +84,8 @@ export interface RunningNode {
   readonly greeter: Greeter;
   /** The longest prefix we know of a section that covers this name. */
   readonly prefixOf: (name: Uint8Array) => Prefix;
-  /** N39: this node sees that the section's storage runs out, or does no more. */
-  readonly storage: (needed: boolean) => void;
+  /** N39: this node sees a need of so many join places, or for null of none. */
+  readonly storage: (places: number | null) => void;
   /** For tests only (README). */
   readonly setAdultMode: (mode: AdultMode) => void;
   readonly setRegistering: (on: boolean) => void;
@@ -96,6 +97,8 @@ const adultTimeoutMs = 6_000;
 
 /** N39: so many full adults are a need of places, and so often that is looked at. */
 const holdersFull = 2;
+/** N39: room for one replacement of every holder at once. */
+export const placesInNeed = 4;
 const storageLookMs = 5_000;
 
 /** Signs where this node can be dialled now, and puts it into the book. */
@@ -269,7 +272,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const storageTimer = setInterval(() => {
     const full = [...replication.full()].filter((id) => members.has(id) && !elders.has(id));
     const needed = full.length >= holdersFull;
-    if (needed !== isNeeded) section?.storage(needed);
+    if (needed !== isNeeded) section?.storage(needed ? placesInNeed : null);
     isNeeded = needed;
   }, storageLookMs);
 
@@ -295,6 +298,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     refusedJoin: (sentence) => {
       log.write({ event: 'joinRefused', node: label, error: sentence });
       options.onRefused?.(sentence);
+    },
+    removed: () => {
+      log.write({ event: 'votedOut', node: label });
+      options.onRemoved?.();
     },
     relocate: (move) => options.onRelocate?.(move),
     money: ending.perform,

@@ -184,9 +184,13 @@ async function live(
   );
   let shown = '';
   let moved: () => void = () => undefined;
-  const moves = new Promise<void>((done) => {
+  let votedOut: () => void = () => undefined;
+  const over = new Promise<void>((done, failed) => {
     moved = () => done();
+    votedOut = () => failed(new Problem('broken', votedOutSentence));
   });
+  over.catch(() => undefined); // It may fail before anybody waits for it.
+  let isRemoved = false;
   const started = await startNode({
     identity,
     host,
@@ -213,7 +217,13 @@ async function live(
       ticket: move === null ? null : ticketOf(anchor.networkId, move),
       reach: async (name) => (await now.node?.greeter.greet(name)) ?? false,
     }),
+    onRemoved: () => {
+      isRemoved = true;
+      progress('The section has voted this node out.');
+    },
     onStanding: ({ role, signed }) => {
+      // N29: an elder stays one until the key is replaced, even when it is no member any more.
+      if (isRemoved && role === 'outsider') return votedOut();
       // Taken in under the new name: from now on that is the node's.
       if (move !== null && role !== 'outsider') takeNextIdentity(identity.folder);
       const standing = `${role} ${toHex(signed.authority.key)}`;
@@ -242,10 +252,13 @@ async function live(
     await started.greeter.greetAll();
   };
   void meet();
-  await started.settled;
+  await Promise.race([started.settled, over]);
   process.stdout.write(`Safe node ${shortName(identity)} is ready: ${own(host)}\n`);
-  await moves;
+  await over;
 }
+
+const votedOutSentence =
+  'This node is no member any more: start a new one in another folder with --data DIR.';
 
 /** N38: the ticket, with the new name signed by the old one. */
 function ticketOf(

@@ -29,6 +29,8 @@ export interface SectionPorts {
   readonly adopted: (standing: Standing) => void;
   /** Why the section did not take this node in, as a sentence with a next step. */
   readonly refusedJoin: (sentence: string) => void;
+  /** Voted out: under this name it is no member ever again. */
+  readonly removed: () => void;
   /** The node must move: a new name with this prefix and age, and the ticket that lets it in. */
   readonly relocate: (move: {
     readonly ticket: Uint8Array;

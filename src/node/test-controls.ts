@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { NodeHost } from '#network/node-host.ts';
+import { maxPlaces } from '#protocol/membership/index.ts';
 import type { JsonHandler } from './http-front.ts';
 import type { RunningNode } from './node.ts';
 
@@ -54,14 +55,15 @@ export const nodeSwitch =
     return { status: 200, body: { mode } };
   };
 
-/** `POST /test/storage {"needed": true}`: this elder sees a need of more nodes (N39). */
+/** `POST /test/storage {"places": 4}`: this elder sees a need of so many nodes (N39); null: of none. */
 export const storageSwitch =
   (node: Pick<RunningNode, 'storage'>): JsonHandler =>
   async (body) => {
-    const { needed } = (body ?? {}) as { needed?: unknown };
-    if (typeof needed !== 'boolean') return { status: 400, body: { error: 'malformed' } };
-    node.storage(needed);
-    return { status: 200, body: { needed } };
+    const { places } = (body ?? {}) as { places?: unknown };
+    const isCount = typeof places === 'number' && places >= 0 && places <= maxPlaces;
+    if (places !== null && !isCount) return { status: 400, body: { error: 'malformed' } };
+    node.storage(places);
+    return { status: 200, body: { places } };
   };
 
 /** `POST /test/memory {}`: bytes in use after a collection, so that a leak shows and noise does not. */

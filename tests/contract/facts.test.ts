@@ -40,6 +40,18 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.load('spentbook', 'aa')).toEqual([1, 2, 3, 4].map((n) => bytes(n)));
   });
 
+  test('a fact that makes others obsolete is there when they are gone, and counting goes on', async () => {
+    for (const n of [1, 2, 3]) await store.append('section', 'aa', bytes(n));
+    await store.append('section', 'ab', bytes(9));
+    await store.appendAndForget('section', 'aa', bytes(4), (facts) => {
+      expect(facts).toEqual([1, 2, 3, 4].map((n) => bytes(n)));
+      return [0, 2, 3]; // The newest stays, whatever is said of it.
+    });
+    await store.append('section', 'aa', bytes(5));
+    expect(await store.load('section', 'aa')).toEqual([2, 4, 5].map((n) => bytes(n)));
+    expect(await store.load('section', 'ab')).toEqual([bytes(9)]);
+  });
+
   test('instances do not see each other, by machine or by key', async () => {
     await store.append('spentbook', 'aa', bytes(1));
     await store.append('mint', 'aa', bytes(2));

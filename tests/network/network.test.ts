@@ -183,7 +183,7 @@ describe('a section that governs itself', () => {
       60_000,
       500,
     );
-    await Promise.all(network.nodes.map((node) => node.storage(true)));
+    await Promise.all(network.nodes.map((node) => node.storage(4)));
     const { name } = await stranger.status();
     await until(
       () => stranger.status(),
@@ -191,7 +191,7 @@ describe('a section that governs itself', () => {
       120_000,
       1_000,
     );
-    await Promise.all(network.nodes.map((node) => node.storage(false)));
+    await Promise.all(network.nodes.map((node) => node.storage(null)));
     const { sections } = await network.status();
     expect(sections[0]?.members.map((member) => member.name)).toContain(name);
   });
@@ -212,20 +212,15 @@ describe('a section that governs itself', () => {
     expect(after.sections[0]?.key).not.toBe(before.sections[0]?.key);
     expect(after.sections[0]?.elders.map((each) => each.name)).not.toContain(gone?.name);
     expect(await missingFrom(client, [name])).toEqual([]);
-  });
 
-  // Seventeen joins, four places at a time, and two key generations: minutes on two cores.
-  test.skip('with fourteen members on both sides the section splits', async () => {
-    await Promise.all(network.nodes.map((node) => node.storage(true)));
-    for (let n = 0; n < 16; n++) {
-      await network.add('--join-prefix', n % 2 === 0 ? '0' : '1');
+    // N40: it comes back to a section that has gone on without it.
+    for (let time = 0; time < 2; time++) {
+      await elder?.restart().catch(() => undefined); // It may end before it is ready.
+      expect(await elder?.ended()).toBe(2);
+      const last = elder?.output().trim().split('\n').at(-1);
+      expect(last).toBe(
+        'This node is no member any more: start a new one in another folder with --data DIR.',
+      );
     }
-    const status = await until(
-      () => network.status(),
-      ({ sections }) => sections.length === 2,
-      280_000,
-      2_000,
-    );
-    expect(status.sections.map(({ prefix }) => prefix)).toEqual(['0', '1']);
   });
 });

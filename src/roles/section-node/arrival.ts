@@ -106,7 +106,11 @@ export function settleArrival(config: SectionNodeConfig, state: SectionNodeState
   const moving = ledger.moving.find(({ name }) => equalBytes(name, config.name));
   if (moving !== undefined) return startMove(state, moving, authority);
   if (!state.wasMember || state.moving !== null) return flow(state);
-  return flow({ ...state, wasMember: false }, { kind: 'output', output: { kind: 'removed' } });
+  return flow(
+    { ...state, wasMember: false, joining: null },
+    { kind: 'persist', fact: { kind: 'removed' } },
+    { kind: 'output', output: { kind: 'removed' } },
+  );
 }
 
 /** N38: the section signs one ticket; five of its elders give their shares to the mover alone. */

@@ -6,6 +6,7 @@ export {
   type SectionNodeResult,
 } from './jobs.ts';
 export { knownSections } from './knowledge.ts';
+export { obsoleteAfter } from './obsolete.ts';
 export type { JoinRefusal, NodeMessage, NodePayload } from './messages.ts';
 export type {
   HeldShare,

@@ -152,6 +152,9 @@ function recall(config: SectionNodeConfig, facts: readonly SectionNodeFact[]): S
       case 'joining':
         state = { ...state, joining: { ticket: fact.ticket, refused: null } };
         break;
+      case 'removed': // Said again at the start, and nobody is asked to be let in.
+        state = { ...state, wasMember: true, joining: null };
+        break;
       case 'agreement':
       case 'session':
       case 'dkg':

@@ -220,7 +220,9 @@ export type SectionNodeFact =
   | { readonly kind: 'dkg'; readonly id: string; readonly fact: DkgFact }
   | { readonly kind: 'sessionOver'; readonly id: string }
   | { readonly kind: 'handover'; readonly key: Uint8Array; readonly fact: HandoverFact }
-  | { readonly kind: 'joining'; readonly ticket: TicketProof | null };
+  | { readonly kind: 'joining'; readonly ticket: TicketProof | null }
+  /** The section has voted this name out: it is no member under any later state. */
+  | { readonly kind: 'removed' };
 
 export type SectionNodeInput =
   /** A sealed state from outside the section's own messages: a join point, a file. */

@@ -146,6 +146,7 @@ const factShape = union({
   sessionOver: record({ id: sessionId }),
   handover: record({ key, fact: inner }),
   joining: record({ ticket: nullable(bytesUpTo(maxActBytes)) }),
+  removed: record({}),
 });
 
 export function encodeNodeFact(fact: SectionNodeFact): Uint8Array {

@@ -21,6 +21,16 @@ export interface FactStore {
   readonly load: (machine: string, key: string) => Promise<readonly Uint8Array[]>;
   /** Resolves only when the fact would survive a power cut. */
   readonly append: (machine: string, key: string, fact: Uint8Array) => Promise<void>;
+  /**
+   * Appends a fact and, in the same transaction, forgets the earlier ones that it makes obsolete.
+   * @param obsolete places in the list it is given: all facts of the instance, the new one last
+   */
+  readonly appendAndForget: (
+    machine: string,
+    key: string,
+    fact: Uint8Array,
+    obsolete: (facts: readonly Uint8Array[]) => readonly number[],
+  ) => Promise<void>;
   /** Keys of all instances of a machine that have facts. */
   readonly keys: (machine: string) => Promise<readonly string[]>;
   /** Adds entries to the output list that another elder's registry had; known keys stay as they are. */
@@ -101,8 +111,9 @@ export function openFacts(path: string): FactStore {
   const database = openDatabase(path, schema, create);
   const { sql, write } = database;
   const selectFacts = sql.prepare(
-    'SELECT fact FROM facts WHERE machine = ? AND key = ? ORDER BY n',
+    'SELECT n, fact FROM facts WHERE machine = ? AND key = ? ORDER BY n',
   );
+  const deleteFact = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ? AND n = ?');
   const insertFact = sql.prepare(
     `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
        (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
@@ -142,6 +153,16 @@ export function openFacts(path: string): FactStore {
     append: (machine, key, fact) =>
       write(() => {
         insertFact.run({ machine, key, fact });
+      }),
+    appendAndForget: (machine, key, fact, obsolete) =>
+      write(() => {
+        insertFact.run({ machine, key, fact });
+        const rows = selectFacts.all(machine, key);
+        for (const at of obsolete(rows.map((row) => bytesIn(row['fact'])))) {
+          // The newest stays whatever is said: by its number the next one is counted on.
+          const row = at === rows.length - 1 ? undefined : rows[at];
+          if (row !== undefined) deleteFact.run(machine, key, Number(row['n']));
+        }
       }),
     keys: async (machine) => selectKeys.all(machine).map((row) => String(row['key'])),
     addOutputs: (entries) =>

@@ -16,6 +16,16 @@ export function createMemoryFacts(): FactStore {
   return {
     load: async (machine, key) => factsByInstance.get(instance(machine, key)) ?? [],
     append,
+    appendAndForget: async (machine, key, fact, obsolete) => {
+      await append(machine, key, fact);
+      const id = instance(machine, key);
+      const all = factsByInstance.get(id) ?? [];
+      const gone = new Set(obsolete(all).filter((at) => at < all.length - 1));
+      factsByInstance.set(
+        id,
+        all.filter((_, at) => !gone.has(at)),
+      );
+    },
     keys: async (machine) =>
       [...factsByInstance.keys()]
         .filter((id) => id.startsWith(`${machine}|`))

@@ -33,7 +33,7 @@ export function startLoad(client: NodeClient, storers: number, bytes: number): L
 
 /** Names that nobody gives back; each is asked for a second time after a pause. */
 export async function missingFrom(
-  client: NodeClient,
+  client: Pick<NodeClient, 'get'>,
   names: readonly Uint8Array[],
 ): Promise<readonly Uint8Array[]> {
   const missing: Uint8Array[] = [];
@@ -46,7 +46,10 @@ export async function missingFrom(
 
 const pause = (ms: number): Promise<void> => new Promise((go) => setTimeout(go, ms));
 
-async function tryGet(client: NodeClient, name: Uint8Array): Promise<Uint8Array | null> {
+async function tryGet(
+  client: Pick<NodeClient, 'get'>,
+  name: Uint8Array,
+): Promise<Uint8Array | null> {
   try {
     return await client.get(name);
   } catch {

@@ -9,6 +9,8 @@ import { until } from '../../e2e/support/until.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const program = join(root, 'src/node/safe.ts');
+/** Half a second of processor time less for each process that starts. */
+const env = { ...process.env, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/safe-compiled') };
 
 export interface ProcessNode {
   readonly data: string;
@@ -21,13 +23,15 @@ export interface ProcessNode {
   /** Starts again on the same folder; resolves when it says it is ready. */
   readonly restart: () => Promise<void>;
   readonly ready: () => Promise<void>;
+  /** Its exit code, when it has ended by itself. */
+  readonly ended: () => Promise<number | null>;
   /** What `/status.json` says. */
   readonly status: () => Promise<NodeStatus>;
   readonly metrics: () => Promise<string>;
   /** No traffic with these nodes; an empty list heals. */
   readonly cut: (names: readonly string[]) => Promise<void>;
-  /** This node sees a need of more storage (N39), or does no more. */
-  readonly storage: (needed: boolean) => Promise<void>;
+  /** This node sees a need of so many more nodes (N39); null: of none. */
+  readonly storage: (places: number | null) => Promise<void>;
   readonly output: () => string;
 }
 
@@ -66,6 +70,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
   const folder = mkdtempSync(join(tmpdir(), 'safe-network-'));
   const port = await freePort();
   const all: ProcessNode[] = [];
+  let nodeCount = 0;
   const stop = async (): Promise<void> => {
     await Promise.all(all.map((each) => each.kill()));
     rmSync(folder, { recursive: true, force: true });
@@ -97,8 +102,8 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
     ];
     const ready = /is ready: \/ip/;
     const nodes: ProcessNode[] = [];
-    for (let n = 1; n <= 7 + options.adults; n++) {
-      nodes.push(await start(`node-${n}`, ready, nodeArgs));
+    while (nodeCount < 7 + options.adults) {
+      nodes.push(await start(`node-${++nodeCount}`, ready, nodeArgs));
     }
     await Promise.all([bootstrap, ...nodes].map((node) => node.ready()));
     return {
@@ -107,7 +112,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
       bootstrap,
       nodes,
       add: (...args) =>
-        start(`node-${all.length}`, ready, (data, metricsPort) => [
+        start(`node-${++nodeCount}`, ready, (data, metricsPort) => [
           ...nodeArgs(data, metricsPort),
           ...args,
         ]),
@@ -134,7 +139,7 @@ export function runSafe(
   ...args: readonly string[]
 ): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
   return new Promise((done) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd: root });
+    const child = spawn(process.execPath, [program, ...args], { cwd: root, env });
     let out = '';
     let err = '';
     child.stdout.on('data', (text: Buffer) => (out += text.toString()));
@@ -159,6 +164,7 @@ function createProcess(
     // The program itself, not its starter: a test may kill -9 it and mean the node.
     child = spawn(process.execPath, [program, ...args], {
       cwd: root,
+      env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const begun = child;
@@ -217,10 +223,12 @@ function createProcess(
       await isReady;
     },
     ready: () => isReady,
+    ended: () =>
+      running() ? new Promise((done) => child.once('exit', done)) : Promise.resolve(child.exitCode),
     status: async () => (await (await get('/status.json')).json()) as NodeStatus,
     metrics: async () => (await get('/metrics')).text(),
     cut: (names) => post('cut', { names }),
-    storage: (needed) => post('storage', { needed }),
+    storage: (places) => post('storage', { places }),
     output: () => output,
   };
 }

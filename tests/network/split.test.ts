@@ -1,0 +1,116 @@
+/**
+ * Goal: a section of real processes grows until both halves can stand alone, splits by itself, and a
+ * client that holds the map from before goes on in both halves without being told anything but by
+ * those who refuse it. Method: 28 nodes; they are told that storage is needed, all else they decide.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../e2e/support/until.ts';
+import { connectFollowing, type FollowingClient } from './support/following-client.ts';
+import { missingFrom } from './support/load.ts';
+import { startProcesses, type NodeStatus, type ProcessNetwork } from './support/processes.ts';
+
+const adults = 6;
+/** N25: members that each half must have. */
+const leastPerHalf = 14;
+const chunkBytes = 60_000;
+
+let network: ProcessNetwork;
+let client: FollowingClient;
+const begunMs = performance.now();
+/** Shown so that a slow run can be told from one that stands still. */
+const say = (line: string): void =>
+  console.log(`${((performance.now() - begunMs) / 1000).toFixed(0)} s: ${line}`);
+
+beforeAll(async () => {
+  network = await startProcesses({ adults });
+  client = await connectFollowing(network.url, network.join);
+  say('born');
+});
+afterAll(async () => {
+  await client?.stop();
+  await network?.stop();
+});
+
+/** What nodes say of themselves; who does not answer is left out. */
+async function standings(
+  nodes: ProcessNetwork['nodes'] = network.nodes,
+): Promise<readonly NodeStatus[]> {
+  const told = await Promise.all(nodes.map((node) => node.status().catch(() => null)));
+  return told.flatMap((each) => each ?? []);
+}
+
+async function putBoth(count: number): Promise<readonly Uint8Array[]> {
+  const names: Uint8Array[] = [];
+  for (let n = 0; n < count; n++) {
+    for (const bit of [0, 1] as const) {
+      const { name, receipts } = await client.put(chunkBytes, bit);
+      expect(receipts).toBeGreaterThanOrEqual(3);
+      names.push(name);
+    }
+  }
+  return names;
+}
+
+let before: readonly Uint8Array[] = [];
+
+test('N25: with fourteen members on both sides the section splits by itself', async () => {
+  before = await putBoth(4);
+  expect(client.map()).toEqual({ prefixes: ['()'], epoch: 0 });
+
+  const zeros = (await standings()).filter(({ name }) => parseInt(name[0] ?? '', 16) < 8).length;
+  const ones = network.nodes.length - zeros;
+  const missing = [
+    ...Array.from({ length: Math.max(0, leastPerHalf - zeros) }, () => '0'),
+    ...Array.from({ length: Math.max(0, leastPerHalf - ones) }, () => '1'),
+  ];
+  await Promise.all(network.nodes.map((node) => node.storage(missing.length)));
+  const joiners = await Promise.all(missing.map((bit) => network.add('--join-prefix', bit)));
+  const everybody = [...network.nodes, ...joiners];
+  let shown = '';
+  const after = await until(
+    async () => {
+      const told = await standings(everybody);
+      const members = told.filter(({ role }) => role === 'elder' || role === 'adult');
+      const newest = Math.max(...told.map(({ generation }) => generation));
+      const line = `${members.length} members, generation ${newest}`;
+      if (line !== shown) say(line);
+      shown = line;
+      return told.map(({ prefix, role }) => `${prefix} ${role}`);
+    },
+    (told) => told.every((each) => /^[01] (elder|adult)$/.test(each)),
+    600_000,
+    2_000,
+  );
+  expect(after.filter((each) => each === '0 elder')).toHaveLength(7);
+  expect(after.filter((each) => each === '1 elder')).toHaveLength(7);
+  say('split');
+}, 700_000);
+
+test('N30: the client of before is refused, follows the proofs, and gets what it put in both halves', async () => {
+  expect(client.map()).toEqual({ prefixes: ['()'], epoch: 0 });
+  expect(await missingFrom(client, before)).toEqual([]);
+  expect(client.map()).toEqual({ prefixes: ['0', '1'], epoch: 1 });
+  expect(client.led().length).toBeGreaterThan(0);
+});
+
+test('N41: both halves take new chunks and give receipts under their own keys', async () => {
+  const names = await putBoth(4);
+  expect(await missingFrom(client, [...before, ...names])).toEqual([]);
+});
+
+test('both keys follow from the first one, and every node holds one of the two states', async () => {
+  const { sections } = await until(
+    () => network.status(),
+    ({ sections: found }) => found.length === 2 && found.every(({ verified }) => verified),
+    60_000,
+    1_000,
+  );
+  expect(sections.map(({ prefix }) => prefix).sort()).toEqual(['0', '1']);
+  const [first, second] = sections;
+  expect(first?.key).not.toBe(second?.key);
+  for (const { epoch, members, elders } of sections) {
+    expect(epoch).toBe(1);
+    expect(members.length).toBeGreaterThanOrEqual(leastPerHalf);
+    expect(elders).toHaveLength(7);
+  }
+});
