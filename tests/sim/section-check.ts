@@ -36,6 +36,7 @@ export function inspected(machine: SectionMachine, report: (what: string) => voi
       const key = toHex(ending.closing.authority.key);
       inherited.set(key, (inherited.get(key) ?? new Set()).add(config.self));
     }
+    checkOrder(step);
     const updated = new Set<string>();
     for (const effect of step.effects) {
       if (effect.kind === 'output' && effect.output.kind === 'release') {
@@ -60,6 +61,20 @@ export function inspected(machine: SectionMachine, report: (what: string) => voi
       }
     }
     return step;
+  };
+
+  /** N10: what this elder votes is on disk before it is said for the first time. */
+  const checkOrder = ({ state, effects }: Step<SectionNodeState, SectionNode>): void => {
+    const saved = effects.findIndex(
+      (effect) => effect.kind === 'persist' && effect.fact.kind === 'agreement',
+    );
+    const said = effects.findIndex((effect) => {
+      if (effect.kind !== 'send' || effect.message.payload.kind !== 'agreement') return false;
+      const { message } = effect.message.payload;
+      const index = (state.desk?.share.index ?? 0) - 1;
+      return message.kind === 'vote' && message.vote.voter === index;
+    });
+    if (saved > said && said >= 0) report('N10: said before it was on disk');
   };
 
   const checkShare = (

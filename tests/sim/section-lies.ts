@@ -122,12 +122,11 @@ function endorsementOf(self: Speaker, body: ActBody): NodePayload {
   return { kind: 'endorse', generation, body: actBodyBytes(body), signature };
 }
 
-const joinOf = (self: Speaker, name: XorName): ActBody => ({
-  kind: 'join',
-  name,
-  sharingKey: self.person.config.sharingKey,
-  ticket: null,
-});
+function joinOf(name: XorName): ActBody {
+  const { dealings } = toySuites;
+  const sharingKey = dealings.sharingKey(dealings.toSharingSecret(name));
+  return { kind: 'join', name, sharingKey, ticket: null };
+}
 
 /** Somebody honest, the same for both liars: the first member that neither of them is. */
 const scapegoat = ({ own, person }: Speaker): XorName =>
@@ -175,10 +174,7 @@ const ownLies: readonly SectionLie[] = [
         : [
             endorsementOf(
               self,
-              joinOf(
-                self,
-                ghostName(self.own.state.authority.members[0]?.name ?? self.person.name),
-              ),
+              joinOf(ghostName(self.own.state.authority.members[0]?.name ?? self.person.name)),
             ),
           ],
     ),
@@ -261,7 +257,7 @@ const ownLies: readonly SectionLie[] = [
     name: 'a join for somebody else (N40)',
     faults: ['malformedJoin'],
     corrupt: beside((self) => [
-      { kind: 'join', body: actBodyBytes(joinOf(self, ghostName(self.person.name))) },
+      { kind: 'join', body: actBodyBytes(joinOf(ghostName(self.person.name))) },
     ]),
   },
   {
@@ -428,7 +424,7 @@ const inAgreement = (lie: AgreementLie): SectionLie => ({
 
 /** An act that one elder alone wants. */
 function ghostAct(self: Speaker): Uint8Array {
-  const body = joinOf(self, ghostName(self.person.name));
+  const body = joinOf(ghostName(self.person.name));
   const { signature } = endorse(
     toySuites.identity,
     self.own.state,
