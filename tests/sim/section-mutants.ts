@@ -300,7 +300,12 @@ export const sectionMutants: readonly SectionMutant[] = [
     story: 'handover',
     found: /N40/,
     machine: edited((step, config, before, event) => {
-      if (before?.own == null || event?.kind !== 'timerFired' || event.timer !== 'round')
+      if (
+        before === null ||
+        before.own === null ||
+        event?.kind !== 'timerFired' ||
+        event.timer !== 'round'
+      )
         return step;
       const { desk, own } = step.state;
       if (desk === null || own === null || desk.agreement === null) return step;
