@@ -15,13 +15,14 @@ import type { SnapshotPage } from '#protocol/handover/index.ts';
 
 /** Seven snapshots, the merged list, and archives; what is over waits to be asked for again. */
 export const maxFetches = 16;
-/** A peer that sends no page for so long is passed over. */
 const silentMs = 3_000;
 
 /** Whether entries of a page may stand in the list; `later`: this node knows too little yet. */
 export type Judgement = 'good' | 'bad' | 'later';
 
 export interface FetchOptions {
+  /** A peer that sends no page for so long is passed over; 3 s by default. */
+  readonly silentMs?: number;
   readonly ask: (key: Uint8Array, to: NodeId, root: Uint8Array, page: number) => void;
   readonly blame: (peer: NodeId, rule: string) => void;
 }
@@ -62,7 +63,7 @@ interface Fetch {
   readonly done: (entries: readonly SealedEntry[] | null) => void;
 }
 
-export function createFetches({ ask, blame }: FetchOptions): Fetches {
+export function createFetches({ ask, blame, ...options }: FetchOptions): Fetches {
   const fetches = new Map<string, Fetch>();
 
   const end = (fetch: Fetch, entries: readonly SealedEntry[] | null): void => {
@@ -98,12 +99,15 @@ export function createFetches({ ask, blame }: FetchOptions): Fetches {
     request(fetch);
   };
 
-  const timer = setInterval(() => {
-    for (const fetch of [...fetches.values()]) {
-      fetch.quiet += 1;
-      if (fetch.quiet > 1 && !fetch.judging) passOver(fetch);
-    }
-  }, silentMs / 2);
+  const timer = setInterval(
+    () => {
+      for (const fetch of [...fetches.values()]) {
+        fetch.quiet += 1;
+        if (fetch.quiet > 1 && !fetch.judging) passOver(fetch);
+      }
+    },
+    (options.silentMs ?? silentMs) / 2,
+  );
 
   return {
     fetch: (key, root, from, judge) => {

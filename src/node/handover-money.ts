@@ -53,6 +53,8 @@ export interface HandoverMoneyOptions {
   readonly unknownKey: (slot: Uint8Array) => void;
   readonly ready: () => void;
   readonly log: Log;
+  /** For tests: how long a peer may be silent. */
+  readonly silentMs?: number;
 }
 
 /** Money of these keys has stopped; the key of an instance is the hex of the section key. */
@@ -75,6 +77,7 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   const fetches = createFetches({
     ask: (key, to, root, page) =>
       tell({ kind: 'say', key, to: [to], message: { kind: 'askPage', root, page } }),
+    ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
     blame: (peer, rule) => log.write({ event: 'snapshotRefused', node: label, peer, rule }),
   });
 

@@ -1,5 +1,5 @@
 /** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
-import { blsSuite } from '#crypto/threshold-suite.ts';
+import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import type { MoneySection, SectionKeys } from '#money/certificate.ts';
 import {
@@ -75,16 +75,16 @@ export function performJob(request: JobRequest): ResultOf<JobKind> {
     case 'sectionNode':
       return performSectionNodeJob(request.job, realSuites);
     case 'snapshot':
-      return performSnapshotJob(request.job);
+      return performSnapshotJob(request.job, blsSuite);
     case 'payment':
       return performPaymentJob(request.job, blsSuite);
   }
 }
 
-function performSnapshotJob(job: SnapshotJob): SnapshotResult {
+export function performSnapshotJob(job: SnapshotJob, suite: ThresholdSuite): SnapshotResult {
   if (job.kind === 'merge') {
     return { kind: 'merged', entries: mergeSnapshots(job.snapshots).entries };
   }
-  const checked = checkEntries(job.section, job.known, blsSuite, job.entries);
+  const checked = checkEntries(job.section, job.known, suite, job.entries);
   return { kind: 'checked', problem: checked.ok ? null : checked.error };
 }
