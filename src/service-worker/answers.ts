@@ -1,6 +1,6 @@
 /** Answers of the worker. All carry a header, so that a static server's 404 is not taken for one. */
 import { workerHeader } from '#bridge/worker.ts';
-import { instanceId } from './scope.ts';
+import { instanceId } from './instance.ts';
 
 export interface Failure {
   readonly kind: string;

@@ -8,7 +8,8 @@ import { readRange } from '#runtime/jobs/read-file.ts';
 import { CallError, failureAnswer } from './answers.ts';
 import { getChunk } from './data.ts';
 import type { LightNode } from './light-node.ts';
-import { instanceId, scope } from './scope.ts';
+import { instanceId } from './instance.ts';
+import { scope } from './scope.ts';
 
 interface OpenFile {
   readonly map: DataMap;

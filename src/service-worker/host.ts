@@ -5,7 +5,8 @@ import { memory } from './memory.ts';
 import { resumePayments } from './money.ts';
 import { loadNetworkFile } from './network-file.ts';
 import { onRtcHostChanged } from './rtc.ts';
-import { instanceId, scope } from './scope.ts';
+import { instanceId } from './instance.ts';
+import { scope } from './scope.ts';
 import { shellStored } from './shell.ts';
 
 let starting: Promise<LightNode> | undefined;

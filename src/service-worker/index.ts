@@ -5,7 +5,8 @@ import { answerFile } from './files.ts';
 import { lightNode } from './host.ts';
 import { answerRpc, isRpc } from './rpc.ts';
 import { checkRtcHost, loseRtcHost, takeRtcHost } from './rtc.ts';
-import { instanceId, scope } from './scope.ts';
+import { instanceId } from './instance.ts';
+import { scope } from './scope.ts';
 import { answerShell, dropOldShells, isShell, storeShell } from './shell.ts';
 
 /** Asked in this order; what nobody takes goes to the network. */

@@ -28,7 +28,7 @@ import { memory, type NetworkFile } from './memory.ts';
 import { rtcReady } from './rtc.ts';
 import { openKnownSections, type Elder, type Section } from './known-sections.ts';
 import { verifiedView } from './network-view.ts';
-import { instanceId } from './scope.ts';
+import { instanceId } from './instance.ts';
 
 export type { Elder, Section };
 

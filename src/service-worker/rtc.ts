@@ -1,7 +1,8 @@
 /** The worker's side of the RTC host: asks pages for one, takes the port, notices its loss. */
 import type { WorkerToPage } from '#bridge/worker.ts';
 import { attachRtcHost, detachRtcHost, hasRtcHost, probeRtcHost } from '#network/rtc/stand-in.ts';
-import { instanceId, scope } from './scope.ts';
+import { instanceId } from './instance.ts';
+import { scope } from './scope.ts';
 
 /** A page answers within a few milliseconds; without one the worker goes on over WebSocket. */
 const waitForHostMs = 1_500;
