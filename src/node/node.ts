@@ -98,7 +98,7 @@ const adultTimeoutMs = 6_000;
 /** N39: so many full adults are a need of places, and so often that is looked at. */
 const holdersFull = 2;
 /** N39: room for one replacement of every holder at once. */
-export const placesInNeed = 4;
+const placesInNeed = 4;
 const storageLookMs = 5_000;
 
 /** Signs where this node can be dialled now, and puts it into the book. */
