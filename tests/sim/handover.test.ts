@@ -30,7 +30,7 @@ test('a seed is a run: the same trace again', () => {
 
 test('an elder that lost its memory is silent under its key and comes back with the next', () => {
   let back = 0;
-  for (let seed = 1; seed <= 8; seed++) {
+  for (const seed of [6, 7, 11, 15, 25, 26, 28]) {
     const { violations, nodes } = runHandover(seed, {
       faults: {
         ...rough,

@@ -11,7 +11,7 @@ import { sectionMutants } from './section-mutants.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-const seeds = 12;
+const seeds = 30;
 const stories = { handover: runHandover, split: runSplit, relocation: runRelocation };
 
 test.each(sectionMutants)('$name', ({ story, found, ...plan }) => {

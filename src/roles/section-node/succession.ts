@@ -85,7 +85,10 @@ function begin(
     activated: null,
   };
   const started = handover.start(handoverConfig(config, state, closing), facts, context);
-  const ending = { ...blank, state: started.state };
+  // Our own snapshot is here, also after a restart, when nobody tells us again.
+  const { stopped } = started.state;
+  const held = stopped === null ? [] : [`${stopped.elder}.${toHex(stopped.root)}`];
+  const ending = { ...blank, held: new Set(held), state: started.state };
   return absorb(config, { ...state, ending }, started.effects, context);
 }
 

@@ -51,8 +51,14 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
         founding,
         faults: {
           ...rough,
-          lostTail: { probability: 0.3, facts: [1, 6], maxNodes: bad - liars.size },
           ...plan.faults,
+          lostTail: {
+            probability: 0.3,
+            facts: [1, 6],
+            ...plan.faults?.lostTail,
+            // With the dead and the liars there are at most two.
+            maxNodes: bad - liars.size,
+          },
         },
         healAtMs: 12_000,
         endAtMs: 45_000,
