@@ -385,8 +385,7 @@ export function createChecker(unreachable: ReadonlySet<NodeId> = new Set()): {
       }
       for (const fault of faults) {
         // N10 keeps it silent under its key; what it forgot of a key generation still shows.
-        const forgot =
-          node.rolledBack || (rolledBack.has(fault.culprit) && fault.kind === 'dkg');
+        const forgot = node.rolledBack || (rolledBack.has(fault.culprit) && fault.kind === 'dkg');
         if (!dishonest.has(fault.culprit) && !forgot) {
           violations.push(`honest node blamed: ${fault.kind} ${innerKind(fault)}`);
         }
