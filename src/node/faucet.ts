@@ -23,7 +23,7 @@ import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { certificatesShape } from '#money/shapes.ts';
 import { ed25519Identity } from '#money/identity.ts';
 import { walletKeys } from '#money/keys.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import type { SignedAuthority, TrustAnchor } from '#protocol/section/index.ts';
 import { decodeClientReply, encodeClientRequest, type ClientReply } from '#roles/wire/client.ts';
 import { runPayment, type RunningPayment } from '#runtime/payment-runner.ts';
 import {
@@ -31,7 +31,6 @@ import {
   decodePaymentFact,
   encodeBundle,
   encodePaymentFact,
-  onlyPaymentSection,
   type PaymentBundle,
 } from '#safe/payment/index.ts';
 import {
@@ -45,11 +44,16 @@ import {
 } from '#safe/wallet/index.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
+import { createPaymentFollower } from './handover-money-follow.ts';
 import type { JsonAnswer } from './http-front.ts';
 import type { Log } from './log.ts';
 
 export interface FaucetOptions {
-  readonly authority: SectionAuthority;
+  readonly anchor: TrustAnchor;
+  /** A verified section of the network; where it has gone since, the faucet asks. */
+  readonly signed: SignedAuthority;
+  /** Where elders it hears of can be dialled: signed records, unchecked. */
+  readonly records: (records: readonly Uint8Array[]) => void;
   readonly seed: Uint8Array;
   readonly facts: FactStore;
   readonly jobs: JobPool;
@@ -94,7 +98,9 @@ type Fact = ShapeOf<typeof factShape>;
 type Asked = Fact & { readonly kind: 'asked' };
 
 export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
-  const { authority, facts, jobs, log } = options;
+  const { facts, jobs, log } = options;
+  const { authority } = options.signed;
+  const follower = createPaymentFollower(options);
   const now = options.now ?? Date.now;
   const keys = walletKeys(options.seed);
   const queue: Asked[] = [];
@@ -172,7 +178,7 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
       let kept: Promise<void> = Promise.resolve();
       running = await runPayment(
         {
-          sections: onlyPaymentSection(authority, authority.elders),
+          sections: follower.sections(),
           identity: ed25519Identity,
           bundle,
           repeatEveryMs,
@@ -204,6 +210,7 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
               log.write({ event: 'faucetWaits', rule: output.reason.kind });
             }
           },
+          news: (address) => follower.news(address),
           onFault: ({ kind, culprit }) => log.write({ event: 'blamed', kind, peer: culprit }),
         },
       );

@@ -16,6 +16,8 @@ import {
   encodeSignedAuthority,
   verifySignedAuthority,
   type SectionAuthority,
+  type SignedAuthority,
+  type TrustAnchor,
 } from '#protocol/section/index.ts';
 import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
 import { folderProblem } from '#storage/node/problem.ts';
@@ -44,6 +46,9 @@ export interface LocalNetworkOptions {
 export interface LocalNetwork {
   readonly file: KeptNetworkFile;
   readonly authority: SectionAuthority;
+  /** As it was born, with what is trusted of it. */
+  readonly signed: SignedAuthority;
+  readonly anchor: TrustAnchor;
   /** Of the network's first coin. */
   readonly faucetSeed: Uint8Array;
   readonly bootstrapFolder: string;
@@ -60,6 +65,8 @@ export interface LocalNetwork {
 
 export interface ElderClient {
   readonly request: (elder: Uint8Array, request: Uint8Array) => ReturnType<NodeHost['request']>;
+  /** Takes signed address records of elders it has heard of. */
+  readonly records: (records: readonly Uint8Array[]) => void;
 }
 
 interface StartedHost {
@@ -174,6 +181,8 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     return {
       file,
       authority,
+      signed,
+      anchor,
       faucetSeed: born.faucetSeed,
       bootstrapFolder: bootstrap.identity.folder,
       jobs,
@@ -182,6 +191,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       adults: nodes.slice(elders.length),
       elders: nodes.slice(0, elders.length),
       client: {
+        records: (records) => {
+          for (const record of records) book.offer(record);
+        },
         request: (elder, bytes) =>
           bootstrap.host.request(
             { name: elder, addresses: book.addressesOf(elder) },

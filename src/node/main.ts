@@ -75,7 +75,9 @@ async function run(options: Arguments): Promise<void> {
   const facts = openFacts(join(network.bootstrapFolder, 'facts'));
   stops.push(facts.close);
   const faucet = await openFaucet({
-    authority: network.authority,
+    anchor: network.anchor,
+    signed: network.signed,
+    records: network.client.records,
     seed: network.faucetSeed,
     facts,
     jobs: network.jobs,

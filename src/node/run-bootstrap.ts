@@ -208,7 +208,11 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   const facts = openFacts(join(identity.folder, 'facts'));
   stops.push(facts.close);
   const faucet = await openFaucet({
-    authority: signed.authority,
+    anchor,
+    signed,
+    records: (records) => {
+      for (const record of records) known.offer(record);
+    },
     seed: faucetSeed,
     facts,
     jobs,

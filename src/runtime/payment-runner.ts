@@ -12,6 +12,8 @@ import {
   encodePaymentRequest,
   payment,
   performPaymentJob,
+  addressesOf,
+  sectionAt,
   type Payment,
   type PaymentConfig,
   type PaymentElder,
@@ -24,6 +26,8 @@ import {
   type PaymentSections,
   type PaymentState,
 } from '#safe/payment/index.ts';
+import { decodeTransaction } from '#money/transaction.ts';
+import { outputName } from '#protocol/mint/index.ts';
 import { startDriver } from './driver.ts';
 
 export interface PaymentPorts {
@@ -40,6 +44,11 @@ export interface PaymentPorts {
   readonly randomBytes: (length: number) => Uint8Array;
   readonly onOutput: (output: PaymentOutput) => void;
   readonly onFault: (fault: PaymentFault) => void;
+  /**
+   * Asks who answers for this address now, this elder first if one is named; resolves with all that
+   * is verified by then. Without it only {@link RunningPayment.update} brings news.
+   */
+  readonly news?: (address: Uint8Array, elder: NodeId | null) => Promise<PaymentSections>;
   /** Where jobs run; without it on this thread, which suits a service worker (it has no other). */
   readonly compute?: (job: PaymentJob) => Promise<PaymentResult>;
 }
@@ -52,11 +61,17 @@ export interface RunningPayment {
   readonly stop: () => void;
 }
 
+/** A handover takes seconds: so often, and so many times, is asked whether it is over. */
+const seekEveryMs = 1_500;
+const maxSeeks = 40;
+
 export async function runPayment(
   config: PaymentConfig,
   ports: PaymentPorts,
 ): Promise<RunningPayment> {
-  let elders = eldersOf(config.sections);
+  let { sections } = config;
+  let elders = eldersOf(sections);
+  let stopped = false;
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
     end = resolve;
@@ -68,11 +83,31 @@ export async function runPayment(
     const request = encodePaymentRequest(message);
     if (elder === undefined || request === undefined) return;
     const reply = await ports.ask(elder, request);
-    if (!reply.ok || reply.value.kind !== 'money') return;
+    if (!reply.ok || reply.value.kind !== 'money') {
+      // No elder any more, or none that answers: there may be others, and who refuses may know.
+      const address = addressOf(message);
+      if (address !== null) void seek(address, hasRefused(reply) ? to : null, 1);
+      return;
+    }
     const answer = decodePaymentAnswer(request.kind, reply.value.message);
     if (answer.ok) push(to, answer.value);
   };
 
+  let update: (known: PaymentSections) => void = () => undefined;
+  /** By section key: one question at a time. */
+  const seeking = new Set<string>();
+  const seek = async (address: Uint8Array, elder: NodeId | null, tries: number): Promise<void> => {
+    const before = keyFor(sections, address);
+    if (ports.news === undefined || seeking.has(before)) return;
+    seeking.add(before);
+    for (let tried = 0; tried < tries && !stopped; tried++) {
+      if (tried > 0) await pause(seekEveryMs);
+      const known = await ports.news(address, tried === 0 ? elder : null).catch(() => null);
+      if (known !== null && !stopped) update(known);
+      if (keyFor(sections, address) !== before) break;
+    }
+    seeking.delete(before);
+  };
   // What `start` sends may be answered before the driver exists: hold those answers back.
   const early: (readonly [NodeId, PaymentMessage])[] = [];
   push = (from, message) => void early.push([from, message]);
@@ -90,24 +125,58 @@ export async function runPayment(
     transport: { send: (to, message) => void send(to, message).catch(() => undefined) },
     onOutput: (output) => {
       ports.onOutput(output);
-      if (output.kind === 'registered' || output.kind === 'replaced') end();
+      if (output.kind === 'outdated') void seek(output.address, output.elder, maxSeeks);
+      if (output.kind !== 'registered' && output.kind !== 'replaced') return;
+      stopped = true;
+      end();
     },
     onFault: ports.onFault,
   });
   push = (from, message) => driver.push({ kind: 'received', from, message });
   for (const [from, message] of early) push(from, message);
+  update = (known) => {
+    sections = known;
+    elders = new Map([...elders, ...eldersOf(known)]);
+    driver.push({ kind: 'input', input: { kind: 'sections', sections: known } });
+    seekMissing();
+  };
+  /** A split whose halves nobody has shown us yet: nobody to ask is nobody to be corrected by. */
+  const transaction = decodeTransaction(config.bundle.transaction);
+  const addresses = transaction.ok ? addressesOf(transaction.value) : [];
+  const seekMissing = (): void => {
+    for (const address of addresses) {
+      if (keyFor(sections, address) === '') void seek(address, null, maxSeeks);
+    }
+  };
+  seekMissing();
   return {
     ended,
-    update: (sections) => {
-      elders = new Map([...elders, ...eldersOf(sections)]);
-      driver.push({ kind: 'input', input: { kind: 'sections', sections } });
-    },
+    update,
     stop: () => {
+      stopped = true;
       driver.stop();
       end();
     },
   };
 }
+
+const hasRefused = (reply: Result<ClientReply, unknown>): boolean =>
+  reply.ok
+    ? reply.value.kind === 'refused'
+    : (reply.error as { readonly kind?: unknown } | null)?.kind === 'refused';
+
+const pause = (ms: number): Promise<void> => new Promise((go) => setTimeout(go, ms));
+
+/** Empty while nobody is known to answer for the address. */
+const keyFor = (sections: PaymentSections, address: Uint8Array): string => {
+  const key = sectionAt(sections, address)?.key;
+  return key === undefined ? '' : toHex(key);
+};
+
+const addressOf = (message: PaymentMessage): Uint8Array | null => {
+  if (message.kind === 'slot') return message.slot;
+  return message.kind === 'output' ? outputName(message.key) : null;
+};
 
 const eldersOf = ({ current }: PaymentSections): ReadonlyMap<NodeId, PaymentElder> =>
   new Map(current.flatMap(({ elders }) => elders.map((elder) => [toHex(elder.name), elder])));

@@ -15,6 +15,7 @@ import {
   type PaymentElder,
   type PaymentFact,
   type PaymentOutput,
+  type PaymentSections,
 } from '#safe/payment/index.ts';
 import { getFacts, getIntent, listIntents, putFacts } from '#storage/browser/payments.ts';
 import { CallError, unreachable } from './answers.ts';
@@ -137,12 +138,9 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
         now: () => Date.now(),
         randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
         onOutput: (output) => {
-          if (output.kind !== 'outdated') return tell(progressOf(output));
-          // The section has moved on: whoever says so proves it, and the payment hears of it.
-          const { address, elder } = output;
-          const asked = elderNamed(node, elder);
-          if (asked !== undefined) void node.catchUp(asked, address, askTimeoutMs);
+          if (output.kind !== 'outdated') tell(progressOf(output));
         },
+        news: (address, elder) => newsOf(node, address, elder),
         // The machine has dropped the liar already; the Network page shows elders, not blame, yet.
         onFault: (fault) => console.warn('payment: an elder lied', fault.kind, fault.culprit),
       },
@@ -158,6 +156,21 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
     () => runs.delete(paymentId),
   );
   return run;
+}
+
+/** The section has moved on, or its elders are gone: whoever knows proves it. */
+async function newsOf(
+  node: LightNode,
+  address: Uint8Array,
+  named: string | null,
+): Promise<PaymentSections> {
+  const { elders } = await node.section(address);
+  const asked = named === null ? undefined : elderNamed(node, named);
+  const elder = asked ?? elders[Math.floor(Math.random() * elders.length)];
+  if (elder !== undefined) await node.catchUp(elder, address, askTimeoutMs);
+  // Where elders are silent the bootstrap nodes are asked, too.
+  if (asked === undefined) await node.look();
+  return node.paymentSections();
 }
 
 const elderNamed = (node: LightNode, name: string): PaymentElder | undefined => {

@@ -1,5 +1,12 @@
 export { payment } from './machine.ts';
-export { missingPaths, onlyPaymentSection, withPath } from './sections.ts';
+export {
+  addressesOf,
+  missingPaths,
+  onlyPaymentSection,
+  paymentSectionsOf,
+  sectionAt,
+  withPath,
+} from './sections.ts';
 export { performPaymentJob, sharesRequired } from './jobs.ts';
 export {
   decodeBundle,

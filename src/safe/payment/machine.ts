@@ -297,8 +297,10 @@ function ask(config: PaymentConfig, state: PaymentState): readonly Effect<Paymen
 
 function repeat(config: PaymentConfig, state: PaymentState): Outcome {
   const patient: PaymentState = { ...state, round: state.round + 1, hinted: new Set() };
+  // Who says that its key has ended is there and well: a handover only takes its time.
+  const handsOver = state.hinted.size >= oneHonestAmong;
   const reason: WaitingReason | undefined =
-    patient.round >= patientRounds
+    patient.round >= patientRounds && !handsOver
       ? { kind: 'tooFewElders', answered: patient.heard.size }
       : undefined;
   // A conflict or a refusal says more than silence does.

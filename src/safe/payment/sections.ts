@@ -1,6 +1,6 @@
 /** Which section a payment has to ask for what, and which certificates still count (N34). */
 import { matches } from '#address/prefix.ts';
-import { toHex, utf8 } from '#core/codec/bytes.ts';
+import { equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import {
   keyAt,
@@ -34,6 +34,24 @@ export const onlyPaymentSection = (
   current: [{ prefix: section.prefix, key: section.key, epoch: section.epoch, elders }],
   superseded: [],
 });
+
+/** The view of a client that follows: its money keys, and whoever sits there. */
+export const paymentSectionsOf = (
+  keys: SectionKeys,
+  sections: readonly PaymentSection[],
+): PaymentSections => ({
+  ...keys,
+  current: keys.current.flatMap(({ prefix, key, epoch }) => {
+    const elders = sections.find((each) => equalBytes(each.key, key))?.elders;
+    return elders === undefined ? [] : [{ prefix, key, epoch, elders }];
+  }),
+});
+
+/** Every address that a transaction touches: the slots of its inputs, the names of its outputs. */
+export const addressesOf = (transaction: Transaction): readonly Uint8Array[] => [
+  ...transaction.inputs.map(({ keyImage }) => slotName(keyImage)),
+  ...transaction.outputs.map(({ oneTimeKey }) => outputName(oneTimeKey)),
+];
 
 /** Who answers for this address now; undefined when the client knows of nobody. */
 export const sectionAt = (
@@ -76,11 +94,9 @@ export function planOf(
 
 /** Two views are the same to a payment when the same keys answer for all it touches. */
 export function viewOf(plan: Plan, sections: PaymentSections, sources: readonly Source[]): string {
-  const addresses = [
-    ...plan.slots.map(({ name }) => name),
-    ...plan.transaction.outputs.map(({ oneTimeKey }) => outputName(oneTimeKey)),
-  ];
-  const keys = addresses.map((address) => toHex(sectionAt(sections, address)?.key ?? address));
+  const keys = addressesOf(plan.transaction).map((address) =>
+    toHex(sectionAt(sections, address)?.key ?? address),
+  );
   const waiting = missingPaths(sections, sources).map(({ source, certificate }) => [
     source,
     certificate,

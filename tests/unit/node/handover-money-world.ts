@@ -296,6 +296,7 @@ export class MoneyWorld {
     from: Payer,
     to: Payer,
     amount: bigint,
+    news?: () => Promise<PaymentSections>,
   ): Promise<readonly PaymentOutput['kind'][]> {
     const planned = planPayment({
       keys: from.keys,
@@ -334,6 +335,7 @@ export class MoneyWorld {
           throw new Error(fault.kind);
         },
         compute: async (job) => performPaymentJob(job, toySuite),
+        ...(news === undefined ? {} : { news }),
       },
     );
     await running.ended;

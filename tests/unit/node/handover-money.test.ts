@@ -228,3 +228,24 @@ test('N27: snapshots go when the heirs have everything and the link is known; wh
     .poll(() => facts.keys('sealed-lists'))
     .toEqual([toHex(root), toHex(entriesRoot([]))].sort());
 });
+
+test('R0: a payment in flight waits for the handover, and ends under the next key', async () => {
+  const { key } = first.authority;
+  // Three have stopped: too few are left to prepare anything.
+  for (const person of ['ann', 'ben', 'cat']) await world.wish(person, { kind: 'sealMoney', key });
+  let sections = world.sectionsOf([first], []);
+  let asked = 0;
+  const paying = world.pay(sections, payer, alice, 500n, async () => {
+    asked += 1;
+    return sections;
+  });
+  await expect.poll(() => asked).toBeGreaterThan(0);
+  const root = await world.handOver(first, old);
+  const link = linkOf(first.authority, root, [second.authority]);
+  await inherit(next, root, [link]);
+  for (const person of next) await world.seat(person, second);
+  sections = world.sectionsOf([first, second], [link]);
+  // Nothing was said of too few elders, of conflicts, or of refusals.
+  const said = await paying;
+  expect(said.filter((kind) => kind !== 'outdated')).toEqual(['prepared', 'final', 'registered']);
+});
