@@ -2,11 +2,18 @@
  * Payments in the worker: it carries out what the vault wrote down, without any secret, and goes
  * on after its own death. Also pages through the elders' lists of registered outputs.
  */
-import { toHex } from '#core/codec/bytes.ts';
+import { toHex, Writer } from '#core/codec/bytes.ts';
 import { encodeCbor, decodeCbor } from '#core/codec/cbor.ts';
 import { bytesUpTo, listOf } from '#core/codec/shape.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
+import { keyAt } from '#money/certificate.ts';
 import { ed25519Identity } from '#money/identity.ts';
+import { verifySealed, writeSealedPath } from '#money/sealed.ts';
+import {
+  decodeSpentbookAnswer,
+  encodeSpentbookRequest,
+  REQUEST_BYTES,
+} from '#protocol/spentbook/index.ts';
 import { runPayment, type RunningPayment } from '#runtime/payment-runner.ts';
 import {
   decodeBundle,
@@ -98,6 +105,33 @@ export async function outputsPage(
   if (!reply.ok || reply.value.kind !== 'outputs') throw unreachable('An elder did not answer.');
   const { entries, next, more } = reply.value;
   return encodeCbor({ entries, next, more });
+}
+
+/**
+ * The path that shows a slot in the sealed root of an ended epoch (N34), encoded. Errors: throws when
+ * no elder of today has one that holds.
+ */
+export async function provenPath(
+  node: LightNode,
+  slot: Uint8Array,
+  epoch: bigint,
+  txid: Uint8Array,
+): Promise<Uint8Array> {
+  const { elders } = await node.section(slot);
+  const root = keyAt(node.paymentSections(), slot, epoch)?.sealedRoot;
+  if (root === undefined || root === null) throw unreachable('This epoch has not ended.');
+  const prove = { kind: 'prove', request: new Uint8Array(REQUEST_BYTES), slot, epoch } as const;
+  const message = encodeSpentbookRequest(prove);
+  for (const elder of elders) {
+    const reply = await node.ask(elder, { kind: 'slot', slot, message }, askTimeoutMs);
+    if (!reply.ok || reply.value.kind !== 'money') continue;
+    const answer = decodeSpentbookAnswer(reply.value.message);
+    if (!answer.ok || answer.value.kind !== 'proof') continue;
+    const { path } = answer.value;
+    if (path === null || !verifySealed(root, slot, txid, path)) continue;
+    return writeSealedPath(new Writer(), path).finish();
+  }
+  throw unreachable('No elder has proven an earlier payment yet.');
 }
 
 async function begin(node: LightNode, paymentId: string): Promise<Run> {

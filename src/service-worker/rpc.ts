@@ -5,7 +5,7 @@ import { bytesAnswer, CallError, failureAnswer, jsonAnswer } from './answers.ts'
 import { getChunk, getPointer, putChunk, putPointer } from './data.ts';
 import { forgetFileKeys, takeFileKey } from './files.ts';
 import { lightNode, networkView, setPreference } from './host.ts';
-import { outputsPage, pay } from './money.ts';
+import { outputsPage, pay, provenPath } from './money.ts';
 
 /** A sealed piece with room for its headers. */
 const maxBodyBytes = 1024 * 1024 + 1024;
@@ -57,6 +57,15 @@ const calls: Readonly<Record<string, Call>> = {
   pay: async (request) => {
     const asked = (await request.json()) as { paymentId: string; known?: string };
     return jsonAnswer(await pay(await lightNode(), asked.paymentId, asked.known));
+  },
+  prove: async (request) => {
+    const ask = (await request.json()) as Record<'slot' | 'epoch' | 'txid', string>;
+    const [slot, txid] = [fromHex(ask.slot), fromHex(ask.txid)];
+    if (!slot.ok || slot.value.length !== 32 || !txid.ok || !/^\d{1,20}$/.test(ask.epoch)) {
+      throw new CallError(400, { kind: 'internal', message: 'No slot given.' });
+    }
+    const node = await lightNode();
+    return bytesAnswer(await provenPath(node, slot.value, BigInt(ask.epoch), txid.value));
   },
   outputs: async (request) => {
     const ask = (await request.json()) as { elder: string | number; after: number };

@@ -2,7 +2,7 @@
  * Who speaks for a section, checked here: the worker's proofs are followed from what was verified
  * before, page by page, down to the key the Safe's network was born with (N33).
  */
-import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import type { SectionKeys } from '#money/certificate.ts';
 import { decodeProof, maxPages } from '#protocol/anti-entropy/index.ts';
@@ -11,6 +11,7 @@ import {
   newestKey,
   performVerifyUpdate,
   sectionFor,
+  sectionsOf,
   type SectionAuthority,
   type SectionProof,
   type TrustAnchor,
@@ -31,6 +32,8 @@ import type { Rpc } from './rpc.ts';
 export interface AuthorityReader {
   /** The newest section that answers for a name; without one, that of the network's first name. */
   readonly newest: (name?: Uint8Array) => Promise<SectionAuthority>;
+  /** Every section that speaks now, as far as this vault can verify: both halves of a split. */
+  readonly sections: () => Promise<readonly SectionAuthority[]>;
   /** Every key that signs or signed for money, as far as verified; asks for news first (N34). */
   readonly moneyKeys: () => Promise<SectionKeys>;
 }
@@ -99,6 +102,18 @@ export function createAuthorityReader(
 
   return {
     newest,
+    sections: async () => {
+      await newest();
+      const known = await open();
+      // A half of which only the name is known is asked for; the next call asks for its halves.
+      for (const key of known.pins.tree.keys.values()) {
+        const held = sectionFor(known.pins.tree, key.prefix.bits);
+        const isNew = key.successor === null && !(held && equalBytes(held.key, key.key));
+        if (isNew) await newest(key.prefix.bits);
+      }
+      const { tree } = known.pins;
+      return sectionsOf(tree).filter(({ key }) => tree.keys.get(toHex(key))?.successor === null);
+    },
     moneyKeys: async () => {
       await newest();
       return moneyKeysOf((await open()).pins.tree);

@@ -7,14 +7,15 @@ import { decodeCbor } from '#core/codec/cbor.ts';
 import { bool, bytesUpTo, intBetween, listOf, record } from '#core/codec/shape.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import type { WalletKeys } from '#money/keys.ts';
-import type { SectionKeys } from '#money/certificate.ts';
+import { decodeEntry, encodeEntry, maxEntryBytes, type SectionKeys } from '#money/certificate.ts';
 import { scanEntry, type WalletState } from '#safe/wallet/index.ts';
 import { getCursor, putCursor } from '#storage/browser/payments.ts';
 import type { AuthorityReader } from '../authority.ts';
 import type { Rpc } from '../rpc.ts';
+import { withPaths } from './paths.ts';
 
 const pageShape = record({
-  entries: listOf(bytesUpTo(8 * 1024), 256),
+  entries: listOf(bytesUpTo(maxEntryBytes), 256),
   next: intBetween(0, 2 ** 48),
   more: bool,
 });
@@ -38,6 +39,19 @@ export function createIncoming(
 ): Incoming {
   let turn = 0;
 
+  const scan = async (
+    sections: SectionKeys,
+    state: WalletState,
+    entry: Uint8Array,
+  ): Promise<ReturnType<typeof scanEntry>> => {
+    const scanner = { keys, sections, suite: blsSuite };
+    const scanned = scanEntry(scanner, state, entry, now());
+    const decoded = decodeEntry(entry);
+    if (scanned.ok || scanned.error !== 'superseded' || !decoded.ok) return scanned;
+    const proven = await withPaths(rpc, sections, decoded.value);
+    return scanEntry(scanner, state, encodeEntry(proven), now());
+  };
+
   const readList = async (
     sections: SectionKeys,
     elder: string,
@@ -53,7 +67,7 @@ export function createIncoming(
       const list = decoded.ok ? pageShape(decoded.value) : undefined;
       if (list === undefined) return learnt;
       for (const entry of list.entries) {
-        const scanned = scanEntry({ keys, sections, suite: blsSuite }, learnt, entry, now());
+        const scanned = await scan(sections, learnt, entry);
         // A line that does not verify is that elder's lie; the others' lists have the true one.
         if (scanned.ok) learnt = scanned.value;
       }
@@ -68,7 +82,8 @@ export function createIncoming(
 
   return {
     look: async (state) => {
-      const { elders } = await section.newest();
+      // Coins come to the section of their own address: every section has a list.
+      const elders = (await section.sections()).flatMap((each) => each.elders);
       const sections = await section.moneyKeys();
       // Places are kept only now: what was found before has been stored by our caller.
       for (const { place, after } of pending.splice(0)) await putCursor(place, after);

@@ -34,6 +34,7 @@ import { readNetworkFile } from '../network-file.ts';
 import type { MoneyRequest, WalletContext, WalletFactory, WalletPort } from '../ports.ts';
 import { createIncoming } from './incoming.ts';
 import { createOutgoing } from './outgoing.ts';
+import { withPaths } from './paths.ts';
 import { createSectionReader } from './section.ts';
 
 /** How often incoming payments are looked for while the Safe is open. */
@@ -143,7 +144,9 @@ function openWallet(context: WalletContext): WalletPort {
   const redeem = async (text: string): Promise<string> => {
     const parsed = parseReceiptText(networkId(), text.trim());
     if (!parsed.ok) throw new VaultFailure('badText', receiptSentence(parsed.error));
-    const committed = verifyCommitted(await section.moneyKeys(), blsSuite, parsed.value);
+    const sections = await section.moneyKeys();
+    const received = await withPaths(context.rpc, sections, parsed.value);
+    const committed = verifyCommitted(sections, blsSuite, received);
     if (!committed.ok) {
       throw new VaultFailure(
         'badText',
@@ -151,7 +154,7 @@ function openWallet(context: WalletContext): WalletPort {
       );
     }
     const before = balanceOf(state);
-    const scanned = scanCommitted(keys, state, parsed.value, context.ports.now());
+    const scanned = scanCommitted(keys, state, received, context.ports.now());
     const known = [...scanned.coins.keys()].every((key) => state.coins.has(key));
     const mine = [...scanned.coins.values()].some(
       ({ coin }) => coin.txid !== null && toHex(coin.txid) === toHex(txidOf(committed.value)),
@@ -171,7 +174,7 @@ function openWallet(context: WalletContext): WalletPort {
     await change((now) => mergeWallets(now, scanned));
     // The payer may have stopped before telling the list: whoever holds the receipt can finish it.
     const id = toHex(txidOf(committed.value));
-    const { transaction, certificates } = parsed.value;
+    const { transaction, certificates } = received;
     await putIntent(id, encodeBundle({ transaction, sources: [], prepared: null, certificates }));
     void context.rpc
       .call('pay', { body: JSON.stringify({ paymentId: id }) })
