@@ -70,7 +70,11 @@ export function admit(
 }
 
 /** One request of a lane ended after `tookMs`; @returns the tickets that begin now. */
-export function release(load: Load, lane: Lane, tookMs: number): readonly [Load, readonly number[]] {
+export function release(
+  load: Load,
+  lane: Lane,
+  tookMs: number,
+): readonly [Load, readonly number[]] {
   const { running, meanMs } = load[lane];
   let next = changed(load, lane, {
     running: Math.max(0, running - 1),

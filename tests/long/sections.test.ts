@@ -13,7 +13,7 @@ import {
   beginPayment,
   pay,
   sentPayment,
-} from './support/money.ts';
+} from '../e2e/support/money.ts';
 import {
   addFile,
   createSafe,
@@ -26,7 +26,7 @@ import {
   stored,
   unlock,
   type Person,
-} from './support/person.ts';
+} from '../e2e/support/person.ts';
 
 const small = 300_000;
 const patienceMs = 200_000;
