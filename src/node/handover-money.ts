@@ -101,6 +101,8 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     while (!stopped) {
       const section = options.authority();
       if (section !== null && equalBytes(section.key, key)) return section;
+      // The section has gone on without us: what we would say now nobody waits for.
+      if (section !== null && links.successorOf(key) !== undefined) return null;
       await new Promise((go) => setTimeout(go, stateWaitMs).unref());
     }
     return null;
