@@ -1,7 +1,7 @@
 /** Hashing and key derivation: SHA-256 and HKDF-SHA-256 (RFC 5869), always with a label. */
 import { hkdf as nobleHkdf } from '@noble/hashes/hkdf.js';
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
-import { concat, utf8 } from '#core/codec/bytes.ts';
+import { utf8, Writer } from '#core/codec/bytes.ts';
 
 /** @returns 32 bytes. Unlabelled: only for chunk names and layouts that carry their own label. */
 export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
@@ -11,7 +11,9 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
  * two different lists of parts from ever hashing the same bytes.
  */
 export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  return nobleSha256(concat(...[utf8(label), ...parts].flatMap(lengthPrefixed)));
+  const writer = new Writer().label(label);
+  for (const part of parts) writer.sized(part);
+  return nobleSha256(writer.finish());
 }
 
 /**
@@ -20,10 +22,4 @@ export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Ui
  */
 export function hkdf(ikm: Uint8Array, salt: Uint8Array, info: string, length: number): Uint8Array {
   return nobleHkdf(nobleSha256, ikm, salt, utf8(info), length);
-}
-
-function lengthPrefixed(part: Uint8Array): readonly Uint8Array[] {
-  const length = new Uint8Array(4);
-  new DataView(length.buffer).setUint32(0, part.length);
-  return [length, part];
 }

@@ -7,7 +7,9 @@ const encoder = new TextEncoder();
 export const utf8 = (text: string): Uint8Array => encoder.encode(text);
 
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const whole = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);
@@ -38,11 +40,14 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
-export const toHex = (bytes: Uint8Array): string => {
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** Names become map keys by it many times a message, hence the table. */
+export function toHex(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  for (let i = 0; i < bytes.length; i++) text += hexPairs[bytes[i] ?? 0];
   return text;
-};
+}
 
 /** @returns the bytes of lower-case hex, `malformed` for anything else. */
 export function fromHex(text: string): Result<Uint8Array, 'malformed'> {
@@ -75,26 +80,31 @@ export class Writer {
   }
 
   u8(value: number): this {
-    return this.#number(BigInt(value), 1);
+    return this.#number(value, 1);
   }
 
   u32(value: number): this {
-    return this.#number(BigInt(value), 4);
+    return this.#number(value, 4);
   }
 
   u64(value: bigint): this {
-    return this.#number(value, 8);
+    assert(value >= 0n && value < 1n << 64n, 'fits 8 bytes');
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigUint64(0, value);
+    this.#parts.push(bytes);
+    return this;
   }
 
   finish(): Uint8Array {
     return concat(...this.#parts);
   }
 
-  #number(value: bigint, length: number): this {
-    assert(value >= 0n && value < 1n << BigInt(8 * length), `fits ${length} bytes`);
+  #number(value: number, length: 1 | 4): this {
+    const isWhole = Number.isInteger(value) && value >= 0 && value < 2 ** (8 * length);
+    assert(isWhole, `fits ${length} bytes`);
     const bytes = new Uint8Array(length);
-    for (let i = 0; i < length; i++)
-      bytes[length - 1 - i] = Number((value >> BigInt(8 * i)) & 255n);
+    if (length === 1) bytes[0] = value;
+    else new DataView(bytes.buffer).setUint32(0, value);
     this.#parts.push(bytes);
     return this;
   }
@@ -126,25 +136,21 @@ export class Reader {
   }
 
   u8(): number {
-    return Number(this.#number(1));
+    return this.fixed(1)[0] ?? 0;
   }
 
   u32(): number {
-    return Number(this.#number(4));
+    const [a = 0, b = 0, c = 0, d = 0] = this.fixed(4);
+    return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
   }
 
   u64(): bigint {
-    return this.#number(8);
+    const bytes = this.fixed(8);
+    return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0);
   }
 
   /** True when everything fitted and nothing is left over. */
   finish(): boolean {
     return !this.#failed && this.#at === this.#bytes.length;
-  }
-
-  #number(length: number): bigint {
-    let value = 0n;
-    for (const byte of this.fixed(length)) value = (value << 8n) | BigInt(byte);
-    return value;
   }
 }
