@@ -59,7 +59,8 @@ export function fromHex(text: string): Result<Uint8Array, 'malformed'> {
 
 /** Builds a fixed layout: numbers are big-endian, variable parts carry a u32 length. */
 export class Writer {
-  readonly #parts: Uint8Array[] = [];
+  #bytes = new Uint8Array(256);
+  #length = 0;
 
   /** A domain label, length-prefixed; every signed layout begins with one. */
   label(text: string): this {
@@ -69,44 +70,51 @@ export class Writer {
   /** Bytes whose length the layout fixes. */
   fixed(bytes: Uint8Array, length: number): this {
     assert(bytes.length === length, `a field of ${length} bytes`);
-    this.#parts.push(bytes);
+    const at = this.#grow(length);
+    this.#bytes.set(bytes, at);
     return this;
   }
 
   sized(bytes: Uint8Array): this {
-    this.u32(bytes.length);
-    this.#parts.push(bytes);
-    return this;
+    return this.u32(bytes.length).fixed(bytes, bytes.length);
   }
 
   u8(value: number): this {
-    return this.#number(value, 1);
+    assert(Number.isInteger(value) && value >= 0 && value < 256, 'fits 1 byte');
+    const at = this.#grow(1);
+    this.#bytes[at] = value;
+    return this;
   }
 
   u32(value: number): this {
-    return this.#number(value, 4);
+    assert(Number.isInteger(value) && value >= 0 && value < 2 ** 32, 'fits 4 bytes');
+    const at = this.#grow(4);
+    this.#bytes[at] = value >>> 24;
+    this.#bytes[at + 1] = value >>> 16;
+    this.#bytes[at + 2] = value >>> 8;
+    this.#bytes[at + 3] = value;
+    return this;
   }
 
   u64(value: bigint): this {
     assert(value >= 0n && value < 1n << 64n, 'fits 8 bytes');
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, value);
-    this.#parts.push(bytes);
-    return this;
+    return this.u32(Number(value >> 32n)).u32(Number(value & 0xffff_ffffn));
   }
 
   finish(): Uint8Array {
-    return concat(...this.#parts);
+    return this.#bytes.slice(0, this.#length);
   }
 
-  #number(value: number, length: 1 | 4): this {
-    const isWhole = Number.isInteger(value) && value >= 0 && value < 2 ** (8 * length);
-    assert(isWhole, `fits ${length} bytes`);
-    const bytes = new Uint8Array(length);
-    if (length === 1) bytes[0] = value;
-    else new DataView(bytes.buffer).setUint32(0, value);
-    this.#parts.push(bytes);
-    return this;
+  /** Room for so many more bytes. @returns where they begin. */
+  #grow(more: number): number {
+    const at = this.#length;
+    this.#length += more;
+    if (this.#length > this.#bytes.length) {
+      const wider = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
+      wider.set(this.#bytes);
+      this.#bytes = wider;
+    }
+    return at;
   }
 }
 

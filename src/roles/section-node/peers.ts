@@ -30,15 +30,26 @@ export function broadcast(
   return to.length === 0 ? [] : [{ kind: 'send', to, message: stamp(state, payload) }];
 }
 
+/** Lists are part of a sealed state and never change, and every message asks for their names again. */
+const idsOfLists = new WeakMap<object, readonly NodeId[]>();
+
+function idsOf(list: readonly { readonly name: Uint8Array }[]): readonly NodeId[] {
+  const known = idsOfLists.get(list);
+  if (known !== undefined) return known;
+  const ids = list.map(({ name }) => nameToId(name));
+  idsOfLists.set(list, ids);
+  return ids;
+}
+
 export const elderIds = ({ elders }: Pick<SectionAuthority, 'elders'>): readonly NodeId[] =>
-  elders.map(({ name }) => nameToId(name));
+  idsOf(elders);
 
 export const memberIds = ({ members }: Pick<SectionAuthority, 'members'>): readonly NodeId[] =>
-  members.map(({ name }) => nameToId(name));
+  idsOf(members);
 
 /** 1…7; 0 for everybody else. */
-export const elderIndex = (authority: Pick<SectionAuthority, 'elders'>, id: NodeId): number =>
-  authority.elders.find(({ name }) => nameToId(name) === id)?.index ?? 0;
+export const elderIndex = ({ elders }: Pick<SectionAuthority, 'elders'>, id: NodeId): number =>
+  elders[idsOf(elders).indexOf(id)]?.index ?? 0;
 
 /** The authority whose elders sign at this desk: of a key's first state it is that state's own. */
 export function deskAuthority(state: SectionNodeState, desk: Desk): SectionAuthority | undefined {
