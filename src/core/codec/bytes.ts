@@ -57,14 +57,30 @@ export function fromHex(text: string): Result<Uint8Array, 'malformed'> {
   return ok(bytes);
 }
 
-/** Builds a fixed layout: numbers are big-endian, variable parts carry a u32 length. */
+/** Labels are few and constant; their bytes are looked up with every signature. */
+const labels = new Map<string, Uint8Array>();
+
+function labelBytes(text: string): Uint8Array {
+  const known = labels.get(text) ?? utf8(text);
+  labels.set(text, known);
+  return known;
+}
+
+/** Buffers that finished writers left behind, wiped: a node hashes thousands of layouts a second. */
+const spares: Uint8Array[] = [];
+const spareBytes = 1024;
+
+/**
+ * Builds a fixed layout: numbers are big-endian, variable parts carry a u32 length. A writer is of
+ * no use after `finish`.
+ */
 export class Writer {
-  #bytes = new Uint8Array(256);
+  #bytes = spares.pop() ?? new Uint8Array(spareBytes);
   #length = 0;
 
   /** A domain label, length-prefixed; every signed layout begins with one. */
   label(text: string): this {
-    return this.sized(utf8(text));
+    return this.sized(labelBytes(text));
   }
 
   /** Bytes whose length the layout fixes. */
@@ -102,7 +118,14 @@ export class Writer {
   }
 
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const written = this.#bytes.slice(0, this.#length);
+    if (this.#bytes.length === spareBytes) {
+      this.#bytes.fill(0, 0, this.#length); // A layout may have held a secret.
+      spares.push(this.#bytes);
+    }
+    this.#bytes = new Uint8Array(0);
+    this.#length = 0;
+    return written;
   }
 
   /** Room for so many more bytes. @returns where they begin. */
