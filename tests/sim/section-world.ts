@@ -183,6 +183,8 @@ export interface Story {
   readonly faults: Faults;
   readonly healAtMs: number;
   readonly endAtMs: number;
+  /** As the world's: all has come that must come. */
+  readonly isOver?: (nodes: readonly SectionView[]) => boolean;
   readonly corrupt?: ReadonlyMap<NodeId, Corrupt<SectionNode>>;
   /** What happens from outside, each once, when its time has come. */
   readonly deeds?: readonly { readonly atMs: number; readonly do: (api: SectionApi) => void }[];
@@ -226,6 +228,7 @@ export function tell(story: Story, seed: number): StoryEnd {
       faults: story.faults,
       healAtMs: story.healAtMs,
       endAtMs: story.endAtMs,
+      ...(story.isOver === undefined ? {} : { isOver: story.isOver }),
       ...(story.corrupt === undefined ? {} : { corrupt: story.corrupt }),
       react: (observation, given) => {
         api = given;
@@ -415,8 +418,11 @@ const innerKind = (fault: object): string =>
     ? String(fault.fault.kind)
     : '';
 
+/** All nodes as they stand, in the middle of a run or at its end. */
+export type Nodes = Pick<Report<SectionNodeState>, 'nodes'>;
+
 /** Nodes that are up and honest and belong to the network at the end. */
-export const living = (report: Report<SectionNodeState>): readonly SectionView[] =>
+export const living = (report: Nodes): readonly SectionView[] =>
   report.nodes.filter((node) => node.up && !node.stopped && node.honest);
 
 /** Where nodes stand, for messages of failed checks. */
@@ -430,7 +436,7 @@ export const standing = ({ state, id }: SectionView): string => {
 };
 
 /** Violations of "every honest node ends up to date": all agree with the newest of their prefix. */
-export function checkUpToDate(report: Report<SectionNodeState>): readonly string[] {
+export function checkUpToDate(report: Nodes): readonly string[] {
   const views = living(report).filter(({ state }) => state.wasMember);
   const newest = new Map<string, bigint>();
   for (const { state } of views) {
@@ -449,7 +455,7 @@ export function checkUpToDate(report: Report<SectionNodeState>): readonly string
 }
 
 /** Violations of "every named elder can sign": of those that live. */
-export const checkElders = (report: Report<SectionNodeState>): readonly string[] =>
+export const checkElders = (report: Nodes): readonly string[] =>
   living(report).flatMap((view) => {
     const { own, shares } = view.state;
     if (view.rolledBack) return []; // It may have lost what its key generation gave it.

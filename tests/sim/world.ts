@@ -52,6 +52,11 @@ export interface Scenario<Config, State, P extends Protocol> {
   /** Faults stop here; from then on the run must make progress. */
   readonly healAtMs: number;
   readonly endAtMs: number;
+  /**
+   * Asked once a second of calm: has all come that must come? When it held for three seconds the
+   * run ends; without it, and if it never holds, at `endAtMs`.
+   */
+  readonly isOver?: (nodes: readonly NodeView<State>[]) => boolean;
   /** Byzantine nodes: what they send instead of what the protocol told them to. */
   readonly corrupt?: ReadonlyMap<NodeId, Corrupt<P>>;
   /** The configuration of a node whose disk lost its tail; without it: the same as before. */
@@ -147,6 +152,9 @@ type Task<P extends Protocol> =
     }
   | { readonly kind: 'restart'; readonly to: NodeId }
   | { readonly kind: 'heal'; readonly to: null };
+
+/** What is settled must stay so for as long. */
+const settledForMs = 3_000;
 
 /**
  * Runs one seed. With `TRACE=file` in the environment the run's story is written to that file,
@@ -350,9 +358,19 @@ export function run<Config, State, P extends Protocol>(
     queue.add(atMs, { kind: 'deliver', to, event: { kind: 'input', input } });
   }
 
+  let lookAtMs = scenario.healAtMs;
+  let overSince: number | null = null;
+  const isOver = (): boolean => {
+    if (scenario.isOver === undefined || nowMs < lookAtMs) return false;
+    lookAtMs = nowMs + 1_000;
+    overSince = scenario.isOver([...nodes.values()]) ? (overSince ?? nowMs) : null;
+    return overSince !== null && nowMs >= overSince + settledForMs;
+  };
+
   try {
     for (let next = queue.take(); next && next.atMs <= scenario.endAtMs; next = queue.take()) {
       nowMs = next.atMs;
+      if (isOver()) break;
       events += 1;
       const { task } = next;
       if (task.kind === 'heal') {

@@ -1,4 +1,5 @@
 /** Elders die; the oldest adults take their places under a new key, and nothing forks (N19–N29). */
+import { nameToId } from '#address/xor-name.ts';
 import { createPrng } from '../prng.ts';
 import { drawLiars, withLiars, type SectionLie } from '../section-lies.ts';
 import type { SectionMachine } from '../section-check.ts';
@@ -11,6 +12,7 @@ import {
   rough,
   standing,
   tell,
+  type Nodes,
   type SectionApi,
   type Story,
 } from '../section-world.ts';
@@ -62,6 +64,8 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
         },
         healAtMs: 12_000,
         endAtMs: 45_000,
+        isOver: (nodes) =>
+          nodes.filter(({ stopped }) => stopped).length === deaths && isDone({ nodes }),
         deeds,
         ...(plan.machine === undefined ? {} : { machine: plan.machine }),
         ...(plan.compute === undefined ? {} : { compute: plan.compute }),
@@ -70,19 +74,12 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
     ),
     seed,
   );
-  const behind = living(report).filter(
-    ({ state }) =>
-      (state.own?.state.authority.epoch ?? 0n) < 1n ||
-      (state.own?.state.authority.elders ?? []).some(
-        ({ name }) => !report.nodes.some((node) => !node.stopped && node.id === hex(name)),
-      ),
-  );
+  const { behind, faults } = shortfall(report);
   return {
     events: report.events,
     violations: [
       ...violations,
-      ...checkUpToDate(report),
-      ...checkElders(report),
+      ...faults,
       ...behind.slice(0, 1).map((view) => `no new elders: ${standing(view)}`),
     ],
     undelivered: behind.length,
@@ -92,5 +89,17 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
   };
 }
 
-const hex = (name: Uint8Array): string =>
-  Array.from(name, (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** What is missing until all living nodes have elders that live, under a key of their own. */
+function shortfall(report: Nodes) {
+  const running = new Set(report.nodes.filter(({ stopped }) => !stopped).map(({ id }) => id));
+  const behind = living(report).filter(({ state: { own } }) => {
+    const { epoch = 0n, elders = [] } = own?.state.authority ?? {};
+    return epoch < 1n || elders.some(({ name }) => !running.has(nameToId(name)));
+  });
+  return { behind, faults: [...checkUpToDate(report), ...checkElders(report)] };
+}
+
+function isDone(report: Nodes): boolean {
+  const { behind, faults } = shortfall(report);
+  return behind.length + faults.length === 0;
+}
