@@ -31,6 +31,14 @@ export interface AdultView {
   readonly age: number;
 }
 
+/** So few elders answer this device that the section cannot decide (N29). */
+export interface StallView {
+  /** Elders whose last call was answered; those never asked are not among them. */
+  readonly answering: number;
+  /** How many answer, what waits because of it, and that it goes on by itself. */
+  readonly sentence: string;
+}
+
 /** One section as this device has verified it. */
 export interface SectionView {
   /** Its bits as text; "()" is the whole network. */
@@ -42,6 +50,8 @@ export interface SectionView {
   readonly generation: number;
   readonly elders: readonly ElderView[];
   readonly adults: readonly AdultView[];
+  /** Null while it can decide, or while it is not known that it cannot. */
+  readonly stall: StallView | null;
 }
 
 /**

@@ -57,6 +57,8 @@ export interface LightHost {
   readonly view: (
     name: Uint8Array,
   ) => Pick<ElderView, 'road' | 'state' | 'roundTripMs' | 'bytesIn' | 'bytesOut'>;
+  /** It could not be reached a moment ago and is not dialled now: a call fails without a try. */
+  readonly resting: (name: Uint8Array) => boolean;
   /** Lets connections go that a better road could replace (a page has come, or a choice changed). */
   readonly reconsider: () => void;
   readonly stop: () => Promise<void>;
@@ -232,6 +234,10 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
       const id = nameToId(name);
       const { road, state, roundTripMs } = stateOf(id);
       return { road, state, roundTripMs, ...streams.counters(id) };
+    },
+    resting: (name) => {
+      const { connection, connecting, notBefore } = stateOf(nameToId(name));
+      return connection?.status !== 'open' && connecting === undefined && Date.now() < notBefore;
     },
     reconsider: () => {
       for (const peer of peers.values()) {

@@ -1,5 +1,5 @@
 /** Answers of the worker. All carry a header, so that a static server's 404 is not taken for one. */
-import { workerHeader } from '#bridge/worker.ts';
+import { workerHeader, type StallView } from '#bridge/worker.ts';
 import { instanceId } from './instance.ts';
 
 export interface Failure {
@@ -46,3 +46,7 @@ export const unreachable = (what: string): CallError =>
     message: `${what} Check your connection; it goes on by itself when the network answers.`,
     afterMs: 2_000,
   });
+
+/** N29: the same sentence as on the Network page; whatever waits is tried again by itself. */
+export const stalled = ({ sentence }: StallView): CallError =>
+  new CallError(503, { kind: 'offline', message: sentence, afterMs: 2_000 });

@@ -24,7 +24,7 @@ import {
 } from '#roles/light-client/elders.ts';
 import { signersUnder } from '#roles/light-client/receipts.ts';
 import { sha256Fast, verifyEd25519Fast } from '#runtime/jobs/ciphers.ts';
-import { CallError, unreachable } from './answers.ts';
+import { CallError, stalled, unreachable } from './answers.ts';
 import type { AskError, Elder, LightNode } from './light-node.ts';
 
 const putTimeoutMs = 30_000;
@@ -66,7 +66,11 @@ export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<numb
       afterMs: 60_000,
     });
   }
-  throw unreachable(`No elder could store a piece (${refusal || 'none answered'}).`);
+  // Elders that answer, with adults that do not, are no section that cannot decide.
+  const stall = refusal === 'too few receipts' ? null : node.stall(name);
+  throw stall
+    ? stalled(stall)
+    : unreachable(`No elder could store a piece (${refusal || 'none answered'}).`);
 }
 
 /** @returns the chunk, checked by its name; throws a 404 when nobody has it. */
@@ -177,7 +181,8 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
       message: 'Another device has just written; its changes are merged first.',
     });
   }
-  throw unreachable('Your Safe could not be saved on the network yet.');
+  const stall = node.stall(address);
+  throw stall ? stalled(stall) : unreachable('Your Safe could not be saved on the network yet.');
 }
 
 async function askPatiently(

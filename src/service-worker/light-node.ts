@@ -3,7 +3,7 @@
  * after every death of the worker. It trusts nothing but the genesis key.
  */
 import { nameToId } from '#address/xor-name.ts';
-import type { NetworkView, Road, RoadPreference } from '#bridge/worker.ts';
+import type { NetworkView, Road, RoadPreference, StallView } from '#bridge/worker.ts';
 import { equalBytes, fromHex } from '#core/codec/bytes.ts';
 import { err, type Result } from '#core/result.ts';
 import type { Refusal } from '#core/refusal.ts';
@@ -29,6 +29,7 @@ import { rtcReady } from './rtc.ts';
 import { openKnownSections, type Elder, type Section } from './known-sections.ts';
 import { verifiedView } from './network-view.ts';
 import { instanceId } from './instance.ts';
+import { isSilence, watchWhoAnswers } from './who-answers.ts';
 
 export type { Elder, Section };
 
@@ -67,6 +68,8 @@ export interface LightNode {
   ) => Promise<void>;
   /** Somebody is watching: asks one elder whether anything has changed, at most every few seconds. */
   readonly look: () => Promise<void>;
+  /** Why the section of a name cannot decide, as far as this device can tell (N29). */
+  readonly stall: (name: Uint8Array) => StallView | null;
   /** Who signs payments now, with their elders, and who did before. */
   readonly paymentSections: () => PaymentSections;
   /** Called whenever a section was verified that was not known; returns "stop". */
@@ -108,10 +111,12 @@ export async function startLightNode(
   });
   const listeners = new Set<() => void>();
   const known = openKnownSections(file.networkId, { genesisKey, networkId }, () => {
+    whoAnswers.sectionsChanged();
     onChange();
     for (const heard of listeners) heard();
   });
   const { believe, current } = known;
+  const whoAnswers = watchWhoAnswers(known, file.bootstrap.length, onChange);
   /** Before anybody asks for a name: the section of this one. */
   const home = genesisKey.slice(0, 32);
   let loading: Promise<Section> | undefined;
@@ -125,6 +130,7 @@ export async function startLightNode(
     const replies: ClientReply[] = [];
     for (let index = 0; index < file.bootstrap.length && replies.length < wanted; index++) {
       const reply = await host.askBootstrap(index, encodeClientRequest(request), askBootstrapMs);
+      whoAnswers.noteBootstrap(index, reply.ok);
       if (!reply.ok) continue;
       const decoded = decodeClientReply(reply.value);
       if (decoded.ok) replies.push(decoded.value);
@@ -194,14 +200,16 @@ export async function startLightNode(
     timeoutMs: number,
     signal?: AbortSignal,
   ): ReturnType<LightNode['ask']> => {
-    const reply = await host.ask(
-      { name: elder.name, addresses: known.addressesOf(elder.name) },
-      bytes,
-      timeoutMs,
-      signal,
-    );
-    if (!reply.ok) return reply;
+    const addresses = known.addressesOf(elder.name);
+    const isTried = addresses.length > 0 && !host.resting(elder.name);
+    const reply = await host.ask({ name: elder.name, addresses }, bytes, timeoutMs, signal);
+    if (!reply.ok) {
+      const isMeant = isTried && signal?.aborted !== true;
+      if (isMeant && isSilence(reply.error, preference())) whoAnswers.note(elder.name, false);
+      return reply;
+    }
     const decoded = decodeClientReply(reply.value);
+    whoAnswers.note(elder.name, decoded.ok);
     if (!decoded.ok) return err({ kind: 'lie' });
     const answer = decoded.value;
     if (answer.kind === 'refused') return err({ kind: 'refused', refusal: answer.refusal });
@@ -266,6 +274,9 @@ export async function startLightNode(
     const asked = connected.length > 0 ? connected : elders;
     const elder = asked[Math.floor(turn / places.length) % asked.length];
     turn += 1;
+    const doubted = whoAnswers.inDoubt((each) => host.view(each).state);
+    const silent = doubted[turn % doubted.length];
+    if (silent !== undefined) void readPages(silent, silent.name, lookTimeoutMs);
     const read = elder !== undefined && (await readPages(elder, name, lookTimeoutMs));
     if (!read) await refresh();
     onChange();
@@ -299,6 +310,10 @@ export async function startLightNode(
     },
     catchUp,
     look,
+    stall: (name) => {
+      const section = current(name);
+      return section === undefined ? null : whoAnswers.stall(section);
+    },
     paymentSections: () => {
       const keys = known.money();
       const sections = known.sections();
@@ -322,10 +337,13 @@ export async function startLightNode(
     view: () => ({
       instance: instanceId,
       network: { name: file.name, networkId: file.networkId },
-      ...verifiedView(known, host.view, refusedBecause),
+      ...verifiedView(known, host.view, whoAnswers.stall, refusedBecause),
       rtc: { used: rtcUsed(), open: rtcOpen(), limit: rtcOffFrom, host: hasRtcHost() },
     }),
-    reconsider: host.reconsider,
+    reconsider: () => {
+      whoAnswers.forget();
+      host.reconsider();
+    },
     stop: host.stop,
   };
 }

@@ -8,6 +8,7 @@ import { bytesUpTo, listOf } from '#core/codec/shape.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { keyAt } from '#money/certificate.ts';
 import { ed25519Identity } from '#money/identity.ts';
+import { decodeTransaction, slotName } from '#money/transaction.ts';
 import { verifySealed, writeSealedPath } from '#money/sealed.ts';
 import {
   decodeSpentbookAnswer,
@@ -43,7 +44,12 @@ export type PaymentProgress =
   | { readonly state: 'replaced' }
   | { readonly state: 'waiting'; readonly reason: string };
 
+/** What the vault is told; the sentence says why the elders cannot decide now (N29). */
+type ToldProgress = PaymentProgress & { readonly sentence?: string };
+
 interface Run {
+  /** The places of the coins it spends: their sections must decide. */
+  readonly slots: readonly Uint8Array[];
   progress: PaymentProgress;
   readonly running: Promise<RunningPayment>;
   readonly changed: Set<() => void>;
@@ -60,7 +66,7 @@ export async function pay(
   node: LightNode,
   paymentId: string,
   known?: string,
-): Promise<PaymentProgress> {
+): Promise<ToldProgress> {
   const run = runs.get(paymentId) ?? (await begin(node, paymentId));
   const telling = (): boolean =>
     ['final', 'registered', 'replaced', 'waiting'].includes(run.progress.state) &&
@@ -75,7 +81,16 @@ export async function pay(
       });
     });
   }
-  return run.progress;
+  return toldOf(node, run);
+}
+
+function toldOf(node: LightNode, { progress, slots }: Run): ToldProgress {
+  const undecided =
+    progress.state === 'preparing' ||
+    progress.state === 'committing' ||
+    (progress.state === 'waiting' && progress.reason === 'tooFewElders');
+  const stall = undecided ? slots.map(node.stall).find((each) => each !== null) : undefined;
+  return stall ? { ...progress, sentence: stall.sentence } : progress;
 }
 
 /** Goes on with whatever an earlier life of the worker left unfinished. */
@@ -152,7 +167,10 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
     for (const go of [...run.changed]) go();
     run.changed.clear();
   };
+  const transaction = decodeTransaction(bundle.value.transaction);
+  const inputs = transaction.ok ? transaction.value.inputs : [];
   const run: Run = {
+    slots: inputs.map(({ keyImage }) => slotName(keyImage)),
     progress: { state: 'preparing' },
     changed: new Set(),
     running: runPayment(

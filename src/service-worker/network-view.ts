@@ -1,7 +1,7 @@
 /** What the pages are told of the network: everything the worker has verified, and on what it rests. */
 import { showPrefix } from '#address/prefix.ts';
 import { ageOf, nameToId } from '#address/xor-name.ts';
-import type { ElderView, NetworkView, SectionView } from '#bridge/worker.ts';
+import type { ElderView, NetworkView, SectionView, StallView } from '#bridge/worker.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { KnownSections, Section } from './known-sections.ts';
 
@@ -12,14 +12,18 @@ type Verified = Pick<
 
 /**
  * @param road how an elder is reached now
+ * @param stall why a section cannot decide now (N29)
  * @param refused why the only answer so far was not believed
  */
 export function verifiedView(
   known: Pick<KnownSections, 'current' | 'sections' | 'epoch' | 'fork'>,
   road: (name: Uint8Array) => Omit<ElderView, 'name' | 'age'>,
+  stall: (section: Section) => StallView | null,
   refused: string | undefined,
 ): Verified {
-  const sections = known.sections().map((section) => sectionView(section, road));
+  const sections = known
+    .sections()
+    .map((section) => ({ ...sectionView(section, road), stall: stall(section) }));
   const home = known.current();
   const section = sections.find(({ key }) => home && key === toHex(home.authority.key)) ?? null;
   const fork = known.fork();
@@ -42,7 +46,7 @@ export function verifiedView(
 function sectionView(
   { authority, elders }: Section,
   road: (name: Uint8Array) => Omit<ElderView, 'name' | 'age'>,
-): SectionView {
+): Omit<SectionView, 'stall'> {
   const speaking = new Set(elders.map(({ name }) => nameToId(name)));
   return {
     prefix: showPrefix(authority.prefix),

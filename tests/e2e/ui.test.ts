@@ -79,7 +79,7 @@ describe('reflow', () => {
   test.each(['/', '/files', '/money', '/network'])(
     '%s fits a 320 px wide screen (1280 px at 400 %)',
     async (path) => {
-      const { page, close } = await stage.open('open', path, {
+      const { page, close } = await stage.open('stalled', path, {
         viewport: { width: 320, height: 256 },
       });
       await page.locator('h1').waitFor();
@@ -211,6 +211,28 @@ describe('the network', () => {
     await page.locator('[data-prefix="1"][data-epoch="2"]').waitFor();
     await close();
   });
+
+  test.each(['/network', '/money'])(
+    'N29: on %s a section that cannot decide is told politely, and no longer than it is so',
+    async (path) => {
+      const { page, close } = await stage.open('open', path, phone);
+      const say = (network: unknown) =>
+        page.evaluate((view) => window.safeFake!.say({ network: view as never }), network as never);
+      // The region is there before its words are: only then a screen reader speaks them.
+      const region = page.locator('[role=status][data-stalled]');
+      await region.waitFor({ state: 'attached' });
+      expect(await region.innerText()).toBe('');
+      await say(networks.stalled);
+      await region.getByText('4 of its 7 elders answer this device, and 5 are needed').waitFor();
+      expect(await page.getByRole('alert').count()).toBe(0);
+      await say(networks.halfStalled);
+      await region.getByText('Section 1 cannot decide at the moment').waitFor();
+      expect(await region.getAttribute('data-stalled')).toBe('1');
+      await say(networks.good);
+      await expect.poll(() => region.innerText()).toBe('');
+      await close();
+    },
+  );
 
   test.each(['/', '/files', '/money', '/network'])(
     'N33: a second successor is told on %s in one sentence',

@@ -23,6 +23,7 @@ export const networkTexts = {
     'Seven elders speak for a section; five of them sign. Adults store. A section that grows splits in two.',
   place: (prefix: string) => (bits(prefix) === '' ? 'The whole network' : `Section ${prefix}`),
   yours: 'asked first',
+  cannotDecide: 'cannot decide now',
   epochAndGeneration: (epoch: number, generation: number) =>
     `epoch ${epoch} · generation ${generation}`,
   membersCount: (count: number) => (count === 1 ? '1 member' : `${count} members`),

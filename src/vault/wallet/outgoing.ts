@@ -53,8 +53,9 @@ export function createOutgoing(
       try {
         const body = JSON.stringify({ paymentId: id, ...(known === undefined ? {} : { known }) });
         const answer: unknown = await (await context.rpc.call('pay', { body })).json();
-        const { state, reason } = answer as { readonly state: string; readonly reason?: string };
-        say(id, state === 'waiting' ? waitingSentence(reason ?? '') : '');
+        const { state, reason, sentence } = answer as Record<'state', string> &
+          Partial<Record<'reason' | 'sentence', string>>;
+        say(id, sentence ?? (state === 'waiting' ? waitingSentence(reason ?? '') : ''));
         if (state !== known) await record(id, bundle);
         if (state === 'registered' || state === 'replaced') return;
         known = state;

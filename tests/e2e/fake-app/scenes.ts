@@ -145,6 +145,7 @@ const whole: SectionView = {
     adult('58f2d7a9', 5),
     adult('d41b96e6', 5),
   ],
+  stall: null,
 };
 /** The elder that was not reachable is gone, and the oldest adult took its place. */
 const handedOver: SectionView = {
@@ -180,6 +181,19 @@ const one: SectionView = {
     elder('e90b47aa', 90, null, 'idle', null),
   ],
   adults: [adult('f00dcafe', 5), adult('88aa1177', 5)],
+  stall: null,
+};
+
+const stalledWhole =
+  'The section cannot decide at the moment: 4 of its 7 elders answer this device, and 5 are needed. Payments wait and nothing is lost; files can still be read. It goes on by itself as soon as 5 answer again.';
+const stalledOne =
+  'Section 1 cannot decide at the moment: at most 4 of its 7 elders answer this device, and 5 are needed. Payments wait and nothing is lost; files can still be read. It goes on by itself as soon as 5 answer again.';
+const undecided: SectionView = {
+  ...whole,
+  elders: whole.elders.map((each, at) =>
+    at < 4 ? each : { ...each, road: null, state: 'unreachable', roundTripMs: null },
+  ),
+  stall: { answering: 4, sentence: stalledWhole },
 };
 
 const good: NetworkView = {
@@ -230,6 +244,16 @@ export const networks = {
       { ...one, prefix: '111', key: `12${one.key}`, epoch: 5 },
     ],
     verifiedEpoch: 5,
+  },
+  /** N29: three elders are gone, in the section this device asks first. */
+  stalled: { ...good, section: undecided, sections: [undecided] },
+  /** One half of a split decides, the other cannot. */
+  halfStalled: {
+    ...good,
+    sentence: followed,
+    section: zero,
+    sections: [zero, { ...one, stall: { answering: 1, sentence: stalledOne } }],
+    verifiedEpoch: 2,
   },
   forked: {
     ...good,
@@ -352,6 +376,30 @@ export const scenes = {
   split: { vault: openSafe, network: networks.split },
   many: { vault: openSafe, network: networks.many },
   forked: { vault: openSafe, network: networks.forked },
+  stalled: {
+    vault: {
+      ...openSafe,
+      money: {
+        ...openSafe.money,
+        payments: openSafe.money.payments.map((payment) =>
+          payment.state === 'committing' ? { ...payment, sentence: stalledWhole } : payment,
+        ),
+      },
+      transfers: [
+        {
+          id: 't1',
+          name: 'holiday.mp4',
+          size: 64_000_000,
+          doneBytes: 22_400_000,
+          bytesPerSecond: 0,
+          state: 'waiting',
+          sentence: stalledWhole,
+        },
+      ],
+    },
+    network: networks.stalled,
+  },
+  halfStalled: { vault: openSafe, network: networks.halfStalled },
 } satisfies Record<string, Scene>;
 
 export type SceneName = keyof typeof scenes;

@@ -20,7 +20,8 @@ import {
 } from '#protocol/section/index.ts';
 import { decodeDoorRequest, encodeClientReply, type ClientReply } from '#roles/wire/client.ts';
 import { proofFor } from '#roles/wire/under.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { makeSection } from '../section/fixtures.ts';
 import { genesis, only, sign, succeed, type Living } from '../section/network.ts';
 
 vi.mock('#crypto/threshold-suite.ts', () => ({ blsSuite: toySuite }));
@@ -52,6 +53,7 @@ vi.mock('#network/light-host.ts', () => ({
       reply(world.elder(nameToId(elder.name)), bytes),
     askBootstrap: async (at: number, bytes: Uint8Array) => reply(world.bootstraps[at], bytes),
     view: () => ({ road: null, state: 'idle', roundTripMs: null, bytesIn: 0, bytesOut: 0 }),
+    resting: () => false,
     reconsider: () => undefined,
     stop: async () => undefined,
   }),
@@ -196,4 +198,69 @@ test('N30: a request under an old key is refused with proof, and sent again unde
   const answer = await node.askFor(new Uint8Array(32), elder, request, 1_000);
   expect(answer).toMatchObject({ ok: true, value: { kind: 'outputs' } });
   expect(keys).toEqual([toHex(anchor.genesisKey), toHex(living.state.authority.key)]);
+});
+
+/** A section whose elders can all be dialled, behind one bootstrap node. */
+const startWithElders = async () => {
+  const { signed, anchor: of, identitySeeds } = makeSection(toySuite, toyScalars);
+  const records = identitySeeds.map((seed) =>
+    encodeAddressRecord(signAddressRecord(seed, of.networkId, 1n, ['/ip4/127.0.0.1/tcp/1'])),
+  );
+  world.bootstraps = [
+    (bytes) => {
+      const request = decodeDoorRequest(bytes);
+      return request.ok && request.value.kind === 'addresses'
+        ? { kind: 'addresses', records }
+        : { kind: 'authority', authority: encodeSignedAuthority(signed) };
+    },
+  ];
+  const ids = { name: 'test', networkId: toHex(of.networkId), genesisKey: toHex(of.genesisKey) };
+  const node = await startLightNode(
+    { ...file(1), ...ids },
+    () => 'automatic',
+    () => undefined,
+  );
+  return { node, elders: (await node.section()).elders };
+};
+const anything = { kind: 'outputs', after: 0, limit: 1 } as const;
+
+test('N29: with three of seven elders silent the section cannot decide, until one is back', async () => {
+  const away = new Set<string>();
+  world.elder = (name) =>
+    away.has(name) ? () => null : () => ({ kind: 'outputs', entries: [], next: 0, more: false });
+  const { node, elders } = await startWithElders();
+  const askAll = async (): Promise<void> => {
+    for (const elder of elders) await node.ask(elder, anything, 1_000);
+  };
+  const anywhere = new Uint8Array(32);
+  expect(node.stall(anywhere)).toBeNull();
+  await askAll();
+  for (const { name } of elders.slice(0, 3)) away.add(nameToId(name));
+  await askAll();
+  // One call that came to nothing may be our own connection.
+  expect(node.stall(anywhere)).toBeNull();
+  await askAll();
+  expect(node.stall(anywhere)?.answering).toBe(4);
+  expect(node.view().sections[0]?.stall).toEqual(node.stall(anywhere));
+  // One answer more, and it is over.
+  const [first] = elders;
+  if (first === undefined) throw new Error('an elder');
+  away.clear();
+  await node.ask(first, anything, 1_000);
+  expect(node.stall(anywhere)).toBeNull();
+  expect(node.view().sections[0]?.stall).toBeNull();
+});
+
+test('N29: while somebody watches, an elder that is away is asked again', async () => {
+  const { node, elders } = await startWithElders();
+  const gone = elders[6];
+  if (gone === undefined) throw new Error('an elder');
+  await node.ask(gone, anything, 1_000);
+  const asked: string[] = [];
+  world.elder = (name) => () => {
+    asked.push(name);
+    return null;
+  };
+  await node.look();
+  expect(asked).toContain(nameToId(gone.name));
 });

@@ -26,6 +26,7 @@ const section = (
     bytesOut: 0,
   })),
   adults: [...adults].map((name) => node(name)),
+  stall: null,
 });
 const whole = section('()', 'k0', 'abcdefg', 'hij');
 
