@@ -18,6 +18,7 @@ import {
   standing,
   tell,
   usualPace,
+  type Nodes,
   type SectionApi,
 } from '../section-world.ts';
 import { drawLiars, meddlingAdult, withLiars } from '../section-lies.ts';
@@ -59,6 +60,19 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
     },
   }));
   const replayed = new Map<string, ReadonlySet<string>>();
+  /** Whoever lives is a member in the end: joined, stayed, or moved in on a ticket. */
+  const shortfall = (now: Nodes) => {
+    const lost = living(now).filter(
+      ({ id, state }) =>
+        !state.wasMember &&
+        ![tooOld.id, hidden.id].includes(id) &&
+        // Of two under one ticket either may have come first.
+        ![...replayed.values()].some((both) => both.has(id)) &&
+        !twins.has(id),
+    );
+    const unpaid = lost.filter(({ state: { joining } }) => (joining?.ticket ?? null) !== null);
+    return { lost, unpaid, faults: [...checkUpToDate(now), ...checkElders(now)] };
+  };
   const { report, violations } = tell(
     withLiars(
       {
@@ -66,6 +80,10 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
         faults: { ...rough, crashProbability: 0.0002 },
         healAtMs: 40_000,
         endAtMs: 75_000,
+        isOver: (nodes) => {
+          const { lost, faults } = shortfall({ nodes });
+          return lost.length + faults.length === 0;
+        },
         unreachable: new Set([hidden.id]),
         ...(plan.machine === undefined ? {} : { machine: plan.machine }),
         ...(plan.compute === undefined ? {} : { compute: plan.compute }),
@@ -122,24 +140,13 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
     ),
     seed,
   );
-  // Whoever lives is a member in the end: joined, stayed, or moved in on a ticket.
-  const outside = living(report).filter(
-    ({ id, state }) => !state.wasMember && ![tooOld.id, hidden.id].includes(id),
-  );
-  // Of two under one ticket either may have come first.
-  const lost = outside.filter(
-    ({ id }) => ![...replayed.values()].some((both) => both.has(id)) && !twins.has(id),
-  );
-  const unpaid = lost.filter(
-    ({ state }) => state.joining !== null && state.joining.ticket !== null,
-  );
+  const { lost, unpaid, faults } = shortfall(report);
   return {
     events: report.events,
     violations: [
       ...violations,
       ...wrong,
-      ...checkUpToDate(report),
-      ...checkElders(report),
+      ...faults,
       ...unpaid.slice(0, 1).map((view) => `moved nowhere: ${standing(view)}`),
     ],
     undelivered: lost.length,

@@ -14,6 +14,7 @@ import {
   standing,
   tell,
   usualPace,
+  type Nodes,
 } from '../section-world.ts';
 import { drawLiars, withLiars } from '../section-lies.ts';
 import type { HandoverPlan } from './handover.ts';
@@ -47,6 +48,10 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
         },
         healAtMs: 15_000,
         endAtMs: 45_000,
+        isOver: (nodes) => {
+          const { whole, faults } = shortfall({ nodes });
+          return whole.length + faults.length === 0;
+        },
         deeds: joiners.map((joiner) => ({
           atMs: 500 + prng.below(4_000),
           do: (api) => {
@@ -61,23 +66,12 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
     ),
     seed,
   );
-  const views = living(report).filter(({ state }) => state.wasMember);
-  const whole = views.filter(({ state }) => state.own?.state.authority.prefix.bitCount !== 1);
-  const halves = ['0', '1'].map((bit) =>
-    views.find(({ state }) => {
-      const prefix = state.own?.state.authority.prefix;
-      const wanted = { bitCount: 1, bits: new Uint8Array(32).fill(bit === '1' ? 128 : 0, 0, 1) };
-      return prefix !== undefined && samePrefix(prefix, wanted);
-    }),
-  );
-  const missing = halves.filter((half) => half === undefined).length;
+  const { whole, faults } = shortfall(report);
   return {
     events: report.events,
     violations: [
       ...violations,
-      ...checkUpToDate(report),
-      ...checkElders(report),
-      ...(missing > 0 ? [`${missing} halves missing`] : []),
+      ...faults,
       ...whole.slice(0, 1).map((view) => `not split: ${standing(view)}`),
     ],
     undelivered: whole.length,
@@ -85,4 +79,23 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
     nodes: report.nodes,
     liars: [...liars.values()].map(({ lie }) => lie.name),
   };
+}
+
+/** What is missing until everybody stands in one of two halves. */
+function shortfall(report: Nodes) {
+  const views = living(report).filter(({ state }) => state.wasMember);
+  const whole = views.filter(({ state }) => state.own?.state.authority.prefix.bitCount !== 1);
+  const missing = ['0', '1'].filter((bit) => {
+    const wanted = { bitCount: 1, bits: new Uint8Array(32).fill(bit === '1' ? 128 : 0, 0, 1) };
+    return !views.some(({ state }) => {
+      const prefix = state.own?.state.authority.prefix;
+      return prefix !== undefined && samePrefix(prefix, wanted);
+    });
+  });
+  const faults = [
+    ...checkUpToDate(report),
+    ...checkElders(report),
+    ...missing.map((bit) => `the half ${bit} is missing`),
+  ];
+  return { whole, faults };
 }
