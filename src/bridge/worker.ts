@@ -72,6 +72,8 @@ export interface NetworkView {
   readonly sections: readonly SectionView[];
   /** The newest epoch of any of them (N33). */
   readonly verifiedEpoch: number;
+  /** The newest epoch that shipped with this version of the app; null where none did (N33). */
+  readonly checkpointEpoch: number | null;
   /** Five elders have signed two successors of one key; the second was not believed (N33). */
   readonly fork: { readonly epoch: number; readonly prefix: string } | null;
   readonly rtc: {

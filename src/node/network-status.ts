@@ -14,10 +14,12 @@ import { networkTag } from '#network/protocols.ts';
 import {
   decodeAddressRecord,
   decodeSignedAuthority,
+  proofOf,
   verifySignedAuthority,
   type SectionAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
 import { Problem } from '#storage/node/problem.ts';
 import { createAddressBook } from './address-book.ts';
@@ -44,6 +46,8 @@ export interface SectionStatus {
   readonly agreed: number;
   readonly elders: readonly StatusNode[];
   readonly members: readonly StatusNode[];
+  /** Hex: the links and the authority as they were told, for a release to ship (N33). */
+  readonly proof: string;
 }
 
 export interface NetworkStatus {
@@ -114,6 +118,7 @@ interface Answer {
   readonly role: string;
   readonly authority: SectionAuthority | null;
   readonly verified: boolean;
+  readonly proof: string;
 }
 
 async function askNode(
@@ -133,18 +138,20 @@ async function askNode(
   if (hello?.kind !== 'hello') return null;
   const about = await ask('authority');
   const decoded = about?.kind === 'authority' ? decodeSignedAuthority(about.authority) : undefined;
-  if (decoded?.ok !== true) return { name, role: hello.role, authority: null, verified: false };
+  if (decoded?.ok !== true)
+    return { name, role: hello.role, authority: null, verified: false, proof: '' };
   const verified = verifySignedAuthority(blsSuite, anchor, decoded.value).ok;
-  return { name, role: hello.role, authority: decoded.value.authority, verified };
+  const proof = toHex(encodeProof(proofOf(decoded.value)));
+  return { name, role: hello.role, authority: decoded.value.authority, verified, proof };
 }
 
 /** The newest state per prefix; a state that does not verify never hides one that does. */
 function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
   const best = new Map<
     string,
-    { authority: SectionAuthority; verified: boolean; agreed: number }
+    { authority: SectionAuthority; verified: boolean; proof: string; agreed: number }
   >();
-  for (const { authority, verified } of answers) {
+  for (const { authority, verified, proof } of answers) {
     if (authority === null) continue;
     const prefix = showPrefix(authority.prefix);
     const before = best.get(prefix);
@@ -152,7 +159,7 @@ function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
       before === undefined ||
       (verified && !before.verified) ||
       (verified === before.verified && authority.generation > before.authority.generation);
-    if (newer) best.set(prefix, { authority, verified, agreed: 1 });
+    if (newer) best.set(prefix, { authority, verified, proof, agreed: 1 });
     else if (
       toHex(authority.key) === toHex(before.authority.key) &&
       authority.generation === before.authority.generation
@@ -162,7 +169,7 @@ function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
   }
   const shown = (names: readonly { readonly name: Uint8Array }[]): readonly StatusNode[] =>
     names.map(({ name }) => ({ name: toHex(name), age: ageOf(name) }));
-  return [...best.entries()].sort().map(([prefix, { authority, verified, agreed }]) => ({
+  return [...best.entries()].sort().map(([prefix, { authority, verified, proof, agreed }]) => ({
     prefix,
     key: toHex(authority.key),
     epoch: epochOf(authority),
@@ -171,6 +178,7 @@ function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
     agreed,
     elders: shown(authority.elders),
     members: shown(authority.members),
+    proof,
   }));
 }
 

@@ -47,6 +47,7 @@ export async function networkView(): Promise<NetworkView> {
     section: null,
     sections: [],
     verifiedEpoch: 0,
+    checkpointEpoch: null,
     fork: null,
     rtc: { used: 0, open: 0, limit: 0, host: false },
   };

@@ -14,7 +14,12 @@ import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
 import { decodeProof, encodeProof, maxHops, maxPages } from '#protocol/anti-entropy/index.ts';
-import { decodeSignedAuthority, networkIdOf, proofOf } from '#protocol/section/index.ts';
+import {
+  decodeSignedAuthority,
+  networkIdOf,
+  proofOf,
+  type SectionProof,
+} from '#protocol/section/index.ts';
 import { closest } from '#address/xor-name.ts';
 import {
   decodeClientReply,
@@ -28,6 +33,7 @@ import { memory, type NetworkFile } from './memory.ts';
 import { rtcReady } from './rtc.ts';
 import { openKnownSections, type Elder, type Section } from './known-sections.ts';
 import { verifiedView } from './network-view.ts';
+import { checkpointsFor } from './checkpoints.ts';
 import { instanceId } from './instance.ts';
 import { isSilence, watchWhoAnswers } from './who-answers.ts';
 
@@ -101,6 +107,7 @@ export async function startLightNode(
       message: 'The network file contradicts itself. Ask whoever runs this address to repair it.',
     });
   }
+  const checkpoints = checkpointsFor(file.networkId);
   const host: LightHost = await createLightHost({
     bootstrap: file.bootstrap,
     tag: networkTag(networkId),
@@ -139,7 +146,7 @@ export async function startLightNode(
   };
 
   const fetchSection = async (): Promise<Section | undefined> => {
-    const isFirst = current() === undefined;
+    const isFirst = current() === undefined || known.recorded().length === 0;
     const [authorities, addresses] = await Promise.all([
       askBootstrap({ kind: 'authority' }, isFirst ? bootstrapsCompared : 1),
       askBootstrap({ kind: 'addresses' }),
@@ -153,7 +160,8 @@ export async function startLightNode(
       refused ||= !fits;
     }
     // A chain longer than a page: the elders, whose addresses are signed by themselves, have the rest.
-    const strangers = current() === undefined ? known.recorded().slice(0, eldersTried) : [];
+    const isBehind = current() === undefined || refused;
+    const strangers = isBehind ? known.recorded().slice(0, eldersTried) : [];
     for (const name of strangers) {
       if (await readPages({ name }, home, askBootstrapMs)) break;
     }
@@ -161,11 +169,22 @@ export async function startLightNode(
     refusedBecause = refused && section === undefined ? wrongAuthority : undefined;
     if (section !== undefined) await known.keep();
     onChange();
-    return section;
+    // What shipped with the app alone says nothing about where its elders are today.
+    return authorities.length > 0 || known.recorded().length > 0 ? section : undefined;
+  };
+
+  /** N33: before anybody is asked, and again with each new version of the app. */
+  const pinCheckpoints = async (): Promise<void> => {
+    for (const proof of checkpoints) {
+      if ((await believe(proof)) || known.fork() !== null) continue;
+      throw new CallError(502, { kind: 'otherNetwork', message: wrongCheckpoint });
+    }
   };
 
   const load = async (): Promise<Section> => {
-    if (await known.recall()) {
+    const isKnown = (await known.recall()) && known.recorded().length > 0;
+    await pinCheckpoints();
+    if (isKnown) {
       // Addresses may have moved, and elders may have changed while we were away.
       void refresh();
       const section = current();
@@ -338,6 +357,7 @@ export async function startLightNode(
       instance: instanceId,
       network: { name: file.name, networkId: file.networkId },
       ...verifiedView(known, host.view, whoAnswers.stall, refusedBecause),
+      checkpointEpoch: newestEpoch(checkpoints),
       rtc: { used: rtcUsed(), open: rtcOpen(), limit: rtcOffFrom, host: hasRtcHost() },
     }),
     reconsider: () => {
@@ -347,6 +367,14 @@ export async function startLightNode(
     stop: host.stop,
   };
 }
+
+/** Null where no checkpoint is. */
+const newestEpoch = (proofs: readonly SectionProof[]): number | null =>
+  proofs.reduce<number | null>(
+    (newest, { authority }) =>
+      authority === null ? newest : Math.max(newest ?? 0, Number(authority.authority.epoch)),
+    null,
+  );
 
 /** The same elder if it is one of the new key, too; else the closest to the name. */
 function nextElder({ elders }: Section, before: Elder, name: Uint8Array): Elder {
@@ -361,6 +389,9 @@ function nextElder({ elders }: Section, before: Elder, name: Uint8Array): Elder 
 
 const wrongAuthority =
   'The answer about who speaks for this section does not fit the genesis key. Nothing was sent.';
+
+const wrongCheckpoint =
+  'This version of the app knows other keys than the ones this network was born with. Nothing was sent. Ask whoever runs this address to repair it.';
 
 const remembered = new Map<string, string>();
 function rememberRoad(id: string, road: Road): void {

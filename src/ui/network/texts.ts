@@ -79,6 +79,11 @@ export const networkTexts = {
   network: 'Network',
   networkId: 'Network id',
   sectionKey: 'Key',
+  checkpoint: 'Shipped with this app',
+  checkpointValue: (epoch: number | null) =>
+    epoch === null ? 'No keys of this network' : `Its keys up to epoch ${epoch}`,
+  checkpointHint:
+    'Keys that come with the app cannot be hidden or replaced by whoever answers first.',
   budget: 'WebRTC connections made',
   budgetValue: (used: number, limit: number) => (limit > 0 ? `${used} of ${limit}` : `${used}`),
   budgetHint: 'A browser tab can make only so many. When they are used up, WebSocket takes over.',

@@ -208,6 +208,7 @@ const good: NetworkView = {
   section: whole,
   sections: [whole],
   verifiedEpoch: 0,
+  checkpointEpoch: null,
   fork: null,
   rtc: { used: 12, open: 5, limit: 400, host: true },
   preference: 'automatic',
@@ -227,6 +228,7 @@ export const networks = {
   },
   split: {
     ...good,
+    checkpointEpoch: 1,
     sentence: followed,
     section: zero,
     sections: [zero, one],

@@ -58,6 +58,12 @@ vi.mock('#network/light-host.ts', () => ({
     stop: async () => undefined,
   }),
 }));
+const shipped = vi.hoisted(() => ({ file: { format: 1, networks: [] as unknown[] } }));
+vi.mock('../../../src/service-worker/checkpoints.json', () => ({
+  get default() {
+    return shipped.file;
+  },
+}));
 const { startLightNode } = await import('../../../src/service-worker/light-node.ts');
 
 const born = genesis('light', 2);
@@ -113,6 +119,7 @@ const start = (bootstraps: number) =>
 
 beforeEach(() => {
   disk.clear();
+  shipped.file = { format: 1, networks: [] };
   world.bootstraps = [];
   world.elder = () => () => null;
 });
@@ -263,4 +270,75 @@ test('N29: while somebody watches, an elder that is away is asked again', async 
   };
   await node.look();
   expect(asked).toContain(nameToId(gone.name));
+});
+
+/** This version of the app was made when the network had come so far. */
+const ship = (living: Living, id = networkId): void => {
+  const proof = toHex(encodeProof(proofOf(sign(living))));
+  shipped.file = { format: 1, networks: [{ networkId: id, proofs: [proof] }] };
+};
+
+test('N33: what shipped with the app is pinned before anybody is asked', async () => {
+  ship(after(2));
+  // The only bootstrap node knows the elders of an ended epoch and hides the others.
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  expect((await node.section()).authority.epoch).toBe(2n);
+  expect(node.view()).toMatchObject({ trust: 'verified', verifiedEpoch: 2, checkpointEpoch: 2 });
+  world.bootstraps = [knowing(after(3))];
+  await node.look();
+  expect(node.view().verifiedEpoch).toBe(3);
+});
+
+test('N33: a branch that contradicts what shipped is refused and shown', async () => {
+  ship(after(1));
+  world.bootstraps = [knowing(after(1, 'fraud'))];
+  const node = await start(1);
+  expect(toHex((await node.section()).authority.key)).toBe(toHex(after(1).state.authority.key));
+  expect(node.view()).toMatchObject({ trust: 'refused', fork: { epoch: 0, prefix: '()' } });
+});
+
+test('N33: a device that was led astray before is told by the next version', async () => {
+  world.bootstraps = [knowing(after(1, 'fraud'))];
+  const before = await start(1);
+  await before.section();
+  expect(before.view()).toMatchObject({ trust: 'verified', checkpointEpoch: null });
+  ship(after(1));
+  const updated = await start(1);
+  await updated.section();
+  expect(updated.view().fork).toEqual({ epoch: 0, prefix: '()' });
+});
+
+test('N33: a checkpoint that does not follow from the first key stops the app', async () => {
+  ship(only(succeed(genesis('elsewhere', 2), 'k1').children));
+  world.bootstraps = [knowing(after(1))];
+  const node = await start(1);
+  await expect(node.section()).rejects.toThrow(/knows other keys than the ones/);
+});
+
+test('what shipped does not stand in for a network that does not answer', async () => {
+  ship(after(2));
+  world.bootstraps = [() => null, () => null];
+  const node = await start(2);
+  await expect(node.section()).rejects.toThrow(/does not answer/);
+  // The next life still compares two: nothing but the app itself has spoken so far.
+  let asked = 0;
+  const counting =
+    (knows: Asked): Asked =>
+    (bytes) => {
+      asked += 1;
+      return knows(bytes);
+    };
+  world.bootstraps = [counting(knowing(after(2))), counting(knowing(after(2)))];
+  const again = await start(2);
+  await again.section();
+  expect(asked).toBe(3);
+});
+
+test('checkpoints of another network are not looked at', async () => {
+  ship(after(2), '0'.repeat(64));
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  expect((await node.section()).authority.epoch).toBe(0n);
+  expect(node.view().checkpointEpoch).toBeNull();
 });

@@ -1,0 +1,71 @@
+/**
+ * Goal: what ships with the app is what two nodes proved, and a file of another form is refused whole
+ * (N33). Method: the tool's own function over a made status, read back by the app's reader.
+ */
+import { expect, test } from 'vitest';
+import { toHex } from '#core/codec/bytes.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import { proofOf } from '#protocol/section/index.ts';
+import { checkpointsFor } from '../../../src/service-worker/checkpoints.ts';
+import shipped from '../../../src/service-worker/checkpoints.json' with { type: 'json' };
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { makeSection } from '../section/fixtures.ts';
+
+// A program for Node 20 in plain JavaScript: its types are said here.
+const tool = new URL('../../../bin/lib/checkpoints.js', import.meta.url).href;
+const { withNetwork } = (await import(/* @vite-ignore */ tool)) as {
+  readonly withNetwork: (checkpoints: unknown, status: unknown) => unknown;
+};
+
+const { signed, anchor } = makeSection(toySuite, toyScalars);
+const networkId = toHex(anchor.networkId);
+const proof = toHex(encodeProof(proofOf(signed)));
+const section = { prefix: '()', epoch: 0, verified: true, agreed: 2, proof };
+const status = { network: { name: 'test', networkId }, sections: [section] };
+const empty = { format: 1, networks: [] };
+
+test('the file in this checkout can be read', () => {
+  expect(() => checkpointsFor(networkId, shipped)).not.toThrow();
+});
+
+test('N33: what the tool writes is what the app pins; other networks stay', () => {
+  const other = { networkId: 'f'.repeat(64), proofs: [] };
+  const file = withNetwork({ format: 1, networks: [other] }, status);
+  expect(checkpointsFor(networkId, file)).toEqual([proofOf(signed)]);
+  expect(checkpointsFor('f'.repeat(64), file)).toEqual([]);
+  // Written again it replaces its own.
+  expect(withNetwork(file, status)).toEqual(file);
+});
+
+test('N33: a section that is not proven, or told by one node, is not shipped', () => {
+  const given = (part: object) => () =>
+    withNetwork(empty, { ...status, sections: [section, { ...section, ...part }] });
+  expect(given({ verified: false })).toThrow(/does not follow from the first key/);
+  expect(given({ agreed: 1 })).toThrow(/by one node only/);
+  expect(() => withNetwork(empty, { ...status, sections: [] })).toThrow(/No section was told/);
+});
+
+test.each([
+  ['no object', null],
+  ['another format', { format: 2, networks: [] }],
+  ['a field too many', { format: 1, networks: [], more: 1 }],
+  ['no list', { format: 1, networks: {} }],
+  ['too many networks', { format: 1, networks: Array(17).fill({ networkId, proofs: [] }) }],
+  [
+    'one network twice',
+    {
+      format: 1,
+      networks: [
+        { networkId, proofs: [] },
+        { networkId, proofs: [] },
+      ],
+    },
+  ],
+  ['a short network id', { format: 1, networks: [{ networkId: 'ab', proofs: [] }] }],
+  ['a proof that is no hex', { format: 1, networks: [{ networkId, proofs: ['xyz'] }] }],
+  ['a proof cut short', { format: 1, networks: [{ networkId, proofs: [proof.slice(0, -2)] }] }],
+  ['a proof with more behind', { format: 1, networks: [{ networkId, proofs: [`${proof}00`] }] }],
+  ['too many proofs', { format: 1, networks: [{ networkId, proofs: Array(17).fill(proof) }] }],
+])('%s is refused', (_, file) => {
+  expect(() => checkpointsFor(networkId, file)).toThrow(/not of its form/);
+});
