@@ -65,22 +65,24 @@ async function runLong(node, args) {
     process.stdout.write(out);
     const row = line.startsWith('{') ? JSON.parse(line) : { scenario: name, failed: code };
     rows.push({ ...row, wallSeconds: Math.round((Date.now() - begun) / 1000), exitCode: code });
+    // After every scenario: an hour is long, and what ran should not be lost with the rest.
+    if (only.length === 0) keep(resultOf(part, started, rows));
   }
-  const result = {
-    what: `npm run sim:long${part === 1 ? '' : ` -- --part ${part}`}`,
-    cores: availableParallelism(),
-    wallSeconds: Math.round((Date.now() - started) / 1000),
-    rows,
-  };
-  mkdirSync(join(root, 'docs/measurements'), { recursive: true });
-  if (only.length === 0) {
-    writeFileSync(
-      join(root, 'docs/measurements/sim-long.json'),
-      `${JSON.stringify(result, null, 2)}\n`,
-    );
-  }
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  process.stdout.write(`${JSON.stringify(resultOf(part, started, rows))}\n`);
   return rows.every(({ exitCode }) => exitCode === 0) ? 0 : 1;
+}
+
+const resultOf = (part, started, rows) => ({
+  what: `npm run sim:long${part === 1 ? '' : ` -- --part ${part}`}`,
+  cores: availableParallelism(),
+  wallSeconds: Math.round((Date.now() - started) / 1000),
+  rows,
+});
+
+function keep(result) {
+  const folder = join(root, 'docs/measurements');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'sim-long.json'), `${JSON.stringify(result, null, 2)}\n`);
 }
 
 function run(node, args, env, stdout) {
