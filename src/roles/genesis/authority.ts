@@ -18,8 +18,9 @@ import type { GenesisConfig } from './state.ts';
 /** A function of the configuration and the key alone: everybody builds the same. */
 export function genesisAuthority(config: GenesisConfig, keys: KeyShareSet): SectionAuthority {
   const candidates = sortedNames(config.candidates);
+  const networkId = networkIdOf(keys.key, config.networkName);
   return {
-    networkId: networkIdOf(keys.key, config.networkName),
+    networkId,
     prefix: EMPTY_PREFIX,
     key: keys.key,
     epoch: 0n,
@@ -31,16 +32,20 @@ export function genesisAuthority(config: GenesisConfig, keys: KeyShareSet): Sect
     }),
     members: [...config.candidates, ...config.adults]
       .sort(compareBytes)
-      .map((name) => firstMember(config, name)),
+      .map((name) => firstMember(config, networkId, name)),
     ledgerRoot: ledgerRootOf(emptyLedger),
     genesisOutput: config.genesisOutput,
   };
 }
 
-function firstMember(config: GenesisConfig, name: XorName): SectionMember {
+/**
+ * N37: there is no decision yet whose chance could place a founder; the network's id follows from a
+ * key that nobody knew when the founders chose their names.
+ */
+function firstMember(config: GenesisConfig, networkId: Uint8Array, name: XorName): SectionMember {
   const sharingKey = config.sharingKeys.get(nameToId(name));
   assert(sharingKey !== undefined, 'every first member has a sharing key');
-  return { name, joined: 0n, placement: placementOf(name, emptyLedger.churnId), sharingKey };
+  return { name, joined: 0n, placement: placementOf(name, networkId), sharingKey };
 }
 
 /** Stands for the network before it has a key: everything signed in this attempt is bound to it. */
