@@ -38,6 +38,7 @@ import {
 import { askHolders, createSuspects } from './ask-holders.ts';
 import type { Log } from './log.ts';
 import { isSignedBy } from './native-ed25519.ts';
+import type { Misbehaviour } from './section-port.ts';
 
 export interface ElderDataOptions {
   readonly label: string;
@@ -54,6 +55,8 @@ export interface ElderDataOptions {
   readonly onStored?: (item: Item) => void;
   /** A write did not reach this holder: it fetches it from the others (R4). */
   readonly repair: (holder: Uint8Array, item: Item) => void;
+  /** What a holder did: for fault detection (N7). */
+  readonly misbehaved: (holder: NodeId, issue: Misbehaviour) => void;
   readonly log: Log;
 }
 
@@ -72,6 +75,7 @@ export function createElderData(
 
   const blame = (holder: Uint8Array, rule: string): HolderAnswer => {
     suspects.add(holder);
+    options.misbehaved(nameToId(holder), rule === 'silent' ? 'data' : 'falsehood');
     log.write({ event: 'holderFailed', node: options.label, peer: nameToId(holder), rule });
     return { kind: 'failed' };
   };

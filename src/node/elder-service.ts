@@ -12,6 +12,7 @@ import { createElderData } from './elder-data-service.ts';
 import { createElderMoney, type ElderMoney, type MoneyPast } from './elder-money.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { Misbehaviour } from './section-port.ts';
 
 export interface ElderOptions {
   readonly label: string;
@@ -37,6 +38,8 @@ export interface ElderOptions {
   readonly onStored?: (item: Item) => void;
   /** A write did not reach this holder (N42). */
   readonly repair: (holder: Uint8Array, item: Item) => void;
+  /** What a holder did: for fault detection (N7). */
+  readonly misbehaved: (holder: NodeId, issue: Misbehaviour) => void;
   readonly log: Log;
   readonly metrics: Metrics;
 }

@@ -1,6 +1,6 @@
 /**
- * Greetings: nodes tell each other where they and others are, a few at a time, and by the way find
- * out who answers. Decides nothing: what is reached or not goes to the section's machine as a fact.
+ * Greetings: nodes tell each other where they and others are, a few at a time, and find out who can
+ * be reached when somebody asks for it (N40).
  */
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeHost } from '#network/node-host.ts';
@@ -21,7 +21,6 @@ export interface GreeterOptions {
   readonly tag: string;
   /** Names this node must be able to dial: the members of its section. */
   readonly wanted: () => readonly Uint8Array[];
-  readonly onReached: (name: Uint8Array, reached: boolean) => void;
 }
 
 export interface Greeter {
@@ -60,7 +59,6 @@ export function createGreeter(options: GreeterOptions): Greeter {
     if (reply?.ok === true && reply.value.kind === 'known') {
       for (const record of reply.value.records) book.offer(record);
     }
-    options.onReached(name, reached);
     return reached;
   };
 

@@ -195,7 +195,10 @@ export const machineSection =
       observed: () => undefined, // The machine pings its peers itself.
       storage: (places) => input({ kind: 'placesWanted', places }),
       tell: input,
-      faulty: (names) => input({ kind: 'faulty', names: names.map(toXorName) }),
+      misbehaved: (id, issue) => {
+        const name = fromHex(id);
+        if (name.ok) input({ kind: 'misbehaved', name: toXorName(name.value), issue });
+      },
       stop: () => {
         stopped = true;
         clearTimeout(timer);

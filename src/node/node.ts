@@ -171,6 +171,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     request: requestData,
     section: () => (elder === null ? null : (standing?.signed.authority ?? null)),
   });
+    misbehaved: (culprit, issue) => section?.misbehaved(culprit, issue),
   const tellReplication = (): void => {
     if (standing === null) return;
     const { authority } = standing.signed;
@@ -259,6 +260,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
           onStored: auditor.noticed,
           log,
           metrics,
+          misbehaved: (holder, issue) => section?.misbehaved(holder, issue),
         });
         elder.setRegistering(registering);
         service = elder;
@@ -327,7 +329,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     book,
     tag,
     wanted: memberNames,
-    onReached: (other, reached) => section?.observed(nameToId(other), reached),
   });
 
   const answerSection = async (bytes: Uint8Array, from: Uint8Array | null): Promise<NodeReply> => {
@@ -434,7 +435,9 @@ const refusedNode = (
 /** The storing half of a node: always there, because a node that becomes elder may go back. */
 async function createAdult(
   options: NodeOptions,
-  around: Pick<AdultOptions, 'isElder'> & Pick<AuditorOptions, 'send' | 'request' | 'section'>,
+  around: Pick<AdultOptions, 'isElder'> &
+    Pick<AuditorOptions, 'send' | 'request' | 'section'> &
+    Pick<SectionPort, 'misbehaved'>,
 ): Promise<{
   readonly adult: AdultService;
   readonly replication: ReplicationService;
@@ -451,8 +454,10 @@ async function createAdult(
     facts,
     limitBytes: options.dataLimitBytes,
   });
-  const { send, request, section, isElder } = around;
-  const blamed = (kind: string, culprit: string): void =>
+  const { send, request, section, isElder, misbehaved } = around;
+  const blamed = (kind: string, culprit: string): void => {
+    misbehaved(culprit, kind === 'emptyPromise' ? 'data' : 'falsehood');
+  };
     log.write({ event: 'blamed', node: label, kind, peer: culprit });
   const replication: ReplicationService = await startReplication({
     ...{ label, networkId, name, identitySeed: seed, holdings, facts, log, metrics },
@@ -468,6 +473,7 @@ async function createAdult(
   const auditor = createAuditor({
     ...{ networkId, name, send, request, section, blamed },
     full: replication.full,
+    missed: (culprit) => misbehaved(culprit, 'data'),
     repair: replication.repair,
     onVerdict: (kind) => metrics.count('safe_data_audits_total', kind),
   });

@@ -42,7 +42,10 @@ export interface AuditorOptions {
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
   readonly repair: (holder: Uint8Array, item: Item) => void;
+  /** Gave false bytes, a false proof or a false signature. */
   readonly blamed: (kind: string, culprit: NodeId) => void;
+  /** Lacks what it has to hold, or did not answer while others did. */
+  readonly missed?: (culprit: NodeId) => void;
   readonly onVerdict?: (kind: 'agreed' | 'disputed' | 'unanswered') => void;
   readonly everyMs?: number;
   /** Then whoever has not answered counts as silent. */
@@ -95,6 +98,9 @@ export function createAuditor(options: AuditorOptions): Auditor {
     for (const [id, proof] of audit.proofs) {
       const holder = fromHex(id);
       if (proof === null && holder.ok) options.repair(holder.value, audit.item);
+    }
+    if (verdict.kind === 'agreed') {
+      for (const id of [...verdict.silent, ...verdict.lacking]) options.missed?.(id);
     }
     if (verdict.kind !== 'disputed') return;
     for (const id of verdict.from) {

@@ -164,7 +164,6 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
     book: known,
     tag,
     wanted: () => signed.authority.members.map(({ name }) => name),
-    onReached: () => undefined,
   });
   stops.push(greeter.stop);
   const gate = createGate(metrics);

@@ -51,15 +51,16 @@ export interface SectionPorts {
 export interface SectionPort {
   /** Resolves when the message has been handled, so that a flood meets back-pressure. */
   readonly receive: (from: NodeId, message: Uint8Array) => Promise<void>;
-  /** N7, N40: local opinion; it only decides what this node endorses. */
-  readonly observed: (name: NodeId, reachable: boolean) => void;
   /** N39: how many join places storage needs now; null for "no more". */
   readonly storage: (places: number | null) => void;
   /** What the node around it has to say, in the machine's own words. */
   readonly tell: (input: SectionNodeInput) => void;
-  /** Members that work badly, worst first. */
-  readonly faulty: (names: readonly Uint8Array[]) => void;
+  /** N7: what this node saw a member do; it only decides what this node endorses. */
+  readonly misbehaved: (name: NodeId, issue: Misbehaviour) => void;
   readonly stop: () => void;
 }
+
+/** An empty promise may be a bad day; a falsehood is none (fault-detection, F10). */
+export type Misbehaviour = Extract<SectionNodeInput, { readonly kind: 'misbehaved' }>['issue'];
 
 export type OpenSection = (ports: SectionPorts) => Promise<SectionPort>;

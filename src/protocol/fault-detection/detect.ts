@@ -2,6 +2,7 @@
 import { assertNever } from '#core/assert.ts';
 import type { NodeId } from '#core/machine.ts';
 import {
+  isDamningAlone,
   issues,
   type Block,
   type Evidence,
@@ -121,7 +122,7 @@ function see(
   if (peer === undefined) return state;
   // F2: a missed vote of one that is down says the same as its silence, not something new.
   const isDown = peer.silentRounds > 1 && peer.returns < config.restartsAllowed;
-  if (isDown && issue !== 'data') return state;
+  if (isDown && issue !== 'data' && !isDamningAlone(issue)) return state;
   const next = add(config, peer, state.round, issue, 1);
   return { ...state, peers: new Map(state.peers).set(id, next) };
 }
@@ -130,6 +131,7 @@ const none: Readonly<Record<Issue, number>> = {
   silence: 0,
   knowledge: 0,
   data: 0,
+  falsehood: 0,
   dkg: 0,
   vote: 0,
 };
@@ -194,7 +196,10 @@ function suspicionsAmong(
       return count > allowed ? [{ issue, count, median, allowed }] : [];
     });
     const hardSilence = peer.silentRounds >= config.hardSilenceRounds;
-    if (!hardSilence && evidence.length < config.categoriesRequired) return [];
+    const suffices =
+      evidence.length >= config.categoriesRequired ||
+      evidence.some(({ issue }) => isDamningAlone(issue));
+    if (!hardSilence && !suffices) return [];
     const excess = evidence.reduce(
       (sum, { count, median, allowed }) => sum + (count - median) / (allowed - median),
       0,

@@ -10,20 +10,32 @@ export type Issue =
   | 'silence'
   /** Spoke by an old state although it had been told the new one. */
   | 'knowledge'
-  /** Wrong bytes, wrong proofs, promises that were empty. */
+  /** Promises that were empty: it lacks what it has to hold, or gives no answer about it. */
   | 'data'
+  /** Gave what cannot be true: bytes, proofs or signatures that do not fit. No link does that. */
+  | 'falsehood'
   /** A key generation waits for its part. */
   | 'dkg'
   /** A generation was decided without its vote. */
   | 'vote';
 
-export const issues: readonly Issue[] = ['silence', 'knowledge', 'data', 'dkg', 'vote'];
+export const issues: readonly Issue[] = [
+  'silence',
+  'knowledge',
+  'data',
+  'falsehood',
+  'dkg',
+  'vote',
+];
+
+/** F10: neither a bad link nor a restart nor load makes an honest node do it. */
+export const isDamningAlone = (issue: Issue): boolean => issue === 'falsehood';
 
 export interface FaultDetectionConfig {
   readonly self: NodeId;
   /** Of a kind of peers so many must be there before one can stand out. */
   readonly samplesRequired: number;
-  /** Answered rounds in a row without a word: the only single reason that suffices. */
+  /** Answered rounds in a row without a word: enough alone, as falsehoods are (F10). */
   readonly hardSilenceRounds: number;
   /** A newcomer, or one that was here and restarts, is left alone for so many answered rounds… */
   readonly graceRounds: number;
@@ -55,7 +67,7 @@ export const usualFaultDetection: Omit<FaultDetectionConfig, 'self'> = {
   restartsAllowed: 3,
   windowRounds: 600,
   deviationsAllowed: 4,
-  excessRequired: { silence: 8, knowledge: 10, data: 3, dkg: 4, vote: 3 },
+  excessRequired: { silence: 8, knowledge: 10, data: 3, falsehood: 2, dkg: 4, vote: 3 },
   categoriesRequired: 2,
   roundsBetweenProposals: 10,
 };

@@ -62,7 +62,7 @@ import {
   stepEnding,
   takesPart,
 } from './succession.ts';
-import { noteMembers } from './suspicion.ts';
+import { noteIssue, noteMembers } from './suspicion.ts';
 import { compare } from './telling.ts';
 import { shownWay, wayVerified } from './way.ts';
 
@@ -232,10 +232,8 @@ function onInput(
       const opinions = { ...state.opinions, places: input.places };
       return wish(config, { ...state, opinions });
     }
-    case 'faulty': {
-      const opinions = { ...state.opinions, faulty: input.names };
-      return wish(config, { ...state, opinions });
-    }
+    case 'misbehaved':
+      return stay(noteIssue(config, state, input.name, input.issue));
     case 'moneySealed': {
       if (!isEnding(state, input.key)) return stay(state);
       const { root } = input;

@@ -235,8 +235,8 @@ export type SectionNodeInput =
   /** Answer to the output `probe`. */
   | { readonly kind: 'reached'; readonly name: XorName; readonly reachable: boolean }
   | { readonly kind: 'placesWanted'; readonly places: number | null }
-  /** Members that work badly, worst first, as fault detection sees it. */
-  | { readonly kind: 'faulty'; readonly names: readonly XorName[] }
+  /** What the shell saw a member do wrong: fault detection makes of it what it is worth. */
+  | { readonly kind: 'misbehaved'; readonly name: XorName; readonly issue: 'data' | 'falsehood' }
   /** Answer to `sealMoney`: all signing under this key has stopped. */
   | { readonly kind: 'moneySealed'; readonly key: Uint8Array; readonly root: Uint8Array }
   /** Answers `fetch` of an elder's snapshot. */

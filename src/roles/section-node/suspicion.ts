@@ -8,6 +8,7 @@ import {
   stillStandsOut,
   usualFaultDetection,
   type FaultDetectionConfig,
+  type Issue,
 } from '#protocol/fault-detection/index.ts';
 import { elderIds, elderIndex, memberIds } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
@@ -36,9 +37,20 @@ export function judgeRound(config: SectionNodeConfig, state: SectionNodeState): 
     opinions: {
       ...opinions,
       gone: isGone ? names : [],
-      faulty: isGone || names.length === 0 ? opinions.faulty : names,
+      faulty: isGone ? [] : names,
     },
   };
+}
+
+/** What the shell saw a member do; it counts beside its silence and is named by no other way. */
+export function noteIssue(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  name: Uint8Array,
+  issue: Exclude<Issue, 'silence'>,
+): SectionNodeState {
+  const seen = { kind: 'seen', id: nameToId(name), issue } as const;
+  return { ...state, faults: observe(detectionConfig(config), state.faults, seen) };
 }
 
 /** A generation was adopted: who belongs now, and as what. */

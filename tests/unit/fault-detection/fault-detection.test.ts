@@ -85,6 +85,21 @@ test('F2: one category is not enough, two are', () => {
   expect(named(seen(wrong, 'adult-5', 'knowledge', 30))).toEqual(['adult-5']);
 });
 
+test('F10: three false answers are enough alone, two are not', () => {
+  const twice = seen(settled(), 'adult-5', 'falsehood', 2);
+  expect(named(twice)).toEqual([]);
+  const state = seen(twice, 'adult-5', 'falsehood', 1);
+  const [, suspicion] = proposeFault(config, state);
+  expect(suspicion).toMatchObject({ id: 'adult-5', hardSilence: false });
+  expect(suspicion?.evidence).toEqual([{ issue: 'falsehood', count: 3, median: 0, allowed: 2 }]);
+});
+
+test('F1, F10: what everybody seems to give falsely accuses nobody: the fault is our own', () => {
+  let state = settled();
+  for (const id of everybody) state = seen(state, id, 'falsehood', 9);
+  expect(named(state)).toEqual([]);
+});
+
 test('F1: equal issues accuse nobody, however many', () => {
   let state = settled();
   for (const id of everybody) {

@@ -65,6 +65,7 @@ const elderData = () => {
     request: (holder, request) => nodes.request(nameOf(elder), holder, request),
     full: replication.full,
     repair: replication.repair,
+    misbehaved: () => undefined,
     log: silentLog,
   });
 };
@@ -319,6 +320,7 @@ test('N42: an audit finds holders that agree, one that lacks the chunk, and one 
   const [forger = 0, lacking = 0] = closest(piece.name, adults);
   const verdicts: string[] = [];
   const blamed: string[] = [];
+  const missed = new Set<string>();
   const { replication } = nodeOf(elder);
   const auditor = createAuditor({
     networkId,
@@ -333,6 +335,7 @@ test('N42: an audit finds holders that agree, one that lacks the chunk, and one 
     request: (to, bytes) => nodes.request(nameOf(elder), to, bytes),
     repair: replication.repair,
     blamed: (kind, culprit) => void blamed.push(`${kind} ${culprit}`),
+    missed: (culprit) => void missed.add(culprit),
     onVerdict: (kind) => void verdicts.push(kind),
     everyMs: 150,
     patienceMs: 100,
@@ -358,6 +361,10 @@ test('N42: an audit finds holders that agree, one that lacks the chunk, and one 
     forging = true;
     await until(() => blamed.length > 0);
     expect(new Set(blamed)).toEqual(new Set([`wrongProof ${nameToId(nameOf(forger))}`]));
+    // One that does not answer while the others agree has broken its promise.
+    forging = false;
+    await nodeOf(lacking).stop();
+    await until(() => missed.has(nameToId(nameOf(lacking))));
   } finally {
     auditor.stop();
   }

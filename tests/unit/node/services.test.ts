@@ -29,6 +29,7 @@ let adults: Map<string, AdultService>;
 let asked: string[];
 let full: Set<string>;
 let repaired: string[];
+let misbehaved: string[];
 let data: ReturnType<typeof createElderData>;
 
 beforeEach(async () => {
@@ -38,6 +39,7 @@ beforeEach(async () => {
   asked = [];
   full = new Set();
   repaired = [];
+  misbehaved = [];
   for (const byte of adultBytes) {
     const { id, adult } = await nodes.start(byte);
     adults.set(id, adult);
@@ -52,6 +54,7 @@ beforeEach(async () => {
     },
     full: () => full,
     repair: (holder) => void repaired.push(nameToId(holder)),
+    misbehaved: (holder, issue) => void misbehaved.push(`${issue} ${holder}`),
     log: silentLog,
   });
 });
@@ -157,6 +160,20 @@ test('an adult that failed is asked last the next time', async () => {
   asked = [];
   await data({ kind: 'getChunk', name: piece.name, avoid: [] });
   expect(asked).not.toContain(first);
+});
+
+test('N7: an altered chunk is a falsehood of that adult alone, silence an empty promise', async () => {
+  const piece = chunk();
+  await put(piece);
+  const [first = '', second = ''] = asked;
+  const get = () => data({ kind: 'getChunk', name: piece.name, avoid: [] });
+  expect(misbehaved).toEqual([]);
+  await get();
+  expect(misbehaved).toEqual([]);
+  adults.get(first)?.setMode('lie');
+  adults.get(second)?.setMode('off');
+  expect(await get()).toMatchObject({ kind: 'chunk', bytes: piece.bytes });
+  expect(misbehaved).toEqual([`falsehood ${first}`, `data ${second}`]);
 });
 
 test('bytes that do not fit their name never reach an adult', async () => {
