@@ -137,7 +137,9 @@ export const machineSection =
       transport: { send },
       // What the first step puts out may be answered only when the driver is there.
       onOutput: (output) => {
-        if (output.kind === 'adopted' || output.kind === 'learned') seeking = false;
+        // Links alone lead on: whoever told them may go before the state has come.
+        const isState = output.kind === 'learned' && output.update.proof.authority !== null;
+        if (output.kind === 'adopted' || isState) seeking = false;
         setImmediate(() => perform(options, ports, output, input));
       },
       onFault: ({ kind, culprit }) => ports.blamed(kind, culprit),
@@ -192,7 +194,6 @@ export const machineSection =
         });
         await driver.idle().catch((error: unknown) => ports.failed(error));
       },
-      observed: () => undefined, // The machine pings its peers itself.
       storage: (places) => input({ kind: 'placesWanted', places }),
       tell: input,
       misbehaved: (id, issue) => {
@@ -232,7 +233,7 @@ function perform(
       return;
     }
     case 'learned':
-      return ports.learned(signedAuthorityOf(output.sealed));
+      return ports.learned(output.update);
     case 'happened':
       for (const { kind } of output.events) ports.happened(kind, output.generation);
       return;

@@ -18,6 +18,7 @@ import {
   signAddressRecord,
   storedUpdate,
   type SignedAuthority,
+  type VerifiedUpdate,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import { decodeNodeRequest, encodeNodeReply, type NodeReply } from '#roles/wire/node.ts';
@@ -170,8 +171,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     send: dataOutbox.send,
     request: requestData,
     section: () => (elder === null ? null : (standing?.signed.authority ?? null)),
-  });
     misbehaved: (culprit, issue) => section?.misbehaved(culprit, issue),
+  });
   const tellReplication = (): void => {
     if (standing === null) return;
     const { authority } = standing.signed;
@@ -203,6 +204,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     pinKnown();
     tellReplication();
   };
+  const hearUpdate = (update: VerifiedUpdate): void => {
+    ({ tree } = learn(tree, update));
+    const { authority, links } = update.proof;
+    void ending.heard(links);
+    if (authority !== null) hearOther({ ...authority, chain: links });
+  };
   const seekNews = createSectionNews({
     tree: () => tree,
     request: (elder, bytes) =>
@@ -213,12 +220,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     records: (records) => {
       for (const record of records) book.offer(record);
     },
-    learned: (update) => {
-      ({ tree } = learn(tree, update));
-      void ending.heard(update.proof.links);
-      const { authority, links } = update.proof;
-      if (authority !== null) hearOther({ ...authority, chain: links });
-    },
+    learned: (update) => hearUpdate(update),
   });
 
   /** One change after the other: money must be closed before it is opened under the next key. */
@@ -258,9 +260,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
           full: replication.full,
           repair: replication.repair,
           onStored: auditor.noticed,
+          misbehaved: (holder, issue) => section?.misbehaved(holder, issue),
           log,
           metrics,
-          misbehaved: (holder, issue) => section?.misbehaved(holder, issue),
         });
         elder.setRegistering(registering);
         service = elder;
@@ -307,10 +309,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     },
     relocate: (move) => options.onRelocate?.(move),
     money: ending.perform,
-    learned: (other) => {
-      void ending.heard(other.chain);
-      hearOther(other);
-    },
+    learned: hearUpdate,
     happened: (kind, generation) =>
       log.write({ event: 'decided', node: label, kind, count: Number(generation) }),
     failed: (error) => {
@@ -456,9 +455,9 @@ async function createAdult(
   });
   const { send, request, section, isElder, misbehaved } = around;
   const blamed = (kind: string, culprit: string): void => {
+    log.write({ event: 'blamed', node: label, kind, peer: culprit });
     misbehaved(culprit, kind === 'emptyPromise' ? 'data' : 'falsehood');
   };
-    log.write({ event: 'blamed', node: label, kind, peer: culprit });
   const replication: ReplicationService = await startReplication({
     ...{ label, networkId, name, identitySeed: seed, holdings, facts, log, metrics },
     ...{ send, request, blamed },
@@ -473,8 +472,8 @@ async function createAdult(
   const auditor = createAuditor({
     ...{ networkId, name, send, request, section, blamed },
     full: replication.full,
-    missed: (culprit) => misbehaved(culprit, 'data'),
     repair: replication.repair,
+    missed: (culprit) => misbehaved(culprit, 'data'),
     onVerdict: (kind) => metrics.count('safe_data_audits_total', kind),
   });
   metrics.gauge('safe_data_bytes', holdings.usedBytes);

@@ -3,7 +3,7 @@
  * door. Whatever opens it hears messages and observations and says which role the node has.
  */
 import type { NodeId } from '#core/machine.ts';
-import type { SignedAuthority } from '#protocol/section/index.ts';
+import type { SignedAuthority, VerifiedUpdate } from '#protocol/section/index.ts';
 import type { SectionNodeInput, SectionNodeOutput } from '#roles/section-node/state.ts';
 
 export type NodeRole = 'elder' | 'adult' | 'outsider';
@@ -39,8 +39,8 @@ export interface SectionPorts {
   }) => void;
   /** R6: the answer comes back as an input. */
   readonly money: (output: MoneyOutput, answer: (input: SectionNodeInput) => void) => void;
-  /** The newest state of another section. */
-  readonly learned: (signed: SignedAuthority) => void;
+  /** Proven links, and the newest state of another section if they lead to one. */
+  readonly learned: (update: VerifiedUpdate) => void;
   /** What a decision changed, for screen and log. */
   readonly happened: (kind: string, generation: bigint) => void;
   /** Our own bug: the node must end, its facts are on disk. */

@@ -283,7 +283,7 @@ export const sectionMutants: readonly SectionMutant[] = [
     machine: misled((config, state, event, context) =>
       sectionNode.step(
         config,
-        event.kind === 'received' ? { ...state, told: new Set() } : state,
+        event.kind === 'received' ? { ...state, told: new Map() } : state,
         event,
         context,
       ),

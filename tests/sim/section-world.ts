@@ -8,6 +8,7 @@ import { compareBytes, concat, equalBytes, toHex, utf8 } from '#core/codec/bytes
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { IdentitySuite } from '#money/identity.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import type { DkgSuites } from '#protocol/dkg/index.ts';
 import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
@@ -15,11 +16,12 @@ import {
   bindLedger,
   emptyLedger,
   encodeSealedState,
-  encodeSignedAuthority,
   networkIdOf,
   placementOf,
+  proofOf,
+  signedAuthorityOf,
   type SealedState,
-  type SignedAuthority,
+  type SectionProof,
   type SectionState,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
@@ -322,20 +324,20 @@ function shell(
 export function arrive(
   api: SectionApi,
   person: Person,
-  known: readonly SignedAuthority[],
+  known: readonly SectionProof[],
   ticket: TicketProof | null = null,
 ): void {
   api.spawn(person.id, person.config);
-  known.forEach((signed, at) => {
-    const input = { kind: 'learn', authority: encodeSignedAuthority(signed) } as const;
+  known.forEach((page, at) => {
+    const input = { kind: 'learn', proof: encodeProof(page) } as const;
     api.input(person.id, input, 1 + at);
   });
   api.input(person.id, { kind: 'join', ticket }, 2 + known.length);
 }
 
 /** All that a node could tell a newcomer, with the links that prove it. */
-export function knowledgeOf({ state }: SectionView): readonly SignedAuthority[] {
-  return knownSections(state);
+export function knowledgeOf({ state }: SectionView): readonly SectionProof[] {
+  return knownSections(state).flatMap(({ pages }) => pages);
 }
 
 const toyRoot = (id: NodeId, key: Uint8Array): Uint8Array =>
@@ -396,12 +398,17 @@ export function createChecker(unreachable: ReadonlySet<NodeId> = new Set()): {
       for (const output of outputs) {
         if (output.kind === 'forked') violations.push('two successors of one key');
         if (output.kind !== 'adopted' && output.kind !== 'learned') continue;
-        const { state, chain } = output.sealed;
-        const { key, generation } = state.authority;
-        checkState(state);
-        const text = toHex(labelledHash('check', authoritySigningBytes(state.authority)));
-        once(states, `${toHex(key).slice(-16)}/${generation}`, text, 'two states');
-        for (const { record } of chain) {
+        if (output.kind === 'adopted') checkState(output.sealed.state);
+        const { authority, links } =
+          output.kind === 'adopted'
+            ? proofOf(signedAuthorityOf(output.sealed))
+            : output.update.proof;
+        if (authority !== null) {
+          const { key, generation } = authority.authority;
+          const text = toHex(labelledHash('check', authoritySigningBytes(authority.authority)));
+          once(states, `${toHex(key).slice(-16)}/${generation}`, text, 'two states');
+        }
+        for (const { record } of links) {
           const next = record.children.map((child) => toHex(child.key).slice(-16)).join(' ');
           once(successors, toHex(record.parentKey).slice(-16), next, 'two successors');
         }

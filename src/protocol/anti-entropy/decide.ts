@@ -7,7 +7,6 @@ import { nameToId } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import {
-  chainPage,
   closestSection,
   sectionAt,
   sectionFor,
@@ -16,15 +15,21 @@ import {
   type SectionProof,
   type SectionTree,
   type SignedAuthority,
+  type SignedSuccessor,
 } from '#protocol/section/index.ts';
-import { TOKEN_BYTES, type Envelope } from './envelope.ts';
+import { TOKEN_BYTES, type Cover } from './cover.ts';
 import { encodeReply, type Reply } from './messages.ts';
+import { pageFor } from './pages.ts';
 
-/** What the deciding elder knows. */
-export interface View {
+/** What an elder knows of sections. */
+export interface Known {
   readonly tree: SectionTree;
   /** Its own section as it is sealed now. */
   readonly own: Omit<SignedAuthority, 'chain'>;
+}
+
+/** What the deciding elder knows. */
+export interface View extends Known {
   /** 32 bytes of its own, secret: tokens are made of it, none is remembered. */
   readonly tokenSecret: Uint8Array;
   readonly told: Told;
@@ -52,27 +57,50 @@ export const maxTold = 8192;
 /** A lost answer is given again after so many further messages: a count, for nothing is timed. */
 export const answeredAgainAfter = 8;
 
-/** @param bytes length of the message as it was received, cover and all. */
-export function decide(view: View, envelope: Envelope, bytes: number): Decided {
-  const { told } = view;
-  const { authority } = view.own;
-  const isOurs = matches(authority.prefix, envelope.destinationName);
-  const sameKey = equalBytes(envelope.destinationKey, authority.key);
-  if (isOurs && sameKey) {
-    const behind = envelope.generation < authority.generation;
-    return { decision: { kind: 'accept', behind }, told };
+/** What a cover says of its sender, and what the sender therefore lacks. */
+export type Looked =
+  /** Ours: look inside. `behind`: the sender knows an older generation of the same key. */
+  | { readonly kind: 'accept'; readonly behind: boolean }
+  | { readonly kind: 'retry' | 'redirect'; readonly proof: SectionProof }
+  | { readonly kind: 'newest'; readonly record: SignedSuccessor | null };
+
+/** E1, E2, E5: without memory and price, for a peer that asked and waits for this one answer. */
+export function lookAt(
+  { tree, own }: Known,
+  cover: Pick<Cover, 'destinationName' | 'destinationKey' | 'generation'>,
+): Looked {
+  const { destinationName, destinationKey } = cover;
+  const { authority } = own;
+  const isOurs = matches(authority.prefix, destinationName);
+  if (isOurs && equalBytes(destinationKey, authority.key)) {
+    return { kind: 'accept', behind: cover.generation < authority.generation };
   }
-  const trusted = echoes(view, envelope);
-  const counted = countTold(view, envelope, trusted);
+  if (trustFor(tree, destinationKey) === undefined) {
+    return { kind: 'newest', record: newestRecord(tree, authority) };
+  }
+  if (isOurs) return { kind: 'retry', proof: pageFor(tree, destinationKey, own) };
+  // Knowing no other section we show how the name's and ours parted.
+  const closest = sectionToShow(tree, destinationName, authority.prefix) ?? own;
+  return { kind: 'redirect', proof: pageFor(tree, destinationKey, closest) };
+}
+
+/** @param bytes length of the message as it was received, cover and all. */
+export function decide(view: View, cover: Cover, bytes: number): Decided {
+  const { told } = view;
+  const looked = lookAt(view, cover);
+  if (looked.kind === 'accept') return { decision: looked, told };
+  const trusted = echoes(view, cover);
+  const counted = countTold(view, cover, trusted);
   if (!counted.due) return { decision: { kind: 'silent' }, told: counted.told };
-  const reply = answerFor(view, envelope, isOurs);
+  const { messageId } = cover;
+  const reply: Reply = { ...looked, messageId };
   const fits = encodeReply(reply).length <= maxAmplification * bytes;
   // E4: a token is never longer than what was received, so it always fits.
   if (fits || trusted) {
     return { decision: { kind: 'answer', reply }, told: counted.told };
   }
-  const token = tokenFor(view.tokenSecret, envelope.source);
-  const challenge: Reply = { kind: 'challenge', messageId: envelope.messageId, token };
+  const token = tokenFor(view.tokenSecret, cover.source);
+  const challenge: Reply = { kind: 'challenge', messageId, token };
   return { decision: { kind: 'answer', reply: challenge }, told: counted.told };
 }
 
@@ -80,20 +108,8 @@ export function decide(view: View, envelope: Envelope, bytes: number): Decided {
 export const tokenFor = (secret: Uint8Array, peer: Uint8Array): Uint8Array =>
   labelledHash('safe/v1/anti-entropy-token', secret, peer).slice(0, TOKEN_BYTES);
 
-const echoes = ({ tokenSecret }: View, { source, token }: Envelope): boolean =>
+const echoes = ({ tokenSecret }: View, { source, token }: Cover): boolean =>
   equalBytes(token, tokenFor(tokenSecret, source));
-
-function answerFor(view: View, envelope: Envelope, isOurs: boolean): Reply {
-  const { tree, own } = view;
-  const { messageId, destinationName, destinationKey } = envelope;
-  const target = isOurs ? own : sectionToShow(tree, destinationName, own.authority.prefix);
-  // E5: nothing is known that is closer than we are.
-  if (target === undefined || trustFor(tree, destinationKey) === undefined) {
-    return { kind: 'newest', messageId, record: newestRecord(tree, own.authority) };
-  }
-  const proof = pageFor(tree, destinationKey, target);
-  return isOurs ? { kind: 'retry', messageId, proof } : { kind: 'redirect', messageId, proof };
-}
 
 function sectionToShow(
   tree: SectionTree,
@@ -102,39 +118,6 @@ function sectionToShow(
 ): Omit<SignedAuthority, 'chain'> | undefined {
   const closest = sectionFor(tree, name) ?? closestSection(tree, name, own);
   return closest === undefined ? undefined : sectionAt(tree, closest.prefix);
-}
-
-/**
- * N31: the page of links that follows the peer's key, with the authority if it is reached. From a
- * key that is no ancestor, as after a split on the other side, the page starts where both meet.
- */
-export function pageFor(
-  tree: SectionTree,
-  known: Uint8Array,
-  target: Omit<SignedAuthority, 'chain'>,
-): SectionProof {
-  const { key } = target.authority;
-  const from = commonAncestor(tree, known, key);
-  const page = chainPage(tree, from, key);
-  if (page === undefined) return { links: [], authority: target };
-  return { links: page.links, authority: page.complete ? target : null };
-}
-
-/** The last key on the way to `a` that `b` follows from, too. */
-function commonAncestor(tree: SectionTree, a: Uint8Array, b: Uint8Array): Uint8Array {
-  const onTheWay = new Set(lineOf(tree, b).map(toHex));
-  return lineOf(tree, a).find((key) => onTheWay.has(toHex(key))) ?? tree.anchor.genesisKey;
-}
-
-/** A key and those before it, youngest first. */
-function lineOf(tree: SectionTree, key: Uint8Array): readonly Uint8Array[] {
-  const line = [key];
-  let link = tree.keys.get(toHex(key))?.link ?? null;
-  while (link !== null && line.length <= tree.keys.size) {
-    line.push(link.record.parentKey);
-    link = tree.keys.get(toHex(link.record.parentKey))?.link ?? null;
-  }
-  return line;
 }
 
 const newestRecord = (tree: SectionTree, { key }: SectionAuthority) =>
@@ -146,7 +129,7 @@ const newestRecord = (tree: SectionTree, { key }: SectionAuthority) =>
  */
 function countTold(
   { tree, told }: View,
-  { source, destinationKey }: Envelope,
+  { source, destinationKey }: Cover,
   trusted: boolean,
 ): { readonly told: Told; readonly due: boolean } {
   const key = trustFor(tree, destinationKey) === undefined ? 'unknown' : toHex(destinationKey);

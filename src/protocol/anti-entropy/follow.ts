@@ -18,7 +18,7 @@ import {
   type SectionTree,
   type VerifyUpdateJob,
 } from '#protocol/section/index.ts';
-import { noKey } from './envelope.ts';
+import { noKey } from './cover.ts';
 import type { Reply } from './messages.ts';
 
 /** A message that was sent and may come back. */

@@ -1,39 +1,25 @@
-export {
-  decodeEnvelope,
-  encodeEnvelope,
-  envelopeBytes,
-  maxEnvelopeBytes,
-  maxPayloadBytes,
-  MESSAGE_ID_BYTES,
-  noKey,
-  noToken,
-  signEnvelope,
-  TOKEN_BYTES,
-  verifyEnvelope,
-  type Envelope,
-  type SignedEnvelope,
-} from './envelope.ts';
+export { MESSAGE_ID_BYTES, noKey, noToken, TOKEN_BYTES, type Cover } from './cover.ts';
 export {
   decodeProof,
   decodeReply,
-  decodeUpdate,
   encodeProof,
   encodeReply,
-  encodeUpdate,
   maxProofBytes,
   maxReplyBytes,
   type Reply,
-  type Update,
 } from './messages.ts';
+export { endOfPage, pageFor, pagesFor } from './pages.ts';
 export {
   answeredAgainAfter,
   decide,
+  lookAt,
   maxAmplification,
   maxTold,
-  pageFor,
   tokenFor,
   type Decided,
   type Decision,
+  type Known,
+  type Looked,
   type Told,
   type View,
 } from './decide.ts';
@@ -50,4 +36,4 @@ export {
   type Pending,
   type Proceed,
 } from './follow.ts';
-export { pushedBy, pushersOf, pushersWanted, updateFor } from './push.ts';
+export { pushedBy, pushersOf, pushersWanted } from './push.ts';

@@ -1,5 +1,5 @@
-/** What an elder answers instead of handling a message, and what it says unasked. */
-import { concat, equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
+/** What an elder answers instead of handling a message. */
+import { equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
   authoritySigningBytes,
@@ -12,7 +12,7 @@ import {
   type SectionProof,
   type SignedSuccessor,
 } from '#protocol/section/index.ts';
-import { MESSAGE_ID_BYTES, TOKEN_BYTES } from './envelope.ts';
+import { MESSAGE_ID_BYTES, TOKEN_BYTES } from './cover.ts';
 
 /** Each names the message it answers; the sender kept that message, so it does not travel back. */
 export type Reply =
@@ -28,11 +28,6 @@ export type Reply =
     }
   /** N31: the answer is larger than three times your message: say this token first. */
   | { readonly kind: 'challenge'; readonly messageId: Uint8Array; readonly token: Uint8Array };
-
-/** Unasked, from three elders (N35): what followed the receiver's state. */
-export interface Update {
-  readonly proof: SectionProof;
-}
 
 const kinds = ['retry', 'redirect', 'newest', 'challenge'] as const;
 /** A page of links and one authority. */
@@ -118,15 +113,4 @@ export function decodeProof(bytes: Uint8Array): Result<SectionProof, 'malformed'
   const signature = reader.fixed(48);
   if (flag !== 1 || authority === undefined || !reader.finish()) return err('malformed');
   return ok({ links, authority: { authority, signature } });
-}
-
-/** @returns ≤ {@link maxProofBytes} bytes under a label, as an update travels. */
-export const encodeUpdate = ({ proof }: Update): Uint8Array =>
-  concat(new Writer().label('safe/v1/update').finish(), encodeProof(proof));
-
-export function decodeUpdate(bytes: Uint8Array): Result<Update, 'malformed'> {
-  const label = new Writer().label('safe/v1/update').finish();
-  if (!equalBytes(bytes.slice(0, label.length), label)) return err('malformed');
-  const proof = decodeProof(bytes.slice(label.length));
-  return proof.ok ? ok({ proof: proof.value }) : proof;
 }

@@ -55,8 +55,13 @@ export function askIn(config: SectionNodeConfig, state: SectionNodeState): Flow 
   );
 }
 
-/** An elder is asked to let somebody in. */
-export function asked(state: SectionNodeState, from: NodeId, bytes: Uint8Array): Flow {
+/** An elder is asked to let somebody in. @param known the newest key that the asker has. */
+export function asked(
+  state: SectionNodeState,
+  from: NodeId,
+  bytes: Uint8Array,
+  known: Uint8Array,
+): Flow {
   const { own, desk } = state;
   if (own === null || desk === null) return flow(state);
   const body = decodeActBody(bytes);
@@ -65,7 +70,7 @@ export function asked(state: SectionNodeState, from: NodeId, bytes: Uint8Array):
   }
   const { name, sharingKey, ticket } = body.value;
   if (own.state.authority.members.some((each) => equalBytes(each.name, name))) {
-    return tell(state, from, own.state.authority.key);
+    return tell(state, from, known);
   }
   const arrival = { name, sharingKey, ticket, reachable: null };
   const reason = refusalOf(state, arrival);

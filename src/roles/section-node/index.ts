@@ -5,7 +5,7 @@ export {
   type SectionNodeJob,
   type SectionNodeResult,
 } from './jobs.ts';
-export { knownSections } from './knowledge.ts';
+export { knownSections } from './way.ts';
 export { obsoleteAfter } from './obsolete.ts';
 export type { JoinRefusal, NodeMessage, NodePayload } from './messages.ts';
 export type {

@@ -21,7 +21,6 @@ import {
   performVerifyUpdate,
   type SealedState,
   type SectionState,
-  type SignedAuthority,
   type VerifiedUpdate,
   type VerifyUpdateJob,
 } from '#protocol/section/index.ts';
@@ -59,12 +58,7 @@ export type SectionNodeJob =
       readonly job: VerifyUpdateJob;
       readonly sealed: SealedState;
     }
-  | {
-      readonly kind: 'verifyAuthority';
-      readonly job: VerifyUpdateJob;
-      readonly signed: SignedAuthority;
-    }
-  /** Links alone: the way to the key of a ticket. */
+  /** A page of links, and the authority if they lead to one. */
   | { readonly kind: 'verifyLinks'; readonly job: VerifyUpdateJob }
   | { readonly kind: 'dkg'; readonly job: DkgJob }
   | { readonly kind: 'handover'; readonly job: HandoverJob };
@@ -81,7 +75,6 @@ export type SectionNodeResult =
       readonly events: readonly SectionEvent[];
     }
   | { readonly kind: 'verified'; readonly sealed: SealedState }
-  | { readonly kind: 'verifiedAuthority'; readonly signed: SignedAuthority }
   | { readonly kind: 'verifiedLinks'; readonly update: VerifiedUpdate }
   | { readonly kind: 'unverified'; readonly fault: string }
   | { readonly kind: 'dkg'; readonly result: DkgResult }
@@ -105,12 +98,6 @@ export function performSectionNodeJob(job: SectionNodeJob, suites: NodeSuites): 
       const verified = performVerifyUpdate(suites.threshold, job.job);
       return verified.ok
         ? { kind: 'verified', sealed: job.sealed }
-        : { kind: 'unverified', fault: verified.error.kind };
-    }
-    case 'verifyAuthority': {
-      const verified = performVerifyUpdate(suites.threshold, job.job);
-      return verified.ok
-        ? { kind: 'verifiedAuthority', signed: job.signed }
         : { kind: 'unverified', fault: verified.error.kind };
     }
     case 'verifyLinks': {

@@ -4,26 +4,22 @@
  */
 import { matches } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
-import { compareBytes, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Context, NodeId } from '#core/machine.ts';
-import { labelledHash } from '#crypto/hash.ts';
+import { pushedBy } from '#protocol/anti-entropy/index.ts';
 import {
-  chainFor,
   decodeSealedState,
   encodeSealedState,
   isKnownKey,
   isNews,
   ledgerRootOf,
-  maxChainLinks,
   planUpdate,
   proofOf,
-  sectionsOf,
-  sectionAt,
   signedAuthorityOf,
+  storedUpdate,
   treeWith,
   type SealedState,
   type SectionAuthority,
-  type SignedAuthority,
   type VerifyUpdateJob,
 } from '#protocol/section/index.ts';
 import { ticketsDue } from '#protocol/membership/index.ts';
@@ -37,7 +33,7 @@ import { elderIndex, memberIds, stamp } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { followEnding } from './succession.ts';
 import { noteMembers } from './suspicion.ts';
-import { askState } from './telling.ts';
+import { ask, nothingMore } from './telling.ts';
 import { maxVerifying } from './verifying.ts';
 
 /** How a sealed state came to us: what we made ourselves, others must hear. */
@@ -54,7 +50,7 @@ export function heard(state: SectionNodeState, from: NodeId, bytes: Uint8Array):
   const plan = planUpdate(state.tree, proofOf(signedAuthorityOf(sealed)));
   const bound = equalBytes(ledgerRootOf(ledger), authority.ledgerRoot);
   if (plan.kind === 'same' && !isOwnNews(state, authority)) return flow(state);
-  if (plan.kind === 'refused' && plan.fault.kind === 'unknownKey') return askState(state, from);
+  if (plan.kind === 'refused' && plan.fault.kind === 'unknownKey') return ask(state, from);
   if (plan.kind === 'refused' || !bound) {
     return flow(state, { kind: 'blame', fault: { kind: 'unprovenUpdate', culprit: from } });
   }
@@ -74,19 +70,6 @@ const sealOnly = (sealed: SealedState): VerifyUpdateJob => ({
   checkShares: false,
 });
 
-/** A section's authority without its ledger: enough to ask there (a join point's word, a redirect). */
-export function learnt(state: SectionNodeState, signed: SignedAuthority): Flow {
-  const plan = planUpdate(state.tree, proofOf(signed));
-  if (plan.kind !== 'verify') return flow(state);
-  const { key, generation } = signed.authority;
-  const id = `learn/${toHex(key)}/${generation}`;
-  return flow(state, {
-    kind: 'compute',
-    id,
-    job: { kind: 'verifyAuthority', job: plan.job, signed },
-  });
-}
-
 export function verified(
   config: SectionNodeConfig,
   state: SectionNodeState,
@@ -102,14 +85,6 @@ export function verified(
   return from === undefined
     ? flow(next)
     : flow(next, { kind: 'blame', fault: { kind: 'unprovenUpdate', culprit: from } });
-}
-
-/** A proven authority of any section: the tree knows it; this node's work waits for its ledger. */
-export function takeAuthority(state: SectionNodeState, signed: SignedAuthority): Flow {
-  const tree = treeWith(state.tree, signed);
-  return tree.ok
-    ? flow({ ...state, tree: tree.value }, ...keepLinks(state.tree, tree.value))
-    : flow(state, { kind: 'output', output: { kind: 'forked', ...tree.error } });
 }
 
 /** Takes in a proven state: of this node's own section, or of another. */
@@ -129,12 +104,13 @@ export function adopt(
   }
   const known = { ...state, tree: tree.value };
   if (!isInside) {
-    const learned = { kind: 'output', output: { kind: 'learned', sealed } } as const;
+    const update = storedUpdate(proofOf(signedAuthorityOf(sealed)));
+    const learned = { kind: 'output', output: { kind: 'learned', update } } as const;
     return flow(known, ...keepLinks(state.tree, known.tree), learned);
   }
   const moved = noteMembers(
     config,
-    pruneArrivals({ ...known, own: sealed, told: new Set(), desk: null }),
+    pruneArrivals({ ...known, own: sealed, told: new Map(), desk: null }),
   );
   const kept = flow(moved, ...keepLinks(state.tree, known.tree), {
     kind: 'persist',
@@ -171,9 +147,7 @@ export function announce(
 /** N35: each member hears of a new state from three elders chosen by hash; others answer if asked. */
 function push(config: SectionNodeConfig, state: SectionNodeState, sealed: SealedState): Flow {
   const { authority } = sealed.state;
-  const to = memberIds(authority).filter(
-    (id) => id !== config.self && pushersOf(authority, id).includes(config.self),
-  );
+  const to = pushedBy(authority, config.name).map(nameToId);
   const departed = ticketsDue(sealed.state).map(({ name }) => nameToId(name));
   const all = [...new Set([...to, ...departed])];
   if (all.length === 0) return flow(state);
@@ -181,22 +155,10 @@ function push(config: SectionNodeConfig, state: SectionNodeState, sealed: Sealed
   const bytes = encodeSealedState({ ...sealed, chain: sealed.chain.slice(-1) });
   return after(flow(state), (now) =>
     flow(
-      { ...now, told: new Set([...now.told, ...all]) },
+      { ...now, told: new Map([...now.told, ...all.map((id) => [id, nothingMore] as const)]) },
       { kind: 'send', to: all, message: stamp(now, { kind: 'update', sealed: bytes }) },
     ),
   );
-}
-
-const pushers = 3;
-
-export function pushersOf(authority: SectionAuthority, receiver: NodeId): readonly NodeId[] {
-  const rank = (name: Uint8Array): Uint8Array =>
-    labelledHash('safe/v1/pusher', name, utf8(receiver));
-  return authority.elders
-    .map(({ name }) => ({ id: nameToId(name), rank: rank(name) }))
-    .sort((a, b) => compareBytes(a.rank, b.rank))
-    .slice(0, pushers)
-    .map(({ id }) => id);
 }
 
 /** Newer than the state that this node works on? The tree may know more than its ledger. */
@@ -214,11 +176,3 @@ const isKnownOrNew = (
   tree: SectionNodeState['tree'],
   authority: Pick<SectionAuthority, 'key' | 'epoch' | 'generation' | 'prefix'>,
 ): boolean => isNews(tree, authority) || isKnownKey(tree, authority.key);
-
-/** The newest authority of every section this node knows, each with the last links to it. */
-export const knownSections = ({ tree }: SectionNodeState): readonly SignedAuthority[] =>
-  sectionsOf(tree).flatMap(({ prefix, key }) => {
-    const signed = sectionAt(tree, prefix);
-    const chain = chainFor(tree, tree.anchor.genesisKey, key);
-    return signed === undefined || chain.length > maxChainLinks ? [] : [{ ...signed, chain }];
-  });

@@ -2,7 +2,7 @@
  * The links a node has followed, on its disk: a sealed state is pushed with its last link only, so
  * after a restart the way from the genesis key to the node's own is not to be had from it.
  */
-import { toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import {
   decodeSuccessor,
   encodeSuccessor,
@@ -10,6 +10,7 @@ import {
   maxChainLinks,
   storedUpdate,
   type SectionTree,
+  type SignedSuccessor,
 } from '#protocol/section/index.ts';
 import type { NodeEffect } from './flow.ts';
 
@@ -30,6 +31,21 @@ export function keepLinks(before: SectionTree, after: SectionTree): readonly Nod
     kind: 'persist',
     fact: { kind: 'links', links: links.slice(at * maxChainLinks, (at + 1) * maxChainLinks) },
   }));
+}
+
+/** The same links as pages, each of which can be followed by itself. */
+export function pagesOf(
+  links: readonly SignedSuccessor[],
+): readonly (readonly SignedSuccessor[])[] {
+  const pages: SignedSuccessor[][] = [];
+  for (const link of links) {
+    const page = pages.at(-1);
+    const before = page?.at(-1)?.record.children ?? [];
+    const follows = before.some(({ key }) => equalBytes(key, link.record.parentKey));
+    if (page !== undefined && follows && page.length < maxChainLinks) page.push(link);
+    else pages.push([link]);
+  }
+  return pages;
 }
 
 /** From our own disk: each link by itself, for they may be of different branches. */

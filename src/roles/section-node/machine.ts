@@ -9,11 +9,7 @@ import { assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { startFaultDetection } from '#protocol/fault-detection/index.ts';
 import { stay, type Context, type Event, type Machine, type NodeId } from '#core/machine.ts';
-import {
-  decodeSealedState,
-  decodeSignedAuthority,
-  type SealedState,
-} from '#protocol/section/index.ts';
+import { decodeSealedState, type SealedState } from '#protocol/section/index.ts';
 import {
   asked,
   giveTicket,
@@ -36,7 +32,7 @@ import {
 } from './desk.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
-import { adopt, announce, heard, learnt, takeAuthority, verified } from './knowledge.ts';
+import { adopt, announce, heard, verified } from './knowledge.ts';
 import { recallLinks } from './links.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
@@ -63,18 +59,19 @@ import {
   takesPart,
 } from './succession.ts';
 import { noteIssue, noteMembers } from './suspicion.ts';
-import { compare } from './telling.ts';
-import { shownWay, wayVerified } from './way.ts';
+import { compare, tellJoiner } from './telling.ts';
+import { learnt, recalledWays, shownWay, wayVerified } from './way.ts';
 
 export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
   start: (config, facts, context) => {
     const remembered = recall(config, facts);
     const { own } = remembered;
     const round = { kind: 'setTimer', timer: 'round', afterMs: config.roundMs } as const;
-    if (own === null) return flow(remembered, round);
+    const known = recalledWays(facts);
+    if (own === null) return flow(remembered, round, ...known);
     return inOrder(
       noteMembers(config, remembered),
-      (now) => flow(now, round),
+      (now) => flow(now, round, ...known),
       (now) => resumeSessions(config, now, facts, context),
       (now) => followSessions(config, now, context),
       (now) => takeSeat(config, now, own, agreementFacts(facts, own), context),
@@ -115,7 +112,7 @@ const blank = (config: SectionNodeConfig): SectionNodeState => ({
   round: 0,
   answered: new Set(),
   faults: startFaultDetection(),
-  told: new Set(),
+  told: new Map(),
   verifying: new Map(),
 });
 
@@ -207,10 +204,8 @@ function onInput(
   switch (input.kind) {
     case 'know':
       return heard(state, config.self, input.sealed);
-    case 'learn': {
-      const signed = decodeSignedAuthority(input.authority);
-      return signed.ok ? learnt(state, signed.value) : stay(state);
-    }
+    case 'learn':
+      return learnt(state, input.proof);
     case 'found': {
       const { key, secretShare, index } = input;
       const sealed = decodeSealedState(input.sealed);
@@ -289,8 +284,8 @@ function receive(
   context: Context,
 ): Flow {
   const heardFrom = heed(config, state, from, key, payload, context);
-  const isStranger = payload.kind === 'join' || payload.kind === 'way';
-  if (payload.kind === 'update' || isStranger) return heardFrom;
+  if (payload.kind === 'update' || payload.kind === 'way') return heardFrom;
+  if (payload.kind === 'join') return after(heardFrom, (now) => tellJoiner(now, from, key));
   return after(heardFrom, (now) => compare(now, from, key, generation));
 }
 
@@ -357,9 +352,9 @@ function heed(
     case 'pong':
       return isPeer(state, from) ? answered(state, from, payload.round) : flow(state);
     case 'join':
-      return asked(state, from, payload.body);
+      return asked(state, from, payload.body, key);
     case 'way':
-      return shownWay(state, from, payload.links);
+      return shownWay(config, state, from, payload.links);
     case 'joinRefused':
       return refusedBy(state, from, payload.reason);
     case 'askTicket':
@@ -476,8 +471,6 @@ function onComputed(
     }
     case 'verified':
       return verified(config, state, id, result.sealed, context);
-    case 'verifiedAuthority':
-      return takeAuthority(state, result.signed);
     case 'verifiedLinks':
       return wayVerified(config, state, id, result.update, context);
     case 'unverified':

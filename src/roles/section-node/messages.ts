@@ -50,7 +50,10 @@ export type NodePayload =
   | { readonly kind: 'pong'; readonly round: number }
   /** The body of the act that the sender wants decided: its own joining. */
   | { readonly kind: 'join'; readonly body: Uint8Array }
-  /** The links to the key that signed the sender's ticket (N38): ≤ 16 encoded records, in order. */
+  /**
+   * A page of ≤ 16 encoded records, in order: to the key that signed the sender's ticket (N38), or
+   * what follows the key that the receiver named (N31).
+   */
   | { readonly kind: 'way'; readonly links: readonly Uint8Array[] }
   | { readonly kind: 'joinRefused'; readonly reason: JoinRefusal }
   /** A member that has to move asks for its ticket. */

@@ -1,8 +1,9 @@
 /** Whom a node speaks to, and the words that every message carries (N32). */
 import { nameToId } from '#address/xor-name.ts';
+import { equalBytes, fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { AgreementState } from '#protocol/agreement/index.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import { newestKey, type SectionAuthority } from '#protocol/section/index.ts';
 import type { SigningSection } from './collector.ts';
 import type { NodeEffect } from './flow.ts';
 import type { NodeMessage, NodePayload } from './messages.ts';
@@ -15,6 +16,23 @@ export const stamp = ({ own }: SectionNodeState, payload: NodePayload): NodeMess
   own === null
     ? { key: unknownKey, generation: 0n, payload }
     : { key: own.state.authority.key, generation: own.state.authority.generation, payload };
+
+/**
+ * For one receiver: the newest key of its section that this node can follow. It may have read of that
+ * key by its link alone, while its own work still waits for the state.
+ */
+export function stampNewest(
+  { own, tree }: SectionNodeState,
+  to: NodeId,
+  payload: NodePayload,
+): NodeMessage {
+  const held = own?.state.authority;
+  const from = held?.key ?? tree.anchor.genesisKey;
+  const name = fromHex(to);
+  const key = name.ok ? newestKey(tree, from, name.value) : from;
+  const isHeld = held !== undefined && equalBytes(held.key, key);
+  return { key, generation: isHeld ? held.generation : 0n, payload };
+}
 
 /** For receivers in another section: its key as we know it. */
 export const stampFor = (

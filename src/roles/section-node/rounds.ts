@@ -18,7 +18,7 @@ export function beginRound(config: SectionNodeConfig, state: SectionNodeState): 
     ...judged,
     round: judged.round + 1,
     answered: new Set(),
-    told: new Set(),
+    told: new Map(),
   };
   const again = { kind: 'setTimer', timer: 'round', afterMs: config.roundMs } as const;
   const ping = { kind: 'ping', round: next.round } as const;

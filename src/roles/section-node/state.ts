@@ -30,6 +30,7 @@ import type {
   SignedSuccessor,
   SnapshotRoot,
   TrustAnchor,
+  VerifiedUpdate,
 } from '#protocol/section/index.ts';
 import type { Collector } from './collector.ts';
 import type { SectionNodeJob, SectionNodeResult } from './jobs.ts';
@@ -198,8 +199,11 @@ export interface SectionNodeState {
   readonly answered: ReadonlySet<NodeId>;
   /** What this elder has seen others do and leave undone. */
   readonly faults: FaultDetectionState;
-  /** Who was told, or asked, since the present state and round began. */
-  readonly told: ReadonlySet<NodeId>;
+  /**
+   * Who was told, or asked, since the present state and round began, and the key (hex) that it may ask
+   * on from: the end of the page it was told. Empty when there is nothing more to say.
+   */
+  readonly told: ReadonlyMap<NodeId, string>;
   /** Updates whose proofs are being checked, with their senders. */
   readonly verifying: ReadonlyMap<string, NodeId>;
 }
@@ -227,8 +231,8 @@ export type SectionNodeFact =
 export type SectionNodeInput =
   /** A sealed state from outside the section's own messages: a join point, a file. */
   | { readonly kind: 'know'; readonly sealed: Uint8Array }
-  /** A signed authority without its ledger: from a join point, or a redirect. */
-  | { readonly kind: 'learn'; readonly authority: Uint8Array }
+  /** A page of links, with the authority it ends at: from a join point, or a redirect. */
+  | { readonly kind: 'learn'; readonly proof: Uint8Array }
   /** Founders only: the share of the first key. */
   | ({ readonly kind: 'found'; readonly sealed: Uint8Array } & HeldShare)
   | { readonly kind: 'join'; readonly ticket: TicketProof | null }
@@ -274,8 +278,11 @@ export type SectionNodeOutput =
       /** Held by elders only. */
       readonly share: HeldShare | null;
     }
-  /** The newest state of another section. */
-  | { readonly kind: 'learned'; readonly sealed: SealedState }
+  /**
+   * Proven links, and the newest authority of another section if they lead to one. At the start: all
+   * links this node had followed.
+   */
+  | { readonly kind: 'learned'; readonly update: VerifiedUpdate }
   /** What a decision changed, for screen and log. */
   | {
       readonly kind: 'happened';

@@ -1,24 +1,36 @@
 /**
- * N38: a ticket counts where its source's key is known. Sections tell each other nothing of their
- * handovers, so who comes with a ticket brings the links that lead to the key that signed it.
+ * Pages of links without a state. N38: a ticket counts where its source's key is known. Sections tell
+ * each other nothing of their handovers, so who comes with a ticket brings the links that lead to the
+ * key that signed it. N31: whoever is further behind than one page is shown the way like this, too.
  */
+import { matches } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { Context, NodeId } from '#core/machine.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { decodeProof, endOfPage, pagesFor } from '#protocol/anti-entropy/index.ts';
 import {
   chainBetween,
   decodeSuccessor,
   encodeSuccessor,
+  epochOf,
   learn,
   maxChainLinks,
   planUpdate,
+  sectionAt,
+  sectionsOf,
+  storedUpdate,
+  type SectionAuthority,
+  type SectionProof,
   type SectionTree,
+  type SignedSuccessor,
   type VerifiedUpdate,
 } from '#protocol/section/index.ts';
 import { stepAgreement } from './desk.ts';
-import { after, flow, type Flow } from './flow.ts';
-import { keepLinks } from './links.ts';
+import { flow, inOrder, type Flow, type NodeEffect } from './flow.ts';
+import { keepLinks, pagesOf } from './links.ts';
 import type { NodePayload } from './messages.ts';
-import type { SectionNodeConfig, SectionNodeState } from './state.ts';
+import type { SectionNodeConfig, SectionNodeFact, SectionNodeState } from './state.ts';
+import { ask, askOnce } from './telling.ts';
 import { maxVerifying } from './verifying.ts';
 
 /**
@@ -43,23 +55,56 @@ export function wayTo(
   return pages;
 }
 
+/** The newest authority of every section this node knows, with all that leads there from genesis. */
+export const knownSections = ({ tree }: SectionNodeState): readonly KnownSection[] =>
+  sectionsOf(tree).flatMap(({ prefix }) => {
+    const signed = sectionAt(tree, prefix);
+    if (signed === undefined) return [];
+    const pages = pagesFor(tree, tree.anchor.genesisKey, signed);
+    return [{ authority: signed.authority, pages }];
+  });
+
+export interface KnownSection {
+  readonly authority: SectionAuthority;
+  /** N31: in this order each can be followed; the last one holds the authority. */
+  readonly pages: readonly SectionProof[];
+}
+
+/** The links on our own disk, for whoever leads clients: the shell keeps none of them. */
+export function recalledWays(facts: readonly SectionNodeFact[]): readonly NodeEffect[] {
+  const links = facts.flatMap((fact) => (fact.kind === 'links' ? fact.links : []));
+  return pagesOf(decodedLinks(links)).map((page) => ({
+    kind: 'output',
+    output: { kind: 'learned', update: storedUpdate({ links: page, authority: null }) },
+  }));
+}
+
+/** From outside the section's own messages: enough to ask there. */
+export function learnt(state: SectionNodeState, bytes: Uint8Array): Flow {
+  const proof = decodeProof(bytes);
+  const plan = proof.ok ? planUpdate(state.tree, proof.value) : undefined;
+  if (plan?.kind !== 'verify') return flow(state);
+  const job = { kind: 'verifyLinks', job: plan.job } as const;
+  return flow(state, { kind: 'compute', id: `learn/${idOf([bytes])}`, job });
+}
+
 /** Links from a peer: paid for only if they are news and hang on a key that is known. */
 export function shownWay(
+  config: SectionNodeConfig,
   state: SectionNodeState,
   from: NodeId,
   bytes: readonly Uint8Array[],
 ): Flow {
-  const links = bytes.flatMap((each) => {
-    const link = decodeSuccessor(each);
-    return link.ok ? [link.value] : [];
-  });
+  const links = decodedLinks(bytes);
   if (links.length < bytes.length) {
     return flow(state, { kind: 'blame', fault: { kind: 'malformedUpdate', culprit: from } });
   }
   const plan = planUpdate(state.tree, { links, authority: null });
+  if (plan.kind === 'same' && leadsOn(config, state, links)) return askOnce(state, from);
   // An earlier page may be on its way.
   if (plan.kind !== 'verify') return flow(state);
-  const id = `way/${from}`;
+  // Seven elders tell the same page: it is checked once.
+  const id = `way/${idOf(bytes)}`;
   if (state.verifying.has(id) || state.verifying.size >= maxVerifying) return flow(state);
   return flow(
     { ...state, verifying: new Map(state.verifying).set(id, from) },
@@ -67,7 +112,11 @@ export function shownWay(
   );
 }
 
-/** Proven links: a ticket that waited for its source can be judged now (N9). */
+/**
+ * Proven links: a ticket that waited for its source can be judged now (N9), and of a page on the way
+ * to our own section the next one is asked for. N30: every link is signed by the key before it, so no
+ * liar can make this go on for longer than there were handovers.
+ */
 export function wayVerified(
   config: SectionNodeConfig,
   state: SectionNodeState,
@@ -75,14 +124,48 @@ export function wayVerified(
   update: VerifiedUpdate,
   context: Context,
 ): Flow {
+  const from = state.verifying.get(id);
   const verifying = new Map(state.verifying);
   verifying.delete(id);
-  const { tree, fork } = learn(state.tree, update);
+  const { tree, news, fork } = learn(state.tree, update);
   if (fork !== null) {
     return flow({ ...state, verifying }, { kind: 'output', output: { kind: 'forked', ...fork } });
   }
-  const kept = keepLinks(state.tree, tree);
-  return after(flow({ ...state, tree, verifying }, ...kept), (now) =>
-    stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
+  const { links } = update.proof;
+  return inOrder(
+    { ...state, tree, verifying },
+    (now) => flow(now, ...keepLinks(state.tree, tree), ...(news ? told(config, update) : [])),
+    (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
+    (now) => (from !== undefined && leadsOn(config, now, links) ? ask(now, from) : flow(now)),
   );
 }
+
+/** Of our own section nothing is said before its ledger has come: then it is `adopted`. */
+function told({ name }: SectionNodeConfig, update: VerifiedUpdate): readonly NodeEffect[] {
+  const { links, authority } = update.proof;
+  const isInside = authority !== null && matches(authority.authority.prefix, name);
+  if (isInside && links.length === 0) return [];
+  const shown = isInside ? storedUpdate({ links, authority: null }) : update;
+  return [{ kind: 'output', output: { kind: 'learned', update: shown } }];
+}
+
+/** Do these known links lead to a later key of our own section than the one we work under? */
+function leadsOn(
+  { name }: SectionNodeConfig,
+  { tree, own }: SectionNodeState,
+  links: readonly SignedSuccessor[],
+): boolean {
+  if (own === null) return links.length > 0;
+  const end = endOfPage({ links, authority: null }, name);
+  const epoch = end === undefined ? null : epochOf(tree, end);
+  return epoch !== null && epoch > own.state.authority.epoch;
+}
+
+const decodedLinks = (bytes: readonly Uint8Array[]): readonly SignedSuccessor[] =>
+  bytes.flatMap((each) => {
+    const link = decodeSuccessor(each);
+    return link.ok ? [link.value] : [];
+  });
+
+const idOf = (bytes: readonly Uint8Array[]): string =>
+  toHex(labelledHash('safe/v1/page-of-links', ...bytes));

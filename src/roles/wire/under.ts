@@ -4,39 +4,40 @@
  * dialled, so it heard us before it asked: no token is needed, and one answer per request is all.
  */
 import { matches } from '#address/prefix.ts';
-import { equalBytes } from '#core/codec/bytes.ts';
+import { toXorName } from '#address/xor-name.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { encodeProof, pageFor } from '#protocol/anti-entropy/index.ts';
-import {
-  closestSection,
-  sectionAt,
-  sectionFor,
-  trustFor,
-  type SectionTree,
-  type SignedAuthority,
-} from '#protocol/section/index.ts';
+import { encodeProof, lookAt, pageFor, type Known } from '#protocol/anti-entropy/index.ts';
+import { closestSection, sectionAt, sectionFor, trustFor } from '#protocol/section/index.ts';
 import { decodeClientRequest, destinationOf, type ClientRequest, type Cover } from './client.ts';
 
-export interface UnderView {
-  readonly tree: SectionTree;
-  /** The elder's own section now. */
-  readonly own: Omit<SignedAuthority, 'chain'>;
-}
+/** The sections an elder knows, and its own as it is now. */
+export type UnderView = Known;
 
 /** The request inside, when it is for us and made under our key; else why not, with the proof. */
 export function openUnder(
   view: UnderView,
-  { key, request }: Extract<Cover, { kind: 'under' }>,
+  { key, generation, request }: Extract<Cover, { kind: 'under' }>,
 ): Result<ClientRequest, Refusal> {
   const inner = decodeClientRequest(request);
   if (!inner.ok) return err({ kind: 'malformed', what: 'request' });
-  const { authority } = view.own;
-  const name = destinationOf(inner.value);
-  const isOurs = name === null || matches(authority.prefix, name);
-  if (isOurs && equalBytes(key, authority.key)) return ok(inner.value);
-  if (isOurs) return err({ kind: 'retry', proof: encodeProof(pageFor(view.tree, key, view.own)) });
-  return err({ kind: 'redirect', proof: proofFor(view, name, key).proof });
+  const { prefix } = view.own.authority;
+  // What any elder may answer is about its own section.
+  const name = toXorName(destinationOf(inner.value) ?? prefix.bits);
+  const cover = { destinationName: name, destinationKey: key, generation };
+  const looked = lookAt(view, cover);
+  switch (looked.kind) {
+    case 'accept':
+      return ok(inner.value);
+    case 'retry':
+    case 'redirect':
+      return err({ kind: looked.kind, proof: encodeProof(looked.proof) });
+    case 'newest': {
+      const links = looked.record === null ? [] : [looked.record];
+      const kind = matches(prefix, name) ? 'retry' : 'redirect';
+      return err({ kind, proof: encodeProof({ links, authority: null }) });
+    }
+  }
 }
 
 /** What leads from a key to the section of a name, as far as one page goes. */

@@ -6,7 +6,7 @@ import { matches } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
-import { encodeSignedAuthority } from '#protocol/section/index.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import {
   arrive,
@@ -250,8 +250,8 @@ function arriveAgain(
   ticket: NonNullable<SectionView['state']['joining']>['ticket'],
   teacher: SectionView,
 ): void {
-  for (const [at, signed] of knowledgeOf(teacher).entries()) {
-    api.input(id, { kind: 'learn', authority: encodeSignedAuthority(signed) }, 1 + at);
+  for (const [at, page] of knowledgeOf(teacher).entries()) {
+    api.input(id, { kind: 'learn', proof: encodeProof(page) }, 1 + at);
   }
   api.input(id, { kind: 'join', ticket }, 60);
 }

@@ -15,6 +15,7 @@ import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/keys.ts';
 import { oneTimeSecret } from '#money/stealth.ts';
 import { encodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
 import { verifyTransaction } from '#money/verify.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import { mintKey, outputName } from '#protocol/mint/index.ts';
 import {
@@ -27,7 +28,6 @@ import {
 } from '#protocol/replication/index.ts';
 import {
   emptyTree,
-  encodeSignedAuthority,
   sectionFor,
   sectionsOf,
   treeWith,
@@ -262,9 +262,9 @@ export function runLife(seed: number): LifeOutcome {
 
   const arriveWhole = (api: Api, person: Person, from: NodeState, ticket: TicketProof | null) => {
     api.spawn(person.id, nodeConfig(person));
-    const known = knownSections(from.section);
-    for (const [at, signed] of known.entries()) {
-      const input = { kind: 'learn', authority: encodeSignedAuthority(signed) } as const;
+    const known = knownSections(from.section).flatMap(({ pages }) => pages);
+    for (const [at, page] of known.entries()) {
+      const input = { kind: 'learn', proof: encodeProof(page) } as const;
       api.input(person.id, { kind: 'section', input }, 1 + at);
     }
     api.input(person.id, { kind: 'section', input: { kind: 'join', ticket } }, 2 + known.length);
@@ -295,17 +295,17 @@ export function runLife(seed: number): LifeOutcome {
   const spread = (api: Api): void => {
     const known = new Map<string, ReturnType<typeof knownSections>[number]>();
     for (const { state } of members(api.nodes()).filter((each) => each.up)) {
-      for (const signed of knownSections(state.section)) {
-        const { prefix, generation } = signed.authority;
+      for (const section of knownSections(state.section)) {
+        const { prefix, generation } = section.authority;
         const id = `${toHex(prefix.bits)}/${prefix.bitCount}`;
-        if ((known.get(id)?.authority.generation ?? -1n) < generation) known.set(id, signed);
+        if ((known.get(id)?.authority.generation ?? -1n) < generation) known.set(id, section);
       }
     }
     for (const node of api.nodes().filter(isNode)) {
       if (!node.up) continue;
-      for (const signed of known.values()) {
+      for (const page of [...known.values()].flatMap(({ pages }) => pages)) {
         if (api.nowMs < healAtMs && prng.chance(0.3)) continue;
-        const input = { kind: 'learn', authority: encodeSignedAuthority(signed) } as const;
+        const input = { kind: 'learn', proof: encodeProof(page) } as const;
         api.input(node.id, { kind: 'section', input }, 10 + prng.below(300));
       }
       const { joining } = node.state.section;

@@ -37,6 +37,38 @@ test('N32: nobody can hand it on, send it as another, or use it in another netwo
   expect(open(sealed, bob, alice, new Uint8Array(32))).toEqual({ ok: false, error: 'malformed' });
 });
 
+/** Offsets in what is signed: a label of 4 + 21 bytes, network and sender of 32, then these. */
+const fields = { to: [89, 32], key: [121, 96], generation: [217, 8], id: [225, 16] } as const;
+
+/** Which of its fields can be changed on the way, so that the envelope opens at carol as another? */
+function changeable(isUnsigned: (at: number) => boolean): readonly string[] {
+  const read = (bytes: Uint8Array): Uint8Array =>
+    bytes.map((byte, at) => (isUnsigned(at) ? 0 : byte));
+  const signer = createSigner(seed);
+  const bytes = sealEnvelope(networkId, envelope, (body) => signer(read(body)));
+  const changes: Readonly<Record<keyof typeof fields, Partial<Envelope>>> = {
+    to: { to: mallory },
+    key: { key: new Uint8Array(96) },
+    generation: { generation: 13n },
+    id: { id: new Uint8Array(16) },
+  };
+  return Object.entries(changes).flatMap(([field, change]) => {
+    const other = sealEnvelope(networkId, { ...envelope, ...change }, () => bytes.slice(-64));
+    const receiver = field === 'to' ? mallory : bob;
+    const opened = openEnvelope(networkId, receiver, alice, other, (name, body, signature) =>
+      isSignedBy(name, read(body), signature),
+    );
+    return opened.ok ? [field] : [];
+  });
+}
+
+test('planted: N32: a field that is left out of the signature can be changed on the way', () => {
+  expect(changeable(() => false)).toEqual([]);
+  for (const [field, [from, length]] of Object.entries(fields)) {
+    expect(changeable((at) => at >= from && at < from + length)).toEqual([field]);
+  }
+});
+
 test('N32: receiver, key, generation, id and message are signed', () => {
   for (let at = 0; at < sealed.length; at++) {
     const changed = sealed.slice();

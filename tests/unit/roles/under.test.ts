@@ -16,6 +16,7 @@ import {
   proofOf,
   sectionFor,
   sectionsOf,
+  storedUpdate,
   trustFor,
   type SectionTree,
 } from '#protocol/section/index.ts';
@@ -78,7 +79,9 @@ function send(
     const key = section === undefined ? anchor.genesisKey : newestKey(now.tree, section.key, name);
     const asked = section === undefined ? '' : toHex(section.key);
     const living =
-      [...views.keys()].find(({ state }) => toHex(state.authority.key) === asked) ?? zero;
+      [...views.keys()].find(({ state }) => toHex(state.authority.key) === asked) ??
+      [...views.keys()].at(-1) ??
+      zero;
     const view = views.get(living);
     if (view === undefined) throw new Error('a view');
     const bytes = encodeCover({
@@ -131,6 +134,54 @@ describe('following', () => {
     expect(openUnder(view, nested)).toMatchObject({ error: { kind: 'malformed' } });
     const hello = { ...cover, request: encodeClientRequest({ kind: 'hello' }) };
     expect(openUnder(view, hello).ok).toBe(true);
+  });
+});
+
+describe('N31: further behind than one page', () => {
+  let far = one;
+  for (let n = 0; n < 40; n++) far = only(succeed(far, `u far ${n}`).children);
+  const known = far.chain.reduce(
+    (tree, link) => learn(tree, storedUpdate({ links: [link], authority: null })).tree,
+    emptyTree(anchor),
+  );
+  const view = { tree: told(known, far), own: sign(far, 0) };
+  const request = { kind: 'getChunk', name: inOne, avoid: [] } as const;
+
+  test('N31: with the genesis key alone a client reads forty-two handovers in three pages', () => {
+    let pins = openPins(anchor);
+    for (const epoch of [16n, 32n]) {
+      const from = newestKey(pins.tree, anchor.genesisKey, inOne);
+      pins = heed(pins, proofFor(view, inOne, from).proof);
+      expect(trustFor(pins.tree, newestKey(pins.tree, anchor.genesisKey, inOne))?.epoch).toBe(
+        epoch,
+      );
+      expect(sectionsOf(pins.tree)).toEqual([]);
+    }
+    const from = newestKey(pins.tree, anchor.genesisKey, inOne);
+    pins = heed(pins, proofFor(view, inOne, from).proof);
+    expect(sectionFor(pins.tree, inOne)?.key).toEqual(far.state.authority.key);
+  });
+
+  test('N31: a client that used an old key is refused with one page after the other', () => {
+    const before = heed(openPins(anchor), proofFor(viewOf(one), inOne, anchor.genesisKey).proof);
+    const sent = send(before, new Map([[far, view]]), request, inOne);
+    expect(sent.hops).toBe(3);
+    expect(sectionFor(sent.pins.tree, inOne)?.key).toEqual(far.state.authority.key);
+  });
+
+  test('N31: under an unknown key a client gets the newest record and nothing more', () => {
+    const cover = encodeCover({
+      kind: 'under',
+      key: new Uint8Array(96).fill(3),
+      generation: 0n,
+      request: encodeClientRequest(request),
+    });
+    const decoded = decodeDoorRequest(cover);
+    if (!decoded.ok || decoded.value.kind !== 'under') throw new Error('a cover');
+    const opened = openUnder(view, decoded.value);
+    if (opened.ok || opened.error.kind !== 'retry') throw new Error('refused');
+    const proof = decodeProof(opened.error.proof);
+    expect(proof).toEqual({ ok: true, value: { links: far.chain.slice(-1), authority: null } });
   });
 });
 
