@@ -12,7 +12,9 @@ export interface FrontOptions {
   readonly port: number;
   readonly files: StaticFiles;
   readonly networkFile: () => string;
-  /** The bootstrap's own WebSocket port on this machine; null until it listens. */
+  /** Where the bootstrap's own WebSocket is; loopback when nothing is said. */
+  readonly wsHost?: string;
+  /** Its port; null until it listens. */
   readonly wsPort: () => number | null;
   readonly metrics: () => string;
   /** Paths that take `POST` with a JSON body. */
@@ -66,7 +68,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     });
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       options.count('upgrade');
-      proxyUpgrade(request, socket, head, options.wsPort(), sockets);
+      proxyUpgrade(request, socket, head, options, sockets);
     });
     try {
       if (await listen(server, host, options.port)) servers.push(server);
@@ -218,9 +220,11 @@ function proxyUpgrade(
   request: IncomingMessage,
   client: Duplex,
   head: Buffer,
-  port: number | null,
+  options: FrontOptions,
   sockets: Set<Duplex>,
 ): void {
+  const { wsHost = '127.0.0.1' } = options;
+  const port = options.wsPort();
   if (port === null) {
     client.end(
       'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
@@ -232,7 +236,7 @@ function proxyUpgrade(
     client.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
     return;
   }
-  const upstream = connect({ host: '127.0.0.1', port, noDelay: true });
+  const upstream = connect({ host: wsHost, port, noDelay: true });
   sockets.add(upstream);
   const end = (): void => {
     sockets.delete(upstream);

@@ -29,6 +29,7 @@ import { genesisState, machineSection } from './machine-section.ts';
 import type { Metrics } from './metrics.ts';
 import { openBirth, type Born } from './network-birth.ts';
 import type { KeptNetworkFile } from './network-file.ts';
+import { keepPorts, keptNetwork, keptPorts } from './network-folder.ts';
 import { openIdentity, openRtcCertificate, type NodeIdentity } from './node-folder.ts';
 import { announce, openNodeFacts, startNode, type RunningNode } from './node.ts';
 import { settlePorts, type NodePorts } from './ports.ts';
@@ -75,7 +76,6 @@ interface StartedHost {
   readonly ports: NodePorts;
 }
 
-const portsFile = 'ports.json';
 const elderTimeoutMs = 15_000;
 
 export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
@@ -215,7 +215,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
 
 /** Hosts of one process: ports settled one after the other, remembered together. */
 function createHosts(folder: DataFolder, log: Log) {
-  const remembered = readPorts(folder);
+  const remembered = keptPorts(folder);
   const taken = new Set<number>();
   const running: { readonly label: string; readonly ports: NodePorts; readonly host: NodeHost }[] =
     [];
@@ -243,7 +243,7 @@ function createHosts(folder: DataFolder, log: Log) {
     },
     rememberPorts: (): void => {
       const ports = Object.fromEntries(running.map((each) => [each.label, each.ports]));
-      folder.writeText(portsFile, `${JSON.stringify(ports, null, 2)}\n`);
+      keepPorts(folder, ports);
     },
     stop: async (): Promise<void> => {
       await Promise.allSettled(running.map(({ host }) => host.stop()));
@@ -251,19 +251,9 @@ function createHosts(folder: DataFolder, log: Log) {
   };
 }
 
-/** Remembered ports are a convenience: an unreadable file only costs new ones. */
-function readPorts(folder: DataFolder): Readonly<Record<string, NodePorts | undefined>> {
-  try {
-    const value: unknown = JSON.parse(folder.readText(portsFile) ?? '{}');
-    return typeof value === 'object' && value !== null ? (value as Record<string, NodePorts>) : {};
-  } catch {
-    return {};
-  }
-}
-
 /** How many adults this folder already has; 0 when the network is new. */
 function adultsIn(folder: DataFolder): number {
-  if (folder.readText('network.json') === null) return 0;
+  if (keptNetwork(folder) === null) return 0;
   return readdirSync(join(folder.path, 'nodes')).filter((name) => /^adult-\d+$/.test(name)).length;
 }
 

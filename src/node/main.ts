@@ -1,15 +1,12 @@
 /** The local network as a program: reads its arguments, connects the parts, decides nothing. */
 import { join, resolve } from 'node:path';
-import { openDataFolder } from '#storage/node/data-folder.ts';
 import { openFacts } from '#storage/node/facts.ts';
 import { parseArguments, type Arguments } from './args.ts';
 import { openFaucet } from './faucet.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
 import { showNetwork, startLocalNetwork } from './local-network.ts';
-import { openLog } from './log.ts';
-import { createMetrics } from './metrics.ts';
 import { bootstrapAddress } from './network-file.ts';
-import { asProblem, createStop, progress, surviveOthers, wrongUse } from './program.ts';
+import { asProblem, progress, startProgram, wrongUse } from './program.ts';
 import { openStaticFiles, routesIn } from './static-files.ts';
 import { adultSwitch, elderSwitch, memoryAfterCollection } from './test-controls.ts';
 
@@ -31,14 +28,7 @@ try {
 }
 
 async function run(options: Arguments): Promise<void> {
-  const stops: (() => Promise<void> | void)[] = [];
-  const stop = createStop(stops);
-  const folder = openDataFolder(options.data, { fresh: options.fresh });
-  stops.push(folder.close);
-  const log = openLog(join(folder.path, 'log'));
-  stops.push(log.close);
-  const metrics = createMetrics();
-  surviveOthers(log);
+  const { folder, log, metrics, stops, stop } = startProgram(options.data, options);
 
   // The port comes first: nobody should wait for a network that cannot be reached.
   let wsPort: number | null = null;

@@ -102,6 +102,14 @@ const holdersFull = 2;
 const placesInNeed = 4;
 const storageLookMs = 5_000;
 
+/** The address to give to others: TCP, and one that is not only this machine's if there is one. */
+export function ownAddress(host: NodeHost): string {
+  const tcp = host
+    .addresses()
+    .filter((each) => each.includes('/tcp/') && !/\/ws|\/p2p-circuit/.test(each));
+  return tcp.find((each) => !/^\/ip[46]\/(127\.|::1\/)/.test(each)) ?? tcp[0] ?? '';
+}
+
 /** Signs where this node can be dialled now, and puts it into the book. */
 export function announce(
   identity: NodeIdentity,

@@ -9,18 +9,22 @@ export interface NodePorts {
   readonly rtc: number | null;
 }
 
-const host = '127.0.0.1';
+const loopback = '127.0.0.1';
 
-export const isTcpFree = (port: number): Promise<boolean> =>
+/** Where a program on this machine reaches what listens there. */
+export const dialHost = (listen: string): string =>
+  listen === '0.0.0.0' ? loopback : listen === '::' ? '::1' : listen;
+
+const isTcpFree = (port: number, host: string): Promise<boolean> =>
   new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
   });
 
-export const isUdpFree = (port: number): Promise<boolean> =>
+const isUdpFree = (port: number, host: string): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = createSocket('udp4');
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
     socket.once('error', () => {
       socket.close();
       resolve(false);
@@ -28,7 +32,7 @@ export const isUdpFree = (port: number): Promise<boolean> =>
     socket.bind({ port, address: host, exclusive: true }, () => socket.close(() => resolve(true)));
   });
 
-const anyTcp = (): Promise<number> =>
+const anyTcp = (host: string): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -39,10 +43,10 @@ const anyTcp = (): Promise<number> =>
   });
 
 /** A port free for TCP and for UDP, not among `taken`; it is added there. */
-export async function takePort(taken: Set<number>): Promise<number> {
+export async function takePort(taken: Set<number>, host = loopback): Promise<number> {
   for (;;) {
-    const port = await anyTcp();
-    if (taken.has(port) || !(await isUdpFree(port))) continue;
+    const port = await anyTcp(host);
+    if (taken.has(port) || !(await isUdpFree(port, host))) continue;
     taken.add(port);
     return port;
   }
@@ -56,16 +60,17 @@ export async function settlePorts(
   remembered: NodePorts | undefined,
   needs: { readonly ws: boolean; readonly rtc: boolean },
   taken: Set<number>,
+  host = loopback,
 ): Promise<NodePorts> {
   const settle = async (
     port: number | null | undefined,
-    isFree: (port: number) => Promise<boolean>,
+    isFree: typeof isTcpFree,
   ): Promise<number> => {
-    if (typeof port === 'number' && !taken.has(port) && (await isFree(port))) {
+    if (typeof port === 'number' && !taken.has(port) && (await isFree(port, host))) {
       taken.add(port);
       return port;
     }
-    return takePort(taken);
+    return takePort(taken, host);
   };
   return {
     tcp: await settle(remembered?.tcp, isTcpFree),

@@ -1,7 +1,20 @@
 /** What every program of this folder needs: to stop in order, to survive peers, to speak plainly. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { openDataFolder, type DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem, kindOfError, Problem } from '#storage/node/problem.ts';
-import type { Log } from './log.ts';
+import { openLog, type Log } from './log.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+
+/** What has to end with the program, in the order in which it was begun. */
+export type Stops = (() => Promise<void> | void)[];
+
+export interface Program {
+  readonly folder: DataFolder;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly stops: Stops;
+  readonly stop: ReturnType<typeof createStop>;
+}
 
 /** Ctrl-C ends within 10 s: what has not ended by then is cut off. Facts are on disk already. */
 const stopWithinMs = 8_000;
@@ -12,8 +25,33 @@ const source = resolve(import.meta.dirname, '..');
 /** One line for the person who waits; results go to stdout, this to stderr. */
 export const progress = (line: string): void => void process.stderr.write(`${line}\n`);
 
+/** How every program begins: its folder, held alone; its log; its numbers. */
+export function startProgram(data: string, { fresh }: { readonly fresh: boolean }): Program {
+  const stops: Stops = [];
+  const stop = createStop(stops);
+  const folder = openDataFolder(data, { fresh });
+  stops.push(folder.close);
+  const log = openLog(join(folder.path, 'log'));
+  stops.push(log.close);
+  surviveOthers(log);
+  const metrics = createMetrics();
+  stops.push(metrics.stop);
+  return { folder, log, metrics, stops, stop };
+}
+
+const numbersEveryMs = 30_000;
+
+/** What `/metrics` would say goes to the log too: whoever looks later sees how it went. */
+export function logNumbers({ log, metrics, stops }: Program, label: string): void {
+  const timer = setInterval(
+    () => log.write({ event: 'numbers', node: label, numbers: metrics.toNumbers() }),
+    numbersEveryMs,
+  );
+  stops.push(() => clearInterval(timer));
+}
+
 /** Ends everything in reverse order, once, however it was asked for. */
-export function createStop(stops: (() => Promise<void> | void)[]) {
+function createStop(stops: Stops) {
   let asked: number | undefined;
   const stop = async (): Promise<void> => {
     const cut = setTimeout(() => process.exit(0), stopWithinMs);
@@ -56,7 +94,7 @@ export function createStop(stops: (() => Promise<void> | void)[]) {
  * A peer must not end the program by an error that a library forgot to catch. Our own errors do
  * end it: facts are on disk before anything is said, so a restart is always safe.
  */
-export function surviveOthers(log: Log): void {
+function surviveOthers(log: Log): void {
   process.on('unhandledRejection', (error) => {
     log.write({ event: 'unhandledRejection', error: stackOf(error) });
   });

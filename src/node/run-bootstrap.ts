@@ -3,36 +3,29 @@
  * then on leads whoever comes to the nodes. It holds no key share; the network lives without it.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
-import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { genesisKeyPair } from '#money/keys.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
 import {
-  decodeAddressRecord,
   decodeSignedAuthority,
   ELDER_COUNT,
-  encodeSignedAuthority,
   networkIdOf,
   SHARES_REQUIRED,
   verifySignedAuthority,
   type SignedAuthority,
 } from '#protocol/section/index.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
-import {
-  decodeInvitation,
-  encodeInvitation,
-  type Invitation,
-  type LobbyReply,
-} from '#roles/wire/lobby.ts';
+import type { Invitation, LobbyReply } from '#roles/wire/lobby.ts';
 import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
 import { createJobPool } from '#runtime/jobs/pool-node.ts';
-import { openDataFolder, replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
+import type { DataFolder } from '#storage/node/data-folder.ts';
 import { openFacts } from '#storage/node/facts.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
@@ -42,19 +35,23 @@ import { createGate } from './gate.ts';
 import { createGreeter } from './greeter.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
 import { answerLobby, createGathering } from './lobby.ts';
-import { openLog, type Log } from './log.ts';
-import { createMetrics } from './metrics.ts';
+import type { Log } from './log.ts';
+import { bootstrapAddress, makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
 import {
-  bootstrapAddress,
-  makeNetworkFile,
-  parseNetworkFile,
-  type KeptNetworkFile,
-} from './network-file.ts';
+  keepAuthority,
+  keepInvitation,
+  keepNetwork,
+  keepPorts,
+  keptAuthority,
+  keptInvitation,
+  keptNetwork,
+  keptPorts,
+  recordIn,
+} from './network-folder.ts';
 import { openIdentity, readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
-import { announce } from './node.ts';
-import { settlePorts, type NodePorts } from './ports.ts';
-import { createStop, progress, surviveOthers } from './program.ts';
-import { numbersEveryMs } from './run-node.ts';
+import { announce, ownAddress } from './node.ts';
+import { dialHost, settlePorts } from './ports.ts';
+import { logNumbers, progress, startProgram } from './program.ts';
 import type { Command } from './safe-args.ts';
 import { openStaticFiles, routesIn } from './static-files.ts';
 import { cutSwitch } from './test-controls.ts';
@@ -63,10 +60,6 @@ type CreateCommand = Extract<Command, { kind: 'create' }>;
 
 const label = 'bootstrap';
 const root = resolve(import.meta.dirname, '../..');
-const portsFile = 'ports.json';
-const invitationFile = 'invitation';
-const networkFile = 'network.json';
-const authorityFile = 'authority';
 const faucetFile = 'faucet.key';
 /** A billion units. */
 const supply = 1_000_000_000n * PARTS_PER_UNIT;
@@ -74,15 +67,8 @@ const refreshEveryMs = 10_000;
 const requestTimeoutMs = 15_000;
 
 export async function runBootstrap(command: CreateCommand): Promise<void> {
-  const stops: (() => Promise<void> | void)[] = [];
-  const stop = createStop(stops);
-  const folder = openDataFolder(command.data, { fresh: false });
-  stops.push(folder.close);
-  const log = openLog(join(folder.path, 'log'));
-  stops.push(log.close);
-  surviveOthers(log);
-  const metrics = createMetrics();
-  stops.push(metrics.stop);
+  const program = startProgram(command.data, { fresh: false });
+  const { folder, log, metrics, stops, stop } = program;
 
   let served = '';
   let wsPort: number | null = null;
@@ -91,6 +77,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
     port: command.port,
     files: appFiles(),
     networkFile: () => served,
+    wsHost: dialHost(command.listen),
     wsPort: () => wsPort,
     metrics: metrics.toText,
     posts,
@@ -99,11 +86,17 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   stops.push(front.close);
 
   const identity = await openIdentity(folder.node(label), label);
-  const ports = await settlePorts(remembered(folder), { ws: true, rtc: false }, new Set());
-  folder.writeText(portsFile, `${JSON.stringify({ [label]: ports }, null, 2)}\n`);
+  const ports = await settlePorts(
+    keptPorts(folder)[label],
+    { ws: true, rtc: false },
+    new Set(),
+    command.listen,
+  );
+  keepPorts(folder, { [label]: ports });
   const host = await createNodeHost({
     identitySeed: identity.seed,
     role: 'bootstrap',
+    listen: command.listen,
     tcpPort: ports.tcp,
     wsPort: ports.ws,
     rtcDirectPort: null,
@@ -117,7 +110,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   const faucetSeed = readSecret(identity.folder, faucetFile) ?? new Uint8Array(randomBytes(32));
   writeSecret(identity.folder, faucetFile, faucetSeed);
 
-  const address = `/ip4/127.0.0.1/tcp/${ports.tcp}/p2p/${host.peerId}`;
+  const address = ownAddress(host);
   const founding = found(command, folder, identity, faucetSeed, log);
   let book: AddressBook | null = null;
   await host.serve('section', lobbyTag, (bytes, from) =>
@@ -190,17 +183,11 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
       if (newest === null || newest.authority.generation <= signed.authority.generation) return;
       if (!verifySignedAuthority(blsSuite, anchor, newest).ok) return;
       signed = newest;
-      replaceFile(join(identity.folder, authorityFile), encodeSignedAuthority(signed), 0o600);
+      keepAuthority(identity, signed);
     });
   }, refreshEveryMs);
-  const numbers = setInterval(
-    () => log.write({ event: 'numbers', node: label, numbers: metrics.toNumbers() }),
-    numbersEveryMs,
-  );
-  stops.push(() => {
-    clearInterval(refresh);
-    clearInterval(numbers);
-  });
+  stops.push(() => clearInterval(refresh));
+  logNumbers(program, label);
 
   const jobs = createJobPool(availableParallelism());
   stops.push(jobs.stop);
@@ -247,7 +234,7 @@ function found(
   faucetSeed: Uint8Array,
   log: Log,
 ) {
-  let network = keptNetwork(folder, identity);
+  let network = bornNetwork(folder, identity);
   let settle: (born: BornNetwork) => void = () => undefined;
   const whenBorn = new Promise<BornNetwork>((done) => {
     settle = done;
@@ -267,7 +254,7 @@ function found(
       genesisOutput: { oneTimeKey: genesisKeyPair(faucetSeed).oneTimeKey, amount: supply },
     }),
     keep: (invitation) => {
-      folder.writeText(invitationFile, `${toHex(encodeInvitation(invitation))}\n`);
+      keepInvitation(folder, invitation);
       progress('All founders are here: they make the key of the network …');
     },
     onArrival: (arrived, wanted) => {
@@ -281,7 +268,7 @@ function found(
     const decoded = decodeSignedAuthority(bytes);
     if (invitation === null || !decoded.ok) return refusedBirth('malformed');
     const { authority } = decoded.value;
-    const invited = invitation.elders.map(({ record }) => nameIn(record));
+    const invited = invitation.elders.map(({ record }) => nameToId(recordIn(record).name));
     const isFounder = (name: string): boolean => invited.includes(name);
     if (!isFounder(nameToId(from))) return refusedBirth('notInvited');
     const key = toHex(authority.key);
@@ -298,13 +285,9 @@ function found(
     foundersByKey.set(key, founders);
     if (network === null && founders.size >= SHARES_REQUIRED) {
       const file = makeNetworkFile(invitation.networkName, authority.key, supply);
-      replaceFile(
-        join(identity.folder, authorityFile),
-        encodeSignedAuthority(decoded.value),
-        0o600,
-      );
-      folder.writeText(networkFile, `${JSON.stringify(file, null, 2)}\n`);
-      network = keptNetwork(folder, identity);
+      keepAuthority(identity, decoded.value);
+      keepNetwork(folder, file);
+      network = bornNetwork(folder, identity);
       if (network !== null) settle(network);
     }
     return { kind: 'heard', count: Math.min(founders.size, ELDER_COUNT) };
@@ -318,42 +301,15 @@ const refusedBirth = (rule: string): LobbyReply => ({
   refusal: { kind: 'notAllowed', rule },
 });
 
-function nameIn(bytes: Uint8Array): string {
-  const record = decodeAddressRecord(bytes);
-  return record.ok ? nameToId(record.value.name) : '';
-}
-
-function keptInvitation(folder: DataFolder): Invitation | null {
-  const text = folder.readText(invitationFile);
-  if (text === null) return null;
-  const bytes = fromHex(text.trim());
-  const invitation = bytes.ok ? decodeInvitation(bytes.value) : bytes;
-  if (!invitation.ok) throw folderProblem('broken', folder.path);
-  return invitation.value;
-}
-
-function keptNetwork(folder: DataFolder, identity: NodeIdentity): BornNetwork | null {
-  const text = folder.readText(networkFile);
-  if (text === null) return null;
-  const parsed = parseNetworkFile(text);
-  const path = join(identity.folder, authorityFile);
-  const signed = existsSync(path)
-    ? decodeSignedAuthority(new Uint8Array(readFileSync(path)))
-    : undefined;
-  if (parsed === undefined || signed?.ok !== true) throw folderProblem('broken', folder.path);
-  if (!equalBytes(signed.value.authority.networkId, parsed.anchor.networkId)) {
+/** A network has both: its file, and a state that is of this network. */
+function bornNetwork(folder: DataFolder, identity: NodeIdentity): BornNetwork | null {
+  const network = keptNetwork(folder);
+  if (network === null) return null;
+  const signed = keptAuthority(identity);
+  if (signed === null || !equalBytes(signed.authority.networkId, network.anchor.networkId)) {
     throw folderProblem('broken', folder.path);
   }
-  return { ...parsed, signed: signed.value };
-}
-
-function remembered(folder: DataFolder): NodePorts | undefined {
-  try {
-    const value = JSON.parse(folder.readText(portsFile) ?? '{}') as Record<string, NodePorts>;
-    return value[label];
-  } catch {
-    return undefined; // Only new ports are lost.
-  }
+  return { ...network, signed };
 }
 
 /** The app when it is built; a network works without. */

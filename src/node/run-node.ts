@@ -1,35 +1,41 @@
 /** `safe node`: one node in a process of its own, from its first knock to its last breath. */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { EMPTY_PREFIX, showPrefix } from '#address/prefix.ts';
-import { ageOf, nameToId, toXorName } from '#address/xor-name.ts';
-import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { ageOf, nameToId } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { createNodeHost, PortTaken, type NodeHost } from '#network/node-host.ts';
+import { networkTag } from '#network/protocols.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import { decodeTicketProof, type TicketProof } from '#protocol/membership/index.ts';
-import {
-  decodeAddressRecord,
-  decodeSignedAuthority,
-  ELDER_COUNT,
-  encodeSignedAuthority,
-  type SignedAuthority,
-} from '#protocol/section/index.ts';
-import type { GenesisConfig } from '#roles/genesis/index.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
-import { decodeInvitation, encodeInvitation, type Invitation } from '#roles/wire/lobby.ts';
-import { networkTag } from '#network/protocols.ts';
 import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
-import { openDataFolder, replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
+import type { DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem, Problem } from '#storage/node/problem.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
 import { arrive, askLobby, parseJoinPoint, type JoinPoint } from './arrival.ts';
-import { startFounder, type Founder } from './founder.ts';
+import { startFounder } from './founder.ts';
+import {
+  addressesIn,
+  genesisConfigOf,
+  keepBirth,
+  namesIn,
+  shareFile,
+  tellBirth,
+} from './founding.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
-import { openLog, type Log } from './log.ts';
 import { genesisState, machineSection, ticketFor } from './machine-section.ts';
-import { createMetrics, type Metrics } from './metrics.ts';
-import { makeNetworkFile, parseNetworkFile, type KeptNetworkFile } from './network-file.ts';
+import type { Metrics } from './metrics.ts';
+import {
+  forgetInvitation,
+  keepInvitation,
+  keepNetwork,
+  keepPorts,
+  keptAuthority,
+  keptInvitation,
+  keptNetwork,
+  keptPorts,
+} from './network-folder.ts';
 import {
   openIdentity,
   openNextIdentity,
@@ -37,47 +43,30 @@ import {
   readNextIdentity,
   readSecret,
   takeNextIdentity,
-  writeSecret,
   type NextIdentity,
   type NodeIdentity,
 } from './node-folder.ts';
-import { openNodeFacts, startNode, type RunningNode } from './node.ts';
-import { settlePorts, type NodePorts } from './ports.ts';
-import { createStop, progress, surviveOthers } from './program.ts';
+import { openNodeFacts, ownAddress, startNode, type RunningNode } from './node.ts';
+import { settlePorts } from './ports.ts';
+import { logNumbers, progress, startProgram, type Program, type Stops } from './program.ts';
 import type { Command } from './safe-args.ts';
 import { cutSwitch, memoryAfterCollection, nodeSwitch, storageSwitch } from './test-controls.ts';
 
 type NodeCommand = Extract<Command, { kind: 'node' }>;
-type Stops = (() => Promise<void> | void)[];
 
 const label = 'self';
-const portsFile = 'ports.json';
 const joinFile = 'join';
-const invitationFile = 'invitation';
-const networkFile = 'network.json';
-const shareFile = 'share.key';
-const authorityFile = 'authority';
-export const numbersEveryMs = 30_000;
-const gossipEveryMs = 500;
 const askTimeoutMs = 10_000;
 
 export async function runNode(command: NodeCommand): Promise<void> {
-  const stops: Stops = [];
-  const stop = createStop(stops);
-  const folder = openDataFolder(command.data, { fresh: false });
-  stops.push(folder.close);
-  const log = openLog(join(folder.path, 'log'));
-  stops.push(log.close);
-  surviveOthers(log);
-  const metrics = createMetrics();
-  stops.push(metrics.stop);
-
+  const begun = startProgram(command.data, { fresh: false });
+  const { folder, metrics, stops, stop } = begun;
   const joinPoint = joinPointOf(command, folder);
   const nodeFolder = folder.node(label);
   const jobs = createJobPool(availableParallelism());
   stops.push(jobs.stop);
   const posts: Record<string, JsonHandler> = {};
-  const program: Program = { command, folder, log, metrics, joinPoint, jobs, posts, now: {} };
+  const program: NodeProgram = { ...begun, command, joinPoint, jobs, posts, now: {} };
   const first = await openIdentity(nodeFolder, label, command.joinPrefix);
   if (command.metricsPort !== null) {
     const status = (): object => statusOf(program.now.identity ?? first, program.now.node);
@@ -85,11 +74,7 @@ export async function runNode(command: NodeCommand): Promise<void> {
     stops.push(front.close);
   }
   if (command.testControls) posts['/test/memory'] = memoryAfterCollection();
-  const timer = setInterval(
-    () => log.write({ event: 'numbers', node: label, numbers: metrics.toNumbers() }),
-    numbersEveryMs,
-  );
-  stops.push(() => clearInterval(timer));
+  logNumbers(begun, label);
   stop.whenAsked();
 
   // One life after the other: a node that has to move starts again under its new name.
@@ -108,11 +93,8 @@ export async function runNode(command: NodeCommand): Promise<void> {
   }
 }
 
-interface Program {
+interface NodeProgram extends Program {
   readonly command: NodeCommand;
-  readonly folder: DataFolder;
-  readonly log: Log;
-  readonly metrics: Metrics;
   readonly joinPoint: JoinPoint | null;
   readonly jobs: JobPool;
   readonly posts: Record<string, JsonHandler>;
@@ -122,7 +104,7 @@ interface Program {
 
 /** One name's life: from its host to its section. Resolves when the node has to take another name. */
 async function live(
-  program: Program,
+  program: NodeProgram,
   identity: NodeIdentity,
   move: { readonly old: NodeIdentity; readonly next: NextIdentity } | null,
   stops: Stops,
@@ -137,12 +119,12 @@ async function live(
   if (command.testControls) posts['/test/cut'] = cutSwitch(host);
 
   // Whatever was learnt or made is on disk before it is used: a restart goes on from there.
-  let file = keptFile(folder);
+  let file = keptNetwork(folder)?.file ?? null;
   let invitation = keptInvitation(folder);
   let records: readonly Uint8Array[] = [];
   if (file === null && invitation === null) {
     const arrived = await arrive(identity, host, needed(joinPoint), progress);
-    if (arrived.kind === 'founding') invitation = keepInvitation(folder, arrived.invitation);
+    if (arrived.kind === 'founding') keepInvitation(folder, (invitation = arrived.invitation));
     else ({ file, records } = arrived);
   }
   const founders = invitation === null ? [] : namesIn(invitation);
@@ -170,10 +152,10 @@ async function live(
     ({ file, records } = arrived);
   }
   if (file === null) throw new Error('invariant broken: there is a network now');
-  folder.writeText(networkFile, `${JSON.stringify(file, null, 2)}\n`);
-  if (!isFounder) rmSync(join(folder.path, invitationFile), { force: true });
+  keepNetwork(folder, file);
+  if (!isFounder) forgetInvitation(folder);
 
-  const { anchor } = parseNetworkFile(JSON.stringify(file)) ?? {};
+  const anchor = keptNetwork(folder)?.anchor;
   if (anchor === undefined) throw folderProblem('broken', folder.path);
   const book = createAddressBook(anchor.networkId, join(identity.folder, 'addresses'));
   for (const record of records) book.offer(record);
@@ -253,7 +235,7 @@ async function live(
   };
   void meet();
   await Promise.race([started.settled, over]);
-  process.stdout.write(`Safe node ${shortName(identity)} is ready: ${own(host)}\n`);
+  process.stdout.write(`Safe node ${shortName(identity)} is ready: ${ownAddress(host)}\n`);
   await over;
 }
 
@@ -272,16 +254,10 @@ function ticketOf(
 
 const shortName = (identity: NodeIdentity): string => toHex(identity.name).slice(0, 12);
 
-const own = (host: NodeHost): string =>
-  host
-    .addresses()
-    .find((each) => each.includes('/tcp/') && !each.includes('/ws') && !each.includes('circuit')) ??
-  '';
-
 function joinPointOf(command: NodeCommand, folder: DataFolder): JoinPoint | null {
   const text = command.join ?? folder.readText(joinFile)?.trim() ?? null;
   if (text === null) {
-    if (folder.readText(networkFile) !== null) return null;
+    if (keptNetwork(folder) !== null) return null;
     throw new Problem(
       'broken',
       `This folder belongs to no network yet: say where to come in with --join MULTIADDR.`,
@@ -309,19 +285,19 @@ async function startHost(
   identity: NodeIdentity,
   joinPoint: JoinPoint | null,
 ): Promise<NodeHost> {
-  const remembered = rememberedPorts(folder);
+  const remembered = keptPorts(folder)[label];
   const wanted =
     command.port === null
       ? remembered
       : { tcp: command.port, ws: remembered?.ws ?? null, rtc: remembered?.rtc ?? null };
-  const ports = await settlePorts(wanted, { ws: true, rtc: true }, new Set());
+  const ports = await settlePorts(wanted, { ws: true, rtc: true }, new Set(), command.listen);
   if (command.port !== null && ports.tcp !== command.port) {
     throw new Problem(
       'portTaken',
       `Port ${command.port} is taken by another program: stop it, or choose another port with --port.`,
     );
   }
-  folder.writeText(portsFile, `${JSON.stringify({ [label]: ports }, null, 2)}\n`);
+  keepPorts(folder, { [label]: ports });
   try {
     return await createNodeHost({
       identitySeed: identity.seed,
@@ -342,116 +318,6 @@ async function startHost(
     );
   }
 }
-
-function rememberedPorts(folder: DataFolder): NodePorts | undefined {
-  try {
-    const value = JSON.parse(folder.readText(portsFile) ?? '{}') as Record<string, NodePorts>;
-    return value[label];
-  } catch {
-    return undefined; // Only new ports are lost.
-  }
-}
-
-const keptFile = (folder: DataFolder): KeptNetworkFile | null => {
-  const text = folder.readText(networkFile);
-  if (text === null) return null;
-  const parsed = parseNetworkFile(text);
-  if (parsed === undefined) throw folderProblem('broken', folder.path);
-  return parsed.file;
-};
-
-const keptInvitation = (folder: DataFolder): Invitation | null => {
-  const text = folder.readText(invitationFile);
-  if (text === null) return null;
-  const bytes = fromHex(text.trim());
-  const invitation = bytes.ok ? decodeInvitation(bytes.value) : bytes;
-  if (!invitation.ok) throw folderProblem('broken', folder.path);
-  return invitation.value;
-};
-
-const keepInvitation = (folder: DataFolder, invitation: Invitation): Invitation => {
-  folder.writeText(invitationFile, `${toHex(encodeInvitation(invitation))}\n`);
-  return invitation;
-};
-
-function keptAuthority(identity: NodeIdentity): SignedAuthority | null {
-  const path = join(identity.folder, authorityFile);
-  if (!existsSync(path)) return null;
-  const decoded = decodeSignedAuthority(new Uint8Array(readFileSync(path)));
-  return decoded.ok ? decoded.value : null;
-}
-
-/** The share first, the network's file last: without that there is no birth. */
-function keepBirth(
-  folder: DataFolder,
-  identity: NodeIdentity,
-  invitation: Invitation,
-  born: { readonly signed: SignedAuthority; readonly secretShare: Uint8Array },
-): KeptNetworkFile {
-  writeSecret(identity.folder, shareFile, born.secretShare);
-  replaceFile(join(identity.folder, authorityFile), encodeSignedAuthority(born.signed), 0o600);
-  const supply = invitation.genesisOutput?.amount ?? 0n;
-  const file = makeNetworkFile(invitation.networkName, born.signed.authority.key, supply);
-  folder.writeText(networkFile, `${JSON.stringify(file, null, 2)}\n`);
-  return file;
-}
-
-/** Until all seven are born somebody may need our answers; then what the birth needed is erased. */
-async function tellBirth(
-  host: NodeHost,
-  at: JoinPoint,
-  signed: SignedAuthority,
-  founder: Founder,
-  folder: DataFolder,
-): Promise<void> {
-  const authority = encodeSignedAuthority(signed);
-  for (;;) {
-    const reply = await askLobby(host, at, { kind: 'born', authority });
-    if (reply?.kind === 'heard' && reply.count === ELDER_COUNT) break;
-    await new Promise((go) => setTimeout(go, 1_000).unref());
-  }
-  founder.stop();
-  await founder.forget();
-  rmSync(join(folder.path, invitationFile), { force: true });
-}
-
-const namesIn = (invitation: Invitation): readonly Uint8Array[] =>
-  invitation.elders.map(({ record }) => nameInRecord(record));
-
-function nameInRecord(bytes: Uint8Array): Uint8Array {
-  const record = decodeAddressRecord(bytes);
-  if (!record.ok) throw new Problem('broken', 'The invitation is damaged: start again elsewhere.');
-  return record.value.name;
-}
-
-function addressesIn(invitation: Invitation): (name: Uint8Array) => readonly string[] {
-  const known = new Map(
-    invitation.elders.map(({ record }) => {
-      const decoded = decodeAddressRecord(record);
-      return [nameToId(nameInRecord(record)), decoded.ok ? decoded.value.addresses : []] as const;
-    }),
-  );
-  return (name) => known.get(nameToId(name)) ?? [];
-}
-
-/** The same for all seven, from the invitation alone (genesis README). */
-export const genesisConfigOf = (
-  invitation: Invitation,
-): Omit<GenesisConfig, 'self' | 'identitySeed' | 'sharingSecret'> => ({
-  candidates: namesIn(invitation).map(toXorName),
-  adults: invitation.adults.map(({ record }) => toXorName(nameInRecord(record))),
-  sharingKeys: new Map(
-    [...invitation.elders, ...invitation.adults].map(({ record, sharingKey }) => [
-      nameToId(toXorName(nameInRecord(record))),
-      sharingKey,
-    ]),
-  ),
-  networkName: invitation.networkName,
-  nonce: invitation.nonce,
-  genesisOutput: invitation.genesisOutput,
-  gossipEveryMs,
-  suites: realSuites,
-});
 
 /** Asks the nodes we know, in turn, for the newest signed state. */
 async function askAuthority(
@@ -480,7 +346,7 @@ async function learnAddresses(host: NodeHost, at: JoinPoint, book: AddressBook):
   }
 }
 
-export const startMetrics = (
+const startMetrics = (
   port: number,
   metrics: Metrics,
   posts: Record<string, JsonHandler>,

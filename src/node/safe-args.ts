@@ -26,6 +26,7 @@ export type Command =
       readonly elders: number;
       readonly adults: number;
       readonly port: number;
+      readonly listen: string;
       readonly name: string | null;
       readonly testControls: boolean;
     }
@@ -39,9 +40,10 @@ export type Command =
 
 export const usage = `safe — a node of a network that governs itself
 
-  safe network create --data DIR [--elders 7] [--adults 0] [--port 4100] [--name NAME]
+  safe network create --data DIR [--elders 7] [--adults 0] [--port 4100] [--listen 127.0.0.1] [--name NAME]
       Makes a new network: waits for its founders, then serves /network.json on the port.
       --adults   members besides the seven elders that are named when it is made
+      --listen   the address on which nodes reach it; the port is this machine's alone
 
   safe node --data DIR --join MULTIADDR
       Runs one node. Started again on its folder it comes back as itself, without --join.
@@ -69,7 +71,7 @@ const units: Readonly<Record<string, number>> = {
 
 const known: Readonly<Record<string, readonly string[]>> = {
   node: ['data', 'join', 'listen', 'port', 'data-limit', 'join-prefix', 'metrics-port'],
-  create: ['data', 'elders', 'adults', 'port', 'name'],
+  create: ['data', 'elders', 'adults', 'port', 'listen', 'name'],
   status: ['join', 'data'],
 };
 const flags = ['json', 'test-controls', 'help'];
@@ -138,6 +140,10 @@ function toCommand(
   const folder = resolve(cwd, data);
   const port = numberIn(options, 'port', 1, maxPort);
   if (!port.ok) return port;
+  const listen = options.get('listen') ?? '127.0.0.1';
+  if (isIP(listen) === 0) {
+    return err(`--listen takes an address of this machine, such as 0.0.0.0, not "${listen}".`);
+  }
 
   if (kind === 'create') {
     const elders = numberIn(options, 'elders', ELDER_COUNT, ELDER_COUNT);
@@ -156,6 +162,7 @@ function toCommand(
       elders: elders.value ?? ELDER_COUNT,
       adults: adults.value ?? 0,
       port: port.value ?? 4100,
+      listen,
       name,
       testControls,
     });
@@ -163,10 +170,6 @@ function toCommand(
 
   const metricsPort = numberIn(options, 'metrics-port', 1, maxPort);
   if (!metricsPort.ok) return metricsPort;
-  const listen = options.get('listen') ?? '127.0.0.1';
-  if (isIP(listen) === 0) {
-    return err(`--listen takes an address of this machine, such as 0.0.0.0, not "${listen}".`);
-  }
   const limit = bytesIn(options.get('data-limit'));
   if (limit === undefined) {
     return err(

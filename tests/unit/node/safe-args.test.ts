@@ -31,7 +31,7 @@ test('what is not said has a plain meaning', () => {
     value: { join: null, listen: '127.0.0.1', port: null, dataLimitBytes: 1024 ** 3 },
   });
   expect(parse('network create --data d')).toMatchObject({
-    value: { kind: 'create', elders: 7, adults: 0, port: 4100, name: null },
+    value: { kind: 'create', elders: 7, adults: 0, port: 4100, listen: '127.0.0.1', name: null },
   });
   expect(parse('network status --data d')).toMatchObject({
     value: { kind: 'status', json: false, join: null, data: '/here/d' },
@@ -55,6 +55,7 @@ test.each([
   ['node --data d --data-limit 5Mb', '64MiB'],
   ['node --data d --join-prefix 02', 'first bits'],
   ['network create --data d --elders 6', 'only 7'],
+  ['network create --data d --listen all', '0.0.0.0'],
   ['network create --data d --name Über', 'small letters'],
   ['network status --json', '--join MULTIADDR'],
 ])('“safe %s” is answered with “%s”', (text, sentence) => {

@@ -1,0 +1,87 @@
+/** What a founder reads in its invitation, and what it does with the birth it helped to make. */
+import { nameToId, toXorName } from '#address/xor-name.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import { realSuites } from '#protocol/dkg/index.ts';
+import {
+  ELDER_COUNT,
+  encodeSignedAuthority,
+  type SignedAuthority,
+} from '#protocol/section/index.ts';
+import type { GenesisConfig } from '#roles/genesis/index.ts';
+import type { Invitation } from '#roles/wire/lobby.ts';
+import type { DataFolder } from '#storage/node/data-folder.ts';
+import { askLobby, type JoinPoint } from './arrival.ts';
+import type { Founder } from './founder.ts';
+import { makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
+import { forgetInvitation, keepAuthority, keepNetwork, recordIn } from './network-folder.ts';
+import { writeSecret, type NodeIdentity } from './node-folder.ts';
+
+/** The share that the birth gave a founder. */
+export const shareFile = 'share.key';
+const gossipEveryMs = 500;
+
+/** The share first, the network's file last: without that there is no birth. */
+export function keepBirth(
+  folder: DataFolder,
+  identity: NodeIdentity,
+  invitation: Invitation,
+  born: { readonly signed: SignedAuthority; readonly secretShare: Uint8Array },
+): KeptNetworkFile {
+  writeSecret(identity.folder, shareFile, born.secretShare);
+  keepAuthority(identity, born.signed);
+  const supply = invitation.genesisOutput?.amount ?? 0n;
+  const file = makeNetworkFile(invitation.networkName, born.signed.authority.key, supply);
+  keepNetwork(folder, file);
+  return file;
+}
+
+/** Until all seven are born somebody may need our answers; then what the birth needed is erased. */
+export async function tellBirth(
+  host: NodeHost,
+  at: JoinPoint,
+  signed: SignedAuthority,
+  founder: Founder,
+  folder: DataFolder,
+): Promise<void> {
+  const authority = encodeSignedAuthority(signed);
+  for (;;) {
+    const reply = await askLobby(host, at, { kind: 'born', authority });
+    if (reply?.kind === 'heard' && reply.count === ELDER_COUNT) break;
+    await new Promise((go) => setTimeout(go, 1_000).unref());
+  }
+  founder.stop();
+  await founder.forget();
+  forgetInvitation(folder);
+}
+
+export const namesIn = (invitation: Invitation): readonly Uint8Array[] =>
+  invitation.elders.map(({ record }) => recordIn(record).name);
+
+export function addressesIn(invitation: Invitation): (name: Uint8Array) => readonly string[] {
+  const known = new Map(
+    invitation.elders.map(({ record }) => {
+      const { name, addresses } = recordIn(record);
+      return [nameToId(name), addresses] as const;
+    }),
+  );
+  return (name) => known.get(nameToId(name)) ?? [];
+}
+
+/** The same for all seven, from the invitation alone (genesis README). */
+export const genesisConfigOf = (
+  invitation: Invitation,
+): Omit<GenesisConfig, 'self' | 'identitySeed' | 'sharingSecret'> => ({
+  candidates: namesIn(invitation).map(toXorName),
+  adults: invitation.adults.map(({ record }) => toXorName(recordIn(record).name)),
+  sharingKeys: new Map(
+    [...invitation.elders, ...invitation.adults].map(({ record, sharingKey }) => [
+      nameToId(recordIn(record).name),
+      sharingKey,
+    ]),
+  ),
+  networkName: invitation.networkName,
+  nonce: invitation.nonce,
+  genesisOutput: invitation.genesisOutput,
+  gossipEveryMs,
+  suites: realSuites,
+});
