@@ -26,7 +26,7 @@ import {
   type Pins,
 } from '#roles/light-client/pins.ts';
 import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
-import { VaultFailure } from './failure.ts';
+import { notMet, VaultFailure } from './failure.ts';
 import type { Rpc } from './rpc.ts';
 
 export interface AuthorityReader {
@@ -120,12 +120,6 @@ export function createAuthorityReader(
     },
   };
 }
-
-const notMet = (): VaultFailure =>
-  new VaultFailure(
-    'offline',
-    'Your Safe has not met a network yet. Go online once; then money can move.',
-  );
 
 const elsewhere = (): VaultFailure =>
   new VaultFailure(

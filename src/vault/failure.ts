@@ -13,6 +13,13 @@ export class VaultFailure extends Error {
   }
 }
 
+/** A Safe made offline: nothing is known yet of who answers for its coins. */
+export const notMet = (): VaultFailure =>
+  new VaultFailure(
+    'offline',
+    'Your Safe has not met a network yet. Go online once; then money can move.',
+  );
+
 /** Any thrown thing as the page may see it: no stack, no words of a phrase but the one in doubt. */
 export function toVaultError(thrown: unknown): VaultError {
   if (thrown instanceof VaultFailure) {

@@ -1,9 +1,6 @@
 /** The sections as a person sees them: the tree they make, and what changed between two looks. */
 import type { SectionView } from '#bridge/worker.ts';
-import { networkTexts } from './texts.ts';
-
-/** "()" of the worker is no bits at all. */
-export const bitsOf = (prefix: string): string => (prefix === '()' ? '' : prefix);
+import { bitsOf, networkTexts } from './texts.ts';
 
 export interface PrefixNode {
   readonly bits: string;

@@ -1,10 +1,11 @@
 import type { ElderView, NetworkView, Road, RoadPreference } from '#bridge/worker.ts';
 
-const bits = (prefix: string): string => (prefix === '()' ? '' : prefix);
+/** "()" of the worker is no bits at all. */
+export const bitsOf = (prefix: string): string => (prefix === '()' ? '' : prefix);
 const section = (prefix: string): string =>
-  bits(prefix) === '' ? 'The section' : `Section ${prefix}`;
+  bitsOf(prefix) === '' ? 'The section' : `Section ${prefix}`;
 const inside = (prefix: string): string =>
-  bits(prefix) === '' ? 'the section' : `section ${prefix}`;
+  bitsOf(prefix) === '' ? 'the section' : `section ${prefix}`;
 
 export const networkTexts = {
   title: 'Network',
@@ -21,7 +22,7 @@ export const networkTexts = {
   sections: 'Sections',
   sectionsLead:
     'Seven elders speak for a section; five of them sign. Adults store. A section that grows splits in two.',
-  place: (prefix: string) => (bits(prefix) === '' ? 'The whole network' : `Section ${prefix}`),
+  place: (prefix: string) => (bitsOf(prefix) === '' ? 'The whole network' : `Section ${prefix}`),
   yours: 'asked first',
   cannotDecide: 'cannot decide now',
   epochAndGeneration: (epoch: number, generation: number) =>
@@ -46,7 +47,7 @@ export const networkTexts = {
     `Picture: this device in the middle, ${all} elders around it, ${connected} of them connected`,
   you: 'you',
   connected: (connected: number, all: number) => `${connected} of ${all} elders connected`,
-  elders: (prefix: string) => (bits(prefix) === '' ? 'Elders' : `Elders of ${prefix}`),
+  elders: (prefix: string) => (bitsOf(prefix) === '' ? 'Elders' : `Elders of ${prefix}`),
   elder: (short: string) => `Elder ${short}`,
   age: (age: number) => `age ${age}`,
   roads: {

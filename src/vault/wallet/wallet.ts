@@ -29,7 +29,7 @@ import {
   type WalletState,
 } from '#safe/wallet/index.ts';
 import { putIntent } from '#storage/browser/payments.ts';
-import { VaultFailure } from '../failure.ts';
+import { notMet, VaultFailure } from '../failure.ts';
 import { readNetworkFile } from '../network-file.ts';
 import type { MoneyRequest, WalletContext, WalletFactory, WalletPort } from '../ports.ts';
 import { createIncoming } from './incoming.ts';
@@ -92,10 +92,7 @@ function openWallet(context: WalletContext): WalletPort {
     const pinned = context.network();
     const id = pinned === null ? undefined : fromHex(pinned.networkId);
     if (id?.ok === true) return id.value;
-    throw new VaultFailure(
-      'offline',
-      'Your Safe has not met a network yet. Go online once; then money can move.',
-    );
+    throw notMet();
   };
 
   const send = async (request: Extract<MoneyRequest, { kind: 'send' }>): Promise<string> => {
@@ -103,12 +100,7 @@ function openWallet(context: WalletContext): WalletPort {
     const address = decodeAddress(network, request.address.trim());
     if (!address.ok) throw new VaultFailure('badAddress', addressSentence(address.error));
     const amount = parseAmount(request.amount);
-    if (!amount.ok) {
-      throw new VaultFailure(
-        'badAmount',
-        'Write the amount as a number above zero, for example 2.5.',
-      );
-    }
+    if (!amount.ok) throw badAmount();
     const memo = utf8(request.memo);
     if (memo.length > maxMemoBytes) {
       throw new VaultFailure(
@@ -368,9 +360,9 @@ function planFailure(error: PlanError): VaultFailure {
         `The note is too long. It can have ${error.maxBytes} letters.`,
       );
     case 'badAmount':
-      return new VaultFailure(
-        'badAmount',
-        'Write the amount as a number above zero, for example 2.5.',
-      );
+      return badAmount();
   }
 }
+
+const badAmount = (): VaultFailure =>
+  new VaultFailure('badAmount', 'Write the amount as a number above zero, for example 2.5.');
