@@ -168,6 +168,21 @@ test('N31: after forty handovers a newcomer reads the way from an elder, page by
   expect(page).toEqual(encodeProof({ links: living.chain.slice(0, 16), authority: null }));
 });
 
+test('a device that was away for forty handovers reads the way from where it stopped', async () => {
+  const seed = sha256(Uint8Array.of(7));
+  const record = signAddressRecord(seed, anchor.networkId, 1n, ['/ip4/127.0.0.1/tcp/1']);
+  const records = [encodeAddressRecord(record)];
+  world.bootstraps = [knowing(after(1), records)];
+  await (await start(1)).section();
+  const living = after(40);
+  world.bootstraps = [knowing(living, records)];
+  world.elder = (name) =>
+    name === nameToId(ed25519PublicKey(seed)) ? knowing(living) : () => null;
+  const again = await start(1);
+  await again.section();
+  await vi.waitFor(() => expect(again.view().verifiedEpoch).toBe(40));
+});
+
 test('while somebody watches, one elder is asked, and the page hears of the new key', async () => {
   world.bootstraps = [knowing(born)];
   const node = await start(1);
