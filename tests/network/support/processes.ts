@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import type { NetworkStatus } from '#node/network-status.ts';
 import { freePort } from '../../e2e/support/network.ts';
 import { until } from '../../e2e/support/until.ts';
+import { fetchWithin, openNamespace, type Namespace } from './namespace.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const program = join(root, 'src/node/safe.ts');
@@ -30,6 +31,8 @@ export interface ProcessNode {
   readonly metrics: () => Promise<string>;
   /** No traffic with these nodes; an empty list heals. */
   readonly cut: (names: readonly string[]) => Promise<void>;
+  /** What it does as an adult (README of src/node). */
+  readonly adult: (mode: 'ok' | 'off' | 'lie') => Promise<void>;
   /** This node sees a need of so many more nodes (N39); null: of none. */
   readonly storage: (places: number | null) => Promise<void>;
   readonly output: () => string;
@@ -51,6 +54,8 @@ export interface ProcessNetwork {
   readonly join: string;
   readonly bootstrap: ProcessNode;
   readonly nodes: readonly ProcessNode[];
+  /** Null unless asked for. */
+  readonly apart: Apart | null;
   /** One more node; it is not waited for. */
   readonly add: (...args: readonly string[]) => Promise<ProcessNode>;
   /** What `safe network status --json` says, asking with these arguments. */
@@ -58,8 +63,19 @@ export interface ProcessNetwork {
   readonly stop: () => Promise<void>;
 }
 
+/** Founding elders that can be cut off from everybody else, together. */
+export interface Apart {
+  readonly nodes: readonly ProcessNode[];
+  /** A link of their own that goes down, or where that is not permitted no dialling and no answer. */
+  readonly how: 'network namespace' | 'dialer';
+  readonly cut: () => Promise<void>;
+  readonly heal: () => Promise<void>;
+}
+
 export interface ProcessOptions {
   readonly adults: number;
+  /** So many founding elders can be cut off together; 0 when nothing is said. */
+  readonly apart?: number;
   /** Milliseconds until every node must be ready. */
   readonly patienceMs?: number;
 }
@@ -67,6 +83,9 @@ export interface ProcessOptions {
 /** Seven elders and so many adults, each in a process; resolves when all are ready. */
 export async function startProcesses(options: ProcessOptions): Promise<ProcessNetwork> {
   const patienceMs = options.patienceMs ?? 240_000;
+  const apartCount = options.apart ?? 0;
+  const namespace = apartCount > 0 ? openNamespace() : null;
+  const outside = namespace === null ? [] : ['--listen', namespace.outside];
   const folder = mkdtempSync(join(tmpdir(), 'safe-network-'));
   const port = await freePort();
   const all: ProcessNode[] = [];
@@ -74,22 +93,25 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
   const stop = async (): Promise<void> => {
     await Promise.all(all.map((each) => each.kill()));
     rmSync(folder, { recursive: true, force: true });
+    namespace?.remove();
   };
   const start = async (
     name: string,
     ready: RegExp,
     args: (data: string, metricsPort: number) => readonly string[],
+    within: Namespace | null = null,
   ): Promise<ProcessNode> => {
     const data = join(folder, name);
     const metricsPort = name === 'bootstrap' ? port : await freePort();
-    const node = createProcess(data, metricsPort, ready, args(data, metricsPort), patienceMs);
+    const told = args(data, metricsPort);
+    const node = createProcess(data, metricsPort, ready, told, patienceMs, within);
     all.push(node);
     return node;
   };
   try {
     const bootstrap = await start('bootstrap', /is ready: http/, (data) => [
       ...['network', 'create', '--data', data, '--port', `${port}`],
-      ...['--adults', `${options.adults}`, '--test-controls'],
+      ...['--adults', `${options.adults}`, '--test-controls', ...outside],
     ]);
     const invite = await until(
       async () => /--join (\S+)/.exec(bootstrap.output())?.[1] ?? '',
@@ -102,20 +124,35 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
     ];
     const ready = /is ready: \/ip/;
     const nodes: ProcessNode[] = [];
-    while (nodeCount < 7 + options.adults) {
-      nodes.push(await start(`node-${++nodeCount}`, ready, nodeArgs));
+    const begin = (within: Namespace | null, ...args: readonly string[]): Promise<ProcessNode> =>
+      start(`node-${++nodeCount}`, ready, (...own) => [...nodeArgs(...own), ...args], within);
+    while (nodeCount < apartCount) {
+      const inside = namespace === null ? [] : ['--listen', namespace.inside];
+      nodes.push(await begin(namespace, ...inside));
     }
+    // The first seven that come are elders.
+    await until(
+      async () => bootstrap.output(),
+      (text) =>
+        apartCount === 0 || text.includes(`${apartCount} of ${7 + options.adults} founders`),
+      60_000,
+    );
+    while (nodeCount < 7 + options.adults) nodes.push(await begin(null, ...outside));
     await Promise.all([bootstrap, ...nodes].map((node) => node.ready()));
     return {
       url: `http://localhost:${port}`,
       join: invite,
       bootstrap,
       nodes,
-      add: (...args) =>
-        start(`node-${++nodeCount}`, ready, (data, metricsPort) => [
-          ...nodeArgs(data, metricsPort),
-          ...args,
-        ]),
+      apart:
+        apartCount === 0
+          ? null
+          : apartFrom(
+              nodes.slice(0, apartCount),
+              [bootstrap, ...nodes.slice(apartCount)],
+              namespace,
+            ),
+      add: (...args) => begin(null, ...outside, ...args),
       status: (...args) =>
         runSafe(
           'network',
@@ -132,6 +169,37 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
     await stop();
     throw error;
   }
+}
+
+function apartFrom(
+  nodes: readonly ProcessNode[],
+  others: readonly ProcessNode[],
+  namespace: Namespace | null,
+): Apart {
+  if (namespace !== null) {
+    return {
+      nodes,
+      how: 'network namespace',
+      cut: async () => namespace.setLink(false),
+      heal: async () => namespace.setLink(true),
+    };
+  }
+  const namesOf = async (all: readonly ProcessNode[]): Promise<readonly string[]> =>
+    (await Promise.all(all.map((each) => each.status().catch(() => null)))).flatMap((each) =>
+      each === null ? [] : [each.name],
+    );
+  return {
+    nodes,
+    how: 'dialer',
+    cut: async () => {
+      const [near, far] = await Promise.all([namesOf(nodes), namesOf(others)]);
+      await Promise.all([
+        ...nodes.map((each) => each.cut(far)),
+        ...others.map((each) => each.cut(near)),
+      ]);
+    },
+    heal: async () => void (await Promise.all([...nodes, ...others].map((each) => each.cut([])))),
+  };
 }
 
 /** Runs `safe` to its end. */
@@ -154,7 +222,10 @@ function createProcess(
   ready: RegExp,
   args: readonly string[],
   patienceMs: number,
+  within: Namespace | null,
 ): ProcessNode {
+  const command = [process.execPath, program, ...args];
+  const [first = '', ...rest] = within?.within(command) ?? command;
   let child: ChildProcess;
   let output = '';
   let isReady = Promise.resolve();
@@ -162,7 +233,7 @@ function createProcess(
   const begin = (): void => {
     output = '';
     // The program itself, not its starter: a test may kill -9 it and mean the node.
-    child = spawn(process.execPath, [program, ...args], {
+    child = spawn(first, rest, {
       cwd: root,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -196,20 +267,15 @@ function createProcess(
     }
     return performance.now() - startedMs;
   };
-  const get = async (path: string): Promise<Response> => {
-    const answer = await fetch(`http://localhost:${metricsPort}${path}`);
-    if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
-    return answer;
+  const ask = async (path: string, body?: string): Promise<string> => {
+    const url = `http://localhost:${metricsPort}${path}`;
+    const { status, text } =
+      within === null ? await fetchHere(url, body) : await fetchWithin(within, url, body);
+    if (status !== 200) throw new Error(`${path} answered ${status}`);
+    return text;
   };
-
-  const post = async (name: string, body: object): Promise<void> => {
-    const answer = await fetch(`http://localhost:${metricsPort}/test/${name}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
-    if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
-  };
+  const post = async (name: string, body: object): Promise<void> =>
+    void (await ask(`/test/${name}`, JSON.stringify(body)));
 
   begin();
   return {
@@ -225,12 +291,22 @@ function createProcess(
     ready: () => isReady,
     ended: () =>
       running() ? new Promise((done) => child.once('exit', done)) : Promise.resolve(child.exitCode),
-    status: async () => (await (await get('/status.json')).json()) as NodeStatus,
-    metrics: async () => (await get('/metrics')).text(),
+    status: async () => JSON.parse(await ask('/status.json')) as NodeStatus,
+    metrics: () => ask('/metrics'),
     cut: (names) => post('cut', { names }),
+    adult: (mode) => post('adult', { mode }),
     storage: (places) => post('storage', { places }),
     output: () => output,
   };
+}
+
+async function fetchHere(
+  url: string,
+  body?: string,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(url, body === undefined ? {} : { method: 'POST', headers, body });
+  return { status: answer.status, text: await answer.text() };
 }
 
 /** One line of a node's log, newest first. */
