@@ -3,13 +3,11 @@
  * move, and a shell that answers what a node's shell answers. Money is a root per elder here; the
  * real one is in `scenarios/seal.ts` and `scenarios/section-life.ts`.
  */
-import { nameToId, toXorName, type XorName } from '#address/xor-name.ts';
+import { nameToId, type XorName } from '#address/xor-name.ts';
 import { compareBytes, concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import type { IdentitySuite } from '#money/identity.ts';
 import { encodeProof } from '#protocol/anti-entropy/index.ts';
-import type { DkgSuites } from '#protocol/dkg/index.ts';
 import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
   authoritySigningBytes,
@@ -35,10 +33,9 @@ import {
   type SectionNodeResult,
   type SectionNodeState,
 } from '#roles/section-node/index.ts';
+import { namedIdentity, toyCurves, toySuites, type Curves } from './curves.ts';
 import { createPrng, type Prng } from './prng.ts';
 import { createStateCheck, inspected, type SectionMachine } from './section-check.ts';
-import { toyDealings } from './toy-dealing.ts';
-import { toyScalars, toySuite } from './toy-suite.ts';
 import {
   run,
   type Corrupt,
@@ -50,20 +47,7 @@ import {
   type WorldApi,
 } from './world.ts';
 
-/** A toy identity whose seed is its name, so that names of any age and prefix cost nothing. */
-export const namedIdentity: IdentitySuite = {
-  sign: (seed, message) => {
-    const half = labelledHash('safe/toy/named-signature', seed, message);
-    return concat(half, half);
-  },
-  verify: (name, message, signature) => equalBytes(namedIdentity.sign(name, message), signature),
-};
-
-export const toySuites: DkgSuites = {
-  identity: namedIdentity,
-  threshold: toySuite,
-  dealings: toyDealings,
-};
+export { namedIdentity, toySuites };
 
 export type SectionApi = WorldApi<SectionNodeConfig, SectionNodeState, SectionNode>;
 export type SectionObservation = Observation<SectionNodeState, SectionNode>;
@@ -85,6 +69,7 @@ export const usualPace: Pace = { paceMs: 400, roundMs: 1_000, graceRounds: 6 };
 
 export interface Founding {
   readonly anchor: TrustAnchor;
+  readonly curves: Curves;
   readonly people: readonly Person[];
   readonly elders: readonly Person[];
   readonly sealed: SealedState;
@@ -92,32 +77,34 @@ export interface Founding {
   readonly pace: Pace;
 }
 
-/** A name with these leading bits and this age. */
-export function nameFor(prng: Prng, age: number, bits = ''): XorName {
-  const name = prng.bytes(32);
-  [...bits].forEach((bit, at) => {
-    const mask = 128 >> (at & 7);
-    const byte = at >> 3;
-    name[byte] = bit === '1' ? (name[byte] ?? 0) | mask : (name[byte] ?? 0) & ~mask;
-  });
-  name[31] = age;
-  return toXorName(name);
-}
+/** A toy name with these leading bits and this age. */
+export const nameFor = toyCurves.nameFor;
 
-export function personFor(anchor: TrustAnchor, pace: Pace, name: XorName): Person {
-  const sharingSecret = toyDealings.toSharingSecret(labelledHash('safe/toy/sharing', name));
+export function personFor(
+  anchor: TrustAnchor,
+  pace: Pace,
+  name: XorName,
+  { suites, seedOf }: Curves = toyCurves,
+): Person {
+  const { toSharingSecret, sharingKey } = suites.dealings;
+  const sharingSecret = toSharingSecret(labelledHash('safe/toy/sharing', name));
   const config: SectionNodeConfig = {
     self: nameToId(name),
     name,
-    identitySeed: name,
-    sharingKey: toyDealings.sharingKey(sharingSecret),
+    identitySeed: seedOf(name),
+    sharingKey: sharingKey(sharingSecret),
     sharingSecret,
     anchor,
-    suites: toySuites,
+    suites,
     ...pace,
     silentUnder: null,
   };
   return { id: config.self, name, config };
+}
+
+interface Founded {
+  readonly genesisOutput: SectionState['authority']['genesisOutput'];
+  readonly curves: Curves;
 }
 
 /** Seven elders and some adults, with ages; the key is dealt from one place, as only a test may. */
@@ -127,16 +114,18 @@ export function found(
   pace: Pace = usualPace,
   bitsOf: (at: number) => string = () => '',
   ledger: Partial<SectionState['ledger']> = {},
-  genesisOutput: SectionState['authority']['genesisOutput'] = null,
+  { genesisOutput = null, curves = toyCurves }: Partial<Founded> = {},
 ): Founding {
-  const secrets = Array.from({ length: 5 }, () => toyScalars.reduce(prng.bytes(48)));
-  const key = toySuite.publicKey(secrets[0] ?? new Uint8Array(32));
+  const { scalars } = curves;
+  const { threshold } = curves.suites;
+  const secrets = Array.from({ length: 5 }, () => scalars.reduce(prng.bytes(48)));
+  const key = threshold.publicKey(secrets[0] ?? new Uint8Array(32));
   const networkId = networkIdOf(key, 'toy');
   const anchor = { genesisKey: key, networkId };
-  const names = ages.map((age, at) => nameFor(prng, age, bitsOf(at)));
-  const people = names.map((name) => personFor(anchor, pace, name));
+  const names = ages.map((age, at) => curves.nameFor(prng, age, bitsOf(at)));
+  const people = names.map((name) => personFor(anchor, pace, name, curves));
   const elders = people.slice(0, 7).sort((a, b) => compareBytes(a.name, b.name));
-  const shares = elders.map((_, at) => toyScalars.evaluate(secrets, at + 1));
+  const shares = elders.map((_, at) => scalars.evaluate(secrets, at + 1));
   const state = bindLedger({
     authority: {
       networkId,
@@ -146,7 +135,7 @@ export function found(
       generation: 0n,
       elders: elders.map(({ name }, at) => ({
         name,
-        publicShare: toySuite.publicKey(shares[at] ?? new Uint8Array(32)),
+        publicShare: threshold.publicKey(shares[at] ?? new Uint8Array(32)),
         index: at + 1,
       })),
       members: people
@@ -163,7 +152,7 @@ export function found(
     ledger: { ...emptyLedger, ...ledger },
   });
   const bytes = authoritySigningBytes(state.authority);
-  const signature = toySuite.sign(secrets[0] ?? new Uint8Array(32), 'AUTHORITY', bytes);
+  const signature = threshold.sign(secrets[0] ?? new Uint8Array(32), 'AUTHORITY', bytes);
   const sealed: SealedState = { state, signature, chain: [] };
   const encoded = encodeSealedState(sealed);
   const inputs = people.map(({ id }) => {
@@ -177,7 +166,7 @@ export function found(
           input: { kind: 'found', sealed: encoded, key, secretShare, index: at + 1 },
         } as const);
   });
-  return { anchor, people, elders, sealed, inputs, pace };
+  return { anchor, curves, people, elders, sealed, inputs, pace };
 }
 
 export interface Story {
@@ -192,8 +181,6 @@ export interface Story {
   readonly deeds?: readonly { readonly atMs: number; readonly do: (api: SectionApi) => void }[];
   /** Another machine than the honest one, for every node: a planted bug. */
   readonly machine?: SectionMachine;
-  /** Other suites than the toys. */
-  readonly suites?: DkgSuites;
   /** What a job gives in the end. */
   readonly compute?: (job: SectionNodeJob, result: SectionNodeResult) => SectionNodeResult;
   /** Nobody can reach these; none of them may become a member (N40). */
@@ -213,7 +200,7 @@ export function tell(story: Story, seed: number): StoryEnd {
   const { founding } = story;
   const check = createChecker(story.unreachable ?? new Set());
   const keys = new Map<NodeId, Uint8Array>();
-  const suites = story.suites ?? toySuites;
+  const { suites } = founding.curves;
   const deeds = [...(story.deeds ?? [])].sort((a, b) => a.atMs - b.atMs);
   let api: SectionApi | undefined;
   const prng = createPrng(seed ^ 0x5eed);
@@ -258,7 +245,7 @@ function tellFounder({ inputs }: Founding, { node }: SectionObservation, api: Se
 
 /** The answers of a node's shell: it reaches joiners, seals toy money, moves nodes. */
 function shell(
-  { anchor, pace }: Founding,
+  { anchor, curves, pace }: Founding,
   { node, outputs }: SectionObservation,
   api: SectionApi,
   prng: Prng,
@@ -304,14 +291,14 @@ function shell(
         const bits = [...moving.destination.slice(0, 2)]
           .map((byte) => byte.toString(2).padStart(8, '0'))
           .join('');
-        const name = nameFor(prng, moving.age, bits);
-        const nameSignature = namedIdentity.sign(
-          moving.name,
+        const name = curves.nameFor(prng, moving.age, bits);
+        const nameSignature = curves.suites.identity.sign(
+          curves.seedOf(moving.name),
           newNameBytes(anchor.networkId, moving, name),
         );
         const ticket: TicketProof = { moving, sourceKey, sourceEpoch, signature, nameSignature };
         api.stop(node.id);
-        arrive(api, personFor(anchor, pace, name), knowledgeOf(node), ticket);
+        arrive(api, personFor(anchor, pace, name, curves), knowledgeOf(node), ticket);
         break;
       }
       default:

@@ -1,5 +1,6 @@
 /** Elders die; the oldest adults take their places under a new key, and nothing forks (N19–N29). */
 import { nameToId } from '#address/xor-name.ts';
+import { toyCurves, type Curves } from '../curves.ts';
 import { createPrng } from '../prng.ts';
 import { drawLiars, withLiars, type SectionLie } from '../section-lies.ts';
 import type { SectionMachine } from '../section-check.ts';
@@ -12,6 +13,7 @@ import {
   rough,
   standing,
   tell,
+  usualPace,
   type Nodes,
   type SectionApi,
   type Story,
@@ -24,6 +26,8 @@ export interface HandoverPlan {
   readonly faults?: Faults;
   readonly machine?: SectionMachine;
   readonly compute?: Story['compute'];
+  /** Other algebra than the toys'. */
+  readonly curves?: Curves;
 }
 
 export const handoverScenario: SimScenario = {
@@ -35,7 +39,14 @@ export const handoverScenario: SimScenario = {
 export function runHandover(seed: number, plan: HandoverPlan = {}) {
   const prng = createPrng(seed);
   const adults = 4 + prng.below(4);
-  const founding = found(prng, [...Array<number>(7).fill(7), ...Array<number>(adults).fill(6)]);
+  const founding = found(
+    prng,
+    [...Array<number>(7).fill(7), ...Array<number>(adults).fill(6)],
+    usualPace,
+    () => '',
+    {},
+    { curves: plan.curves ?? toyCurves },
+  );
   const deaths = 1 + prng.below(2);
   const victims = [...founding.elders];
   const kill = (api: SectionApi): void => {

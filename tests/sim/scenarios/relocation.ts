@@ -3,6 +3,7 @@ import { ageOf, nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { newNameBytes } from '#protocol/membership/index.ts';
 import { ticketId } from '#protocol/section/index.ts';
+import { toyCurves } from '../curves.ts';
 import { createPrng } from '../prng.ts';
 import {
   arrive,
@@ -11,8 +12,6 @@ import {
   found,
   knowledgeOf,
   living,
-  namedIdentity,
-  nameFor,
   personFor,
   rough,
   standing,
@@ -35,17 +34,18 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
   const prng = createPrng(seed);
   const members = 16 + prng.below(5);
   const ages = Array.from({ length: members }, (_, at) => (at < 7 ? 9 : 5));
+  const { curves = toyCurves } = plan;
   const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
-  const founding = found(prng, ages, pace, () => '', { places: 24 });
+  const founding = found(prng, ages, pace, () => '', { places: 24 }, { curves });
   const joiners = Array.from({ length: 10 }, () =>
-    personFor(founding.anchor, pace, nameFor(prng, 5)),
+    personFor(founding.anchor, pace, curves.nameFor(prng, 5), curves),
   );
   const consumedBy = new Map<string, string>();
   const wrong: string[] = [];
   const twins = new Set<string>();
   const liars = drawLiars(createPrng(seed ^ 0x11a5), founding.elders, 2, plan.lie);
-  const tooOld = personFor(founding.anchor, pace, nameFor(prng, 9));
-  const hidden = personFor(founding.anchor, pace, nameFor(prng, 5));
+  const tooOld = personFor(founding.anchor, pace, curves.nameFor(prng, 9), curves);
+  const hidden = personFor(founding.anchor, pace, curves.nameFor(prng, 5), curves);
   const meddler = founding.people[7 + prng.below(members - 7)];
   const meddlers = new Map(
     meddler === undefined || prng.chance(0.5)
@@ -114,12 +114,12 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
               const bits = [...moving.destination.slice(0, 2)]
                 .map((byte) => byte.toString(2).padStart(8, '0'))
                 .join('');
-              const name = nameFor(prng, moving.age, bits);
+              const name = curves.nameFor(prng, moving.age, bits);
               const bytes = newNameBytes(founding.anchor.networkId, moving, name);
-              const nameSignature = namedIdentity.sign(moving.name, bytes);
+              const nameSignature = curves.suites.identity.sign(curves.seedOf(moving.name), bytes);
               const ticket = { moving, sourceKey, sourceEpoch, signature, nameSignature };
               const twin = api.nodes().at(-1);
-              const person = personFor(founding.anchor, pace, name);
+              const person = personFor(founding.anchor, pace, name, curves);
               if (twin !== undefined) replayed.set(node.id, new Set([twin.id, person.id]));
               twins.add(person.id);
               arrive(api, person, knowledgeOf(node), ticket);

@@ -81,7 +81,16 @@ const ages = Array.from({ length: 27 }, (_, at) => (at < 7 ? 9 : 2 + (at % 3)));
 const bitsOf = (at: number): string => (at % 2 === 0 ? '0' : '1');
 const genesis = genesisKeyPair(labelledHash('test/life', utf8('genesis')));
 const genesisOutput = { oneTimeKey: genesis.oneTimeKey, amount };
-const founding = found(createPrng(networkSeed), ages, pace, bitsOf, { places: 8 }, genesisOutput);
+const founding = found(
+  createPrng(networkSeed),
+  ages,
+  pace,
+  bitsOf,
+  { places: 8 },
+  {
+    genesisOutput,
+  },
+);
 const sectionSecret = toyScalars.reduce(createPrng(networkSeed).bytes(48));
 const { networkId } = founding.anchor;
 const wallet = (name: string): WalletKeys => walletKeys(labelledHash('test/life', utf8(name)));

@@ -1,5 +1,6 @@
 /** Both halves are big enough: two key generations, one decision, two sections (N26). */
 import { samePrefix } from '#address/prefix.ts';
+import { toyCurves } from '../curves.ts';
 import { createPrng } from '../prng.ts';
 import {
   arrive,
@@ -8,7 +9,6 @@ import {
   found,
   knowledgeOf,
   living,
-  nameFor,
   personFor,
   rough,
   standing,
@@ -31,10 +31,18 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
   const shuffled = bits.map((bit) => ({ bit, at: prng.below(1 << 30) }));
   shuffled.sort((a, b) => a.at - b.at);
   const ages = bits.map((_, at) => (at < 7 ? 8 : 5 + prng.below(3)));
+  const { curves = toyCurves } = plan;
   const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
-  const founding = found(prng, ages, pace, (at) => shuffled[at]?.bit ?? '', { places: 8 });
+  const founding = found(
+    prng,
+    ages,
+    pace,
+    (at) => shuffled[at]?.bit ?? '',
+    { places: 8 },
+    { curves },
+  );
   const joiners = ['0', '1', '0', '1'].map((bit) =>
-    personFor(founding.anchor, pace, nameFor(prng, 5, bit)),
+    personFor(founding.anchor, pace, curves.nameFor(prng, 5, bit), curves),
   );
   const liars = drawLiars(createPrng(seed ^ 0x11a5), founding.elders, 2, plan.lie);
   const { report, violations } = tell(
