@@ -158,8 +158,9 @@ function openWorld({ before = (state) => state, compute = (result) => result }: 
       for (const effect of first.effects) perform(id, effect);
       return id;
     },
-    hear: (to: NodeId, from: XorName, message: NodeMessage): void => {
-      step(to, { kind: 'received', from: nameToId(from), message });
+    hear: (to: NodeId, from: XorName, ...messages: readonly NodeMessage[]): void => {
+      // All are there before the first job is done.
+      for (const message of messages) step(to, { kind: 'received', from: nameToId(from), message });
       settle();
     },
     input: (to: NodeId, input: SectionNodeInput): void => {
@@ -411,6 +412,22 @@ describe('N30: what is followed', () => {
     expect(believed({})).toBe(false);
     expect(believed(credulous)).toBe(true);
     expect(believed(forgetful)).toBe(true);
+  });
+
+  test('N30: of two states that are checked at once the newer one stays', () => {
+    const older = grow(held);
+    const newer = grow(older);
+    const world = openWorld();
+    const member = world.start(elderOf(held), factsOf(held));
+    const update = (living: Living): NodeMessage => {
+      const payload = { kind: 'update', sealed: encodeSealedState(sealedOf(living)) } as const;
+      return { key: keyOf(held), generation: 0n, payload };
+    };
+    world.hear(member, stranger, update(newer), update(older));
+    expect(world.jobs.filter((id) => id.startsWith('verify/'))).toHaveLength(2);
+    expect(world.state(member).own?.state.authority.generation).toBe(
+      newer.state.authority.generation,
+    );
   });
 
   test('N30: who shows what is not proven is blamed, who shows what is old is not', () => {
