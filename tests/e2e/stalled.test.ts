@@ -1,0 +1,74 @@
+/**
+ * Goal: a person whose section has lost three of its seven elders is told, in words, while they are
+ * away, that it cannot decide, and that it is over when one is back (N29).
+ * Method: a network of processes, three killed at once, one started again; one real browser.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  startProcesses,
+  type ProcessNetwork,
+  type ProcessNode,
+} from '../network/support/processes.ts';
+import { addressOf as addressOfKeys, encodeAddress } from '#money/address.ts';
+import { walletKeys } from '#money/keys.ts';
+import { fromHex } from '#core/codec/bytes.ts';
+import { askFaucet, balanceOf, beginPayment, sentPayment } from './support/money.ts';
+import { until } from './support/until.ts';
+import { createSafe, goTo, openProfile, type Person } from './support/person.ts';
+
+let network: ProcessNetwork;
+let person: Person;
+
+beforeAll(async () => {
+  network = await startProcesses({ adults: 4 });
+  person = await openProfile(network.url);
+}, 300_000);
+
+afterAll(async () => {
+  await person?.close();
+  await network?.stop();
+});
+
+test('N29: three elders are killed: the page says what waits, until one is back', async () => {
+  const { page } = person;
+  await createSafe(page);
+  await goTo(page, 'Money');
+  await askFaucet(page);
+  await until(
+    () => balanceOf(page),
+    (balance) => Number(balance) > 1,
+    120_000,
+  );
+  await goTo(page, 'Network');
+  const told = page.locator('[role=status][data-stalled]');
+  await page.getByText('7 of 7 elders connected').waitFor({ timeout: 120_000 });
+  expect(await told.innerText()).toBe('');
+
+  const elders: ProcessNode[] = [];
+  for (const node of network.nodes) if ((await node.status()).role === 'elder') elders.push(node);
+  const victims = elders.slice(0, 3);
+  await Promise.all(victims.map((each) => each.kill()));
+  await told.getByText('4 of its 7 elders answer this device, and 5 are needed').waitFor({
+    timeout: 120_000,
+  });
+  await page.locator('summary').getByText('cannot decide now').waitFor();
+  await goTo(page, 'Money');
+  await told.getByText('Payments wait and nothing is lost').waitFor();
+  await beginPayment(page, await somebody(network.url), '0.5');
+  const payment = sentPayment(page, '0.5');
+  await payment.getByText('The section cannot decide at the moment').waitFor({ timeout: 60_000 });
+
+  await victims[0]?.restart();
+  await payment.getByText(/^(Final|Arrived)$/).waitFor({ timeout: 240_000 });
+  await expect.poll(() => told.innerText(), { timeout: 180_000 }).toBe('');
+}, 600_000);
+
+/** An address that nobody looks after. */
+async function somebody(url: string): Promise<string> {
+  const file = (await (await fetch(`${url}/network.json`)).json()) as {
+    readonly networkId: string;
+  };
+  const networkId = fromHex(file.networkId);
+  if (!networkId.ok) throw new Error('a network file');
+  return encodeAddress(networkId.value, addressOfKeys(walletKeys(new Uint8Array(32).fill(7))));
+}
