@@ -1,6 +1,7 @@
 /**
  * Goal: a person whose section has lost three of its seven elders is told, in words, while they are
- * away, that it cannot decide, and that it is over when one is back (N29).
+ * away, that it cannot decide, and that it is over when one is back (N29). Before that, what the
+ * network tells becomes a checkpoint of the app (N33).
  * Method: a network of processes, three killed at once, one started again; one real browser.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,11 +12,19 @@ import {
 } from '../network/support/processes.ts';
 import { addressOf as addressOfKeys, encodeAddress } from '#money/address.ts';
 import { walletKeys } from '#money/keys.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
+import { performVerifyUpdate } from '#protocol/section/index.ts';
+import { follow, openPins } from '#roles/light-client/pins.ts';
+import { checkpointsFor } from '../../src/service-worker/checkpoints.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { askFaucet, balanceOf, beginPayment, sentPayment } from './support/money.ts';
 import { until } from './support/until.ts';
 import { createSafe, goTo, openProfile, type Person } from './support/person.ts';
 
+const tool = new URL('../../bin/lib/checkpoints.js', import.meta.url).href;
+const { withNetwork } = (await import(/* @vite-ignore */ tool)) as {
+  readonly withNetwork: (checkpoints: unknown, status: unknown) => unknown;
+};
 let network: ProcessNetwork;
 let person: Person;
 
@@ -28,6 +37,27 @@ afterAll(async () => {
   await person?.close();
   await network?.stop();
 });
+
+test('N33: what the network tells is proven to an app that ships it', async () => {
+  const status = await until(
+    () => network.status(),
+    ({ sections }) => sections.length === 1 && (sections[0]?.agreed ?? 0) >= 2,
+  );
+  const file = withNetwork({ format: 1, networks: [] }, status);
+  const [proof] = checkpointsFor(status.network.networkId, file);
+  const served = (await (await fetch(`${network.url}/network.json`)).json()) as {
+    readonly genesisKey: string;
+  };
+  const [networkId, genesisKey] = [status.network.networkId, served.genesisKey].map(bytesOf);
+  if (!proof || !networkId || !genesisKey) throw new Error('a proof');
+  const pins = openPins({ networkId, genesisKey });
+  const plan = follow(pins, proof);
+  const verified = plan.kind === 'verify' ? performVerifyUpdate(blsSuite, plan.job) : undefined;
+  expect(verified?.ok).toBe(true);
+  // The same words under another network's first key prove nothing.
+  const elsewhere = genesisKey.with(0, (genesisKey[0] ?? 0) ^ 1);
+  expect(follow(openPins({ networkId, genesisKey: elsewhere }), proof).kind).toBe('refused');
+}, 120_000);
 
 test('N29: three elders are killed: the page says what waits, until one is back', async () => {
   const { page } = person;
@@ -68,7 +98,14 @@ async function somebody(url: string): Promise<string> {
   const file = (await (await fetch(`${url}/network.json`)).json()) as {
     readonly networkId: string;
   };
-  const networkId = fromHex(file.networkId);
-  if (!networkId.ok) throw new Error('a network file');
-  return encodeAddress(networkId.value, addressOfKeys(walletKeys(new Uint8Array(32).fill(7))));
+  return encodeAddress(
+    bytesOf(file.networkId),
+    addressOfKeys(walletKeys(new Uint8Array(32).fill(7))),
+  );
+}
+
+function bytesOf(hex: string): Uint8Array {
+  const bytes = fromHex(hex);
+  if (!bytes.ok) throw new Error('no hex');
+  return bytes.value;
 }
