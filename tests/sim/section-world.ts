@@ -315,11 +315,30 @@ export function arrive(
   ticket: TicketProof | null = null,
 ): void {
   api.spawn(person.id, person.config);
+  askIn(api, person, known, ticket);
+}
+
+/** What a shell says to a node whose disk is empty: that it shall come in, and what it was told. */
+function askIn(
+  api: SectionApi,
+  { id }: Pick<Person, 'id'>,
+  known: readonly SectionProof[],
+  ticket: TicketProof | null,
+): void {
   known.forEach((page, at) => {
-    const input = { kind: 'learn', proof: encodeProof(page) } as const;
-    api.input(person.id, input, 1 + at);
+    api.input(id, { kind: 'learn', proof: encodeProof(page) }, 1 + at);
   });
-  api.input(person.id, { kind: 'join', ticket }, 2 + known.length);
+  api.input(id, { kind: 'join', ticket }, 2 + known.length);
+}
+
+/** As at every start on an empty disk, when a crash swallowed the first time. */
+export function arriveAgain(api: SectionApi, { id }: Person): void {
+  const views = api.nodes();
+  const node = views.find((each) => each.id === id);
+  const teacher = views.find(({ state }) => state.own !== null);
+  if (node?.up !== true || node.stopped || teacher === undefined) return;
+  const { joining, own } = node.state;
+  if (joining === null && own === null) askIn(api, node, knowledgeOf(teacher), null);
 }
 
 /** All that a node could tell a newcomer, with the links that prove it. */

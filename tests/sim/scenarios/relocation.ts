@@ -7,6 +7,7 @@ import { toyCurves } from '../curves.ts';
 import { createPrng } from '../prng.ts';
 import {
   arrive,
+  arriveAgain,
   checkElders,
   checkUpToDate,
   found,
@@ -89,13 +90,18 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
         ...(plan.compute === undefined ? {} : { compute: plan.compute }),
         deeds: [
           ...strangers,
-          ...joiners.map((joiner, at) => ({
-            atMs: 500 + at * 3_000 + prng.below(1_000),
-            do: (api: SectionApi) => {
+          ...joiners.flatMap((joiner, at) => {
+            const atMs = 500 + at * 3_000 + prng.below(1_000);
+            const come = (api: SectionApi): void => {
               const teacher = api.nodes().find((node) => node.state.own !== null);
               if (teacher !== undefined) arrive(api, joiner, knowledgeOf(teacher));
-            },
-          })),
+            };
+            const again = (api: SectionApi): void => arriveAgain(api, joiner);
+            return [
+              { atMs, do: come },
+              ...[4_000, 8_000].map((laterMs) => ({ atMs: atMs + laterMs, do: again })),
+            ];
+          }),
         ],
         watch: ({ node, outputs }, api) => {
           for (const output of outputs) {
