@@ -3,28 +3,18 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
-import { fromHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { countReceipts, storedChunk } from '#data/receipt.ts';
-import { createNodeHost } from '#network/node-host.ts';
-import { networkTag } from '#network/protocols.ts';
 import { nameToPeerId } from '#network/peer.ts';
 import { publicKeyOf } from '#node/native-ed25519.ts';
-import { takePort } from '#node/ports.ts';
 import {
-  decodeAddressRecord,
   decodeSignedAuthority,
-  verifyAddressRecord,
   verifySignedAuthority,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
 import { eldersFor } from '#roles/light-client/elders.ts';
-import {
-  decodeClientReply,
-  encodeClientRequest,
-  type ClientReply,
-  type ClientRequest,
-} from '#roles/wire/client.ts';
+import { encodeClientRequest, type ClientReply, type ClientRequest } from '#roles/wire/client.ts';
+import { bytesOf, openClientHost } from './client-host.ts';
 
 export interface NodeClient {
   readonly authority: SectionAuthority;
@@ -36,12 +26,6 @@ export interface NodeClient {
   readonly get: (name: Uint8Array) => Promise<Uint8Array | null>;
   readonly stop: () => Promise<void>;
 }
-
-const bytesOf = (hex: string): Uint8Array => {
-  const bytes = fromHex(hex);
-  if (!bytes.ok) throw new Error('not hex');
-  return bytes.value;
-};
 
 /** Names and TCP addresses of a network's nodes, by label, from its data folder. */
 export async function tcpAddressesOf(
@@ -67,58 +51,20 @@ export async function bootstrapTcpOf(data: string): Promise<string> {
 
 /** @param bootstrapTcp multiaddr of the bootstrap node's own TCP port (from its data folder). */
 export async function connectClient(url: string, bootstrapTcp: string): Promise<NodeClient> {
-  const file = (await (await fetch(`${url}/network.json`)).json()) as {
-    networkId: string;
-    genesisKey: string;
-    bootstrap: string[];
-  };
-  const anchor = { networkId: bytesOf(file.networkId), genesisKey: bytesOf(file.genesisKey) };
-  const tag = networkTag(anchor.networkId);
-  const host = await createNodeHost({
-    identitySeed: new Uint8Array(randomBytes(32)),
-    role: 'adult',
-    tcpPort: await takePort(new Set()),
-    wsPort: null,
-    rtcDirectPort: null,
-    bootstrap: { tcpAddress: bootstrapTcp },
-    log: () => undefined,
-  });
-  const addresses = new Map<string, readonly string[]>();
-  const ask = async (peer: Uint8Array, request: ClientRequest): Promise<ClientReply> => {
-    const to = { name: peer, addresses: addresses.get(nameToId(peer)) ?? [bootstrapTcp] };
-    const answer = await host.request(to, 'client', tag, encodeClientRequest(request), {
-      timeoutMs: 20_000,
-    });
-    if (!answer.ok) throw new Error(`the elder was ${answer.error.kind}`);
-    const reply = decodeClientReply(answer.value);
-    if (!reply.ok) throw new Error('the reply is malformed');
-    return reply.value;
-  };
-
-  const { peerIdFromString } = await import('@libp2p/peer-id');
-  const { peerIdToName } = await import('#network/peer.ts');
-  const bootstrap = peerIdToName(peerIdFromString(bootstrapTcp.split('/p2p/')[1] ?? ''));
-  if (bootstrap === null) throw new Error('the bootstrap node has an ed25519 key');
-  const about = await ask(bootstrap, { kind: 'authority' });
-  const told = await ask(bootstrap, { kind: 'addresses' });
-  if (about.kind !== 'authority' || told.kind !== 'addresses') throw new Error('wrong answers');
-  const signed = decodeSignedAuthority(about.authority);
+  const host = await openClientHost(url, bootstrapTcp);
+  const { anchor, genesisKey, exchange } = host;
+  const signed = decodeSignedAuthority(await host.begin());
   if (!signed.ok) throw new Error('the authority is malformed');
   const verified = verifySignedAuthority(blsSuite, anchor, signed.value);
   if (!verified.ok) throw new Error(`the authority is refused: ${verified.error.kind}`);
-  for (const bytes of told.records) {
-    const record = decodeAddressRecord(bytes);
-    if (!record.ok || !verifyAddressRecord(anchor.networkId, record.value).ok) {
-      throw new Error('an address record is refused');
-    }
-    addresses.set(nameToId(record.value.name), record.value.addresses);
-  }
+  const ask = (peer: Uint8Array, request: ClientRequest): Promise<ClientReply> =>
+    exchange(peer, encodeClientRequest(request));
   const authority = verified.value;
   const members = new Set(authority.members.map(({ name }) => nameToId(name)));
 
   return {
     authority,
-    genesisKey: file.genesisKey,
+    genesisKey,
     ask,
     put: async (size) => {
       const bytes = new Uint8Array(randomBytes(size));

@@ -4,29 +4,22 @@
  * the browser's light node does.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { showPrefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
-import { equalBytes, fromHex } from '#core/codec/bytes.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { countReceipts, storedChunk } from '#data/receipt.ts';
-import { createNodeHost } from '#network/node-host.ts';
-import { peerIdToName } from '#network/peer.ts';
-import { networkTag } from '#network/protocols.ts';
-import { takePort } from '#node/ports.ts';
 import { decodeProof, maxHops, maxPages } from '#protocol/anti-entropy/index.ts';
 import { stampOf } from '#protocol/replication/index.ts';
 import {
   closestSection,
-  decodeAddressRecord,
   decodeSignedAuthority,
   newestKey,
   performVerifyUpdate,
   proofOf,
   sectionFor,
   sectionsOf,
-  verifyAddressRecord,
   type SectionAuthority,
   type SectionProof,
 } from '#protocol/section/index.ts';
@@ -34,12 +27,12 @@ import { eldersFor } from '#roles/light-client/elders.ts';
 import { follow, openPins, pin, verifiedEpoch } from '#roles/light-client/pins.ts';
 import { signersUnder } from '#roles/light-client/receipts.ts';
 import {
-  decodeClientReply,
   encodeClientRequest,
   encodeCover,
   type ClientReply,
   type ClientRequest,
 } from '#roles/wire/client.ts';
+import { openClientHost } from '../../e2e/support/client-host.ts';
 
 export interface FollowingClient {
   /** Stores random bytes of this size under a name that begins with `bit`. */
@@ -57,39 +50,15 @@ export interface FollowingClient {
 
 type Answer = Exclude<ClientReply, { readonly kind: 'refused' }>;
 
-const timeoutMs = 20_000;
-
 /** @param bootstrapTcp multiaddr of a node's own TCP port; it is asked once, at the start. */
 export async function connectFollowing(
   url: string,
   bootstrapTcp: string,
 ): Promise<FollowingClient> {
-  const file = (await (await fetch(`${url}/network.json`)).json()) as {
-    readonly networkId: string;
-    readonly genesisKey: string;
-  };
-  const anchor = { networkId: bytesOf(file.networkId), genesisKey: bytesOf(file.genesisKey) };
-  const tag = networkTag(anchor.networkId);
-  const host = await createNodeHost({
-    identitySeed: new Uint8Array(randomBytes(32)),
-    role: 'adult',
-    tcpPort: await takePort(new Set()),
-    wsPort: null,
-    rtcDirectPort: null,
-    bootstrap: { tcpAddress: bootstrapTcp },
-    log: () => undefined,
-  });
+  const host = await openClientHost(url, bootstrapTcp);
+  const { anchor, addresses, exchange, takeRecords } = host;
   let pins = openPins(anchor);
   const led: ('redirect' | 'retry')[] = [];
-  const addresses = new Map<string, readonly string[]>();
-
-  const takeRecords = (records: readonly Uint8Array[]): void => {
-    for (const bytes of records) {
-      const record = decodeAddressRecord(bytes);
-      if (!record.ok || !verifyAddressRecord(anchor.networkId, record.value).ok) continue;
-      addresses.set(nameToId(record.value.name), record.value.addresses);
-    }
-  };
   const believe = (proof: SectionProof): boolean => {
     const plan = follow(pins, proof);
     if (plan.kind !== 'verify') return plan.kind === 'same';
@@ -105,15 +74,6 @@ export async function connectFollowing(
   };
   const keyFor = (name: Uint8Array): Uint8Array =>
     newestKey(pins.tree, authorityFor(name).key, name);
-
-  const exchange = async (peer: Uint8Array, bytes: Uint8Array): Promise<ClientReply> => {
-    const to = { name: peer, addresses: addresses.get(nameToId(peer)) ?? [bootstrapTcp] };
-    const answer = await host.request(to, 'client', tag, bytes, { timeoutMs });
-    if (!answer.ok) throw new Error(`the elder was ${answer.error.kind}`);
-    const reply = decodeClientReply(answer.value);
-    if (!reply.ok) throw new Error('the reply is malformed');
-    return reply.value;
-  };
 
   /** Pages of links from what is known until one ends at an authority. */
   const catchUp = async (peer: Uint8Array, name: Uint8Array): Promise<void> => {
@@ -203,13 +163,7 @@ export async function connectFollowing(
     return 0;
   };
 
-  const bootstrap = peerIdToName(peerIdFromString(bootstrapTcp.split('/p2p/')[1] ?? ''));
-  if (bootstrap === null) throw new Error('the bootstrap node has an ed25519 key');
-  const about = await exchange(bootstrap, encodeClientRequest({ kind: 'authority' }));
-  const told = await exchange(bootstrap, encodeClientRequest({ kind: 'addresses' }));
-  if (about.kind !== 'authority' || told.kind !== 'addresses') throw new Error('wrong answers');
-  takeRecords(told.records);
-  const signed = decodeSignedAuthority(about.authority);
+  const signed = decodeSignedAuthority(await host.begin());
   if (!signed.ok || !believe(proofOf(signed.value))) throw new Error('the authority is refused');
 
   return {
@@ -251,10 +205,4 @@ function chunkUnder(
     const name = sha256Of(bytes);
     if ((name[0] ?? 0) >> 7 === bit) return { name, bytes };
   }
-}
-
-function bytesOf(hex: string): Uint8Array {
-  const bytes = fromHex(hex);
-  if (!bytes.ok) throw new Error('not hex');
-  return bytes.value;
 }
