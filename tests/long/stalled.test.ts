@@ -17,9 +17,9 @@ import { performVerifyUpdate } from '#protocol/section/index.ts';
 import { follow, openPins } from '#roles/light-client/pins.ts';
 import { checkpointsFor } from '../../src/service-worker/checkpoints.ts';
 import { fromHex } from '#core/codec/bytes.ts';
-import { askFaucet, balanceOf, beginPayment, sentPayment } from './support/money.ts';
-import { until } from './support/until.ts';
-import { createSafe, goTo, openProfile, type Person } from './support/person.ts';
+import { askFaucet, balanceOf, beginPayment, sentPayment } from '../e2e/support/money.ts';
+import { until } from '../e2e/support/until.ts';
+import { createSafe, goTo, openProfile, type Person } from '../e2e/support/person.ts';
 
 const tool = new URL('../../bin/lib/checkpoints.js', import.meta.url).href;
 const { withNetwork } = (await import(/* @vite-ignore */ tool)) as {
