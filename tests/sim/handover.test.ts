@@ -45,6 +45,13 @@ test('an elder that lost its memory is silent under its key and comes back with 
   expect(back).toBeGreaterThan(0);
 });
 
+test('with something to decide at every moment the section still goes over to its new key', () => {
+  for (const seed of [1, 2]) {
+    const { violations, undelivered } = runHandover(seed, { restless: true });
+    expect({ seed, violations, undelivered }).toEqual({ seed, violations: [], undelivered: 0 });
+  }
+});
+
 test('both silent: five go on', () => {
   for (const seed of [3, 4, 6, 9]) {
     const { violations } = runHandover(seed, { lie: lieNamed('silence') });

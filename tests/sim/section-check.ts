@@ -44,7 +44,8 @@ export function inspected(machine: SectionMachine, report: (what: string) => voi
       }
       if (effect.kind !== 'send') continue;
       const { payload, key } = effect.message;
-      checkShare(before, state, payload);
+      checkShare(state, payload);
+      checkBeginning(state, payload);
       checkSilent(config, key, payload);
       if (payload.kind === 'endorse') checkAccusation(before, event, payload.body, state);
       if (payload.kind !== 'update') continue;
@@ -77,18 +78,25 @@ export function inspected(machine: SectionMachine, report: (what: string) => voi
     if (saved > said && said >= 0) report('N10: said before it was on disk');
   };
 
-  const checkShare = (
-    before: SectionNodeState | null,
-    { desk, own }: SectionNodeState,
-    payload: NodePayload,
-  ): void => {
+  const checkShare = ({ desk }: SectionNodeState, payload: NodePayload): void => {
     if (payload.kind !== 'share' || desk?.generation !== payload.generation) return;
-    void before;
     if (desk.agreement === null ? payload.of === 'seal' : desk.agreement.kind === 'decided') {
       if (payload.of === 'churn' || desk.stage.kind === 'sealing') return;
     }
-    void own;
     report(`${payload.of === 'churn' ? 'N36' : 'N6'}: a share before the decision`);
+  };
+
+  /** N19: a new key speaks when the old one has named it, and not before; the old one no more. */
+  const checkBeginning = ({ desk, own, ending }: SectionNodeState, payload: NodePayload): void => {
+    const phase = own?.state.ledger.phase.kind;
+    const isFirst = payload.kind === 'share' && desk !== null && desk.agreement === null;
+    if (isFirst && phase === 'sealed' && (ending?.activated ?? null) === null) {
+      report('N19: a new elder acts before the old key named it');
+    }
+    const isNext =
+      (payload.kind === 'agreement' || payload.kind === 'endorse') &&
+      payload.generation > (own?.state.authority.generation ?? payload.generation);
+    if (isNext && phase === 'sealed') report('N19: works on between seal and activation');
   };
 
   /** N10: the key under which it lost its memory hears nothing of it any more. */

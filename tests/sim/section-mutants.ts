@@ -2,17 +2,32 @@
  * Bugs planted into the composition of a node, one per rule that only the composition can break: a
  * machine around the honest one, or jobs with another result. Protocols have their own lists.
  */
-import { nameToId } from '#address/xor-name.ts';
+import { nameToId, type XorName } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Context, Effect, Event, Step } from '#core/machine.ts';
+import type { AgreementState } from '#protocol/agreement/index.ts';
 import {
   actBodyBytes,
   actId,
+  applyActs,
   decodeActBody,
   endorse,
+  sectionRules,
+  validateAct,
+  wishes,
   type ActBody,
+  type SectionRules,
 } from '#protocol/membership/index.ts';
-import { authoritySigningBytes, bindLedger, type SectionState } from '#protocol/section/index.ts';
+import { churnIdOf, churnMessageBytes } from '#protocol/node-age/index.ts';
+import {
+  authoritySigningBytes,
+  bindLedger,
+  successorState,
+  type SectionState,
+} from '#protocol/section/index.ts';
+import { openCollector } from '#roles/section-node/collector.ts';
+import { openFirstDesk } from '#roles/section-node/desk.ts';
+import { opinionsFor } from '#roles/section-node/opinions.ts';
 import {
   sectionNode,
   type SectionNode,
@@ -21,7 +36,7 @@ import {
 } from '#roles/section-node/index.ts';
 import type { SectionMachine } from './section-check.ts';
 import { lieNamed, type SectionLie } from './section-lies.ts';
-import { namedIdentity, rough, type Story } from './section-world.ts';
+import { namedIdentity, rough, toySuites, type Story } from './section-world.ts';
 import type { Faults } from './world.ts';
 
 export interface SectionMutant {
@@ -32,6 +47,7 @@ export interface SectionMutant {
   readonly compute?: Story['compute'];
   readonly lie?: SectionLie;
   readonly faults?: Faults;
+  readonly restless?: boolean;
 }
 
 type NodeStep = Step<SectionNodeState, SectionNode>;
@@ -68,22 +84,135 @@ const misled = (
 
 const isPersist = (effect: Effect<SectionNode>): boolean => effect.kind === 'persist';
 
-/** Signs as soon as it has voted. */
-const hasty = (of: 'churn' | 'seal'): SectionMachine =>
-  edited((step, config, before) => {
+const heldBy = ({ proposals }: Extract<AgreementState, { kind: 'open' }>): readonly Uint8Array[] =>
+  [...proposals.values()].flatMap((held) => (held.kind === 'valid' ? [held.bytes] : []));
+
+/** Takes its own strong vote for the decision, and goes on to the churn id. */
+const hasty: SectionMachine = edited((step) => {
+  const { desk, own } = step.state;
+  if (desk?.agreement?.kind !== 'open' || own === null || desk.stage.kind !== 'agreeing')
+    return step;
+  if (desk.agreement.said.strong === null) return step;
+  const acts = heldBy(desk.agreement);
+  const { networkId, key, epoch } = own.state.authority;
+  const { generation, share, early } = desk;
+  const bytes = churnMessageBytes({ networkId, key, epoch, generation });
+  const collector = openCollector('CHURN', bytes, early.churn);
+  const { secretShare } = share;
+  return {
+    state: { ...step.state, desk: { ...desk, stage: { kind: 'churning', acts, collector } } },
+    effects: [
+      ...step.effects,
+      {
+        kind: 'compute',
+        id: `desk/${generation}/sign/churn`,
+        job: { kind: 'sign', secretShare, purpose: 'CHURN', bytes },
+      },
+      { kind: 'setTimer', timer: 'desk', afterMs: 400 },
+    ],
+  };
+});
+
+/** The jobs of every elder follow other rules of membership. */
+const underRules = (changed: Partial<SectionRules>): Story['compute'] => {
+  const rules: SectionRules = { ...sectionRules, ...changed };
+  const { threshold, identity, dealings } = toySuites;
+  const { isSharingKey } = dealings;
+  return (job, result) => {
+    if (job.kind === 'apply') {
+      const { state, events } = applyActs(job.state, job.acts, churnIdOf(job.churn), rules);
+      return { kind: 'applied', state, events };
+    }
+    if (job.kind !== 'validate') return result;
+    const { state, proposal, view } = job;
+    const verdict = validateAct(
+      state,
+      proposal,
+      { threshold, identity, isSharingKey },
+      view,
+      rules,
+    );
+    if (verdict.ok) return { kind: 'valid' };
+    return verdict.error.kind === 'later' ? { kind: 'later', proposal } : { kind: 'invalid' };
+  };
+};
+
+/** When an elder says what it wants. */
+const isOccasion = (event: Event<SectionNode> | null): boolean =>
+  (event?.kind === 'timerFired' && event.timer === 'round') ||
+  (event?.kind === 'input' && event.input.kind === 'placesWanted');
+
+const isOffering = (event: Event<SectionNode>): boolean =>
+  (event.kind === 'timerFired' && event.timer === 'offer') ||
+  (event.kind === 'received' && event.message.payload.kind === 'endorse');
+
+/** Wishes and offers as if the section were not closing. */
+const wishingOn: SectionMachine = {
+  start: sectionNode.start,
+  step: (config, state, event, context) => {
+    const { own } = state;
+    if (own?.state.ledger.phase.kind !== 'closing' || !(isOccasion(event) || isOffering(event))) {
+      return sectionNode.step(config, state, event, context);
+    }
+    const ledger = { ...own.state.ledger, phase: { kind: 'open' } } as const;
+    const blind = { ...own, state: { ...own.state, ledger } };
+    const step = sectionNode.step(config, { ...state, own: blind }, event, context);
+    return { ...step, state: { ...step.state, own } };
+  },
+};
+
+/** The seal of the first state of a new key is made over another state. */
+const beginningWith = (
+  change: (first: SectionState, final: SectionState) => SectionState,
+): SectionMachine =>
+  edited((step, _config, before) => {
     const { desk, own } = step.state;
-    if (desk === null || own === null || desk.stage.kind !== 'agreeing') return step;
-    if (before?.desk?.generation === desk.generation) return step;
-    const { generation } = desk;
-    const signature = new Uint8Array(48).fill(1);
-    const payload = { kind: 'share', generation, of, signature } as const;
-    const { key } = own.state.authority;
-    const to = own.state.authority.elders
-      .map(({ name }) => nameToId(name))
-      .filter((id) => id !== config.self);
-    const message = { key, generation: generation - 1n, payload };
-    return { state: step.state, effects: [...step.effects, { kind: 'send', to, message }] };
+    if (desk === null || desk.agreement !== null || desk.stage.kind !== 'sealing') return step;
+    if (own === null || before?.desk?.agreement === null) return step;
+    const next = change(desk.stage.next, own.state);
+    const bytes = authoritySigningBytes(next.authority);
+    const stage = { ...desk.stage, next, collector: { ...desk.stage.collector, bytes } };
+    return {
+      state: { ...step.state, desk: { ...desk, stage } },
+      effects: step.effects.map((effect): Effect<SectionNode> =>
+        effect.kind === 'compute' &&
+        effect.job.kind === 'sign' &&
+        effect.job.purpose === 'AUTHORITY'
+          ? { ...effect, job: { ...effect.job, bytes } }
+          : effect,
+      ),
+    };
   });
+
+/** Whoever holds a share of the next key begins when the set is sealed, without the record. */
+const early: SectionMachine = edited((step, config) => {
+  const { desk, own, ending, shares } = step.state;
+  const phase = own?.state.ledger.phase;
+  if (own === null || desk !== null || phase?.kind !== 'sealed' || ending?.activated !== null) {
+    return step;
+  }
+  for (const { key } of phase.charters) {
+    const share = shares.get(toHex(key));
+    const first = share === undefined ? undefined : successorState(own.state, key);
+    if (share === undefined || first === undefined) continue;
+    const begun = openFirstDesk(config, step.state, first, share);
+    return { state: begun.state, effects: [...step.effects, ...begun.effects] };
+  }
+  return step;
+});
+
+/** Opinions are told as long as there is a key to tell them under, its end or not. */
+const working: SectionMachine = edited((step, config, _before, event) => {
+  const { own, shares } = step.state;
+  if (!isOccasion(event) || own?.state.ledger.phase.kind !== 'sealed') return step;
+  const [wanted] = wishes(
+    { ...own.state, ledger: { ...own.state.ledger, phase: { kind: 'open' } } },
+    opinionsFor(step.state),
+  );
+  const share = shares.get(toHex(own.state.authority.key));
+  if (wanted === undefined || share === undefined) return step;
+  return endorseTo(step, config, share.index, wanted);
+});
 
 /** What every elder applies is the same, and wrong. */
 const appliedAs =
@@ -125,14 +254,26 @@ export const sectionMutants: readonly SectionMutant[] = [
   {
     name: 'N36: the churn share is released before the decision',
     story: 'handover',
-    found: /N36|honest node blamed/,
-    machine: hasty('churn'),
+    found: /N36/,
+    machine: hasty,
   },
   {
     name: 'N6: a share of the seal is released before the decision',
     story: 'handover',
-    found: /N6|honest node blamed/,
-    machine: hasty('seal'),
+    found: /N6/,
+    machine: hasty,
+  },
+  {
+    name: 'N6: the seal is made over what an elder holds, not over what was decided',
+    story: 'relocation',
+    found: /honest node blamed: invalidShare|two states/,
+    machine: edited((step, _config, before) => {
+      const { desk } = step.state;
+      const agreed = before?.desk?.agreement;
+      if (desk?.stage.kind !== 'churning' || agreed?.kind !== 'open') return step;
+      const stage = { ...desk.stage, acts: heldBy(agreed) };
+      return { ...step, state: { ...step.state, desk: { ...desk, stage } } };
+    }),
   },
   {
     name: 'N7: an elder endorses what another one endorses',
@@ -175,52 +316,39 @@ export const sectionMutants: readonly SectionMutant[] = [
     },
   },
   {
+    name: 'N19: a new elder begins when the set is sealed, before the old key named it',
+    story: 'handover',
+    found: /N19: a new elder/,
+    machine: early,
+  },
+  {
+    name: 'N19: old elders work on between seal and activation',
+    story: 'handover',
+    restless: true,
+    found: /N19: works on/,
+    machine: working,
+  },
+  {
     name: 'N22: membership goes on while the section closes',
     story: 'handover',
+    restless: true,
     found: /N22/,
-    compute: appliedAs((next, before) =>
-      before.ledger.phase.kind === 'closing'
-        ? { ...next, ledger: { ...next.ledger, places: next.ledger.places + 1 } }
-        : next,
-    ),
+    compute: underRules({ isDecidable: () => true }),
+    machine: wishingOn,
   },
   {
     name: 'N24: a candidate of a live session is lost and the session lives on',
     story: 'handover',
     found: /N24|candidates of an open session/,
-    compute: appliedAs((next, before) => {
-      const [session] = before.ledger.sessions;
-      const [candidate] = session?.children[0]?.candidates ?? [];
-      if (next.ledger.phase.kind !== 'open' || next.ledger.sessions.length === 0) return next;
-      const members = next.authority.members.filter(
-        ({ name }) => candidate === undefined || !equalBytes(name, candidate),
-      );
-      return { ...next, authority: { ...next.authority, members } };
-    }),
+    compute: underRules({ isEligible: () => true }),
   },
   {
     name: 'N24: the new key begins with the members of an older list',
     story: 'handover',
     found: /N24/,
-    machine: edited((step, _config, before) => {
-      const { desk } = step.state;
-      if (desk === null || desk.agreement !== null || desk.stage.kind !== 'sealing') return step;
-      if (before?.desk?.agreement === null) return step;
-      const { authority } = desk.stage.next;
-      const members = authority.members.slice(0, -1);
-      const next = { ...desk.stage.next, authority: { ...authority, members } };
-      const bytes = authoritySigningBytes(next.authority);
-      const stage = { ...desk.stage, next, collector: { ...desk.stage.collector, bytes } };
-      return {
-        state: { ...step.state, desk: { ...desk, stage } },
-        effects: step.effects.map((effect): Effect<SectionNode> =>
-          effect.kind === 'compute' &&
-          effect.job.kind === 'sign' &&
-          effect.job.purpose === 'AUTHORITY'
-            ? { ...effect, job: { ...effect.job, bytes } }
-            : effect,
-        ),
-      };
+    machine: beginningWith((first) => {
+      const { authority } = first;
+      return { ...first, authority: { ...authority, members: authority.members.slice(0, -1) } };
     }),
   },
   {
@@ -249,6 +377,21 @@ export const sectionMutants: readonly SectionMutant[] = [
         return [effect, { kind: 'output', output: { kind: 'release', key } }];
       }),
     ),
+  },
+  {
+    name: 'N28: elders that stay keep the public shares of the old key',
+    story: 'handover',
+    found: /honest node blamed: unprovenUpdate|no new elders/,
+    machine: beginningWith((first, final) => {
+      const { elders } = final.authority;
+      const shareOf = (name: XorName) =>
+        elders.find((each) => equalBytes(each.name, name))?.publicShare;
+      const kept = first.authority.elders.map((each) => ({
+        ...each,
+        publicShare: shareOf(each.name) ?? each.publicShare,
+      }));
+      return { ...first, authority: { ...first.authority, elders: kept } };
+    }),
   },
   {
     name: 'N29: elders are voted out although nobody can replace them',
@@ -293,7 +436,7 @@ export const sectionMutants: readonly SectionMutant[] = [
     name: 'N38: a ticket is not written down when it is used',
     story: 'relocation',
     found: /N38/,
-    compute: appliedAs((next) => ({ ...next, ledger: { ...next.ledger, consumed: [] } })),
+    compute: underRules({ consume: ({ consumed }) => consumed }),
   },
   {
     name: 'N40: whom a round that nobody answered did not hear is accused',

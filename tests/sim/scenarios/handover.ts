@@ -28,6 +28,8 @@ export interface HandoverPlan {
   readonly compute?: Story['compute'];
   /** Other algebra than the toys'. */
   readonly curves?: Curves;
+  /** Elders want another number of places twice a second: there is always something to decide. */
+  readonly restless?: boolean;
 }
 
 export const handoverScenario: SimScenario = {
@@ -54,6 +56,14 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
     if (victim !== undefined) api.stop(victim.id);
   };
   const deeds = Array.from({ length: deaths }, () => ({ atMs: 500 + prng.below(6_000), do: kill }));
+  const wanting = Array.from({ length: plan.restless === true ? 60 : 0 }, (_, at) => ({
+    atMs: 1_000 + at * 500,
+    do: (api: SectionApi) => {
+      for (const { id } of founding.elders) {
+        api.input(id, { kind: 'placesWanted', places: 1 + at }, prng.below(100));
+      }
+    },
+  }));
   // Whoever lies or forgets under this key lives: with the dead there are at most two of them.
   const bad = 2 - deaths;
   const liars = drawLiars(createPrng(seed ^ 0x11a5), founding.elders, bad, plan.lie);
@@ -77,7 +87,7 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
         endAtMs: 45_000,
         isOver: (nodes) =>
           nodes.filter(({ stopped }) => stopped).length === deaths && isDone({ nodes }),
-        deeds,
+        deeds: [...deeds, ...wanting],
         ...(plan.machine === undefined ? {} : { machine: plan.machine }),
         ...(plan.compute === undefined ? {} : { compute: plan.compute }),
       },

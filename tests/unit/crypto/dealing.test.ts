@@ -163,14 +163,30 @@ describe('N17: a ciphertext that holds nothing', () => {
     expect(suite.proveUnopenable(binding, 3, third, dealing)).toBeUndefined();
   });
 
+  const last = parts.rounds.findLastIndex(({ kind }) => kind === 'unopened');
+  const good = must(decodeDealing(cheat));
+  const mended = encodeDealing({
+    ...good,
+    rounds: good.rounds.map((each, at) => (at === last ? must(parts.rounds[last]) : each)),
+  });
+
   test('every unopened round is tried: one good one is enough', () => {
-    const last = parts.rounds.findLastIndex(({ kind }) => kind === 'unopened');
-    const good = must(decodeDealing(cheat));
-    const mended = encodeDealing({
-      ...good,
-      rounds: good.rounds.map((each, at) => (at === last ? must(parts.rounds[last]) : each)),
-    });
     expect(suite.open(binding, 3, third, mended)).toEqual(suite.open(binding, 3, third, dealing));
+  });
+
+  test('planted bug, N17: a receiver that tries the first unopened round alone finds nothing', () => {
+    /** The others hold for it what the first one holds, which their masks do not fit. */
+    const openFirst: typeof suite.open = (bound, receiver, secret, given) => {
+      const read = must(decodeDealing(given));
+      const first = must(read.rounds.find(({ kind }) => kind === 'unopened'));
+      const rounds = read.rounds.map((each) =>
+        each.kind === 'opened' || first.kind === 'opened' ? each : { ...each, e: first.e },
+      );
+      return suite.open(bound, receiver, secret, encodeDealing({ ...read, rounds }));
+    };
+    // On an honest dealing nobody sees the difference.
+    expect(openFirst(binding, 3, third, dealing)).toEqual(suite.open(binding, 3, third, dealing));
+    expect(openFirst(binding, 3, third, mended)).toBeUndefined();
   });
 });
 

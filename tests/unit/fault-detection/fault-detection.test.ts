@@ -193,6 +193,14 @@ test('F5: a newcomer has grace, counted in answered rounds and generations', () 
   expect(named(state)).toEqual(['adult-99']);
 });
 
+test('planted bug, N40: without grace a newcomer is named before it could be there', () => {
+  const ids = [...elders, ...adults, 'adult-99'];
+  const newcomer = rounds(after(settled(), members(ids)), 20, ['adult-99']);
+  const graceless = { ...config, graceRounds: 0, graceGenerations: 0 };
+  expect(suspicionsOf(graceless, newcomer).map(({ id }) => id)).toEqual(['adult-99']);
+  expect(named(newcomer)).toEqual([]);
+});
+
 test('F6: who becomes an elder begins anew', () => {
   let state = seen(seen(settled(), 'adult-5', 'data', 12), 'adult-5', 'knowledge', 30);
   expect(named(state)).toEqual(['adult-5']);

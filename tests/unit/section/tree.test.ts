@@ -183,6 +183,20 @@ describe('plan and learn', () => {
     });
   });
 
+  test('planted bug, N28: without the hash of the record other shares are believed', () => {
+    const signed = sign(zero, 1);
+    const others = sign(one).authority.elders;
+    const elders = signed.authority.elders.map((each, at) => ({
+      ...each,
+      publicShare: others[at]?.publicShare ?? each.publicShare,
+    }));
+    const lie = { ...signed, authority: { ...signed.authority, elders }, chain: [] };
+    const tree = tell(knowing(k1), { links: signed.chain, authority: null });
+    expect(planUpdate(tree, proofOf(lie)).kind).toBe('refused');
+    const keys = new Map([...tree.keys].map(([id, key]) => [id, { ...key, charterHash: null }]));
+    expect(planUpdate({ ...tree, keys }, proofOf(lie)).kind).toBe('verify');
+  });
+
   test('T6: a page without its authority is learnt, and the next page starts there', () => {
     let last: Living = born;
     for (let i = 0; i < 40; i++) last = only(succeed(last, `page ${i}`).children);
