@@ -246,6 +246,9 @@ function perform(
       return ports.refusedJoin(sentences[output.reason]);
     case 'removed':
       return ports.removed();
+    case 'forgot':
+      options.metrics.count('safe_memory_lost_total', 'section');
+      return ports.forgot();
     case 'relocate': {
       const { moving, sourceKey, sourceEpoch, signature } = output;
       // The new name's signature by the old one follows once the name is ground.

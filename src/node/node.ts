@@ -315,6 +315,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log.write({ event: 'votedOut', node: label });
       options.onRemoved?.();
     },
+    forgot: () =>
+      log.write({
+        event: 'memoryLost',
+        node: label,
+        error:
+          "This node's memory is older than what it said: it stays silent until its section has the next key.",
+      }),
     relocate: (move) => options.onRelocate?.(move),
     money: ending.perform,
     learned: hearUpdate,

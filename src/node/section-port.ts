@@ -43,6 +43,8 @@ export interface SectionPorts {
   readonly learned: (update: VerifiedUpdate) => void;
   /** What a decision changed, for screen and log. */
   readonly happened: (kind: string, generation: bigint) => void;
+  /** N10: the store is older than what this node said; it is silent until the next key. */
+  readonly forgot: () => void;
   /** Our own bug: the node must end, its facts are on disk. */
   readonly failed: (error: unknown) => void;
   readonly blamed: (kind: string, culprit: NodeId) => void;

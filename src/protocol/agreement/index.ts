@@ -12,6 +12,7 @@ export {
   verifyEquivocation,
   voteBody,
 } from './statements.ts';
+export { heldOf, maxWordsTold, showsForgotten, wordsFor, wordsIn, type Word } from './own-words.ts';
 export {
   agreementFactShape,
   agreementMessageShape,

@@ -7,7 +7,7 @@
 import { epochOf } from '#protocol/section/index.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { lift, type Lift } from '#core/compose.ts';
 import type { Context, Event } from '#core/machine.ts';
 import {
@@ -15,6 +15,7 @@ import {
   type Agreement,
   type AgreementConfig,
   type AgreementFact,
+  wordsIn,
 } from '#protocol/agreement/index.ts';
 import { actNeeds, decodeAct, type ActView } from '#protocol/membership/index.ts';
 import { churnMessageBytes } from '#protocol/node-age/index.ts';
@@ -34,6 +35,7 @@ import { mergedRootOf } from './endings.ts';
 import { after, flow, type Flow } from './flow.ts';
 import type { ShareOf } from './messages.ts';
 import { broadcast, decides, deskElders, elderIndex, signersOf, stamp } from './peers.ts';
+import { isSilent } from './silence.ts';
 import type {
   Desk,
   HeldShare,
@@ -55,8 +57,7 @@ export function takeSeat(
   const share = state.shares.get(toHex(authority.key));
   if (elderIndex(authority, config.self) === 0 || share === undefined) return flow(state);
   // N10: what this node said under this key is lost, so it says nothing under it any more.
-  const { silentUnder } = config;
-  if (silentUnder !== null && equalBytes(silentUnder, authority.key)) return flow(state);
+  if (isSilent(config, state, authority.key)) return flow(state);
   return openDesk(config, state, sealed, share, facts, context);
 }
 
@@ -73,7 +74,8 @@ function openDesk(
   // N22: after the sealed set nothing is decided under this key any more.
   if (ledger.phase.kind === 'sealed') return flow({ ...state, desk: null });
   const generation = authority.generation + 1n;
-  const begun = agreement.start(agreementConfig(config, own), facts, context);
+  const recall = state.recall === null ? null : { answered: new Set<string>(), facts };
+  const begun = agreement.start(agreementConfig(config, own, recall !== null), facts, context);
   const desk: Desk = {
     generation,
     share,
@@ -83,8 +85,9 @@ function openDesk(
     early: { churn: new Map(), seal: new Map() },
     endorsements: new Map(),
     offered: new Set(),
+    said: new Set(wordsIn(facts)),
   };
-  return absorb(config, { ...state, desk }, begun.effects, context);
+  return absorb(config, { ...state, desk, recall }, begun.effects);
 }
 
 /** The first state of a new key: nothing to agree on, only a seal to make. */
@@ -103,6 +106,7 @@ export function openFirstDesk(
     early: { churn: new Map(), seal: new Map() },
     endorsements: new Map(),
     offered: new Set(),
+    said: new Set(),
   };
   return askSignature(config, { ...state, desk }, 'seal');
 }
@@ -116,9 +120,10 @@ export function stepAgreement(
 ): Flow {
   const { desk, own } = state;
   if (!decides(desk) || own === null) return flow(state);
-  const stepped = agreement.step(agreementConfig(config, own), desk.agreement, event, context);
+  const inner = agreementConfig(config, own, state.recall !== null);
+  const stepped = agreement.step(inner, desk.agreement, event, context);
   const next = { ...state, desk: { ...desk, agreement: stepped.state } };
-  return absorb(config, next, stepped.effects, context);
+  return absorb(config, next, stepped.effects);
 }
 
 /** What the agreement wants done, in the node's words; its decision opens the next stage. */
@@ -126,14 +131,41 @@ function absorb(
   config: SectionNodeConfig,
   state: SectionNodeState,
   effects: Parameters<typeof lift<Agreement, SectionNode>>[0],
-  context: Context,
 ): Flow {
-  const { effects: lifted } = lift(effects, liftOf(config, state));
-  return after(flow(state, ...lifted), (now) => {
+  const { effects: lifted } = lift(effects, liftOf(state));
+  return after(flow(noteSaid(state, effects), ...lifted), (now) => {
     // Also after a restart, when the decision is on disk and no output says it again.
     const decided = now.desk?.agreement?.kind === 'decided' ? now.desk.agreement.decision : null;
-    return decided === null ? flow(now) : beginChurn(config, now, decided.proposals, context);
+    return decided === null ? flow(now) : beginChurn(config, now, decided.proposals);
   });
+}
+
+/** N10: what leaves this node is remembered by name, so that it is known again when it comes back. */
+function noteSaid(
+  state: SectionNodeState,
+  effects: Parameters<typeof lift<Agreement, SectionNode>>[0],
+): SectionNodeState {
+  const { desk } = state;
+  const facts = effects.flatMap((effect) => (effect.kind === 'persist' ? [effect.fact] : []));
+  const words = wordsIn(facts);
+  if (desk === null || words.length === 0) return state;
+  return { ...state, desk: { ...desk, said: new Set([...desk.said, ...words]) } };
+}
+
+/** N10: four others have said what they hold of this elder, and it knew all of it: it speaks again. */
+export function speakAgain(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  context: Context,
+): Flow {
+  const { own, desk, recall } = state;
+  const next = { ...state, recall: null };
+  if (own === null || recall === null || !decides(desk)) return flow(next);
+  if (desk.agreement.kind !== 'open') return flow(next);
+  const begun = agreement.start(agreementConfig(config, own, false), recall.facts, context);
+  // What was offered meanwhile was heard by nobody.
+  const again = { ...desk, agreement: begun.state, offered: new Set<string>() };
+  return absorb(config, { ...next, desk: again }, begun.effects);
 }
 
 /** N36: the churn message says nothing about what was decided. */
@@ -141,7 +173,6 @@ function beginChurn(
   config: SectionNodeConfig,
   state: SectionNodeState,
   acts: readonly Uint8Array[],
-  context: Context,
 ): Flow {
   const { desk, own } = state;
   if (desk === null || own === null || desk.stage.kind !== 'agreeing') return flow(state);
@@ -152,7 +183,6 @@ function beginChurn(
     acts,
     collector: openCollector('CHURN', bytes, desk.early.churn),
   };
-  void context;
   return askSignature(config, { ...state, desk: { ...desk, stage } }, 'churn');
 }
 
@@ -306,14 +336,10 @@ export function viewFor(state: SectionNodeState, proposal: Uint8Array): ActView 
   }
 }
 
-const liftOf = (
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-): Lift<Agreement, SectionNode> => {
+const liftOf = (state: SectionNodeState): Lift<Agreement, SectionNode> => {
   const { desk, own } = state;
   assert(desk !== null && own !== null, 'an agreement runs at a desk');
   const { generation } = desk;
-  void config;
   return {
     message: (message) => stamp(state, { kind: 'agreement', generation, message }),
     fact: (fact) => ({ kind: 'agreement', generation, key: own.state.authority.key, fact }),
@@ -332,6 +358,7 @@ const liftOf = (
 export const agreementConfig = (
   config: SectionNodeConfig,
   { state: { authority } }: SealedState,
+  silent: boolean,
 ): AgreementConfig => ({
   networkId: authority.networkId,
   key: authority.key,
@@ -342,7 +369,7 @@ export const agreementConfig = (
   self: config.name,
   identitySeed: config.identitySeed,
   paceMs: config.paceMs,
-  silent: false,
+  silent,
 });
 
 const sealingStage = (next: SectionState, early: ReadonlyMap<number, Uint8Array>): Stage => ({

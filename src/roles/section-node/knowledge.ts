@@ -31,6 +31,7 @@ import { keepLinks } from './links.ts';
 import { pruneArrivals } from './opinions.ts';
 import { elderIndex, memberIds, stamp } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
+import { isSilent } from './silence.ts';
 import { followEnding } from './succession.ts';
 import { noteMembers } from './suspicion.ts';
 import { ask, nothingMore } from './telling.ts';
@@ -137,7 +138,9 @@ export function announce(
   const isMember = memberIds(authority).includes(config.self);
   const isElder = elderIndex(authority, config.self) > 0;
   const standing = isElder ? 'elder' : isMember ? 'adult' : 'outside';
-  const share = state.shares.get(toHex(authority.key)) ?? null;
+  // N10: a store that forgot signs no money under this key either.
+  const silent = isSilent(config, state, authority.key);
+  const share = silent ? null : (state.shares.get(toHex(authority.key)) ?? null);
   return flow(state, {
     kind: 'output',
     output: { kind: 'adopted', sealed, standing, share: isElder ? share : null },

@@ -34,6 +34,7 @@ import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
 import { adopt, announce, heard, verified } from './knowledge.ts';
 import { recallLinks } from './links.ts';
+import { answerMemory, askMemory, noticeIn, remembered } from './memory.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex } from './peers.ts';
@@ -64,18 +65,19 @@ import { learnt, recalledWays, shownWay, wayVerified } from './way.ts';
 
 export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
   start: (config, facts, context) => {
-    const remembered = recall(config, facts);
-    const { own } = remembered;
+    const recalled = recall(config, facts);
+    const { own } = recalled;
     const round = { kind: 'setTimer', timer: 'round', afterMs: config.roundMs } as const;
     const known = recalledWays(facts);
-    if (own === null) return flow(remembered, round, ...known);
+    if (own === null) return flow(recalled, round, ...known);
     return inOrder(
-      noteMembers(config, remembered),
+      noteMembers(config, beginRecall(config, recalled, own)),
       (now) => flow(now, round, ...known),
       (now) => resumeSessions(config, now, facts, context),
       (now) => followSessions(config, now, context),
       (now) => takeSeat(config, now, own, agreementFacts(facts, own), context),
       (now) => followEnding(config, now, own, handoverFacts(facts, own), context),
+      (now) => askMemory(config, now),
       (now) => settleArrival(config, now),
       (now) => announce(config, now, own),
     );
@@ -97,11 +99,23 @@ export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNo
   },
 };
 
+/** N10: an elder that starts on a store asks whether the store is as new as its words. */
+const beginRecall = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  { state: { authority } }: SealedState,
+): SectionNodeState =>
+  elderIndex(authority, config.self) === 0
+    ? state
+    : { ...state, recall: { answered: new Set(), facts: [] } };
+
 const blank = (config: SectionNodeConfig): SectionNodeState => ({
   tree: emptyTree(config.anchor),
   own: null,
   shares: new Map(),
   desk: null,
+  recall: null,
+  forgot: new Set(),
   opinions: { arrivals: new Map(), gone: [], faulty: [], places: null },
   sessions: new Map(),
   ready: new Map(),
@@ -146,6 +160,9 @@ function recall(config: SectionNodeConfig, facts: readonly SectionNodeFact[]): S
         state = { ...state, shares };
         break;
       }
+      case 'forgot':
+        state = { ...state, forgot: new Set(state.forgot).add(toHex(fact.key)) };
+        break;
       case 'joining':
         state = { ...state, joining: { ticket: fact.ticket, refused: null } };
         break;
@@ -303,6 +320,9 @@ function heed(
   const elder = own === null ? 0 : elderIndex(own.state.authority, from);
   switch (payload.kind) {
     case 'agreement': {
+      const { generation } = payload;
+      const noticed = isOurs ? noticeIn(config, state, generation, payload.message) : undefined;
+      if (noticed !== undefined) return noticed;
       const isMine = state.desk?.generation === payload.generation && elder > 0;
       if (!isMine) return elder > 0 || !isOurs ? flow(state) : blame(state, 'notElder', from);
       const { message } = payload;
@@ -345,6 +365,12 @@ function heed(
     }
     case 'update':
       return heard(state, from, payload.sealed);
+    case 'recall':
+      return answerMemory(state, from, isOurs ? elder : 0, payload.generation);
+    case 'recalled':
+      return isOurs && elder > 0
+        ? remembered(config, state, from, payload.generation, payload.words, context)
+        : flow(state);
     case 'ping': {
       const pong = { kind: 'pong', round: payload.round } as const;
       return flow(state, ...broadcast(state, [from], pong));
@@ -405,6 +431,8 @@ function onTimer(
       return beginRound(config, state);
     case 'offer':
       return offer(config, state, context);
+    case 'recall':
+      return askMemory(config, state);
     case 'desk':
       return repeatShares(config, state);
     case 'agreement': {

@@ -2,7 +2,7 @@
  * What nodes say to each other. Every message is the payload of an envelope that names its receiver
  * and the section key and generation its sender knows (N32), so that whoever is behind is told.
  */
-import type { AgreementMessage } from '#protocol/agreement/index.ts';
+import type { AgreementMessage, Word } from '#protocol/agreement/index.ts';
 import type { DkgMessage } from '#protocol/dkg/index.ts';
 import type { HandoverMessage } from '#protocol/handover/index.ts';
 import type { ReadyProof } from '#protocol/membership/index.ts';
@@ -45,6 +45,9 @@ export type NodePayload =
   | { readonly kind: 'handover'; readonly key: Uint8Array; readonly message: HandoverMessage }
   /** Anti-entropy: a sealed state with the chain that leads to it. */
   | { readonly kind: 'update'; readonly sealed: Uint8Array }
+  /** N10: an elder that has just started asks what the others hold of it. */
+  | { readonly kind: 'recall'; readonly generation: bigint }
+  | { readonly kind: 'recalled'; readonly generation: bigint; readonly words: readonly Word[] }
   /** Are you there? The envelope says what the asker knows. */
   | { readonly kind: 'ping'; readonly round: number }
   | { readonly kind: 'pong'; readonly round: number }

@@ -31,6 +31,7 @@ export function obsoleteAfter(facts: readonly SectionNodeFact[]): readonly numbe
         return at < newestAt;
       case 'agreement': // Only votes for the generation after the sealed one are ever looked at.
         return !equalBytes(fact.key, key) || fact.generation <= generation;
+      case 'forgot': // A later key has named this node anew.
       case 'handover': // A key that has handed over never does so again: its last state is behind us.
         return !equalBytes(fact.key, key);
       case 'session':

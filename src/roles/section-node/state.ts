@@ -52,7 +52,7 @@ export interface SectionNodeConfig {
   readonly roundMs: number;
   /** N40: answered rounds a member may be silent before it is held to be gone. */
   readonly graceRounds: number;
-  /** N10: the store was lost or rolled back: the node listens until a later key names it. */
+  /** N10: a test says it beforehand; a real node finds out by itself (`forgot` in its state). */
   readonly silentUnder: Uint8Array | null;
 }
 
@@ -99,12 +99,22 @@ export interface Desk {
   readonly endorsements: ReadonlyMap<string, Endorsed>;
   /** Ids of acts proposed already. */
   readonly offered: ReadonlySet<string>;
+  /** N10: names of all statements that this elder made in this generation. */
+  readonly said: ReadonlySet<string>;
 }
 
 export interface Endorsed {
   readonly body: ActBody;
   /** By elder index. */
   readonly signatures: ReadonlyMap<number, Uint8Array>;
+}
+
+/** Until four others have answered, nothing new is said. */
+export interface Recall {
+  /** Who answered in the generation this node is in. */
+  readonly answered: ReadonlySet<NodeId>;
+  /** What the store says of this generation. */
+  readonly facts: readonly AgreementFact[];
 }
 
 /** A node that asked to come in. */
@@ -180,6 +190,10 @@ export interface SectionNodeState {
   /** Key shares by hex of the section key. */
   readonly shares: ReadonlyMap<string, HeldShare>;
   readonly desk: Desk | null;
+  /** N10: since its start this node asks the other elders what it said; null when it knows. */
+  readonly recall: Recall | null;
+  /** N10: keys (hex) under which it said what its store does not hold. */
+  readonly forgot: ReadonlySet<string>;
   readonly opinions: Opinions;
   /** Key generations by session and child. */
   readonly sessions: ReadonlyMap<string, KeyGeneration>;
@@ -220,6 +234,8 @@ export type SectionNodeFact =
     }
   | ({ readonly kind: 'share' } & HeldShare)
   | { readonly kind: 'shareErased'; readonly key: Uint8Array }
+  /** N10: this store is older than what the node said under this key. */
+  | { readonly kind: 'forgot'; readonly key: Uint8Array }
   | { readonly kind: 'session'; readonly id: string; readonly plan: SessionPlan }
   | { readonly kind: 'dkg'; readonly id: string; readonly fact: DkgFact }
   | { readonly kind: 'sessionOver'; readonly id: string }
@@ -294,6 +310,8 @@ export type SectionNodeOutput =
   | { readonly kind: 'refused'; readonly by: NodeId; readonly reason: JoinRefusal }
   /** Voted out, or taken for gone. */
   | { readonly kind: 'removed' }
+  /** N10: the store is older than what this node said: it is silent until the next key. */
+  | { readonly kind: 'forgot'; readonly key: Uint8Array }
   /** A whole ticket: take a new name under it and start again as that node. */
   | {
       readonly kind: 'relocate';

@@ -27,6 +27,7 @@ import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { offerLater } from './offering.ts';
 import { elderIndex, stamp } from './peers.ts';
 import { sessionKey } from './session-key.ts';
+import { isSilent } from './silence.ts';
 import type { Ending, SectionNode, SectionNodeConfig, SectionNodeState } from './state.ts';
 
 /** Ready proofs kept for one child: one of each candidate. */
@@ -89,7 +90,7 @@ function begin(
   const { stopped } = started.state;
   const held = stopped === null ? [] : [`${stopped.elder}.${toHex(stopped.root)}`];
   const ending = { ...blank, held: new Set(held), state: started.state };
-  return absorb(config, { ...state, ending }, started.effects, context);
+  return absorb(config, { ...state, ending }, started.effects);
 }
 
 /** Who meets the section after its sealed set is one generation past what the elders signed. */
@@ -117,32 +118,26 @@ export function stepEnding(
     context,
   );
   const next = { ...state, ending: { ...ending, state: stepped.state } };
-  return absorb(config, next, stepped.effects, context);
+  return absorb(config, next, stepped.effects);
 }
 
 function absorb(
   config: SectionNodeConfig,
   state: SectionNodeState,
   effects: readonly Effect<Handover>[],
-  context: Context,
 ): Flow {
   let all = flow(state);
   // One at a time: an output may come before a message that relies on what it starts.
   for (const effect of effects) {
     const { effects: lifted, outputs } = lift([effect], liftOf(all.state));
     all = after({ state: all.state, effects: [...all.effects, ...lifted] }, (now) =>
-      forEach(now, outputs, (then, output) => heed(config, then, output, context)),
+      forEach(now, outputs, (then, output) => heed(config, then, output)),
     );
   }
   return all;
 }
 
-function heed(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  output: HandoverOutput,
-  context: Context,
-): Flow {
+function heed(config: SectionNodeConfig, state: SectionNodeState, output: HandoverOutput): Flow {
   const { ending } = state;
   assert(ending !== null, 'outputs come from an instance');
   const key = keyOf(ending);
@@ -169,7 +164,6 @@ function heed(
         config,
         { ...state, ending: { ...ending, activated: output.signed } },
         output.charter.key,
-        context,
       );
     case 'release':
       return flow(state, { kind: 'output', output: { kind: 'release', key } });
@@ -185,12 +179,7 @@ function erase(state: SectionNodeState, key: Uint8Array): Flow {
 }
 
 /** This node may begin as an elder of the next key, once its share is found (N13). */
-function activate(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  key: Uint8Array,
-  context: Context,
-): Flow {
+function activate(config: SectionNodeConfig, state: SectionNodeState, key: Uint8Array): Flow {
   const { own, ending } = state;
   const share = state.shares.get(toHex(key));
   const isFinal = own?.state.ledger.phase.kind === 'sealed';
@@ -205,7 +194,6 @@ function activate(
   }
   const first = successorState(own.state, key);
   if (first === undefined) return flow(state);
-  void context;
   return openFirstDesk(config, state, first, share);
 }
 
@@ -220,7 +208,7 @@ export function shareStored(
   if (own !== null && desk === null && equalBytes(own.state.authority.key, key)) {
     return takeSeat(config, state, own, [], context);
   }
-  return desk === null ? activate(config, state, key, context) : flow(state);
+  return desk === null ? activate(config, state, key) : flow(state);
 }
 
 /** What the shell answers to `merge`. */
@@ -332,7 +320,7 @@ function handoverConfig(
   closing: SectionState,
 ): HandoverConfig {
   const { key } = closing.authority;
-  const silent = config.silentUnder !== null && equalBytes(config.silentUnder, key);
+  const silent = isSilent(config, state, key);
   return {
     name: config.name,
     closing,

@@ -22,6 +22,7 @@ import {
   decodeAgreementMessage,
   encodeAgreementFact,
   encodeAgreementMessage,
+  maxWordsTold,
 } from '#protocol/agreement/index.ts';
 import {
   decodeDkgFact,
@@ -64,6 +65,19 @@ const payloadShape = union({
   ready: record({ session: name, child, proof: inner }),
   handover: record({ key, message: inner }),
   update: record({ sealed: bytesUpTo(maxSealedStateBytes) }),
+  recall: record({ generation: u64 }),
+  recalled: record({
+    generation: u64,
+    words: listOf(
+      record({
+        round: intBetween(0, 2 ** 32 - 1),
+        phase: oneOf('vote', 'strong', 'report'),
+        body: bytesOf(32),
+        signature: bytesOf(64),
+      }),
+      maxWordsTold,
+    ),
+  }),
   ping: record({ round }),
   pong: record({ round }),
   join: record({ body: bytesUpTo(maxActBytes) }),
@@ -141,6 +155,7 @@ const factShape = union({
   agreement: record({ key, generation: u64, fact: bytesUpTo(2 * maxEnvelopePayloadBytes) }),
   share: record({ key, secretShare: name, index: intBetween(1, ELDER_COUNT) }),
   shareErased: record({ key }),
+  forgot: record({ key }),
   session: record({ id: sessionId, plan: planShape }),
   dkg: record({ id: sessionId, fact: bytesUpTo(2 * maxEnvelopePayloadBytes) }),
   sessionOver: record({ id: sessionId }),
