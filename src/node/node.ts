@@ -2,7 +2,6 @@
  * One node: its doors, its section, and the service that fits its role, which changes while it
  * runs. The same whether it has a process of its own or shares one with a whole local network.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EMPTY_PREFIX, matches, showPrefix, type Prefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
@@ -23,15 +22,9 @@ import {
 } from '#protocol/section/index.ts';
 import { decodeNodeRequest, encodeNodeReply, type NodeReply } from '#roles/wire/node.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
-import { openChunks } from '#storage/node/chunks.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import type { AddressBook } from './address-book.ts';
-import {
-  createAdultService,
-  type AdultMode,
-  type AdultOptions,
-  type AdultService,
-} from './adult-service.ts';
+import type { AdultMode } from './adult-service.ts';
 import { createClientDoor, refused } from './client-door.ts';
 import {
   createElderService,
@@ -41,19 +34,16 @@ import {
 } from './elder-service.ts';
 import { createGate } from './gate.ts';
 import { createGreeter, type Greeter } from './greeter.ts';
-import { openHoldings } from './holdings.ts';
 import { answerLobby } from './lobby.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { createSigner } from './native-ed25519.ts';
 import type { KeptNetworkFile } from './network-file.ts';
 import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
 import { openHandoverMoney } from './handover-money.ts';
 import { createSectionNews } from './handover-money-news.ts';
 import { createOutbox } from './outbox.ts';
-import { createAuditor, type Auditor, type AuditorOptions } from './replication-audit.ts';
-import { startReplication, type ReplicationService } from './replication-service.ts';
 import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
+import { openStoring } from './storing.ts';
 
 export interface NodeOptions {
   readonly identity: NodeIdentity;
@@ -174,7 +164,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     host.request({ name: holder, addresses: book.addressesOf(holder) }, 'data', tag, bytes, {
       timeoutMs: adultTimeoutMs,
     });
-  const { adult, replication, auditor } = await createAdult(options, {
+  const { adult, replication, auditor } = await openStoring(options, {
     isElder: (each) => elders.has(nameToId(each)),
     send: dataOutbox.send,
     request: requestData,
@@ -445,64 +435,6 @@ const refusedNode = (
   kind: 'refused',
   refusal,
 });
-
-/** The storing half of a node: always there, because a node that becomes elder may go back. */
-async function createAdult(
-  options: NodeOptions,
-  around: Pick<AdultOptions, 'isElder'> &
-    Pick<AuditorOptions, 'send' | 'request' | 'section'> &
-    Pick<SectionPort, 'misbehaved'>,
-): Promise<{
-  readonly adult: AdultService;
-  readonly replication: ReplicationService;
-  readonly auditor: Auditor;
-}> {
-  const { identity, anchor, facts, log, metrics } = options;
-  const { label, name, seed } = identity;
-  const { networkId } = anchor;
-  const folder = join(identity.folder, 'chunks');
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const holdings = openHoldings({
-    folder,
-    openChunks: (limitBytes) => openChunks(folder, limitBytes),
-    facts,
-    limitBytes: options.dataLimitBytes,
-  });
-  const { send, request, section, isElder, misbehaved } = around;
-  const blamed = (kind: string, culprit: string): void => {
-    log.write({ event: 'blamed', node: label, kind, peer: culprit });
-    misbehaved(culprit, kind === 'emptyPromise' ? 'data' : 'falsehood');
-  };
-  const replication: ReplicationService = await startReplication({
-    ...{ label, networkId, name, identitySeed: seed, holdings, facts, log, metrics },
-    ...{ send, request, blamed },
-    overheard: (from, message) => auditor.heard(from, message),
-    failed: (error) => {
-      log.write({ event: 'machineFailed', node: label, error: String(error) });
-      setImmediate(() => {
-        throw error;
-      });
-    },
-  });
-  const auditor = createAuditor({
-    ...{ networkId, name, send, request, section, blamed },
-    full: replication.full,
-    repair: replication.repair,
-    missed: (culprit) => misbehaved(culprit, 'data'),
-    onVerdict: (kind) => metrics.count('safe_data_audits_total', kind),
-  });
-  metrics.gauge('safe_data_bytes', holdings.usedBytes);
-  metrics.gauge('safe_data_items', () => replication.backlog().held);
-  metrics.gauge('safe_data_wanted', () => replication.backlog().wanted);
-  metrics.gauge('safe_data_handing', () => replication.backlog().handing);
-  metrics.gauge('safe_data_full_members', () => replication.full().size);
-  const adult = createAdultService({
-    ...{ label, networkId, holdings, replication, log, metrics },
-    sign: createSigner(seed),
-    isElder,
-  });
-  return { adult, replication, auditor };
-}
 
 /** Facts of a node, in its own folder. */
 export const openNodeFacts = (identity: NodeIdentity): FactStore =>
