@@ -44,7 +44,7 @@ export type Gossip = ReadonlyMap<NodeId, SectionNodeState>;
 
 export interface SectionLie {
   readonly name: string;
-  /** One of these is found out when the liar is heard; none for what cannot be proved. */
+  /** With one of these honest nodes blame it; none where its words prove nothing against it. */
   readonly faults: readonly string[];
   readonly corrupt: (person: Person, gossip: Gossip) => Corrupt<SectionNode>;
   /** What its own jobs give instead of the truth. */
@@ -227,7 +227,7 @@ const ownLies: readonly SectionLie[] = [
   },
   {
     name: 'an update whose chain has a wrong link (N20)',
-    faults: [],
+    faults: ['unprovenUpdate'],
     corrupt: beside(({ own, state }) => {
       const link = [...state.tree.keys.values()].map((known) => known.link).find((each) => each);
       if (link === undefined || link === null) return [];
@@ -309,7 +309,7 @@ const ownLies: readonly SectionLie[] = [
   },
   {
     name: 'a successor share for another record (N20)',
-    faults: [],
+    faults: ['badShare'],
     corrupt: inPayload('handover', (payload) => {
       const { message } = payload;
       if (message.kind !== 'news' || message.share === null) return [payload];
@@ -319,7 +319,7 @@ const ownLies: readonly SectionLie[] = [
   },
   {
     name: 'a wrong successor share (N20)',
-    faults: [],
+    faults: ['badShare'],
     corrupt: inPayload('handover', (payload) => {
       const { message } = payload;
       if (message.kind !== 'news' || message.share === null) return [payload];
@@ -329,7 +329,7 @@ const ownLies: readonly SectionLie[] = [
   },
   {
     name: 'receipts in the name of others (N27)',
-    faults: [],
+    faults: ['badReceipt'],
     corrupt: inPayload('handover', (payload, self) => {
       const { message } = payload;
       if (message.kind !== 'news') return [payload];
@@ -392,10 +392,41 @@ function withRoot(
   return { ...payload, message: { ...message, roots } };
 }
 
+/** By what an agreement finds a lie out; the others prove nothing about who told them. */
+const agreementFaults: Partial<Record<AgreementLie, string>> = {
+  // Its second vote cites an act that nobody endorsed, and so it is caught before the comparison.
+  twoVotes: 'invalidProposal',
+  twoReports: 'equivocation',
+  strongWithoutVotes: 'invalidCertificate',
+  forgedReport: 'invalidSignature',
+  futureRound: 'invalidReports',
+  otherGeneration: 'invalidSignature',
+  invalidProposal: 'invalidProposal',
+  wrongValue: 'wrongValue',
+  fewReports: 'invalidReports',
+  falseDecision: 'invalidDecision',
+  foreignVote: 'notItsOwn',
+};
+
+/** By what a key generation finds a lie out, by how the lie's name begins. */
+const dkgFaults: readonly (readonly [lie: string, fault: string])[] = [
+  ['a bad ciphertext', 'invalidDealing'],
+  ['commitments to another', 'invalidDealing'],
+  ['a body that is no dealing', 'invalidDealing'],
+  ['a key in a dealing', 'invalidDealing'],
+  ['two session keys', 'keyEquivocation'],
+  ['readiness', 'invalidReadiness'],
+  ['a list in the name', 'invalidSignature'],
+  ['two lists', 'listEquivocation'],
+  ['a list of four', 'invalidList'],
+  ['words of another session', 'invalidSignature'],
+  ["others' dealings", 'invalidSignature'],
+];
+
 /** What it says in an agreement, with the scope of the state it knows. */
 const inAgreement = (lie: AgreementLie): SectionLie => ({
   name: `agreement: ${lie}`,
-  faults: [],
+  faults: [agreementFaults[lie]].filter((fault) => fault !== undefined),
   corrupt: (person, gossip) => {
     const speakers = new Map<number, ReturnType<typeof lieInAgreement>>();
     return inPayload('agreement', (payload, self, to, prng) => {
@@ -439,7 +470,7 @@ function ghostAct(self: Speaker): Uint8Array {
 /** What a candidate says in a key generation. */
 const inKeyGeneration = (lie: DkgLie): SectionLie => ({
   name: `dkg: ${lie.name}`,
-  faults: [],
+  faults: dkgFaults.flatMap(([begins, fault]) => (lie.name.startsWith(begins) ? [fault] : [])),
   dkg: lie,
   corrupt: (person, gossip) => {
     const told = new Map<string, ReturnType<DkgLie['corrupt']>>();
