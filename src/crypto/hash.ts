@@ -13,7 +13,7 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
 export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
   const writer = new Writer().label(label);
   for (const part of parts) writer.sized(part);
-  return nobleSha256(writer.finish());
+  return writer.finishAs(nobleSha256);
 }
 
 /**

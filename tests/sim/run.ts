@@ -65,7 +65,9 @@ function runSeeds(scenario: SimScenario, first: number, last: number, stride: nu
 function runInChild(name: string, first: number, last: number, stride: number): Promise<Totals> {
   return new Promise((resolve, reject) => {
     const args = [name, String(first), String(last), '1', String(stride)];
-    const child = fork(import.meta.filename, args, { stdio: 'inherit' });
+    // Most of what a step makes is dead after the next one: room for it saves a tenth of the time.
+    const execArgv = [...process.execArgv, '--max-semi-space-size=64'];
+    const child = fork(import.meta.filename, args, { stdio: 'inherit', execArgv });
     let totals: Totals | undefined;
     child.on('message', (message) => (totals = message as Totals));
     child.on('exit', (code) => {

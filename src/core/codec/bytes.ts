@@ -18,9 +18,16 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
+/** Up to the length of a section key, views cost more than they save. */
+const keyBytes = 96;
+
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;
+  if (a.length <= keyBytes) {
+    for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+    return difference === 0;
+  }
   // Whole words where both start at one: pieces of a mebibyte are compared on every hop.
   const words = (a.byteOffset | b.byteOffset) % 4 === 0 ? a.length >> 2 : 0;
   const wordsA = new Uint32Array(a.buffer, words === 0 ? 0 : a.byteOffset, words);
@@ -69,6 +76,7 @@ function labelBytes(text: string): Uint8Array {
 /** Buffers that finished writers left behind, wiped: a node hashes thousands of layouts a second. */
 const spares: Uint8Array[] = [];
 const spareBytes = 1024;
+const nothing = new Uint8Array(0);
 
 /**
  * Builds a fixed layout: numbers are big-endian, variable parts carry a u32 length. A writer is of
@@ -118,14 +126,19 @@ export class Writer {
   }
 
   finish(): Uint8Array {
-    const written = this.#bytes.slice(0, this.#length);
+    return this.finishAs((bytes) => bytes.slice());
+  }
+
+  /** What `use` makes of the layout; the bytes are its only until it returns. */
+  finishAs<T>(use: (bytes: Uint8Array) => T): T {
+    const made = use(this.#bytes.subarray(0, this.#length));
     if (this.#bytes.length === spareBytes) {
       this.#bytes.fill(0, 0, this.#length); // A layout may have held a secret.
       spares.push(this.#bytes);
     }
-    this.#bytes = new Uint8Array(0);
+    this.#bytes = nothing;
     this.#length = 0;
-    return written;
+    return made;
   }
 
   /** Room for so many more bytes. @returns where they begin. */
