@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { nameToId, toXorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { fromHex } from '#core/codec/bytes.ts';
+import { fromHex, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
@@ -14,6 +14,7 @@ import {
   emptyLedger,
   encodeSealedState,
   signedAuthorityOf,
+  successorHash,
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
@@ -128,9 +129,13 @@ export const machineSection =
         load: async () => stored.map(toFact),
         append: (fact) => {
           const bytes = encodeNodeFact(fact);
-          return fact.kind === 'sealed'
-            ? facts.appendAndForget(machineName, self, bytes, obsolete)
-            : facts.append(machineName, self, bytes);
+          if (fact.kind === 'sealed') {
+            return facts.appendAndForget(machineName, self, bytes, obsolete);
+          }
+          const once = onceOf(self, fact);
+          return once === null
+            ? facts.append(machineName, self, bytes)
+            : facts.appendOnce(machineName, self, bytes, once);
         },
       },
       compute: (job) => jobs.run('sectionNode', job),
@@ -207,6 +212,15 @@ export const machineSection =
       },
     };
   };
+
+/** N20: the database itself refuses a second successor of a key before a share of it leaves. */
+const onceOf = (
+  self: NodeId,
+  fact: SectionNodeFact,
+): { readonly slot: string; readonly value: Uint8Array } | null =>
+  fact.kind === 'handover' && fact.fact.kind === 'chose'
+    ? { slot: `successor/${self}/${toHex(fact.key)}`, value: successorHash(fact.fact.record) }
+    : null;
 
 function toFact(bytes: Uint8Array): SectionNodeFact {
   const fact = decodeNodeFact(bytes);

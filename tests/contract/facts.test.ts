@@ -1,5 +1,6 @@
 /** Goal: every fact store keeps what it acknowledged, in order, and refuses stale pointer records. */
 import { mkdtempSync, rmSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -50,6 +51,23 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     await store.append('section', 'aa', bytes(5));
     expect(await store.load('section', 'aa')).toEqual([2, 4, 5].map((n) => bytes(n)));
     expect(await store.load('section', 'ab')).toEqual([bytes(9)]);
+  });
+
+  test('N20: a slot takes one value for ever, whoever forgets the fact behind it', async () => {
+    const once = (value: number) => ({ slot: 'successor/aa', value: bytes(value) });
+    await store.appendOnce('section', 'aa', bytes(1), once(7));
+    await store.appendOnce('section', 'aa', bytes(2), once(7));
+    await expect(store.appendOnce('section', 'aa', bytes(3), once(8))).rejects.toThrow(
+      'successor/aa has a value already',
+    );
+    await store.erase('section', 'aa');
+    await expect(store.appendOnce('section', 'aa', bytes(3), once(8))).rejects.toThrow();
+    await store.appendOnce('section', 'aa', bytes(4), { ...once(8), slot: 'successor/ab' });
+    expect(await store.load('section', 'aa')).toEqual([bytes(4)]);
+    if (!durable) return;
+    store.close();
+    store = open(folder);
+    await expect(store.appendOnce('section', 'aa', bytes(3), once(8))).rejects.toThrow();
   });
 
   test('instances do not see each other, by machine or by key', async () => {
@@ -120,4 +138,20 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
       expect((await store.listOutputs(0, 9)).entries).toEqual([bytes(3)]);
       expect((await store.putPointer('p', 4n, bytes(4))).ok).toBe(false);
     });
+});
+
+test('a file of the schema before is carried on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'safe-facts-'));
+  const path = join(folder, 'facts');
+  const before = openFacts(path);
+  await before.append('section', 'aa', bytes(1));
+  before.close();
+  const sql = new DatabaseSync(path);
+  sql.exec('DROP TABLE once; PRAGMA user_version=1');
+  sql.close();
+  const after = openFacts(path);
+  expect(await after.load('section', 'aa')).toEqual([bytes(1)]);
+  await after.appendOnce('section', 'aa', bytes(2), { slot: 's', value: bytes(1) });
+  after.close();
+  rmSync(folder, { recursive: true });
 });

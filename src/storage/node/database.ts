@@ -17,17 +17,27 @@ interface Waiting {
 
 /**
  * Opens or makes the file. `schema` is kept in `user_version`; a file of another one is refused.
+ * @param upgrades from an older schema to the one after it; each only adds, so no copy is kept
  * Errors: throws {@link Problem} `broken`, `full`, `locked`, `olderFormat`, `newerFormat`.
  */
-export function openDatabase(path: string, schema: number, create: string): Database {
+export function openDatabase(
+  path: string,
+  schema: number,
+  create: string,
+  upgrades: ReadonlyMap<number, string> = new Map(),
+): Database {
   const sql = guard(path, () => {
     const opened = new DatabaseSync(path);
     // FULL syncs the write-ahead log at every commit: what `write` resolved survives a power cut.
     opened.exec(
       'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000; PRAGMA secure_delete=ON',
     );
-    const found = Number(opened.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+    let found = Number(opened.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
     const empty = opened.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.['n'] === 0;
+    for (let add = upgrades.get(found); !empty && add !== undefined; add = upgrades.get(found)) {
+      found += 1;
+      opened.exec(`BEGIN IMMEDIATE; ${add}; PRAGMA user_version=${found}; COMMIT`);
+    }
     if (!empty && found !== schema) {
       opened.close();
       const kind = found < schema ? 'olderFormat' : 'newerFormat';

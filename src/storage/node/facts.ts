@@ -2,13 +2,17 @@
  * What a node must not forget: facts of machines by key, the list of registered outputs, and the
  * pointer records an adult keeps. One SQLite file per node.
  */
-import { compareBytes } from '#core/codec/bytes.ts';
+import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { openDatabase } from './database.ts';
 
-const schema = 1;
+const schema = 2;
+
+/** What may be said once and never otherwise: kept when the facts behind it are forgotten. */
+const createOnce = 'CREATE TABLE once (slot TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID';
 
 const create = `
+  ${createOnce};
   CREATE TABLE facts (machine TEXT NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, fact BLOB NOT NULL,
     PRIMARY KEY (machine, key, n)) WITHOUT ROWID;
   CREATE TABLE outputs (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
@@ -30,6 +34,16 @@ export interface FactStore {
     key: string,
     fact: Uint8Array,
     obsolete: (facts: readonly Uint8Array[]) => readonly number[],
+  ) => Promise<void>;
+  /**
+   * Appends a fact that fills a slot, in one transaction. Whoever fills it again with the same value
+   * is taken at its word. Errors: rejects, and keeps nothing, when another value is there (N20).
+   */
+  readonly appendOnce: (
+    machine: string,
+    key: string,
+    fact: Uint8Array,
+    once: { readonly slot: string; readonly value: Uint8Array },
   ) => Promise<void>;
   /** Keys of all instances of a machine that have facts. */
   readonly keys: (machine: string) => Promise<readonly string[]>;
@@ -106,9 +120,13 @@ export function pointerConflict(
   return { kind: 'versionTaken', kept: kept.record };
 }
 
+/** Our own bug, or a disk that forgot: the program must end before it says what it was about to. */
+export const secondValue = (slot: string): Error =>
+  new Error(`${slot} has a value already, and another one was refused`);
+
 /** Opens the store in the file `path`. Errors: see {@link openDatabase}. */
 export function openFacts(path: string): FactStore {
-  const database = openDatabase(path, schema, create);
+  const database = openDatabase(path, schema, create, new Map([[1, createOnce]]));
   const { sql, write } = database;
   const selectFacts = sql.prepare(
     'SELECT n, fact FROM facts WHERE machine = ? AND key = ? ORDER BY n',
@@ -118,6 +136,8 @@ export function openFacts(path: string): FactStore {
     `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
        (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
   );
+  const insertOnce = sql.prepare('INSERT INTO once (slot, value) VALUES (?, ?)');
+  const selectOnce = sql.prepare('SELECT value FROM once WHERE slot = ?');
   const selectKeys = sql.prepare('SELECT DISTINCT key FROM facts WHERE machine = ?');
   const deleteFacts = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ?');
   const deleteMachine = sql.prepare('DELETE FROM facts WHERE machine = ?');
@@ -163,6 +183,13 @@ export function openFacts(path: string): FactStore {
           const row = at === rows.length - 1 ? undefined : rows[at];
           if (row !== undefined) deleteFact.run(machine, key, Number(row['n']));
         }
+      }),
+    appendOnce: (machine, key, fact, { slot, value }) =>
+      write(() => {
+        const kept = selectOnce.get(slot);
+        if (kept === undefined) insertOnce.run(slot, value);
+        else if (!equalBytes(bytesIn(kept['value']), value)) throw secondValue(slot);
+        insertFact.run({ machine, key, fact });
       }),
     keys: async (machine) => selectKeys.all(machine).map((row) => String(row['key'])),
     addOutputs: (entries) =>

@@ -1,10 +1,12 @@
 /** The fact store without a disk: for tests, and as the plain meaning of the port. */
+import { equalBytes } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
-import { pointerConflict, type FactStore } from './facts.ts';
+import { pointerConflict, secondValue, type FactStore } from './facts.ts';
 
 export function createMemoryFacts(): FactStore {
   const factsByInstance = new Map<string, Uint8Array[]>();
   const outputs: { readonly key: string; readonly entry: Uint8Array }[] = [];
+  const filled = new Map<string, Uint8Array>();
   const pointers = new Map<string, { readonly version: bigint; readonly record: Uint8Array }>();
   const instance = (machine: string, key: string): string => `${machine}|${key}`;
 
@@ -25,6 +27,11 @@ export function createMemoryFacts(): FactStore {
         id,
         all.filter((_, at) => !gone.has(at)),
       );
+    },
+    appendOnce: async (machine, key, fact, { slot, value }) => {
+      if (!equalBytes(filled.get(slot) ?? value, value)) throw secondValue(slot);
+      filled.set(slot, value.slice());
+      await append(machine, key, fact);
     },
     keys: async (machine) =>
       [...factsByInstance.keys()]
