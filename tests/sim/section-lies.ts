@@ -523,6 +523,23 @@ export const sectionLies: readonly SectionLie[] = [
 export const lieNamed = (part: string): SectionLie =>
   must(sectionLies.find(({ name }) => name.startsWith(part)));
 
+/** N10: tells an elder that asks what it said of statements that it never made. */
+export const inventedWords: SectionLie = {
+  name: 'words that the asker never said (N10)',
+  faults: [],
+  corrupt: inPayload('recalled', (payload, _self, _to, prng) => [
+    {
+      ...payload,
+      words: (['vote', 'report', 'strong'] as const).map((phase, round) => ({
+        round,
+        phase,
+        body: prng.bytes(32),
+        signature: prng.bytes(64),
+      })),
+    },
+  ]),
+};
+
 /** Nobody listens to an adult that votes and endorses. */
 export const meddlingAdult: SectionLie = {
   name: 'an adult that votes and endorses',

@@ -73,6 +73,11 @@ export interface WorldApi<Config, State, P extends Protocol> {
   readonly spawn: (id: NodeId, config: Config, corrupt?: Corrupt<P>) => void;
   /** Switches a node off for good: no event reaches it any more. */
   readonly stop: (id: NodeId) => void;
+  /**
+   * Takes a node's memory, as a crash by chance does. `since` names the oldest fact that its disk
+   * loses with all after it; without it, or where no fact fits, the disk stays whole.
+   */
+  readonly crash: (id: NodeId, since?: (fact: P['fact']) => boolean) => void;
   readonly input: (id: NodeId, input: P['input'], afterMs: number) => void;
 }
 
@@ -254,11 +259,11 @@ export function run<Config, State, P extends Protocol>(
     }
   };
 
-  const crash = (node: Node<Config, State, P>): void => {
+  const crash = (node: Node<Config, State, P>, damage = loseTail): void => {
     node.up = false;
     node.timers.clear(); // Memory is gone; `disk` is all that survives.
     trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'crash' });
-    loseTail(node);
+    damage(node);
     queue.add(nowMs + between(scenario.faults.restartAfterMs), { kind: 'restart', to: node.id });
   };
 
@@ -269,8 +274,11 @@ export function run<Config, State, P extends Protocol>(
       const before = [...nodes.values()].filter(({ rolledBack }) => rolledBack).length;
       if (before >= lostTail.maxNodes || !prng.chance(lostTail.probability)) return;
     } else if (!prng.chance(lostTail.probability)) return;
-    const kept = Math.max(0, node.disk.length - Math.max(1, between(lostTail.facts)));
-    node.disk.splice(kept);
+    keepFirst(node, Math.max(0, node.disk.length - Math.max(1, between(lostTail.facts))));
+  };
+
+  const keepFirst = (node: Node<Config, State, P>, facts: number): void => {
+    node.disk.splice(facts);
     node.config = scenario.whenRolledBack?.(node.config) ?? node.config;
     node.rolledBack = true;
     trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'lost its tail' });
@@ -347,6 +355,14 @@ export function run<Config, State, P extends Protocol>(
       node.up = false;
       node.timers.clear();
       trace.push({ atMs: nowMs, from: id, to: id, label: 'stop' });
+    },
+    crash: (id, since = () => false) => {
+      const node = nodeOf(id);
+      if (!node.up) return;
+      crash(node, () => {
+        const at = node.disk.findIndex(since);
+        if (at >= 0) keepFirst(node, at);
+      });
     },
     input: (id, input, afterMs) => {
       queue.add(nowMs + afterMs, { kind: 'deliver', to: id, event: { kind: 'input', input } });
