@@ -1,11 +1,12 @@
 /**
  * Goal: what the toy algebra showed of a section holds with the curves of a real node.
  * Method: one seed of each scenario that takes too long for every day, as in
- * tests/sim/real-curves.test.ts: about a minute for a split with its two key generations.
+ * tests/sim/real-curves.test.ts: about a minute each.
  */
 import { expect, test } from 'vitest';
 import { createRealCurves } from '../sim/curves.ts';
 import { runRelocation } from '../sim/scenarios/relocation.ts';
+import { runLife } from '../sim/scenarios/section-life.ts';
 import { runSplit } from '../sim/scenarios/split.ts';
 import { lieNamed } from '../sim/section-lies.ts';
 
@@ -16,4 +17,9 @@ test.each(['split', 'relocation'] as const)('%s: one seed with real keys', (name
   const { violations, undelivered, liars } = scenarios[name](1, plan);
   expect({ violations, undelivered }).toEqual({ violations: [], undelivered: 0 });
   expect(liars).toHaveLength(2);
+});
+
+test('section-life: one seed with real keys, everything at once', () => {
+  const { violations, undelivered, told } = runLife(1, createRealCurves());
+  expect({ violations, undelivered }, told).toEqual({ violations: [], undelivered: 0 });
 });

@@ -12,14 +12,7 @@ import {
   type SignedVote,
   type StatementPhase,
 } from '#protocol/agreement/index.ts';
-import {
-  decodeOnce,
-  toyIdentity,
-  toyScope,
-  wrap,
-  type Log,
-  type LogElder,
-} from './agreement-log.ts';
+import { decodeOnce, logScope, wrap, type Log, type LogElder } from './agreement-log.ts';
 import type { Prng } from './prng.ts';
 import type { Corrupt } from './world.ts';
 
@@ -72,9 +65,9 @@ export function liar(elders: readonly LogElder[], index: number) {
   const elder = elders[index];
   if (elder === undefined) throw new Error(`no elder ${index}`);
   return voiceOf(index, (generation, round, phase, body) =>
-    toyIdentity.sign(
+    elder.identity.sign(
       elder.seed,
-      statementBytes(toyScope(elders, Number(generation)), round, phase, elder.name, body),
+      statementBytes(logScope(elders, Number(generation)), round, phase, elder.name, body),
     ),
   );
 }
@@ -165,6 +158,8 @@ export function lieInAgreement(
         if (told.has('twoVotes') && odd && round === 0) {
           const vote = own.vote(generation, 0, other);
           sent.push({ kind: 'vote', generation, vote, proposals: [evil] });
+          // Some hear both, and can prove it.
+          if (prng.chance(0.3)) sent.push(honest);
         } else if (told.has('unknownProposal') && odd) {
           const vote = own.vote(generation, 0, [proposalHash(utf8('nobody has it'))]);
           sent.push({ kind: 'vote', generation, vote, proposals: [] });

@@ -355,23 +355,32 @@ export interface LogElder {
   readonly id: string;
   readonly name: Uint8Array;
   readonly seed: Uint8Array;
+  /** All elders of one section sign alike. */
+  readonly identity: IdentitySuite;
 }
 
 /** Elders in the order of their names. */
-export const toyElders = (count: number): readonly LogElder[] =>
+export const logElders = (
+  count: number,
+  nameOf: (seed: Uint8Array) => Uint8Array,
+  identity: IdentitySuite,
+): readonly LogElder[] =>
   Array.from({ length: count }, (_, i) => {
     const seed = labelledHash('safe/toy/elder', utf8(String(i)));
-    const name = toyName(seed);
-    return { id: nameToId(name), name, seed };
+    const name = nameOf(seed);
+    return { id: nameToId(name), name, seed, identity };
   }).sort((a, b) => compareBytes(a.name, b.name));
 
-export const toyScope = (elders: readonly LogElder[], generation: number): AgreementScope => ({
+export const toyElders = (count: number): readonly LogElder[] =>
+  logElders(count, toyName, toyIdentity);
+
+export const logScope = (elders: readonly LogElder[], generation: number): AgreementScope => ({
   networkId: new Uint8Array(32).fill(1),
   key: new Uint8Array(96).fill(2),
   epoch: 3n,
   generation: BigInt(generation),
   elders: elders.map(({ name }) => name),
-  identity: toyIdentity,
+  identity: elders[0]?.identity ?? toyIdentity,
 });
 
 export const logConfig = (
@@ -379,7 +388,7 @@ export const logConfig = (
   elder: LogElder,
   more: Pick<LogConfig, 'generations' | 'offers'>,
 ): LogConfig => {
-  const { networkId, key, epoch, elders: names, identity } = toyScope(elders, 0);
+  const { networkId, key, epoch, elders: names, identity } = logScope(elders, 0);
   return {
     ...{ networkId, key, epoch, elders: names, identity, ...more },
     self: elder.name,

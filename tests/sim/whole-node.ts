@@ -49,6 +49,7 @@ import {
 import {
   performSectionNodeJob,
   sectionNode,
+  type NodeSuites,
   type SectionNode,
   type SectionNodeConfig,
   type SectionNodeOutput,
@@ -66,7 +67,6 @@ import {
   type PaymentState,
 } from '#safe/payment/index.ts';
 import { adult, type Adult, type AdultConfig, type AdultState } from './replication-net.ts';
-import { toySuites } from './section-world.ts';
 
 export type WholeConfig =
   | {
@@ -565,7 +565,7 @@ function arrivals(config: NodeConfig, draft: Draft, context: Context): Draft {
     const money = { prefix, key, epoch, networkId: tree.anchor.networkId, genesisOutput };
     const good =
       checked.get(`${toHex(key)}${id}`) ??
-      checkEntries(money, known, toySuites.threshold, entries).ok;
+      checkEntries(money, known, config.section.suites.threshold, entries).ok;
     checked.set(`${toHex(key)}${id}`, good);
     now = done(now, id);
     if (good) now = tell(config, now, { kind: 'snapshotHeld', key, elder, root }, context);
@@ -807,20 +807,21 @@ function client(
   return { state: { kind: 'client', payment: step.state }, effects };
 }
 
-const known = new Map<string, unknown>();
-
 /** Performs jobs; those of money, which are dear, each distinct one once: they are pure. */
-export function performWholeJob(asked: WholeJob): unknown {
-  if (asked.kind === 'section') return performSectionNodeJob(asked.job, toySuites);
-  const key = createHash('sha256').update(encodeCbor(asked)).digest('base64');
-  const before = known.get(key);
-  if (before !== undefined) return before;
-  const result =
-    asked.kind === 'spentbook'
-      ? performSpentbookJob(asked.job, toySuites.threshold)
-      : asked.kind === 'mint'
-        ? performMintJob(asked.job, toySuites.threshold)
-        : performPaymentJob(asked.job, toySuites.threshold);
-  known.set(key, result);
-  return result;
+export function createWholeCompute(suites: NodeSuites): (asked: WholeJob) => unknown {
+  const known = new Map<string, unknown>();
+  return (asked) => {
+    if (asked.kind === 'section') return performSectionNodeJob(asked.job, suites);
+    const key = createHash('sha256').update(encodeCbor(asked)).digest('base64');
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const result =
+      asked.kind === 'spentbook'
+        ? performSpentbookJob(asked.job, suites.threshold)
+        : asked.kind === 'mint'
+          ? performMintJob(asked.job, suites.threshold)
+          : performPaymentJob(asked.job, suites.threshold);
+    known.set(key, result);
+    return result;
+  };
 }

@@ -8,8 +8,8 @@ import {
   agreementLog,
   logConfig,
   textOf,
+  logScope,
   toyElders,
-  toyScope,
   validateToy,
   type Log,
   type LogConfig,
@@ -32,14 +32,17 @@ export interface MembershipRun {
   readonly undelivered: number;
 }
 
-/** @param only tells this lie in every run, by two elders. */
+/**
+ * @param only tells this lie in every run, by two elders.
+ * @param elders seven, with whatever they sign by.
+ */
 export function runMembership(
   seed: number,
   machine: Parameters<typeof agreementLog>[0] = agreement,
   only?: Lie,
+  elders: readonly LogElder[] = toyElders(7),
 ): MembershipRun {
   const prng = createPrng(seed ^ 0x5eed);
-  const elders = toyElders(7);
   const liars = only === undefined ? prng.below(3) : 2;
   const corrupt = new Map<string, Corrupt<Log>>();
   while (corrupt.size < liars) {
@@ -144,7 +147,7 @@ export function judge(
         violations.push(`agreement: generation ${generation}: [${before}] and [${text}]`);
       }
       decisions.set(generation, text);
-      if (!verifyDecision(toyScope(elders, generation), decision)) {
+      if (!verifyDecision(logScope(elders, generation), decision)) {
         violations.push(`a decision of generation ${generation} does not verify`);
       }
       // Honest rounds cost a wait each; no run has time for this many.

@@ -7,6 +7,8 @@ import { EMPTY_PREFIX, child, matches, type Prefix } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
 import { compareBytes, concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
+import type { ScalarField } from '#crypto/scalar-field.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { buildTransaction } from '#money/build.ts';
 import {
   decodeEntry,
@@ -18,6 +20,7 @@ import {
   type Source,
   type SupersededKey,
 } from '#money/certificate.ts';
+import type { IdentitySuite } from '#money/identity.ts';
 import { mergeSnapshots, sortEntries, type SealedEntry } from '#money/snapshot.ts';
 import { oneTimeSecret } from '#money/stealth.ts';
 import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
@@ -68,6 +71,21 @@ import { toyScalars, toySuite } from '../toy-suite.ts';
 import { run, type Corrupt, type Observation, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
 
+/** What elders sign with, alone and together. */
+export interface SealCurves {
+  readonly scalars: ScalarField;
+  readonly threshold: ThresholdSuite;
+  readonly identity: IdentitySuite;
+  readonly nameOf: (seed: Uint8Array) => Uint8Array;
+}
+
+const toyCurves: SealCurves = {
+  scalars: toyScalars,
+  threshold: toySuite,
+  identity: toyIdentity,
+  nameOf: toyName,
+};
+
 interface Person {
   readonly seed: Uint8Array;
   readonly name: ReturnType<typeof toXorName>;
@@ -81,41 +99,53 @@ interface DealtKey {
   readonly shares: ReadonlyMap<string, Uint8Array>;
 }
 
-const person = (label: string): Person => {
-  const seed = seedOf(label);
-  const name = toXorName(toyName(seed));
-  return { seed, name, id: toHex(name) };
-};
+const peopleOf = ({ nameOf }: SealCurves): readonly Person[] =>
+  Array.from({ length: 21 }, (_, i) => {
+    const seed = seedOf(`seal ${i}`);
+    const name = toXorName(nameOf(seed));
+    return { seed, name, id: toHex(name) };
+  });
 
 /** A key that a dealer drew: a test's shortcut. */
-function deal(label: string, people: readonly Person[], prefix: Prefix, epoch: bigint): DealtKey {
+function deal(
+  { scalars, threshold }: SealCurves,
+  label: string,
+  people: readonly Person[],
+  prefix: Prefix,
+  epoch: bigint,
+): DealtKey {
   const coefficients = Array.from({ length: 5 }, (_, k) =>
-    toyScalars.reduce(
+    scalars.reduce(
       concat(
         labelledHash('test/seal', utf8(label), Uint8Array.of(k)),
         labelledHash('test/seal2', utf8(label), Uint8Array.of(k)),
       ),
     ),
   );
-  const secret = toyScalars.evaluate(coefficients, 0);
+  const secret = scalars.evaluate(coefficients, 0);
   const sorted = [...people].sort((a, b) => compareBytes(a.name, b.name));
   const shares = new Map<string, Uint8Array>();
   const elders = sorted.map(({ name, id }, i) => {
-    const share = toyScalars.evaluate(coefficients, i + 1);
+    const share = scalars.evaluate(coefficients, i + 1);
     shares.set(id, share);
-    return { name, publicShare: toySuite.publicKey(share), index: i + 1 };
+    return { name, publicShare: threshold.publicKey(share), index: i + 1 };
   });
-  const key = toySuite.publicKey(secret);
+  const key = threshold.publicKey(secret);
   const charter: Charter = { networkId, prefix, key, epoch, elders };
   const genesisOutput = { oneTimeKey: genesis.oneTimeKey, amount: genesisAmount };
   return { charter, section: { ...charter, genesisOutput }, secret, shares };
 }
 
 /** What a whole section would sign for every input. */
-const certify = ({ section, secret }: DealtKey, phase: 'PREPARE' | 'COMMIT', body: Transaction) =>
+const certify = (
+  { threshold }: SealCurves,
+  { section, secret }: DealtKey,
+  phase: 'PREPARE' | 'COMMIT',
+  body: Transaction,
+) =>
   body.inputs.map(({ keyImage }) => {
     const statement = { keyImage, ballot: 0, txid: txidOf(body) };
-    const signature = toySuite.sign(secret, phase, statementBytes(section, statement));
+    const signature = threshold.sign(secret, phase, statementBytes(section, statement));
     return { epoch: section.epoch, ballot: 0, signature, sealed: null };
   });
 
@@ -130,6 +160,7 @@ interface Actor {
 }
 
 interface Stage {
+  readonly people: readonly Person[];
   readonly zero: DealtKey;
   readonly old: DealtKey;
   readonly heirs: Readonly<Record<Succession, readonly DealtKey[]>>;
@@ -146,24 +177,34 @@ type Succession = 'partly' | 'wholly' | 'split';
 const closeAtMs = 2_000;
 const healAtMs = 9_000;
 const endAtMs = 30_000;
-let staged: Stage | undefined;
+const stages = new Map<SealCurves, Stage>();
 
 /** Made once: transactions are the dear part. */
-const stage = (): Stage => (staged ??= makeStage());
+function stage(curves: SealCurves): Stage {
+  const made = stages.get(curves) ?? makeStage(curves);
+  stages.set(curves, made);
+  return made;
+}
 
-function makeStage(): Stage {
-  const people = Array.from({ length: 21 }, (_, i) => person(`seal ${i}`));
-  const zero = deal('zero', people.slice(0, 7), EMPTY_PREFIX, 0n);
-  const old = deal('old', people.slice(0, 7), EMPTY_PREFIX, 1n);
+function makeStage(curves: SealCurves): Stage {
+  const people = peopleOf(curves);
+  const zero = deal(curves, 'zero', people.slice(0, 7), EMPTY_PREFIX, 0n);
+  const old = deal(curves, 'old', people.slice(0, 7), EMPTY_PREFIX, 1n);
   const heirs = {
-    partly: [deal('partly', people.slice(4, 11), EMPTY_PREFIX, 2n)],
-    wholly: [deal('wholly', people.slice(7, 14), EMPTY_PREFIX, 2n)],
+    partly: [deal(curves, 'partly', people.slice(4, 11), EMPTY_PREFIX, 2n)],
+    wholly: [deal(curves, 'wholly', people.slice(7, 14), EMPTY_PREFIX, 2n)],
     split: [
-      deal('left', people.slice(3, 10), child(EMPTY_PREFIX, 0), 2n),
-      deal('right', [...people.slice(0, 3), ...people.slice(10, 14)], child(EMPTY_PREFIX, 1), 2n),
+      deal(curves, 'left', people.slice(3, 10), child(EMPTY_PREFIX, 0), 2n),
+      deal(
+        curves,
+        'right',
+        [...people.slice(0, 3), ...people.slice(10, 14)],
+        child(EMPTY_PREFIX, 1),
+        2n,
+      ),
     ],
   };
-  const rivals = [deal('rival', people.slice(14, 21), EMPTY_PREFIX, 2n)];
+  const rivals = [deal(curves, 'rival', people.slice(14, 21), EMPTY_PREFIX, 2n)];
 
   const owners = ['alice', 'bob', 'carol'] as const;
   const unit = 1_000n;
@@ -180,7 +221,7 @@ function makeStage(): Stage {
     ],
   );
   // The first coin was spent in epoch 0, so every source of this scenario needs its path (N34).
-  const certificates = certify(zero, 'COMMIT', split);
+  const certificates = certify(curves, zero, 'COMMIT', split);
   const bytes = encodeTransaction(split);
   const [first] = split.inputs;
   const [certificate] = certificates;
@@ -241,7 +282,7 @@ function makeStage(): Stage {
       amounts.set(toHex(oneTimeKey), amount);
   }
   for (const { oneTimeKey, amount } of split.outputs) amounts.set(toHex(oneTimeKey), amount);
-  return { zero, old, heirs, rivals, archives, actors, amounts, forged };
+  return { people, zero, old, heirs, rivals, archives, actors, amounts, forged };
 }
 
 interface Owned {
@@ -301,16 +342,26 @@ export interface SealEnding {
 }
 
 const good = new Set<string>();
-const computes = new Map<SealParts, ReturnType<typeof createSealCompute>>();
-const computeOf = (parts: SealParts): ReturnType<typeof createSealCompute> => {
-  const compute = computes.get(parts) ?? createSealCompute(parts, toySuite);
-  computes.set(parts, compute);
+type Compute = ReturnType<typeof createSealCompute>;
+const computes = new Map<SealCurves, Map<SealParts, Compute>>();
+
+function computeOf(parts: SealParts, curves: SealCurves): Compute {
+  const known = computes.get(curves) ?? new Map<SealParts, Compute>();
+  computes.set(curves, known);
+  const compute = known.get(parts) ?? createSealCompute(parts, curves.threshold);
+  known.set(parts, compute);
   return compute;
-};
+}
 
 /** One seed: the kind of succession, the liars and the weather follow from it. */
-export function runSeal(seed: number, parts: SealParts = honestSeal, calm = false): SealEnding {
-  const { zero, old, heirs: choices, rivals, archives, actors, amounts, forged } = stage();
+export function runSeal(
+  seed: number,
+  parts: SealParts = honestSeal,
+  calm = false,
+  curves: SealCurves = toyCurves,
+): SealEnding {
+  const { people, zero, old, heirs: choices, ...rest } = stage(curves);
+  const { rivals, archives, actors, amounts, forged } = rest;
   const prng = createPrng(seed ^ 0x5ea1);
   const kinds = ['partly', 'wholly', 'split'] as const;
   const kind = kinds[seed % 3] ?? 'partly';
@@ -348,10 +399,9 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
     },
   };
 
-  const identity = toyIdentity;
+  const { identity } = curves;
   const configs = new Map<string, SealConfig>();
-  const everybody = Array.from({ length: 21 }, (_, i) => person(`seal ${i}`));
-  const involved = everybody.filter(({ id }) => names.some((name) => toHex(name) === id));
+  const involved = people.filter(({ id }) => names.some((name) => toHex(name) === id));
   // The heirs' view of the old key lacks its root until it is known: set when the world learns it.
   const heirKnown: { view: SectionKeys } = { view: viewOld };
   const newest: { view: PaymentSections } = { view: clientView };
@@ -406,7 +456,7 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
     };
     configs.set(id, { kind: 'client', payment });
   }
-  configs.set('mallory', forgery(old, heirs, forged));
+  configs.set('mallory', forgery(curves, old, heirs, forged));
 
   // What the world has seen.
   const violations: string[] = [];
@@ -556,7 +606,7 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
 
   const report = run(
     {
-      machine: createSeal(parts, toySuite),
+      machine: createSeal(parts, curves.threshold),
       configs,
       inputs: [
         ...involved.flatMap(({ id }) =>
@@ -579,7 +629,7 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
           input: { kind: 'go' } as const,
         })),
       ],
-      compute: computeOf(parts),
+      compute: computeOf(parts, curves),
       faults: {
         latencyMs: [5, 120],
         dropProbability: calm ? 0 : 0.12,
@@ -591,7 +641,13 @@ export function runSeal(seed: number, parts: SealParts = honestSeal, calm = fals
       },
       healAtMs,
       endAtMs,
-      corrupt: new Map([...liars].map((id) => [id, liar(id, old, closing, prng)])),
+      corrupt: new Map(
+        [...liars].flatMap((id) =>
+          people
+            .filter((each) => each.id === id)
+            .map((each) => [id, liar(identity, each, old, closing, prng)] as const),
+        ),
+      ),
       react,
     },
     seed,
@@ -662,9 +718,14 @@ function registered(
 }
 
 /** The old key leaked, long after: a certificate that the sealed root has never heard of (N34). */
-function forgery(old: DealtKey, heirs: readonly DealtKey[], forged: Transaction): SealConfig {
+function forgery(
+  curves: SealCurves,
+  old: DealtKey,
+  heirs: readonly DealtKey[],
+  forged: Transaction,
+): SealConfig {
   const transaction = encodeTransaction(forged);
-  const certificates = certify(old, 'COMMIT', forged);
+  const certificates = certify(curves, old, 'COMMIT', forged);
   const messages: SealMessage[] = [];
   for (const [index, { oneTimeKey: key }] of forged.outputs.entries()) {
     for (const { charter } of heirs) {
@@ -775,12 +836,17 @@ function otherRoot(sealed: SectionState): SectionState {
 }
 
 /** Lies in handover news: another root to some, a wrong share, a share over another record. */
-function liar(id: string, old: DealtKey, closing: SectionState, chance: Prng): Corrupt<Seal> {
-  const elder = old.charter.elders.find(({ name }) => toHex(name) === id);
-  const me = Array.from({ length: 21 }, (_, i) => person(`seal ${i}`)).find((p) => p.id === id);
+function liar(
+  identity: IdentitySuite,
+  me: Person,
+  old: DealtKey,
+  closing: SectionState,
+  chance: Prng,
+): Corrupt<Seal> {
+  const elder = old.charter.elders.find(({ name }) => toHex(name) === me.id);
   const favourite = chance.below(4);
   return (message, to, prng) => {
-    if (message.kind !== 'handover' || elder === undefined || me === undefined) return [message];
+    if (message.kind !== 'handover' || elder === undefined) return [message];
     const decoded = decodeHandoverMessage(message.message);
     if (!decoded.ok) return [message];
     if (decoded.value.kind === 'page') return prng.chance(0.5) ? [] : [message];
@@ -794,7 +860,7 @@ function liar(id: string, old: DealtKey, closing: SectionState, chance: Prng): C
     if (favourite === 1 && news.roots.length > 0 && to.charCodeAt(0) % 2 === 0) {
       const root = seedOf('two roots');
       const bytes = snapshotBytes(closing, elder.index, root);
-      const signature = toyIdentity.sign(me.seed, bytes);
+      const signature = identity.sign(me.seed, bytes);
       return [say({ roots: [{ elder: elder.index, root, signature }] })];
     }
     if (news.share !== null && favourite === 2) {

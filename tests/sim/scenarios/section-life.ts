@@ -37,6 +37,7 @@ import {
 import { knownSections, type SectionNodeState } from '#roles/section-node/index.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
 import { findOutput } from '#safe/wallet/index.ts';
+import { toyCurves, type Curves } from '../curves.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { chunkItem } from '../replication-net.ts';
 import {
@@ -44,17 +45,15 @@ import {
   checkUpToDate,
   createChecker,
   found,
-  namedIdentity,
-  nameFor,
   personFor,
   rough,
   usualPace,
+  type Founding,
   type Person,
 } from '../section-world.ts';
-import { toyScalars, toySuite } from '../toy-suite.ts';
 import {
+  createWholeCompute,
   keysOfTree,
-  performWholeJob,
   wholeNode,
   type NodeState,
   type Whole,
@@ -81,18 +80,6 @@ const ages = Array.from({ length: 27 }, (_, at) => (at < 7 ? 9 : 2 + (at % 3)));
 const bitsOf = (at: number): string => (at % 2 === 0 ? '0' : '1');
 const genesis = genesisKeyPair(labelledHash('test/life', utf8('genesis')));
 const genesisOutput = { oneTimeKey: genesis.oneTimeKey, amount };
-const founding = found(
-  createPrng(networkSeed),
-  ages,
-  pace,
-  bitsOf,
-  { places: 8 },
-  {
-    genesisOutput,
-  },
-);
-const sectionSecret = toyScalars.reduce(createPrng(networkSeed).bytes(48));
-const { networkId } = founding.anchor;
 const wallet = (name: string): WalletKeys => walletKeys(labelledHash('test/life', utf8(name)));
 const payer = wallet('payer');
 
@@ -111,38 +98,61 @@ interface Coin {
   readonly source: Source;
 }
 
-function built(label: string, inputs: readonly Coin[], amounts: readonly bigint[]): Transaction {
-  const made = buildTransaction({
-    networkId,
-    inputs,
-    outputs: amounts.map((each) => ({
-      address: addressOf(payer),
-      amount: each,
-      memo: new Uint8Array(),
-    })),
-    fee: 0n,
-    recoveryKey: () => labelledHash('test/life/recovery', utf8(label)),
-    entropy: labelledHash('test/life/entropy', utf8(label)),
-  });
-  if (made === undefined) throw new Error('real addresses');
+/** What every run with these curves begins from; transactions are the dear part. */
+interface Stage {
+  readonly founding: Founding;
+  readonly bundles: readonly Bundle[];
+  readonly compute: ReturnType<typeof createWholeCompute>;
+}
+
+const stages = new Map<Curves, Stage>();
+
+function stageOf(curves: Curves): Stage {
+  const known = stages.get(curves);
+  if (known !== undefined) return known;
+  const prng = createPrng(networkSeed);
+  const begun = { genesisOutput, curves };
+  const founding = found(prng, ages, pace, bitsOf, { places: 8 }, begun);
+  const compute = createWholeCompute(curves.suites);
+  const made = { founding, bundles: bundlesOf(founding), compute };
+  stages.set(curves, made);
   return made;
 }
 
-let staged: readonly Bundle[] | undefined;
-
 /** The first coin is split under the founding key; then each part is paid, one of them twice. */
-function bundles(): readonly Bundle[] {
-  if (staged !== undefined) return staged;
+function bundlesOf({ curves, sealed, anchor }: Founding): readonly Bundle[] {
+  const { authority } = sealed.state;
+  // The first that the founding's polynomial was drawn from.
+  const sectionSecret = curves.scalars.reduce(createPrng(networkSeed).bytes(48));
+  const built = (
+    label: string,
+    inputs: readonly Coin[],
+    amounts: readonly bigint[],
+  ): Transaction => {
+    const made = buildTransaction({
+      networkId: anchor.networkId,
+      inputs,
+      outputs: amounts.map((each) => ({
+        address: addressOf(payer),
+        amount: each,
+        memo: new Uint8Array(),
+      })),
+      fee: 0n,
+      recoveryKey: () => labelledHash('test/life/recovery', utf8(label)),
+      entropy: labelledHash('test/life/entropy', utf8(label)),
+    });
+    if (made === undefined) throw new Error('real addresses');
+    return made;
+  };
   const source = { kind: 'genesis' } as const;
   const secret = genesis.secret.reveal();
   const first = { secret, oneTimeKey: genesis.oneTimeKey, amount, source };
   const parts = Array.from({ length: coinCount }, () => unit);
   const split = built('split', [first], [...parts, amount - unit * BigInt(coinCount)]);
-  const authority = founding.sealed.state.authority;
   const certificates = split.inputs.map(({ keyImage }) => {
     const statement = { keyImage, ballot: 0, txid: txidOf(split) };
     const bytes = statementBytes(authority, statement);
-    const signature = toySuite.sign(sectionSecret, 'COMMIT', bytes);
+    const signature = curves.suites.threshold.sign(sectionSecret, 'COMMIT', bytes);
     return { epoch: 0n, ballot: 0, signature, sealed: null };
   });
   const transaction = encodeTransaction(split);
@@ -160,13 +170,12 @@ function bundles(): readonly Bundle[] {
     const paid = built(id, [coin], [part, unit - part]);
     return { id, transaction: paid, sources: [coin.source], certificates: null, rival };
   };
-  staged = [
+  return [
     { id: 'split', transaction: split, sources: [], certificates, rival: false },
     ...coins.slice(1).map((coin, at) => pay(`pays-${at}`, coin, 300n + BigInt(at))),
     pay('rival-a', coins[0], 100n, true),
     pay('rival-b', coins[0], 200n, true),
   ];
-  return staged;
 }
 
 function nodeConfig({ config, name }: Person): WholeConfig {
@@ -175,10 +184,10 @@ function nodeConfig({ config, name }: Person): WholeConfig {
     section: config,
     genesisOutput,
     store: {
-      networkId,
+      networkId: config.anchor.networkId,
       self: name,
       identitySeed: config.identitySeed,
-      identity: namedIdentity,
+      identity: config.suites.identity,
       tickMs: 500,
       budgetBytesPerTick: 400,
       budgetBurstBytes: 800,
@@ -207,7 +216,10 @@ export interface LifeOutcome {
   readonly told: string;
 }
 
-export function runLife(seed: number): LifeOutcome {
+export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
+  const { founding, bundles, compute } = stageOf(curves);
+  const { networkId } = founding.anchor;
+  const { identity } = curves.suites;
   const prng = createPrng(seed ^ 0x11fe);
   const violations: string[] = [];
   const violate = (what: string): void => {
@@ -236,7 +248,7 @@ export function runLife(seed: number): LifeOutcome {
   const configs = new Map<NodeId, WholeConfig>(
     founding.people.map((person) => [person.id, nodeConfig(person)]),
   );
-  for (const { id, transaction, sources, certificates } of bundles()) {
+  for (const { id, transaction, sources, certificates } of bundles) {
     const bundle = {
       transaction: encodeTransaction(transaction),
       sources,
@@ -247,7 +259,7 @@ export function runLife(seed: number): LifeOutcome {
       get sections() {
         return view();
       },
-      identity: namedIdentity,
+      identity,
       bundle,
       repeatEveryMs: 500,
     };
@@ -261,7 +273,7 @@ export function runLife(seed: number): LifeOutcome {
     return { bytes, name: item.name };
   });
   const amounts = new Map<string, bigint>([[toHex(genesis.oneTimeKey), amount]]);
-  for (const { transaction } of bundles()) {
+  for (const { transaction } of bundles) {
     for (const each of transaction.outputs) amounts.set(toHex(each.oneTimeKey), each.amount);
   }
 
@@ -281,7 +293,7 @@ export function runLife(seed: number): LifeOutcome {
 
   const join = (api: Api): void => {
     const bit = counts.joined % 2 === 0 ? '1' : '0';
-    const person = personFor(founding.anchor, pace, nameFor(prng, 5, bit));
+    const person = personFor(founding.anchor, pace, curves.nameFor(prng, 5, bit), curves);
     const teachers = members(api.nodes()).filter(({ state }) =>
       matches(state.section.own?.state.authority.prefix ?? never, person.name),
     );
@@ -382,7 +394,7 @@ export function runLife(seed: number): LifeOutcome {
         const isShare = output.word === 'prepared' || output.word === 'committed';
         if (isShare) violate('N22: signed after the seal');
       }
-      if (output.kind === 'registered') checkEntry(output.entry, amounts, violate);
+      if (output.kind === 'registered') checkEntry(output.entry, networkId, amounts, violate);
     }
   };
 
@@ -415,13 +427,13 @@ export function runLife(seed: number): LifeOutcome {
       } else if (said.kind === 'relocate') {
         if (leaving.some(({ id }) => id === node.id)) continue;
         const { moving, sourceKey, sourceEpoch, signature } = said;
-        const name = movedName(prng, moving.destination, moving.age);
+        const name = movedName(curves, prng, moving.destination, moving.age);
         const bytes = newNameBytes(networkId, moving, name);
-        const nameSignature = namedIdentity.sign(moving.name, bytes);
+        const nameSignature = identity.sign(curves.seedOf(moving.name), bytes);
         const ticket = { moving, sourceKey, sourceEpoch, signature, nameSignature };
         counts.moved += 1;
         leaving.push({ atMs: api.nowMs + 6_000, id: node.id });
-        arriveWhole(api, personFor(founding.anchor, pace, name), node.state, ticket);
+        arriveWhole(api, personFor(founding.anchor, pace, name, curves), node.state, ticket);
       }
     }
   };
@@ -436,7 +448,7 @@ export function runLife(seed: number): LifeOutcome {
           to,
           input: { kind: 'section', input } as const,
         })),
-        ...bundles().flatMap(({ id }, at) => {
+        ...bundles.flatMap(({ id }, at) => {
           const startAtMs = id === 'split' ? 100 : 600 + at * 1_700 + prng.below(800);
           return [startAtMs, startAtMs + 5_000, healAtMs + 3_000].map((atMs) => ({
             atMs,
@@ -446,7 +458,7 @@ export function runLife(seed: number): LifeOutcome {
         }),
         // News also comes to a client that does not ask.
       ],
-      compute: performWholeJob,
+      compute,
       faults: {
         ...rough,
         crashProbability: 0.000_2,
@@ -460,7 +472,7 @@ export function runLife(seed: number): LifeOutcome {
     check,
   );
 
-  for (const { id, rival, transaction } of bundles()) {
+  for (const { id, rival, transaction } of bundles) {
     const word = words.get(id) ?? 'silent';
     if (rival) {
       if (!/final|registered|replaced|waiting/.test(word)) violate(`progress: ${id} ended ${word}`);
@@ -510,9 +522,9 @@ const members = (views: readonly View[]) =>
           true,
     );
 
-function movedName(prng: Prng, destination: Uint8Array, age: number): XorName {
+function movedName(curves: Curves, prng: Prng, destination: Uint8Array, age: number): XorName {
   const bits = [...destination.slice(0, 2)].map((byte) => byte.toString(2).padStart(8, '0'));
-  return nameFor(prng, age, bits.join(''));
+  return curves.nameFor(prng, age, bits.join(''));
 }
 
 const good = new Set<string>();
@@ -520,6 +532,7 @@ const good = new Set<string>();
 /** Every listed line: a transaction that conserves, of inputs that were made before. */
 function checkEntry(
   bytes: Uint8Array,
+  networkId: Uint8Array,
   amounts: ReadonlyMap<string, bigint>,
   violate: (what: string) => void,
 ): void {

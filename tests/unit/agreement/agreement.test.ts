@@ -20,13 +20,13 @@ import {
   type AgreementState,
   type Decision,
 } from '#protocol/agreement/index.ts';
-import { logConfig, toyElders, toyScope } from '../../sim/agreement-log.ts';
+import { logConfig, logScope, toyElders } from '../../sim/agreement-log.ts';
 import { liar } from '../../sim/agreement-lies.ts';
 
 const elders = toyElders(7);
 const [self] = elders;
 if (self === undefined) throw new Error('seven elders');
-const scope = toyScope(elders, 0);
+const scope = logScope(elders, 0);
 const config: AgreementConfig = {
   ...logConfig(elders, self, { generations: 1, offers: () => [] }),
   generation: 0n,
