@@ -9,7 +9,7 @@ import { sectionNode } from '#roles/section-node/index.ts';
 import { runHandover } from './scenarios/handover.ts';
 import { runRelocation } from './scenarios/relocation.ts';
 import type { SectionMachine } from './section-check.ts';
-import { sectionLies, type SectionLie } from './section-lies.ts';
+import { inventedWords, meddlingAdult, sectionLies, type SectionLie } from './section-lies.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -51,7 +51,7 @@ function listen(lie: SectionLie, heard: Heard) {
   return { lie: told, machine: { start: sectionNode.start, step: read } };
 }
 
-test.each(sectionLies)('$name', (lie) => {
+test.each([...sectionLies, inventedWords])('$name', (lie) => {
   const heard: Heard = { told: 0, blames: new Set() };
   const isFound = (): boolean =>
     (heard.told > 0 || heard.blames.size > 0) &&
@@ -67,4 +67,13 @@ test.each(sectionLies)('$name', (lie) => {
   if (lie.faults.length === 0) return;
   const found = lie.faults.filter((fault) => heard.blames.has(fault));
   expect(found, `blamed: ${[...heard.blames].join(', ')}`).not.toEqual([]);
+});
+
+test('an adult that votes and endorses is blamed for it and changes nothing', () => {
+  const heard: Heard = { told: 0, blames: new Set() };
+  const { lie, machine } = listen(meddlingAdult, heard);
+  const { violations, undelivered } = runRelocation(1, { meddling: lie, machine });
+  expect({ violations, undelivered }).toEqual({ violations: [], undelivered: 0 });
+  expect(heard.told).toBeGreaterThan(0);
+  expect([...heard.blames]).toEqual(meddlingAdult.faults);
 });

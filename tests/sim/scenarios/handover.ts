@@ -23,6 +23,8 @@ import type { SimScenario } from './scenario.ts';
 export interface HandoverPlan {
   /** Told by both liars, in every seed. */
   readonly lie?: SectionLie;
+  /** In a relocation: told by an adult, in every seed. */
+  readonly meddling?: SectionLie;
   readonly faults?: Faults;
   readonly machine?: SectionMachine;
   readonly compute?: Story['compute'];

@@ -49,9 +49,9 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
   const hidden = personFor(founding.anchor, pace, curves.nameFor(prng, 5), curves);
   const meddler = founding.people[7 + prng.below(members - 7)];
   const meddlers = new Map(
-    meddler === undefined || prng.chance(0.5)
+    meddler === undefined || (prng.chance(0.5) && plan.meddling === undefined)
       ? []
-      : [[meddler.id, { person: meddler, lie: meddlingAdult }] as const],
+      : [[meddler.id, { person: meddler, lie: plan.meddling ?? meddlingAdult }] as const],
   );
   const strangers = [tooOld, hidden].map((person, at) => ({
     atMs: 2_000 + at * 1_000,
