@@ -10,7 +10,8 @@ import { connectFollowing, type FollowingClient } from './support/following-clie
 import { missingFrom } from './support/load.ts';
 import { startProcesses, type NodeStatus, type ProcessNetwork } from './support/processes.ts';
 
-const adults = 6;
+/** Fewer would have to join: a birth takes many at once. */
+const adults = 12;
 /** N25: members that each half must have. */
 const leastPerHalf = 14;
 const chunkBytes = 60_000;
