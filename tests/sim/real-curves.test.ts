@@ -14,7 +14,7 @@ import { createRealCurves } from './curves.ts';
 import { runHandover } from './scenarios/handover.ts';
 import { runMembership } from './scenarios/membership.ts';
 import { runSeal } from './scenarios/seal.ts';
-import { honestSeal } from './seal-net.ts';
+import { honestSeal } from './seal-state.ts';
 import { lieNamed } from './section-lies.ts';
 
 /** No toy key or signature begins like this. */

@@ -10,7 +10,7 @@ import { handover, inheritFrom, type HandoverState } from '#protocol/handover/in
 import { mint, performMintJob } from '#protocol/mint/index.ts';
 import { charterHash, successorRecordOf } from '#protocol/section/index.ts';
 import { spentbook } from '#protocol/spentbook/index.ts';
-import { honestSeal, type SealParts } from './seal-net.ts';
+import { honestSeal, type SealParts } from './seal-state.ts';
 import { runSeal } from './scenarios/seal.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -2,13 +2,9 @@
  * A node as it is in the end: its place in the section, the money of its keys and the chunks on its
  * disk, as one machine with one memory that a crash takes whole; and clients that pay.
  */
-import { createHash } from 'node:crypto';
 import { assert } from '#core/assert.ts';
-import { encodeCbor } from '#core/codec/cbor.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
-import { stay, type Context, type Effect, type Machine, type Step } from '#core/machine.ts';
-import type { GenesisOutput, MoneyKey, MoneySection, SectionKeys } from '#money/certificate.ts';
+import type { Context, Effect, Machine } from '#core/machine.ts';
 import {
   checkEntries,
   entriesOfPages,
@@ -19,360 +15,34 @@ import {
   type SealedEntry,
   type Snapshot,
 } from '#money/snapshot.ts';
-import { inheritFrom, type HandoverMessage, type Inheritance } from '#protocol/handover/index.ts';
-import {
-  decodeMintRequest,
-  encodeMintAnswer,
-  mint,
-  mintKey,
-  outputEntry,
-  performMintJob,
-  type Mint,
-  type MintConfig,
-  type MintFact,
-  type MintState,
-} from '#protocol/mint/index.ts';
-import { chainBetween, epochOf, sectionsOf, type SectionTree } from '#protocol/section/index.ts';
-import {
-  decodeSpentbookRequest,
-  encodeSpentbookAnswer,
-  isSpentbookAnswer,
-  performSpentbookJob,
-  slotEntry,
-  spentbook,
-  spentbookKey,
-  type Spentbook,
-  type SpentbookConfig,
-  type SpentbookFact,
-  type SpentbookState,
-} from '#protocol/spentbook/index.ts';
+import type { HandoverMessage } from '#protocol/handover/index.ts';
+import { outputEntry, performMintJob } from '#protocol/mint/index.ts';
+import { epochOf, sectionsOf } from '#protocol/section/index.ts';
+import { performSpentbookJob, slotEntry } from '#protocol/spentbook/index.ts';
 import {
   performSectionNodeJob,
   sectionNode,
   type NodeSuites,
   type SectionNode,
-  type SectionNodeConfig,
   type SectionNodeOutput,
-  type SectionNodeState,
 } from '#roles/section-node/index.ts';
+import { performPaymentJob } from '#safe/payment/index.ts';
+import { adult, type Adult } from './replication-net.ts';
+import { remembered, startClient, stepClient } from './paying-client.ts';
+import { keysOfTree, lineTo, money, moneyComputed, openBooks, withFact } from './whole-books.ts';
 import {
-  decodePaymentAnswer,
-  encodePaymentRequest,
-  payment,
-  performPaymentJob,
-  type Payment,
-  type PaymentConfig,
-  type PaymentFact,
-  type PaymentSections,
-  type PaymentState,
-} from '#safe/payment/index.ts';
-import { adult, type Adult, type AdultConfig, type AdultState } from './replication-net.ts';
-
-export type WholeConfig =
-  | {
-      readonly kind: 'node';
-      readonly section: SectionNodeConfig;
-      readonly store: AdultConfig;
-      readonly genesisOutput: GenesisOutput;
-    }
-  | { readonly kind: 'client'; readonly payment: PaymentConfig };
-
-export type WholeMessage =
-  | { readonly kind: 'section'; readonly message: SectionNode['message'] }
-  | { readonly kind: 'store'; readonly message: Adult['message'] }
-  | { readonly kind: 'slot'; readonly slot: Uint8Array; readonly message: Uint8Array }
-  | { readonly kind: 'output'; readonly key: Uint8Array; readonly message: Uint8Array }
-  | { readonly kind: 'money'; readonly asked: 'slot' | 'output'; readonly message: Uint8Array };
-
-type WholeFact =
-  | { readonly kind: 'section'; readonly fact: SectionNode['fact'] }
-  | { readonly kind: 'store'; readonly fact: Adult['fact'] }
-  | {
-      readonly kind: 'slot';
-      readonly at: string;
-      readonly key: string;
-      readonly fact: SpentbookFact;
-    }
-  | { readonly kind: 'listed'; readonly at: string; readonly key: string; readonly fact: MintFact }
-  | { readonly kind: 'stopped'; readonly at: string }
-  | { readonly kind: 'entries'; readonly entries: readonly SealedEntry[] }
-  | { readonly kind: 'went' }
-  | { readonly kind: 'payment'; readonly fact: PaymentFact };
-
-export type WholeOutput =
-  | { readonly kind: 'section'; readonly output: SectionNodeOutput }
-  /** A share or acknowledgement of money leaves, under this key (hex). */
-  | { readonly kind: 'said'; readonly at: string; readonly word: string }
-  | { readonly kind: 'registered'; readonly at: string; readonly entry: Uint8Array }
-  | { readonly kind: 'payment'; readonly output: Payment['output'] };
-
-export type WholeJob =
-  | { readonly kind: 'section'; readonly job: SectionNode['job'] }
-  | { readonly kind: 'spentbook'; readonly job: Spentbook['job'] }
-  | { readonly kind: 'mint'; readonly job: Mint['job'] }
-  | { readonly kind: 'payment'; readonly job: Payment['job'] };
-
-export interface Whole {
-  readonly input:
-    | { readonly kind: 'section'; readonly input: SectionNode['input'] }
-    | { readonly kind: 'store'; readonly input: Adult['input'] }
-    | { readonly kind: 'go' }
-    | { readonly kind: 'sections'; readonly sections: PaymentSections };
-  readonly message: WholeMessage;
-  readonly fact: WholeFact;
-  readonly output: WholeOutput;
-  readonly fault:
-    SectionNode['fault'] | Adult['fault'] | Spentbook['fault'] | Mint['fault'] | Payment['fault'];
-  readonly timer: string;
-  readonly job: WholeJob;
-  readonly result: unknown;
-}
-
-/** What one key wrote at this node. */
-interface Ledger {
-  readonly slots: ReadonlyMap<string, readonly SpentbookFact[]>;
-  readonly outputs: ReadonlyMap<string, readonly MintFact[]>;
-}
-
-/** Open books: of the key in force, once all that earlier keys sealed is here. */
-interface Books {
-  /** Hex of the key. */
-  readonly at: string;
-  readonly section: MoneySection;
-  readonly secretShare: Uint8Array;
-  readonly inheritance: Inheritance;
-  readonly slots: KeyedState<SpentbookState>;
-  readonly outputs: KeyedState<MintState>;
-}
-
-export interface NodeState {
-  readonly kind: 'node';
-  readonly section: SectionNodeState;
-  readonly store: AdultState;
-  readonly books: Books | null;
-  readonly ledgers: ReadonlyMap<string, Ledger>;
-  /** R6, by hex of the key: durably stopped. */
-  readonly stopped: ReadonlySet<string>;
-  /** By hex of the root. */
-  readonly lists: ReadonlyMap<string, readonly SealedEntry[]>;
-  /** By hex of the root: whose snapshot, or null for what a key left. */
-  readonly wanted: ReadonlyMap<string, Want>;
-  readonly asked: number;
-}
-
-interface Want {
-  readonly key: Uint8Array;
-  readonly root: Uint8Array;
-  readonly elder: number | null;
-  readonly from: readonly string[];
-}
-
-export type WholeState =
-  NodeState | { readonly kind: 'client'; readonly payment: PaymentState | null };
-
-type NodeConfig = WholeConfig & { readonly kind: 'node' };
-interface Draft {
-  readonly state: NodeState;
-  readonly effects: readonly Effect<Whole>[];
-}
-
-const slots = keyed(spentbook);
-const outputs = keyed(mint);
-const noLedger: Ledger = { slots: new Map(), outputs: new Map() };
-
-const grown = (
-  draft: Draft,
-  change: Partial<NodeState>,
-  ...effects: readonly Effect<Whole>[]
-): Draft => ({
-  state: { ...draft.state, ...change },
-  effects: effects.length === 0 ? draft.effects : [...draft.effects, ...effects],
-});
-
-/** All keys a tree can prove: those that speak, and those that said who follows them. */
-export function keysOfTree(tree: SectionTree, genesisOutput: GenesisOutput): SectionKeys {
-  const known = [...tree.keys.values()];
-  const bare = ({ prefix, key, epoch }: MoneyKey): MoneyKey => ({ prefix, key, epoch });
-  return {
-    networkId: tree.anchor.networkId,
-    genesisOutput,
-    current: known.filter(({ successor }) => successor === null).map(bare),
-    superseded: known.flatMap((each) =>
-      each.successor === null
-        ? []
-        : [{ ...bare(each), sealedRoot: each.successor.record.sealedRoot }],
-    ),
-  };
-}
-
-const lineTo = ({ section: { tree } }: NodeState, key: Uint8Array) =>
-  chainBetween(tree, tree.anchor.genesisKey, key);
-
-// Pure, and dear: seven elders inherit the same archives.
-const inherited = new Map<string, Inheritance>();
-
-/** What came before this key; undefined while a list, or the way, is missing. */
-function inheritanceOf(
-  state: NodeState,
-  { key, prefix }: Pick<MoneySection, 'key' | 'prefix'>,
-): Inheritance | undefined {
-  const line = lineTo(state, key);
-  if (line === undefined) return undefined;
-  const archives = line.flatMap(({ record: { sealedRoot, epoch } }) => {
-    const entries = state.lists.get(toHex(sealedRoot));
-    return entries === undefined ? [] : [{ epoch, sealedRoot, entries }];
-  });
-  if (archives.length < line.length) return undefined;
-  const id = [
-    toHex(prefix.bits),
-    prefix.bitCount,
-    ...archives.map((each) => toHex(each.sealedRoot)),
-  ];
-  const known = inherited.get(id.join()) ?? inheritFrom(archives, prefix);
-  inherited.set(id.join(), known);
-  return known;
-}
-
-interface MoneyConfigs {
-  readonly slot: SpentbookConfig;
-  readonly output: MintConfig;
-}
-
-function moneyConfig(config: NodeConfig, state: NodeState, books: Books): MoneyConfigs {
-  const { name, identitySeed, suites } = config.section;
-  const { section, secretShare, inheritance } = books;
-  const shared = {
-    section,
-    known: keysOfTree(state.section.tree, config.genesisOutput),
-    sealed: state.stopped.has(books.at),
-    identitySeed,
-    identity: suites.identity,
-  };
-  return {
-    slot: { ...shared, name, secretShare, inherited: inheritance.slots },
-    output: { ...shared, inherited: inheritance.outputs },
-  };
-}
-
-const noted = <F>(
-  before: ReadonlyMap<string, readonly F[]>,
-  key: string,
-  fact: F,
-): ReadonlyMap<string, readonly F[]> =>
-  new Map(before).set(key, [...(before.get(key) ?? []), fact]);
-
-function withFact(
-  state: NodeState,
-  fact: Extract<WholeFact, { kind: 'slot' | 'listed' }>,
-): NodeState {
-  const before = state.ledgers.get(fact.at) ?? noLedger;
-  const ledger =
-    fact.kind === 'slot'
-      ? { ...before, slots: noted(before.slots, fact.key, fact.fact) }
-      : { ...before, outputs: noted(before.outputs, fact.key, fact.fact) };
-  return { ...state, ledgers: new Map(state.ledgers).set(fact.at, ledger) };
-}
-
-function liftSlots(draft: Draft, step: Step<KeyedState<SpentbookState>, Keyed<Spentbook>>): Draft {
-  const { books } = draft.state;
-  assert(books !== null, 'books are open');
-  const { at } = books;
-  let now = grown(draft, { books: { ...books, slots: step.state } });
-  for (const effect of step.effects) {
-    if (effect.kind === 'persist') {
-      const fact = { kind: 'slot', at, ...effect.fact } as const;
-      now = grown({ ...now, state: withFact(now.state, fact) }, {}, { kind: 'persist', fact });
-    } else if (effect.kind === 'send') {
-      const { message } = effect.message;
-      assert(isSpentbookAnswer(message), 'elders answer');
-      const said = {
-        kind: 'money',
-        asked: 'slot',
-        message: encodeSpentbookAnswer(message),
-      } as const;
-      now = grown(
-        now,
-        {},
-        { kind: 'output', output: { kind: 'said', at, word: message.kind } },
-        { kind: 'send', to: effect.to, message: said },
-      );
-    } else if (effect.kind === 'compute') {
-      const job = { kind: 'spentbook', job: effect.job } as const;
-      now = grown(now, {}, { kind: 'compute', id: `slot:${at}:${effect.id}`, job });
-    } else if (effect.kind === 'blame') now = grown(now, {}, effect);
-  }
-  return now;
-}
-
-function liftOutputs(
-  config: NodeConfig,
-  draft: Draft,
-  step: Step<KeyedState<MintState>, Keyed<Mint>>,
-  context: Context,
-): Draft {
-  const { books } = draft.state;
-  assert(books !== null, 'books are open');
-  const { at } = books;
-  let now = grown(draft, { books: { ...books, outputs: step.state } });
-  for (const effect of step.effects) {
-    if (effect.kind === 'persist') {
-      const fact = { kind: 'listed', at, ...effect.fact } as const;
-      now = grown({ ...now, state: withFact(now.state, fact) }, {}, { kind: 'persist', fact });
-    } else if (effect.kind === 'send') {
-      const { message } = effect.message;
-      assert(message.kind !== 'register', 'elders answer');
-      const said = { kind: 'money', asked: 'output', message: encodeMintAnswer(message) } as const;
-      now = grown(now, {}, { kind: 'send', to: effect.to, message: said });
-    } else if (effect.kind === 'compute') {
-      const job = { kind: 'mint', job: effect.job } as const;
-      now = grown(now, {}, { kind: 'compute', id: `output:${at}:${effect.id}`, job });
-    } else if (effect.kind === 'blame') now = grown(now, {}, effect);
-    else if (effect.kind === 'output') {
-      const { entry, decisions } = effect.output.output;
-      now = grown(now, {}, { kind: 'output', output: { kind: 'registered', at, entry } });
-      for (const decision of decisions) {
-        const own = now.state.books;
-        assert(own !== null, 'books are open');
-        const input = {
-          key: spentbookKey(decision.slot),
-          input: { kind: 'settle', decision },
-        } as const;
-        const { slot } = moneyConfig(config, now.state, own);
-        now = liftSlots(now, slots.step(slot, own.slots, { kind: 'input', input }, context));
-      }
-    }
-  }
-  return now;
-}
-
-const pairs = <F>(facts: ReadonlyMap<string, readonly F[]>) =>
-  [...facts].flatMap(([key, own]) => own.map((fact) => ({ key, fact })));
-
-/** An elder of a key in force opens its books as soon as it has what came before. */
-function openBooks(config: NodeConfig, draft: Draft, context: Context): Draft {
-  const { state } = draft;
-  const { own, shares } = state.section;
-  if (own === null) return draft;
-  const { authority } = own.state;
-  const at = toHex(authority.key);
-  const share = shares.get(at);
-  if (state.books?.at === at) return draft;
-  const isElder = authority.elders.some(({ name }) => equalBytes(name, config.section.name));
-  if (!isElder) return state.books === null ? draft : grown(draft, { books: null });
-  if (share === undefined) return draft;
-  const { prefix, key, epoch, networkId } = authority;
-  const section = { prefix, key, epoch, networkId, genesisOutput: config.genesisOutput };
-  const inheritance = inheritanceOf(state, section);
-  if (inheritance === undefined) return draft;
-  const ledger = state.ledgers.get(at) ?? noLedger;
-  const { secretShare } = share;
-  const blank = { at, section, secretShare, inheritance, slots: new Map(), outputs: new Map() };
-  const configs = moneyConfig(config, state, blank);
-  const begun = slots.start(configs.slot, pairs(ledger.slots), context);
-  const opened = liftSlots(grown(draft, { books: { ...blank, slots: begun.state } }), begun);
-  const listed = outputs.start(configs.output, pairs(ledger.outputs), context);
-  return liftOutputs(config, opened, listed, context);
-}
+  grown,
+  noLedger,
+  type Draft,
+  type NodeConfig,
+  type NodeState,
+  type Want,
+  type Whole,
+  type WholeConfig,
+  type WholeFact,
+  type WholeJob,
+  type WholeState,
+} from './whole-state.ts';
 
 /** One event for the section's machine, and all that it asks of its shell. */
 function section(
@@ -635,42 +305,13 @@ function startNode(config: NodeConfig, facts: readonly WholeFact[], context: Con
   return openBooks(config, follow(config, draft, begun.effects, context), context);
 }
 
-function money(
-  config: NodeConfig,
-  draft: Draft,
-  from: string,
-  message: Extract<WholeMessage, { kind: 'slot' | 'output' }>,
-  context: Context,
-): Draft {
-  const { books } = draft.state;
-  if (books === null) return draft;
-  const configs = moneyConfig(config, draft.state, books);
-  if (message.kind === 'slot') {
-    const asked = decodeSpentbookRequest(message.slot, message.message);
-    if (!asked.ok) return draft;
-    const inner = { key: spentbookKey(message.slot), message: asked.value };
-    const heard = { kind: 'received', from, message: inner } as const;
-    return liftSlots(draft, slots.step(configs.slot, books.slots, heard, context));
-  }
-  const asked = decodeMintRequest(message.key, message.message);
-  if (!asked.ok) return draft;
-  const inner = { key: mintKey(message.key), message: asked.value };
-  const heard = { kind: 'received', from, message: inner } as const;
-  return liftOutputs(
-    config,
-    draft,
-    outputs.step(configs.output, books.outputs, heard, context),
-    context,
-  );
-}
-
 function computed(
   config: NodeConfig,
   draft: Draft,
   event: { readonly id: string; readonly result: unknown },
   context: Context,
 ): Draft {
-  const [owner = '', at = ''] = event.id.split(':');
+  const [owner = ''] = event.id.split(':');
   if (owner === 'section') {
     const id = event.id.slice('section:'.length);
     const result = event.result as SectionNode['result'];
@@ -680,26 +321,7 @@ function computed(
       context,
     );
   }
-  const { books } = draft.state;
-  // Of a key whose books are closed.
-  if (books?.at !== at) return draft;
-  const id = event.id.slice(owner.length + at.length + 2);
-  const configs = moneyConfig(config, draft.state, books);
-  if (owner === 'slot') {
-    const result = event.result as Spentbook['result'];
-    return liftSlots(
-      draft,
-      slots.step(configs.slot, books.slots, { kind: 'computed', id, result }, context),
-    );
-  }
-  const result = event.result as Mint['result'];
-  const step = outputs.step(
-    configs.output,
-    books.outputs,
-    { kind: 'computed', id, result },
-    context,
-  );
-  return liftOutputs(config, draft, step, context);
+  return moneyComputed(config, draft, event, context);
 }
 
 type Received = Parameters<typeof wholeNode.step>[2];
@@ -738,9 +360,7 @@ function stepNode(config: NodeConfig, state: NodeState, event: Received, context
 export const wholeNode: Machine<WholeConfig, WholeState, Whole> = {
   start: (config, facts, context) => {
     if (config.kind === 'node') return startNode(config, facts, context);
-    if (facts.length === 0) return stay({ kind: 'client', payment: null });
-    const own = facts.flatMap((fact) => (fact.kind === 'payment' ? [fact.fact] : []));
-    return client(payment.start(config.payment, own, context));
+    return startClient(config.payment, facts, context);
   },
   step: (config, state, event, context) => {
     if (config.kind === 'node') {
@@ -748,80 +368,22 @@ export const wholeNode: Machine<WholeConfig, WholeState, Whole> = {
       return stepNode(config, state, event, context);
     }
     assert(state.kind === 'client', 'a client stays a client');
-    return stepClient(config.payment, state.payment, event, context);
+    return stepClient(config.payment, state, event, context);
   },
 };
 
-function stepClient(
-  config: PaymentConfig,
-  state: PaymentState | null,
-  event: Received,
-  context: Context,
-): Step<WholeState, Whole> {
-  const same = stay<WholeState, Whole>({ kind: 'client', payment: state });
-  if (state === null) {
-    if (event.kind !== 'input' || event.input.kind !== 'go') return same;
-    const went = { kind: 'persist', fact: { kind: 'went' } } as const;
-    return client(payment.start(config, [], context), [went]);
-  }
-  switch (event.kind) {
-    case 'input':
-      if (event.input.kind !== 'sections') return same;
-      return client(payment.step(config, state, { kind: 'input', input: event.input }, context));
-    case 'received': {
-      if (event.message.kind !== 'money') return same;
-      const message = decodePaymentAnswer(event.message.asked, event.message.message);
-      if (!message.ok) return same;
-      const heard = { kind: 'received', from: event.from, message: message.value } as const;
-      return client(payment.step(config, state, heard, context));
-    }
-    case 'timerFired':
-      return client(payment.step(config, state, { kind: 'timerFired', timer: 'repeat' }, context));
-    case 'computed': {
-      const result = event.result as Payment['result'];
-      return client(
-        payment.step(config, state, { kind: 'computed', id: event.id, result }, context),
-      );
-    }
-  }
-}
-
-function client(
-  step: Step<PaymentState, Payment>,
-  before: readonly Effect<Whole>[] = [],
-): Step<WholeState, Whole> {
-  const effects = [...before];
-  for (const effect of step.effects) {
-    if (effect.kind === 'output') {
-      effects.push({ kind: 'output', output: { kind: 'payment', output: effect.output } });
-    } else if (effect.kind === 'send') {
-      const message = encodePaymentRequest(effect.message);
-      assert(message !== undefined, 'clients ask');
-      effects.push({ kind: 'send', to: effect.to, message });
-    } else if (effect.kind === 'persist') {
-      effects.push({ kind: 'persist', fact: { kind: 'payment', fact: effect.fact } });
-    } else if (effect.kind === 'compute') {
-      effects.push({ ...effect, job: { kind: 'payment', job: effect.job } });
-    } else effects.push(effect);
-  }
-  return { state: { kind: 'client', payment: step.state }, effects };
-}
-
-/** Performs jobs; those of money, which are dear, each distinct one once: they are pure. */
+/** Performs jobs: those of money, which are dear, each distinct one once. */
 export function createWholeCompute(suites: NodeSuites): (asked: WholeJob) => unknown {
-  const known = new Map<string, unknown>();
-  return (asked) => {
-    if (asked.kind === 'section') return performSectionNodeJob(asked.job, suites);
-    const key = createHash('sha256').update(encodeCbor(asked)).digest('base64');
-    const before = known.get(key);
-    if (before !== undefined) return before;
-    const result =
-      asked.kind === 'spentbook'
-        ? performSpentbookJob(asked.job, suites.threshold)
-        : asked.kind === 'mint'
-          ? performMintJob(asked.job, suites.threshold)
-          : performPaymentJob(asked.job, suites.threshold);
-    known.set(key, result);
-    return result;
-  };
+  const ofMoney = remembered((asked: Exclude<WholeJob, { readonly kind: 'section' }>) => {
+    switch (asked.kind) {
+      case 'spentbook':
+        return performSpentbookJob(asked.job, suites.threshold);
+      case 'mint':
+        return performMintJob(asked.job, suites.threshold);
+      case 'payment':
+        return performPaymentJob(asked.job, suites.threshold);
+    }
+  });
+  return (asked) =>
+    asked.kind === 'section' ? performSectionNodeJob(asked.job, suites) : ofMoney(asked);
 }

@@ -56,17 +56,16 @@ import {
   toyName,
 } from '../../unit/money/fixtures.ts';
 import { createPrng, type Prng } from '../prng.ts';
+import { createSeal, createSealCompute } from '../seal-net.ts';
 import {
-  createSeal,
   honestSeal,
-  createSealCompute,
   type Seal,
   type SealConfig,
   type SealMessage,
   type SealParts,
   type SealState,
   type Term,
-} from '../seal-net.ts';
+} from '../seal-state.ts';
 import { toyScalars, toySuite } from '../toy-suite.ts';
 import { run, type Corrupt, type Observation, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';

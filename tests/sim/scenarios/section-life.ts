@@ -51,15 +51,9 @@ import {
   type Founding,
   type Person,
 } from '../section-world.ts';
-import {
-  createWholeCompute,
-  keysOfTree,
-  wholeNode,
-  type NodeState,
-  type Whole,
-  type WholeConfig,
-  type WholeState,
-} from '../whole-node.ts';
+import { keysOfTree } from '../whole-books.ts';
+import { createWholeCompute, wholeNode } from '../whole-node.ts';
+import type { NodeState, Whole, WholeConfig, WholeState } from '../whole-state.ts';
 import { run, type NodeView, type Observation, type Report, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
 
