@@ -1,7 +1,7 @@
 /**
  * Goal: what the toy algebra showed of a section holds with the curves of a real node.
  * Method: one seed of each scenario that takes too long for every day, as in
- * tests/sim/real-curves.test.ts: about a minute each.
+ * tests/sim/real-curves.test.ts; a minute and a half together, half of it for `section-life`.
  */
 import { expect, test } from 'vitest';
 import { createRealCurves } from '../sim/curves.ts';
