@@ -279,11 +279,15 @@ function needed(point: JoinPoint | null): JoinPoint {
   throw new Problem('broken', 'Say where to come in: --join MULTIADDR.');
 }
 
+/** Between finding a port free and listening on it another program may take it. */
+const portTries = 4;
+
 async function startHost(
   command: NodeCommand,
   folder: DataFolder,
   identity: NodeIdentity,
   joinPoint: JoinPoint | null,
+  triesLeft = portTries - 1,
 ): Promise<NodeHost> {
   const remembered = keptPorts(folder)[label];
   const wanted =
@@ -312,6 +316,9 @@ async function startHost(
     });
   } catch (error) {
     if (!(error instanceof PortTaken)) throw error;
+    if (command.port === null && triesLeft > 0) {
+      return startHost(command, folder, identity, joinPoint, triesLeft - 1);
+    }
     throw new Problem(
       'portTaken',
       `${command.listen} cannot be listened on at port ${ports.tcp}: choose an address of this machine with --listen, or another --port.`,
