@@ -32,7 +32,8 @@ afterAll(async () => {
 
 async function put(): Promise<Uint8Array> {
   const { name, receipts } = await client.put(50_000);
-  expect(receipts).toBe(4);
+  // Three are enough for an acknowledgement; the fourth copy is then fetched (R4), and looked for on disk.
+  expect(receipts).toBeGreaterThanOrEqual(3);
   names.push(name);
   return name;
 }
