@@ -19,6 +19,7 @@ export const startFaultDetection = (): FaultDetectionState => ({
   peers: new Map(),
   round: 0,
   roundsSinceProposal: 0,
+  lastRoundCounts: false,
   lastProposed: null,
 });
 
@@ -101,7 +102,7 @@ function endRound(
     }
   }
   const roundsSinceProposal = state.roundsSinceProposal + (counts ? 1 : 0);
-  return { ...state, peers, round, roundsSinceProposal };
+  return { ...state, peers, round, roundsSinceProposal, lastRoundCounts: counts };
 }
 
 /** F5: who comes back from a silence has restarted and catches up: it is left alone again. */

@@ -99,6 +99,8 @@ export interface FaultDetectionState {
   readonly round: number;
   /** Answered rounds since the last proposal. */
   readonly roundsSinceProposal: number;
+  /** F4: most of those asked answered in the round that ended last. */
+  readonly lastRoundCounts: boolean;
   readonly lastProposed: NodeId | null;
 }
 

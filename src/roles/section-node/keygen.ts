@@ -136,6 +136,31 @@ function heed(
   }
 }
 
+/**
+ * N13: a candidate is silent once its key is ready, so the elders hear of that again with every round:
+ * the word may have been lost, or been forgotten with a restart, at all of them.
+ */
+export const readyAgain = (config: SectionNodeConfig, state: SectionNodeState): Flow =>
+  forEach(state, [...state.sessions.values()], (now, { plan, state: inner }) => {
+    const { own } = now;
+    const isOpen = own?.state.ledger.sessions.some(({ id }) => equalBytes(id, plan.session.id));
+    if (own === null || isOpen !== true || inner.kind === 'ended') return flow(now);
+    const to = elderIds(own.state.authority).filter((id) => id !== config.self);
+    return flow(
+      now,
+      ...[...inner.lists.values()].flatMap(({ stage }) =>
+        stage.kind === 'derived' && stage.proof !== null
+          ? broadcast(now, to, {
+              kind: 'ready',
+              session: plan.session.id,
+              child: plan.child,
+              proof: stage.proof,
+            })
+          : [],
+      ),
+    );
+  });
+
 /** N18: the section has a key of its own making, or has closed the session. */
 function endIfOver(
   config: SectionNodeConfig,

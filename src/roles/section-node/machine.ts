@@ -31,7 +31,7 @@ import {
   uncombined,
 } from './desk.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
-import { beginSession, followSessions, isCandidate, stepSession } from './keygen.ts';
+import { beginSession, followSessions, isCandidate, readyAgain, stepSession } from './keygen.ts';
 import { adopt, announce, heard, verified } from './knowledge.ts';
 import { recallLinks } from './links.ts';
 import { answerMemory, askMemory, noticeIn, remembered } from './memory.ts';
@@ -428,7 +428,7 @@ function onTimer(
   const [owner = '', ...rest] = timer.split('/');
   switch (owner) {
     case 'round':
-      return beginRound(config, state);
+      return after(beginRound(config, state), (now) => readyAgain(config, now));
     case 'offer':
       return offer(config, state, context);
     case 'recall':

@@ -41,10 +41,8 @@ export function followEnding(
   context: Context,
 ): Flow {
   const { authority, ledger } = sealed.state;
-  if (ledger.phase.kind === 'open') {
-    const isOver = state.ending !== null && !equalBytes(keyOf(state.ending), authority.key);
-    return isOver ? keepServing(state) : flow(state);
-  }
+  // N27: what was sealed is served until the heirs have it; the machine says when that is.
+  if (ledger.phase.kind === 'open') return flow(keepOpen(state, sealed));
   const begun =
     state.ending !== null && equalBytes(keyOf(state.ending), authority.key)
       ? flow(state)
@@ -60,8 +58,12 @@ export function followEnding(
   );
 }
 
-/** N27: what was sealed is served until the heirs have it; the machine says when that is. */
-const keepServing = (state: SectionNodeState): Flow => flow({ ...state, ready: new Map() });
+/** Proofs of sessions that the section still waits for; those of all others are of no use any more. */
+function keepOpen(state: SectionNodeState, { state: { ledger } }: SealedState): SectionNodeState {
+  const open = ledger.sessions.map(({ id }) => toHex(id));
+  const ready = [...state.ready].filter(([id]) => open.some((session) => id.startsWith(session)));
+  return { ...state, ready: new Map(ready) };
+}
 
 function begin(
   config: SectionNodeConfig,

@@ -26,6 +26,8 @@ export function judgeRound(config: SectionNodeConfig, state: SectionNodeState): 
     asked: peersOf(config, state),
     answered: [...state.answered],
   });
+  // What stood out before may still do so, but a round in which the link was bad names nobody new.
+  if (!seen.lastRoundCounts) return { ...state, faults: seen };
   const [faults, suspicion] = proposeFault(detection, seen);
   const named = suspicion === null ? undefined : fromHex(suspicion.id);
   const names = named?.ok === true ? [toXorName(named.value)] : [];
