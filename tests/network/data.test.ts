@@ -52,7 +52,7 @@ const membersNow = async (): Promise<readonly string[]> =>
 test('F10, N38: an adult that gives altered bytes is demoted and comes back under another name', async () => {
   const [[liar, node] = []] = await adults();
   if (liar === undefined || node === undefined) throw new Error('no adult');
-  const honest = (await adults()).map(([name]) => name).filter((name) => name !== liar);
+  const honest = (await adults()).filter(([name]) => name !== liar);
   // Elders ask the closest adult first: three chunks of which that is the liar.
   const theirs: Uint8Array[] = [];
   while (theirs.length < 3) {
@@ -79,7 +79,11 @@ test('F10, N38: an adult that gives altered bytes is demoted and comes back unde
   expect(age).toBe(5);
   const members = await until(membersNow, (all) => all.includes(next), 60_000, 1_000);
   expect(members).not.toContain(liar);
-  expect(honest.filter((name) => !members.includes(name))).toEqual([]);
+  // A lot may have moved up to two of the others meanwhile, and made them a year older: no demotion.
+  for (const [name, other] of honest.filter(([each]) => !members.includes(each))) {
+    say(`${name.slice(0, 8)} has moved, too`);
+    expect(other.output()).toContain('The section moves this node on, with age 6');
+  }
   expect(await missingFrom(client, names)).toEqual([]);
   await untilOnFour(names, network.nodes);
   say('all chunks are on four disks');
