@@ -67,6 +67,8 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
       ({ id, state }) =>
         !state.wasMember &&
         ![tooOld.id, hidden.id].includes(id) &&
+        // N39: a section that split while they came has no places before storage is needed again.
+        state.joining?.refused !== 'noPlaces' &&
         // Of two under one ticket either may have come first.
         ![...replayed.values()].some((both) => both.has(id)) &&
         !twins.has(id),
