@@ -79,6 +79,17 @@ test('N25: with fourteen members on both sides the section splits by itself', as
   await Promise.all(network.nodes.map((node) => node.storage(missing.length)));
   const joiners = await Promise.all(missing.map((bit) => network.add('--join-prefix', bit)));
   const everybody = [...network.nodes, ...joiners];
+  /** A lot may move members into the other half; then one more has to come. */
+  const topUp = async (told: readonly NodeStatus[]): Promise<void> => {
+    if (!told.every(({ role, prefix }) => role !== 'outsider' && prefix === '()')) return;
+    for (const bit of ['0', '1'] as const) {
+      const held = told.filter(({ name }) => parseInt(name[0] ?? '', 16) < 8 === (bit === '0'));
+      if (told.length < everybody.length || held.length >= leastPerHalf) continue;
+      say(`a lot has left ${held.length} in the half ${bit}: one more joins`);
+      everybody.push(await network.add('--join-prefix', bit));
+      await Promise.all(network.nodes.map((node) => node.storage(1)));
+    }
+  };
   let shown = '';
   const after = await until(
     async () => {
@@ -88,6 +99,7 @@ test('N25: with fourteen members on both sides the section splits by itself', as
       const line = `${members.length} members, generation ${newest}`;
       if (line !== shown) say(line);
       shown = line;
+      await topUp(told);
       return told.map(({ prefix, role }) => `${prefix} ${role}`);
     },
     (told) => told.every((each) => /^[01] (elder|adult)$/.test(each)),

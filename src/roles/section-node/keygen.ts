@@ -45,8 +45,21 @@ export function followSessions(
     ),
   );
   return after(begun, (now) =>
-    forEach(now, [...now.sessions.keys()], (then, id) => endIfOver(config, then, id, context)),
+    forEach(withoutOld(now, own), [...now.sessions.keys()], (then, id) =>
+      endIfOver(config, then, id, context),
+    ),
   );
+}
+
+/** What an ended session still answers is of use under the key it made, and not under the next. */
+function withoutOld(
+  state: SectionNodeState,
+  { state: { authority } }: SealedState,
+): SectionNodeState {
+  const sessions = [...state.sessions].filter(
+    ([, { plan, state: inner }]) => inner.kind !== 'ended' || authority.epoch === plan.epoch + 1n,
+  );
+  return { ...state, sessions: new Map(sessions) };
 }
 
 /** Also after a restart, with the facts of this instance. */
@@ -125,14 +138,12 @@ function heed(
       );
       return after(stored, (now) => shareStored(config, now, key, context));
     }
-    case 'ended':
-      return flow(
-        { ...state, sessions: without(state.sessions, id) },
-        {
-          kind: 'persist',
-          fact: { kind: 'sessionOver', id },
-        },
-      );
+    case 'ended': {
+      // D11: whoever missed the end of the key in force finishes from what this node still holds.
+      const isOurs = state.own !== null && state.own.state.authority.epoch > plan.epoch;
+      const sessions = isOurs ? state.sessions : without(state.sessions, id);
+      return flow({ ...state, sessions }, { kind: 'persist', fact: { kind: 'sessionOver', id } });
+    }
   }
 }
 
