@@ -484,7 +484,8 @@ export function runSeal(
         if (!guilty) violate(`noFalseBlame: ${what}`);
       }
     }
-    if (state.kind === 'elder' && honest && state.handover?.chosen) {
+    // A choice that died before it was written was told to nobody: it was none.
+    if (state.kind === 'elder' && honest && node.up && state.handover?.chosen) {
       const hash = toHex(successorHash(state.handover.chosen));
       records.set(hash, (records.get(hash) ?? new Set()).add(id));
       const chosen = [...records.values()].filter((who) => who.has(id)).length;
@@ -583,7 +584,7 @@ export function runSeal(
       }
     }
     // C5: another five snapshots would have merged to another root.
-    const chose = node.state.kind === 'elder' && node.state.handover?.chosen;
+    const chose = node.up && node.state.kind === 'elder' && node.state.handover?.chosen;
     if (decided !== undefined && chose && !tempted.has(node.id)) {
       tempted.add(node.id);
       const state = otherRoot(decided);
