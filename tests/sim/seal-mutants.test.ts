@@ -39,6 +39,22 @@ const mutants: readonly Mutant[] = [
     found: /N20/,
   },
   {
+    name: 'N20: a choice is told and never written',
+    parts: {
+      handover: {
+        ...handover,
+        step: (config, state, event, context) => {
+          const step = handover.step(config, state, event, context);
+          const effects = step.effects.filter(
+            (effect) => effect.kind !== 'persist' || effect.fact.kind !== 'chose',
+          );
+          return { state: step.state, effects };
+        },
+      },
+    },
+    found: /N20/,
+  },
+  {
     name: 'N21: a handover that was decided is abandoned for another session',
     parts: {
       handover: {
