@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { nameToId, toXorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
@@ -14,33 +14,26 @@ import {
   emptyLedger,
   encodeSealedState,
   signedAuthorityOf,
-  successorHash,
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import { sectionNode } from '#roles/section-node/machine.ts';
 import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
-import { obsoleteAfter } from '#roles/section-node/obsolete.ts';
 import type {
   SectionNode,
   SectionNodeConfig,
-  SectionNodeFact,
   SectionNodeInput,
   SectionNodeOutput,
 } from '#roles/section-node/state.ts';
 import { openEnvelope, sealEnvelope } from '#roles/wire/envelope.ts';
-import {
-  decodeNodeFact,
-  decodeNodePayload,
-  encodeNodeFact,
-  encodeNodePayload,
-} from '#roles/wire/section.ts';
+import { decodeNodePayload, encodeNodePayload } from '#roles/wire/section.ts';
 import { startDriver, type Driver } from '#runtime/driver.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner, isSignedBy } from './native-ed25519.ts';
 import type { NodeIdentity } from './node-folder.ts';
+import { sectionFacts } from './section-facts.ts';
 import type { OpenSection, SectionPorts } from './section-port.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -74,16 +67,14 @@ const graceRounds = 6;
 /** How often a node that knows nothing yet asks for a first state. */
 const seekEveryMs = 1_000;
 
-const machineName = 'section';
-
 export const machineSection =
   (options: MachineSectionOptions): OpenSection =>
   async (ports) => {
     const { identity, anchor, facts, jobs, metrics } = options;
     const sign = createSigner(identity.seed);
     const self = nameToId(identity.name);
-    // A node that moved has a new name and begins anew, in the same store.
-    const stored = await facts.load(machineName, self);
+    const memory = sectionFacts(facts, self);
+    const stored = await memory.load();
 
     const config: SectionNodeConfig = {
       self,
@@ -125,19 +116,7 @@ export const machineSection =
     const driver: Driver<SectionNode> = await startDriver(sectionNode, config, {
       clock: systemClock,
       randomBytes: (length) => new Uint8Array(randomBytes(length)),
-      facts: {
-        load: async () => stored.map(toFact),
-        append: (fact) => {
-          const bytes = encodeNodeFact(fact);
-          if (fact.kind === 'sealed') {
-            return facts.appendAndForget(machineName, self, bytes, obsolete);
-          }
-          const once = onceOf(self, fact);
-          return once === null
-            ? facts.append(machineName, self, bytes)
-            : facts.appendOnce(machineName, self, bytes, once);
-        },
-      },
+      facts: { ...memory, load: async () => stored },
       compute: (job) => jobs.run('sectionNode', job),
       transport: { send },
       // What the first step puts out may be answered only when the driver is there.
@@ -212,23 +191,6 @@ export const machineSection =
       },
     };
   };
-
-/** N20: the database itself refuses a second successor of a key before a share of it leaves. */
-const onceOf = (
-  self: NodeId,
-  fact: SectionNodeFact,
-): { readonly slot: string; readonly value: Uint8Array } | null =>
-  fact.kind === 'handover' && fact.fact.kind === 'chose'
-    ? { slot: `successor/${self}/${toHex(fact.key)}`, value: successorHash(fact.fact.record) }
-    : null;
-
-function toFact(bytes: Uint8Array): SectionNodeFact {
-  const fact = decodeNodeFact(bytes);
-  assert(fact.ok, 'a stored fact decodes');
-  return fact.value;
-}
-
-const obsolete = (all: readonly Uint8Array[]): readonly number[] => obsoleteAfter(all.map(toFact));
 
 function perform(
   options: MachineSectionOptions,
