@@ -32,7 +32,7 @@ import type { KeptNetworkFile } from './network-file.ts';
 import { keepPorts, keptNetwork, keptPorts } from './network-folder.ts';
 import { openIdentity, openRtcCertificate, type NodeIdentity } from './node-folder.ts';
 import { announce, openNodeFacts, startNode, type RunningNode } from './node.ts';
-import { settlePorts, type NodePorts } from './ports.ts';
+import { listenOn, settlePorts, type NodePorts } from './ports.ts';
 
 export interface LocalNetworkOptions {
   readonly folder: DataFolder;
@@ -227,17 +227,20 @@ function createHosts(folder: DataFolder, log: Log) {
     ): Promise<StartedHost> => {
       const identity = await openIdentity(folder.node(label), label);
       const needs = { ws: role !== 'adult', rtc: role === 'elder' };
-      const ports = await settlePorts(remembered[label], needs, taken);
-      const host = await createNodeHost({
-        identitySeed: identity.seed,
-        role,
-        tcpPort: ports.tcp,
-        wsPort: ports.ws,
-        rtcDirectPort: ports.rtc,
-        ...(needs.rtc ? { rtcCertificate: openRtcCertificate(identity.folder) } : {}),
-        bootstrap: relay,
-        log: (line) => log.write({ event: 'host', ...line, node: label }),
-      });
+      const { ports, listening: host } = await listenOn(
+        () => settlePorts(remembered[label], needs, taken),
+        (at) =>
+          createNodeHost({
+            identitySeed: identity.seed,
+            role,
+            tcpPort: at.tcp,
+            wsPort: at.ws,
+            rtcDirectPort: at.rtc,
+            ...(needs.rtc ? { rtcCertificate: openRtcCertificate(identity.folder) } : {}),
+            bootstrap: relay,
+            log: (line) => log.write({ event: 'host', ...line, node: label }),
+          }),
+      );
       running.push({ label, ports, host });
       return { identity, host, ports };
     },

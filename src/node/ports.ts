@@ -1,6 +1,7 @@
 /** Ports on this machine: free ones chosen once and remembered, so that addresses stay good. */
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
+import { PortTaken } from '#network/node-host.ts';
 
 /** What one node listens on. */
 export interface NodePorts {
@@ -77,4 +78,26 @@ export async function settlePorts(
     ws: needs.ws ? await settle(remembered?.ws, isTcpFree) : null,
     rtc: needs.rtc ? await settle(remembered?.rtc, isUdpFree) : null,
   };
+}
+
+/** Each time other ports are chosen, unless the person named the one to listen on. */
+export const portTries = 4;
+
+/**
+ * Between finding a port free and listening on it another program may take it: then ports are chosen
+ * anew. Errors: what `choose` and `listen` throw; {@link PortTaken} only of the last try.
+ */
+export async function listenOn<T>(
+  choose: () => Promise<NodePorts>,
+  listen: (ports: NodePorts) => Promise<T>,
+  tries = portTries,
+): Promise<{ readonly ports: NodePorts; readonly listening: T }> {
+  for (let left = tries - 1; ; left--) {
+    const ports = await choose();
+    try {
+      return { ports, listening: await listen(ports) };
+    } catch (error) {
+      if (!(error instanceof PortTaken) || left <= 0) throw error;
+    }
+  }
 }

@@ -47,7 +47,7 @@ import {
   type NodeIdentity,
 } from './node-folder.ts';
 import { openNodeFacts, ownAddress, startNode, type RunningNode } from './node.ts';
-import { settlePorts } from './ports.ts';
+import { listenOn, portTries, settlePorts, type NodePorts } from './ports.ts';
 import { logNumbers, progress, startProgram, type Program, type Stops } from './program.ts';
 import type { Command } from './safe-args.ts';
 import { cutSwitch, memoryAfterCollection, nodeSwitch, storageSwitch } from './test-controls.ts';
@@ -279,31 +279,32 @@ function needed(point: JoinPoint | null): JoinPoint {
   throw new Problem('broken', 'Say where to come in: --join MULTIADDR.');
 }
 
-/** Between finding a port free and listening on it another program may take it. */
-const portTries = 4;
-
 async function startHost(
   command: NodeCommand,
   folder: DataFolder,
   identity: NodeIdentity,
   joinPoint: JoinPoint | null,
-  triesLeft = portTries - 1,
 ): Promise<NodeHost> {
-  const remembered = keptPorts(folder)[label];
-  const wanted =
-    command.port === null
-      ? remembered
-      : { tcp: command.port, ws: remembered?.ws ?? null, rtc: remembered?.rtc ?? null };
-  const ports = await settlePorts(wanted, { ws: true, rtc: true }, new Set(), command.listen);
-  if (command.port !== null && ports.tcp !== command.port) {
-    throw new Problem(
-      'portTaken',
-      `Port ${command.port} is taken by another program: stop it, or choose another port with --port.`,
-    );
-  }
-  keepPorts(folder, { [label]: ports });
-  try {
-    return await createNodeHost({
+  let tcp = command.port;
+  const choose = async (): Promise<NodePorts> => {
+    const remembered = keptPorts(folder)[label];
+    const wanted =
+      command.port === null
+        ? remembered
+        : { tcp: command.port, ws: remembered?.ws ?? null, rtc: remembered?.rtc ?? null };
+    const ports = await settlePorts(wanted, { ws: true, rtc: true }, new Set(), command.listen);
+    if (command.port !== null && ports.tcp !== command.port) {
+      throw new Problem(
+        'portTaken',
+        `Port ${command.port} is taken by another program: stop it, or choose another port with --port.`,
+      );
+    }
+    keepPorts(folder, { [label]: ports });
+    tcp = ports.tcp;
+    return ports;
+  };
+  const listen = (ports: NodePorts): Promise<NodeHost> =>
+    createNodeHost({
       identitySeed: identity.seed,
       role: 'elder',
       listen: command.listen,
@@ -314,14 +315,13 @@ async function startHost(
       bootstrap: { tcpAddress: joinPoint?.address ?? null },
       log: () => undefined,
     });
+  try {
+    return (await listenOn(choose, listen, command.port === null ? portTries : 1)).listening;
   } catch (error) {
     if (!(error instanceof PortTaken)) throw error;
-    if (command.port === null && triesLeft > 0) {
-      return startHost(command, folder, identity, joinPoint, triesLeft - 1);
-    }
     throw new Problem(
       'portTaken',
-      `${command.listen} cannot be listened on at port ${ports.tcp}: choose an address of this machine with --listen, or another --port.`,
+      `${command.listen} cannot be listened on at port ${tcp}: choose an address of this machine with --listen, or another --port.`,
     );
   }
 }
