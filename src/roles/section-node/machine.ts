@@ -37,7 +37,7 @@ import { recallLinks } from './links.ts';
 import { answerMemory, askMemory, noticeIn, remembered } from './memory.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
-import { broadcast, elderIndex } from './peers.ts';
+import { broadcast, elderIndex, stamp, stampNewest } from './peers.ts';
 import { answered, beginRound, isPeer } from './rounds.ts';
 import { combined } from './sealing.ts';
 import { sessionKey } from './session-key.ts';
@@ -373,7 +373,9 @@ function heed(
         : flow(state);
     case 'ping': {
       const pong = { kind: 'pong', round: payload.round } as const;
-      return flow(state, ...broadcast(state, [from], pong));
+      // A member that its state has not reached says so with this, and is told.
+      const message = own === null ? stampNewest(state, from, pong) : stamp(state, pong);
+      return flow(state, { kind: 'send', to: [from], message });
     }
     case 'pong':
       return isPeer(state, from) ? answered(state, from, payload.round) : flow(state);

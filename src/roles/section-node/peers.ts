@@ -9,12 +9,12 @@ import type { NodeEffect } from './flow.ts';
 import type { NodeMessage, NodePayload } from './messages.ts';
 import type { Desk, SectionNodeState } from './state.ts';
 
-const unknownKey = new Uint8Array(96);
+const noKey = new Uint8Array(96);
 
-/** For receivers in this node's own section. */
-export const stamp = ({ own }: SectionNodeState, payload: NodePayload): NodeMessage =>
+/** For receivers in this node's own section. Who holds no state of it begins at the genesis key. */
+export const stamp = ({ own, tree }: SectionNodeState, payload: NodePayload): NodeMessage =>
   own === null
-    ? { key: unknownKey, generation: 0n, payload }
+    ? { key: tree.anchor.genesisKey, generation: 0n, payload }
     : { key: own.state.authority.key, generation: own.state.authority.generation, payload };
 
 /**
@@ -86,7 +86,7 @@ export function deskElders(
 
 export function signersOf(state: SectionNodeState, desk: Desk): SigningSection {
   const authority = deskAuthority(state, desk);
-  return authority ?? { key: unknownKey, elders: [] };
+  return authority ?? { key: noKey, elders: [] };
 }
 
 /** Is there an agreement at this desk, and not only a first state to seal? */

@@ -235,6 +235,23 @@ describe.each([16, 20, 40])('N31: %i handovers behind', (epochs) => {
     expect(world.blamed).toEqual([]);
   });
 
+  test('a member that knows its section only by its authority is told when it answers a ping', () => {
+    const world = openWorld();
+    const [adult] = newest.state.authority.members.filter(
+      ({ name }) => !newest.state.authority.elders.some((elder) => equalBytes(elder.name, name)),
+    );
+    const member = world.start(adult?.name ?? stranger);
+    const elder = world.start(elderOf(newest), factsOf(newest));
+    const [known] = knownSections(world.state(elder));
+    for (const page of known?.pages ?? []) {
+      world.input(member, { kind: 'learn', proof: encodeProof(page) });
+    }
+    expect(world.state(member).own).toBeNull();
+    world.round(elder);
+    expect(keyHeld(world, member)).toBe(toHex(keyOf(newest)));
+    expect(world.count('update', elder)).toBe(1);
+  });
+
   test('what a node knows of sections is given on by pages, and all of it can be followed', () => {
     const world = openWorld();
     const elder = world.start(elderOf(newest), factsOf(newest));
