@@ -30,11 +30,22 @@ export function arrive(state: SectionNodeState, arrival: Arrival): Flow {
   const id = nameToId(arrival.name);
   const known = state.opinions.arrivals.get(id);
   if (known !== undefined && known.reachable !== false) return flow(state);
-  if (known === undefined && state.opinions.arrivals.size >= maxArrivals) return flow(state);
-  return flow(withArrival(state, { ...arrival, reachable: null }), {
+  const roomy = known === undefined ? withRoom(state) : state;
+  if (roomy === undefined) return flow(state);
+  return flow(withArrival(roomy, { ...arrival, reachable: null }), {
     kind: 'output',
     output: { kind: 'probe', name: arrival.name },
   });
+}
+
+/** Names cost nothing: who could not be reached gives way, or a full table would shut everybody out. */
+function withRoom(state: SectionNodeState): SectionNodeState | undefined {
+  const { arrivals } = state.opinions;
+  if (arrivals.size < maxArrivals) return state;
+  const [missed] = [...arrivals].find(([, { reachable }]) => reachable === false) ?? [];
+  if (missed === undefined) return undefined;
+  const others = new Map([...arrivals].filter(([id]) => id !== missed));
+  return { ...state, opinions: { ...state.opinions, arrivals: others } };
 }
 
 export function withArrival(state: SectionNodeState, arrival: Arrival): SectionNodeState {
@@ -42,7 +53,7 @@ export function withArrival(state: SectionNodeState, arrival: Arrival): SectionN
   return { ...state, opinions: { ...state.opinions, arrivals } };
 }
 
-/** Whoever is a member now, or can never be one under this key, is no arrival any more. */
+/** Whoever is a member now is no arrival any more. */
 export function pruneArrivals(state: SectionNodeState): SectionNodeState {
   const { own } = state;
   if (own === null || state.opinions.arrivals.size === 0) return state;
