@@ -2,19 +2,21 @@
  * Sections do not hear of each other's handovers. An elder that is shown a certificate of a key it
  * does not know asks there who signs now, as a client would, and checks the proof.
  */
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import type { Result } from '#core/result.ts';
-import { decodeProof, maxPages } from '#protocol/anti-entropy/index.ts';
+import { decodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   closestSection,
   newestKey,
   planUpdate,
   sectionFor,
+  type SectionProof,
   type SectionTree,
   type VerifiedUpdate,
 } from '#protocol/section/index.ts';
 import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { readPages } from '#runtime/read-pages.ts';
 
 export interface SectionNewsOptions {
   readonly tree: () => SectionTree;
@@ -43,26 +45,31 @@ export function createSectionNews(
   const asked = new Map<string, number>();
   let turn = 0;
 
-  /** One page. @returns whether there may be a further one. */
-  const ask = async (elder: Uint8Array, name: Uint8Array, from: Uint8Array): Promise<boolean> => {
+  /** One page, as far as it is proven. */
+  const ask = async (
+    elder: Uint8Array,
+    name: Uint8Array,
+    from: Uint8Array,
+  ): Promise<SectionProof | null> => {
     const cover = encodeCover({ kind: 'section', name, from });
     const reply = await options.request(elder, cover);
     const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
-    if (decoded?.ok !== true || decoded.value.kind !== 'proof') return false;
+    if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
     options.records(decoded.value.records);
     const proof = decodeProof(decoded.value.proof);
-    if (!proof.ok) return false;
+    if (!proof.ok) return null;
     const plan = planUpdate(options.tree(), proof.value);
-    if (plan.kind !== 'verify') return false;
+    if (plan.kind === 'same') return proof.value;
+    if (plan.kind === 'refused') return null;
     const result = await options.jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
-    if (result.kind !== 'verifiedLinks') return false;
+    if (result.kind !== 'verifiedLinks') return null;
     options.learned(result.update);
-    return proof.value.authority === null;
+    return proof.value;
   };
 
   return async (name) => {
     const tree = options.tree();
-    const near = sectionFor(tree, name) ?? closestSection(tree, name);
+    const near = nearest(tree, name);
     if (near === undefined) return;
     const place = toHex(near.key);
     if (now() - (asked.get(place) ?? -pauseMs) < pauseMs) return;
@@ -71,13 +78,18 @@ export function createSectionNews(
     for (let tried = 0; tried < eldersAsked; tried++) {
       const elder = near.elders[turn++ % near.elders.length];
       if (elder === undefined) return;
-      const before = newestKey(options.tree(), near.key, name);
-      for (let page = 0; page < maxPages; page++) {
-        const from = newestKey(options.tree(), near.key, name);
-        const more = await ask(elder.name, name, from).catch(() => false);
-        if (!more) break;
-      }
-      if (!equalBytes(newestKey(options.tree(), near.key, name), before)) return;
+      const before = keyNow(options.tree(), name);
+      await readPages(options.tree, name, (from) => ask(elder.name, name, from)).catch(() => false);
+      if (keyNow(options.tree(), name) !== before) return;
     }
   };
+}
+
+const nearest = (tree: SectionTree, name: Uint8Array) =>
+  sectionFor(tree, name) ?? closestSection(tree, name);
+
+/** The newest key of the section that is known to be closest to a name. */
+function keyNow(tree: SectionTree, name: Uint8Array): string {
+  const key = nearest(tree, name)?.key;
+  return key === undefined ? '' : toHex(newestKey(tree, key, name));
 }

@@ -13,7 +13,6 @@ import {
   closestSection,
   decodeAddressRecord,
   encodeSignedAuthority,
-  newestKey,
   parentPrefixOf,
   performVerifyUpdate,
   sectionAt,
@@ -23,6 +22,7 @@ import {
   verifyAddressRecord,
   type SectionAuthority,
   type SectionProof,
+  type SectionTree,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import {
@@ -58,8 +58,8 @@ export interface Section {
 export interface KnownSections {
   /** The section that answers for a name, or the closest one; undefined while none is known. */
   readonly current: (name?: Uint8Array) => Section | undefined;
-  /** The newest key on the way to a name: genesis while nothing is known. */
-  readonly keyFor: (name: Uint8Array) => Uint8Array;
+  /** All that was verified: at first the genesis key alone. */
+  readonly tree: () => SectionTree;
   /** Checks what a proof adds, and keeps it. @returns whether it holds. */
   readonly believe: (proof: SectionProof) => Promise<boolean>;
   readonly takeRecords: (records: readonly Uint8Array[]) => void;
@@ -171,7 +171,7 @@ export function openKnownSections(
 
   return {
     current,
-    keyFor: (name) => newestKey(pins.tree, current(name)?.authority.key ?? genesisKey, name),
+    tree: () => pins.tree,
     believe,
     takeRecords,
     addressesOf,

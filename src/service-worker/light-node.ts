@@ -2,45 +2,37 @@
  * The light node: one per network file, started by the first call that needs it and made anew
  * after every death of the worker. It trusts nothing but the genesis key.
  */
-import { nameToId } from '#address/xor-name.ts';
-import type { NetworkView, Road, RoadPreference, StallView } from '#bridge/worker.ts';
+import type { NetworkView, RoadPreference, StallView } from '#bridge/worker.ts';
 import { equalBytes, fromHex } from '#core/codec/bytes.ts';
-import { err, type Result } from '#core/result.ts';
-import type { Refusal } from '#core/refusal.ts';
 import { createLightHost, type LightHost } from '#network/light-host.ts';
 import { networkTag } from '#network/protocols.ts';
-import type { RpcError } from '#network/rpc.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
-import { decodeProof, encodeProof, maxHops, maxPages } from '#protocol/anti-entropy/index.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   decodeSignedAuthority,
   networkIdOf,
   proofOf,
   type SectionProof,
 } from '#protocol/section/index.ts';
-import { closest } from '#address/xor-name.ts';
 import {
   decodeClientReply,
   encodeClientRequest,
-  encodeCover,
   type ClientReply,
   type ClientRequest,
 } from '#roles/wire/client.ts';
 import { CallError, unreachable } from './answers.ts';
+import { createAsking, type AskError, type Asking } from './asking.ts';
 import { memory, type NetworkFile } from './memory.ts';
 import { rtcReady } from './rtc.ts';
 import { openKnownSections, type Elder, type Section } from './known-sections.ts';
 import { verifiedView } from './network-view.ts';
 import { checkpointsFor } from './checkpoints.ts';
 import { instanceId } from './instance.ts';
-import { isSilence, watchWhoAnswers } from './who-answers.ts';
+import { watchWhoAnswers } from './who-answers.ts';
 
-export type { Elder, Section };
-
-export type AskError =
-  RpcError | { readonly kind: 'refused'; readonly refusal: Refusal } | { readonly kind: 'lie' };
+export type { AskError, Elder, Section };
 
 export interface LightNode {
   readonly file: NetworkFile;
@@ -49,23 +41,8 @@ export interface LightNode {
    * the network, throws {@link CallError} when it is away.
    */
   readonly section: (name?: Uint8Array) => Promise<Section>;
-  /**
-   * Asks under the section key that answers for `name`, and follows: whoever says retry or redirect
-   * and proves it has the same bytes sent on, at most {@link maxHops} times (N30).
-   */
-  readonly askFor: (
-    name: Uint8Array,
-    elder: Elder,
-    request: ClientRequest,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ) => Promise<Result<Exclude<ClientReply, { kind: 'refused' }>, AskError>>;
-  readonly ask: (
-    elder: Pick<Elder, 'name'>,
-    request: ClientRequest,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ) => Promise<Result<Exclude<ClientReply, { kind: 'refused' }>, AskError>>;
+  readonly ask: Asking['ask'];
+  readonly askFor: Asking['askFor'];
   /** Asks an elder for the newest state of the section of a name, and believes what it proves. */
   readonly catchUp: (
     elder: Pick<Elder, 'name'>,
@@ -213,71 +190,8 @@ export async function startLightNode(
     return loading;
   };
 
-  const exchange = async (
-    elder: Pick<Elder, 'name'>,
-    bytes: Uint8Array,
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): ReturnType<LightNode['ask']> => {
-    const addresses = known.addressesOf(elder.name);
-    const isTried = addresses.length > 0 && !host.resting(elder.name);
-    const reply = await host.ask({ name: elder.name, addresses }, bytes, timeoutMs, signal);
-    if (!reply.ok) {
-      const isMeant = isTried && signal?.aborted !== true;
-      if (isMeant && isSilence(reply.error, preference())) whoAnswers.note(elder.name, false);
-      return reply;
-    }
-    const decoded = decodeClientReply(reply.value);
-    whoAnswers.note(elder.name, decoded.ok);
-    if (!decoded.ok) return err({ kind: 'lie' });
-    const answer = decoded.value;
-    if (answer.kind === 'refused') return err({ kind: 'refused', refusal: answer.refusal });
-    const { road } = host.view(elder.name);
-    if (road !== null) rememberRoad(nameToId(elder.name), road);
-    return { ok: true, value: answer };
-  };
-
-  /** Takes in what a refusal proves; true when the name is now answered for by another key. */
-  const heed = async (refusal: Refusal, name: Uint8Array, used: Uint8Array): Promise<boolean> => {
-    if (refusal.kind !== 'retry' && refusal.kind !== 'redirect') return false;
-    const proof = decodeProof(refusal.proof);
-    if (!proof.ok || !(await believe(proof.value))) return false;
-    const next = current(name);
-    if (next === undefined) return false;
-    return !equalBytes(known.keyFor(name), used);
-  };
-
-  /** Who speaks for a name we were only just told about, and where its elders can be dialled. */
-  const findElders = async (elder: Elder, name: Uint8Array, timeoutMs: number): Promise<void> => {
-    const { authority } = current(name) ?? {};
-    if (authority === undefined) return;
-    const isNewest = equalBytes(authority.key, known.keyFor(name));
-    const reached = authority.elders.every((each) => known.addressesOf(each.name).length > 0);
-    if (!isNewest || !reached) await catchUp(elder, name, timeoutMs);
-  };
-
-  /** Reads the elder's pages of links until one ends at an authority. @returns whether it did. */
-  const readPages = async (
-    elder: Pick<Elder, 'name'>,
-    name: Uint8Array,
-    timeoutMs: number,
-  ): Promise<boolean> => {
-    for (let page = 0; page < maxPages; page++) {
-      const from = known.keyFor(name);
-      const reply = await exchange(elder, encodeCover({ kind: 'section', name, from }), timeoutMs);
-      if (!reply.ok || reply.value.kind !== 'proof') return false;
-      known.takeRecords(reply.value.records);
-      const proof = decodeProof(reply.value.proof);
-      if (!proof.ok || !(await believe(proof.value))) return false;
-      if (proof.value.authority !== null) return true;
-      if (equalBytes(known.keyFor(name), from)) return false; // It leads nowhere.
-    }
-    return false;
-  };
-
-  const catchUp: LightNode['catchUp'] = async (elder, name, timeoutMs) => {
-    await readPages(elder, name, timeoutMs);
-  };
+  const asking = createAsking({ host, known, whoAnswers, preference, loaded, refresh });
+  const { readPages } = asking;
 
   let turn = 0;
   let lookedAtMs = 0;
@@ -307,27 +221,9 @@ export async function startLightNode(
       if (current() === undefined) await loaded();
       return current(name) ?? loaded();
     },
-    ask: (elder, request, timeoutMs, signal) =>
-      exchange(elder, encodeClientRequest(request), timeoutMs, signal),
-    askFor: async (name, elder, request, timeoutMs, signal) => {
-      const inside = encodeClientRequest(request);
-      let to = elder;
-      for (let hop = 0; ; hop++) {
-        const section = current(name) ?? (await loaded());
-        const key = known.keyFor(name);
-        const { generation } = section.authority;
-        const bytes = encodeCover({ kind: 'under', key, generation, request: inside });
-        const reply = await exchange(to, bytes, timeoutMs, signal);
-        if (reply.ok) return reply;
-        // An elder that does not answer may be none any more: the bootstrap nodes know.
-        if (reply.error.kind !== 'refused') void refresh();
-        if (reply.error.kind !== 'refused' || hop >= maxHops) return reply;
-        if (!(await heed(reply.error.refusal, name, key))) return reply;
-        await findElders(to, name, timeoutMs);
-        to = nextElder(current(name) ?? section, to, name);
-      }
-    },
-    catchUp,
+    ask: asking.ask,
+    askFor: asking.askFor,
+    catchUp: async (elder, name, timeoutMs) => void (await readPages(elder, name, timeoutMs)),
     look,
     stall: (name) => {
       const section = current(name);
@@ -376,29 +272,11 @@ const newestEpoch = (proofs: readonly SectionProof[]): number | null =>
     null,
   );
 
-/** The same elder if it is one of the new key, too; else the closest to the name. */
-function nextElder({ elders }: Section, before: Elder, name: Uint8Array): Elder {
-  const same = elders.find((each) => equalBytes(each.name, before.name));
-  const [nearest] = closest(
-    elders.map((each) => each.name),
-    name,
-    1,
-  );
-  return same ?? elders.find((each) => each.name === nearest) ?? before;
-}
-
 const wrongAuthority =
   'The answer about who speaks for this section does not fit the genesis key. Nothing was sent.';
 
 const wrongCheckpoint =
   'This version of the app knows other keys than the ones this network was born with. Nothing was sent. Ask whoever runs this address to repair it.';
-
-const remembered = new Map<string, string>();
-function rememberRoad(id: string, road: Road): void {
-  if (remembered.get(id) === road) return;
-  remembered.set(id, road);
-  void memory.keepRoad(id, road).catch(() => undefined);
-}
 
 function bytesOf(hex: string): Uint8Array {
   const bytes = fromHex(hex);

@@ -5,10 +5,9 @@
 import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import type { SectionKeys } from '#money/certificate.ts';
-import { decodeProof, maxPages } from '#protocol/anti-entropy/index.ts';
+import { decodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   closestSection,
-  newestKey,
   performVerifyUpdate,
   sectionFor,
   sectionsOf,
@@ -25,6 +24,7 @@ import {
   pin,
   type Pins,
 } from '#roles/light-client/pins.ts';
+import { readPages } from '#runtime/read-pages.ts';
 import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
 import { notMet, VaultFailure } from './failure.ts';
 import type { Rpc } from './rpc.ts';
@@ -82,18 +82,18 @@ export function createAuthorityReader(
     const known = await open();
     const { genesisKey } = known.anchor;
     const wanted = name ?? genesisKey.slice(0, 32);
-    for (let page = 0; page < maxPages; page++) {
-      const { tree } = known.pins;
-      const from = newestKey(tree, closestSection(tree, wanted)?.key ?? genesisKey, wanted);
-      const query = `name=${toHex(wanted)}&from=${toHex(from)}`;
-      const response = await rpc.call(`section/proof?${query}`);
-      const proof = decodeProof(new Uint8Array(await response.arrayBuffer()));
-      if (!proof.ok) throw elsewhere();
-      await learn(known, proof.value);
-      if (proof.value.authority !== null) break;
-      // A page that leads nowhere would lead nowhere again.
-      if (known.pins.tree === tree) break;
-    }
+    await readPages(
+      () => known.pins.tree,
+      wanted,
+      async (from) => {
+        const query = `name=${toHex(wanted)}&from=${toHex(from)}`;
+        const response = await rpc.call(`section/proof?${query}`);
+        const proof = decodeProof(new Uint8Array(await response.arrayBuffer()));
+        if (!proof.ok) throw elsewhere();
+        await learn(known, proof.value);
+        return proof.value;
+      },
+    );
     const { tree } = known.pins;
     const authority = sectionFor(tree, wanted) ?? closestSection(tree, wanted);
     if (authority === undefined) throw elsewhere();

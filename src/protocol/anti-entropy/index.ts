@@ -1,39 +1,14 @@
-export { MESSAGE_ID_BYTES, noKey, noToken, TOKEN_BYTES, type Cover } from './cover.ts';
-export {
-  decodeProof,
-  decodeReply,
-  encodeProof,
-  encodeReply,
-  maxProofBytes,
-  maxReplyBytes,
-  type Reply,
-} from './messages.ts';
+export { decodeProof, encodeProof, maxProofBytes } from './proof.ts';
 export { endOfPage, pageFor, pagesFor } from './pages.ts';
+export { maxPages, openReading, turnPage, type Reading, type Turned } from './reading.ts';
+export { lookAt, type Cover, type Known, type Looked } from './look.ts';
 export {
-  answeredAgainAfter,
-  decide,
-  lookAt,
-  maxAmplification,
-  maxTold,
-  tokenFor,
-  type Decided,
-  type Decision,
-  type Known,
-  type Looked,
-  type Told,
-  type View,
-} from './decide.ts';
-export {
-  askOthers,
-  judge,
   maxHops,
-  maxPages,
-  openPending,
-  othersAsked,
-  proceed,
-  type AntiEntropyFault,
-  type Judged,
-  type Pending,
-  type Proceed,
+  openFollowing,
+  stepFollowing,
+  type Following,
+  type FollowEvent,
+  type FollowStep,
+  type FollowView,
 } from './follow.ts';
-export { pushedBy, pushersOf, pushersWanted } from './push.ts';
+export { maxTold, pushedBy, pushersOf, pushersWanted } from './push.ts';

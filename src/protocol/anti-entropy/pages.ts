@@ -1,6 +1,7 @@
 /**
  * N31: what leads a peer from a key it knows to a section, in pages of at most sixteen links. The
- * authority stands on the last page only; whoever has read a page asks on from the key at its end.
+ * authority stands on the last page only; whoever has read a page asks on from the key at its end
+ * (reading.ts).
  */
 import { matches } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';

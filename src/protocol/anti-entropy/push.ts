@@ -6,6 +6,8 @@ import type { SectionAuthority } from '#protocol/section/index.ts';
 
 /** Two may lie or sleep. */
 export const pushersWanted = 3;
+/** Peers that a node remembers to have told, 150 bytes each; the oldest are forgotten. */
+export const maxTold = 8192;
 
 /** Which elders tell this receiver about this state; the others answer when asked. */
 export const pushersOf = (

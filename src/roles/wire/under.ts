@@ -1,7 +1,7 @@
 /**
  * The elder's half of following for clients: a request that names the key it was made for is looked
- * at before it is opened (anti-entropy E1, E2, E5). A client's connection is encrypted to the key it
- * dialled, so it heard us before it asked: no token is needed, and one answer per request is all.
+ * at before it is opened (anti-entropy E1–E3). A client's connection is encrypted to the key it
+ * dialled, so it heard us before it asked: one answer of one page per request is all (N31).
  */
 import { matches } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';

@@ -222,6 +222,64 @@ test('N30: a request under an old key is refused with proof, and sent again unde
   expect(keys).toEqual([toHex(anchor.genesisKey), toHex(living.state.authority.key)]);
 });
 
+test('N30: after three refusals with a newer key three other elders are asked, and no more', async () => {
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  const [elder] = (await node.section()).elders;
+  if (elder === undefined) throw new Error('an elder');
+  const line = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((handovers) => after(handovers));
+  const asked: string[] = [];
+  // Whoever is asked has handed over meanwhile, and proves it.
+  world.elder = (name) => (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok || request.value.kind !== 'under') return null;
+    const used = toHex(request.value.key);
+    asked.push(name);
+    const next = line[line.findIndex(({ state }) => toHex(state.authority.key) === used) + 1];
+    if (next === undefined) throw new Error('the line is longer than any bound');
+    return {
+      kind: 'refused',
+      refusal: { kind: 'retry', proof: encodeProof(proofOf(sign(next, 1))) },
+    };
+  };
+  const request = { kind: 'outputs', after: 0, limit: 1 } as const;
+  const answer = await node.askFor(new Uint8Array(32), elder, request, 1_000);
+  expect(answer).toMatchObject({
+    ok: false,
+    error: { kind: 'refused', refusal: { kind: 'retry' } },
+  });
+  expect(asked).toHaveLength(1 + 3 + 3);
+  expect(new Set(asked).size).toBe(asked.length);
+  // What they proved is kept: the next question begins there.
+  expect(node.view().verifiedEpoch).toBe(7);
+});
+
+test('N30: a refusal that proves nothing newer ends the question, and is believed in nothing', async () => {
+  world.bootstraps = [knowing(after(1))];
+  const node = await start(1);
+  const [elder] = (await node.section()).elders;
+  if (elder === undefined) throw new Error('an elder');
+  const stranger = only(succeed(genesis('elsewhere', 2), 'k1').children);
+  const { authority, signature, chain } = sign(after(2), 1);
+  const forged = {
+    links: chain,
+    authority: { authority, signature: signature.map((byte) => byte ^ 1) },
+  };
+  const proofs = [proofOf(sign(born)), proofOf(sign(after(1))), proofOf(sign(stranger)), forged];
+  const request = { kind: 'outputs', after: 0, limit: 1 } as const;
+  for (const proof of proofs) {
+    let asked = 0;
+    world.elder = () => () => {
+      asked += 1;
+      return { kind: 'refused', refusal: { kind: 'retry', proof: encodeProof(proof) } };
+    };
+    const answer = await node.askFor(new Uint8Array(32), elder, request, 1_000);
+    expect(answer).toMatchObject({ ok: false, error: { kind: 'refused' } });
+    expect(asked).toBe(1);
+    expect(node.view().verifiedEpoch).toBe(1);
+  }
+});
+
 /** A section whose elders can all be dialled, behind one bootstrap node. */
 const startWithElders = async () => {
   const { signed, anchor: of, identitySeeds } = makeSection(toySuite, toyScalars);
