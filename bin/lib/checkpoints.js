@@ -19,7 +19,7 @@ export function withNetwork(checkpoints, status) {
         `Section ${prefix} was told by one node only: nothing was written. Ask again when more nodes answer.`,
       );
   }
-  const proofs = status.sections.map(({ proof }) => proof);
+  const proofs = status.sections.flatMap((section) => section.proofs);
   const others = checkpoints.networks.filter((each) => each.networkId !== networkId);
   return { format: 1, networks: [...others, { networkId, proofs }] };
 }

@@ -8,25 +8,23 @@ import { join } from 'node:path';
 import { showPrefix } from '#address/prefix.ts';
 import { ageOf } from '#address/xor-name.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import {
   decodeAddressRecord,
   decodeSignedAuthority,
-  proofOf,
-  verifySignedAuthority,
   type SectionAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
-import { encodeProof } from '#protocol/anti-entropy/index.ts';
-import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
+import { decodeProof, encodeProof } from '#protocol/anti-entropy/index.ts';
+import { decodeClientReply, encodeClientRequest, encodeCover } from '#roles/wire/client.ts';
 import { Problem } from '#storage/node/problem.ts';
 import { createAddressBook } from './address-book.ts';
 import { askLobby, parseJoinPoint } from './arrival.ts';
 import { parseNetworkFile } from './network-file.ts';
 import { takePort } from './ports.ts';
 import type { Command } from './safe-args.ts';
+import { proveState } from './status-proof.ts';
 
 type StatusCommand = Extract<Command, { kind: 'status' }>;
 
@@ -46,8 +44,8 @@ export interface SectionStatus {
   readonly agreed: number;
   readonly elders: readonly StatusNode[];
   readonly members: readonly StatusNode[];
-  /** Hex: the links and the authority as they were told, for a release to ship (N33). */
-  readonly proof: string;
+  /** Hex: pages of links, the last with the authority, for a release to ship (N33). */
+  readonly proofs: readonly string[];
 }
 
 export interface NetworkStatus {
@@ -118,7 +116,7 @@ interface Answer {
   readonly role: string;
   readonly authority: SectionAuthority | null;
   readonly verified: boolean;
-  readonly proof: string;
+  readonly proofs: readonly string[];
 }
 
 async function askNode(
@@ -127,31 +125,39 @@ async function askNode(
   addresses: readonly string[],
   anchor: TrustAnchor,
 ): Promise<Answer | null> {
-  const ask = async (kind: 'hello' | 'authority') => {
-    const request = encodeClientRequest({ kind });
-    const tag = networkTag(anchor.networkId);
+  const tag = networkTag(anchor.networkId);
+  const ask = async (request: Uint8Array) => {
     const answer = await host.request({ name, addresses }, 'client', tag, request, { timeoutMs });
     const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
     return reply?.ok === true ? reply.value : null;
   };
-  const hello = await ask('hello');
+  const hello = await ask(encodeClientRequest({ kind: 'hello' }));
   if (hello?.kind !== 'hello') return null;
-  const about = await ask('authority');
-  const decoded = about?.kind === 'authority' ? decodeSignedAuthority(about.authority) : undefined;
-  if (decoded?.ok !== true)
-    return { name, role: hello.role, authority: null, verified: false, proof: '' };
-  const verified = verifySignedAuthority(blsSuite, anchor, decoded.value).ok;
-  const proof = toHex(encodeProof(proofOf(decoded.value)));
-  return { name, role: hello.role, authority: decoded.value.authority, verified, proof };
+  const { role } = hello;
+  const about = await ask(encodeClientRequest({ kind: 'authority' }));
+  const told = about?.kind === 'authority' ? decodeSignedAuthority(about.authority) : undefined;
+  if (told?.ok !== true) return { name, role, authority: null, verified: false, proofs: [] };
+  const place = told.value.authority.prefix.bits;
+  const proven = await proveState(anchor, told.value, async (from) => {
+    const reply = await ask(encodeCover({ kind: 'section', name: place, from }));
+    const page = reply?.kind === 'proof' ? decodeProof(reply.proof) : undefined;
+    return page?.ok === true ? page.value : null;
+  });
+  return { name, role, ...proven, proofs: proven.proofs.map((page) => toHex(encodeProof(page))) };
 }
 
 /** The newest state per prefix; a state that does not verify never hides one that does. */
 function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
   const best = new Map<
     string,
-    { authority: SectionAuthority; verified: boolean; proof: string; agreed: number }
+    {
+      authority: SectionAuthority;
+      verified: boolean;
+      proofs: readonly string[];
+      agreed: number;
+    }
   >();
-  for (const { authority, verified, proof } of answers) {
+  for (const { authority, verified, proofs } of answers) {
     if (authority === null) continue;
     const prefix = showPrefix(authority.prefix);
     const before = best.get(prefix);
@@ -159,7 +165,7 @@ function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
       before === undefined ||
       (verified && !before.verified) ||
       (verified === before.verified && authority.generation > before.authority.generation);
-    if (newer) best.set(prefix, { authority, verified, proof, agreed: 1 });
+    if (newer) best.set(prefix, { authority, verified, proofs, agreed: 1 });
     else if (
       toHex(authority.key) === toHex(before.authority.key) &&
       authority.generation === before.authority.generation
@@ -169,21 +175,18 @@ function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
   }
   const shown = (names: readonly { readonly name: Uint8Array }[]): readonly StatusNode[] =>
     names.map(({ name }) => ({ name: toHex(name), age: ageOf(name) }));
-  return [...best.entries()].sort().map(([prefix, { authority, verified, proof, agreed }]) => ({
+  return [...best.entries()].sort().map(([prefix, { authority, verified, proofs, agreed }]) => ({
     prefix,
     key: toHex(authority.key),
-    epoch: epochOf(authority),
+    epoch: Number(authority.epoch),
     generation: Number(authority.generation),
     verified,
     agreed,
     elders: shown(authority.elders),
     members: shown(authority.members),
-    proof,
+    proofs,
   }));
 }
-
-const epochOf = (authority: SectionAuthority): number =>
-  Number((authority as { readonly epoch?: bigint }).epoch ?? 0n);
 
 function fromFolder(data: string): {
   readonly join: string | null;

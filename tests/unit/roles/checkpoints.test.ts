@@ -20,7 +20,7 @@ const { withNetwork } = (await import(/* @vite-ignore */ tool)) as {
 const { signed, anchor } = makeSection(toySuite, toyScalars);
 const networkId = toHex(anchor.networkId);
 const proof = toHex(encodeProof(proofOf(signed)));
-const section = { prefix: '()', epoch: 0, verified: true, agreed: 2, proof };
+const section = { prefix: '()', epoch: 0, verified: true, agreed: 2, proofs: [proof] };
 const status = { network: { name: 'test', networkId }, sections: [section] };
 const empty = { format: 1, networks: [] };
 
