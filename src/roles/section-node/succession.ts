@@ -48,13 +48,13 @@ export function followEnding(
       ? flow(state)
       : begin(config, state, sealed, ledger.phase, facts, context);
   if (ledger.phase.kind !== 'sealed') return begun;
-  return after(begun, (now) =>
-    stepEnding(
-      config,
-      now,
-      { kind: 'input', input: { kind: 'sealed', state: sealed.state } },
-      context,
-    ),
+  const input = { kind: 'sealed', state: sealed.state } as const;
+  return inOrder(
+    begun.state,
+    () => begun,
+    (now) => stepEnding(config, now, { kind: 'input', input }, context),
+    // The link may have come before the state that it follows.
+    (now) => (now.desk === null ? activate(config, now) : flow(now)),
   );
 }
 
@@ -162,11 +162,7 @@ function heed(config: SectionNodeConfig, state: SectionNodeState, output: Handov
     case 'erase':
       return erase(state, key);
     case 'activate':
-      return activate(
-        config,
-        { ...state, ending: { ...ending, activated: output.signed } },
-        output.charter.key,
-      );
+      return activate(config, { ...state, ending: { ...ending, activated: output.signed } });
     case 'release':
       return flow(state, { kind: 'output', output: { kind: 'release', key } });
   }
@@ -180,22 +176,19 @@ function erase(state: SectionNodeState, key: Uint8Array): Flow {
   return flow({ ...state, shares }, { kind: 'persist', fact: { kind: 'shareErased', key } });
 }
 
-/** This node may begin as an elder of the next key, once its share is found (N13). */
-function activate(config: SectionNodeConfig, state: SectionNodeState, key: Uint8Array): Flow {
+/**
+ * This node begins as an elder of the next key when it has all three, in whatever order they come:
+ * the link that lets it, the sealed state of the old key, and its share (N13).
+ */
+function activate(config: SectionNodeConfig, state: SectionNodeState): Flow {
   const { own, ending } = state;
-  const share = state.shares.get(toHex(key));
-  const isFinal = own?.state.ledger.phase.kind === 'sealed';
-  if (
-    own === null ||
-    ending === null ||
-    ending.activated === null ||
-    !isFinal ||
-    share === undefined
-  ) {
-    return flow(state);
-  }
-  const first = successorState(own.state, key);
-  if (first === undefined) return flow(state);
+  if (own === null || ending === null || ending.activated === null) return flow(state);
+  const { phase } = own.state.ledger;
+  if (phase.kind !== 'sealed') return flow(state);
+  const charter = phase.charters.find((each) => elderIndex(each, config.self) > 0);
+  const share = charter && state.shares.get(toHex(charter.key));
+  const first = charter && successorState(own.state, charter.key);
+  if (share === undefined || first === undefined) return flow(state);
   return openFirstDesk(config, state, first, share);
 }
 
@@ -210,7 +203,7 @@ export function shareStored(
   if (own !== null && desk === null && equalBytes(own.state.authority.key, key)) {
     return takeSeat(config, state, own, [], context);
   }
-  return desk === null ? activate(config, state, key) : flow(state);
+  return desk === null ? activate(config, state) : flow(state);
 }
 
 /** What the shell answers to `merge`. */
