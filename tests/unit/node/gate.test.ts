@@ -1,0 +1,112 @@
+/**
+ * Goal: what waits at a node's door begins when something ends, one peer never has more at work than
+ * its share, and nothing is remembered of whoever has gone. Method: the real gate, work by hand.
+ */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createGate, maxPerPeer, type Gate } from '#node/gate.ts';
+import type { Metrics } from '#node/metrics.ts';
+import { maxTogether, maxWaitingPerLane, reservedPerLane } from '#roles/load.ts';
+
+/** What one lane may have at work while the other is idle. */
+const lent = maxTogether - reservedPerLane;
+
+let counted: string[];
+let gauges: Map<string, () => number>;
+let gate: Gate;
+/** Begun and not ended, oldest first. */
+let atWork: { readonly by: string; readonly end: (error?: Error) => void }[];
+
+beforeEach(() => {
+  counted = [];
+  gauges = new Map();
+  atWork = [];
+  const metrics: Metrics = {
+    count: (name, kind) => void counted.push(`${name} ${kind}`),
+    gauge: (name, read) => void gauges.set(name, read),
+    toText: () => '',
+    toNumbers: () => ({}),
+    stop: () => undefined,
+  };
+  gate = createGate(metrics, () => 0);
+});
+
+const enter = (by: string, bytes = 0) =>
+  gate.enter(
+    'client',
+    by,
+    bytes,
+    () =>
+      new Promise<string>((done, failed) => {
+        const end = (error?: Error): void => (error === undefined ? done(by) : failed(error));
+        atWork.push({ by, end });
+      }),
+  );
+const endFirst = (error?: Error): void => atWork.shift()?.end(error);
+const settled = (): Promise<void> => new Promise((go) => setImmediate(go));
+const working = (): number => gauges.get('safe_client_running')?.() ?? NaN;
+const waiting = (): number => gauges.get('safe_client_waiting')?.() ?? NaN;
+
+describe('the gate', () => {
+  test('a peer has so much at work and no more, and may come again when something ended', async () => {
+    const entered = Array.from({ length: maxPerPeer }, () => enter('a'));
+    expect(working()).toBe(maxPerPeer);
+    expect(await enter('a')).toMatchObject({ ok: false, error: { kind: 'busy' } });
+    // Another peer is not kept out by it, nor counted for it.
+    void enter('b');
+    expect(working()).toBe(maxPerPeer + 1);
+    endFirst();
+    expect(await entered[0]).toEqual({ ok: true, value: 'a' });
+    void enter('a');
+    expect(working()).toBe(maxPerPeer + 1);
+    expect(await enter('a')).toMatchObject({ ok: false, error: { kind: 'busy' } });
+  });
+
+  test('what waits begins in its turn, one for each that ends, also when that one failed', async () => {
+    const first = Array.from({ length: lent }, (_, n) => enter(`peer ${n}`));
+    void enter('late 1');
+    void enter('late 2');
+    expect([working(), waiting(), atWork.length]).toEqual([lent, 2, lent]);
+    endFirst();
+    await first[0];
+    await settled();
+    expect(atWork.at(-1)?.by).toBe('late 1');
+    expect([working(), waiting(), atWork.length]).toEqual([lent, 1, lent]);
+    endFirst(new Error('its work failed'));
+    await expect(first[1]).rejects.toThrow('its work failed');
+    await settled();
+    expect(atWork.at(-1)?.by).toBe('late 2');
+    expect([working(), waiting(), atWork.length]).toEqual([lent, 0, lent]);
+  });
+
+  test('beyond what waits everybody is sent away, told how many peers share the lane', async () => {
+    const all = lent + maxWaitingPerLane;
+    for (let n = 0; n < all; n++) void enter(`peer ${Math.floor(n / maxPerPeer)}`);
+    expect([working(), waiting()]).toEqual([lent, maxWaitingPerLane]);
+    const peers = Math.ceil(all / maxPerPeer);
+    const creditFor = (count: number): number => Math.max(1, Math.floor(lent / count));
+    expect(creditFor(peers)).not.toBe(creditFor(peers + 1));
+    expect(await enter('one more')).toMatchObject({
+      ok: false,
+      error: { kind: 'busy', credit: creditFor(peers + 1) },
+    });
+    expect(counted).toEqual(['safe_busy_total client']);
+  });
+
+  test('a peer that has gone is counted no more', async () => {
+    const gone = Array.from({ length: 20 }, (_, n) => enter(`gone ${n}`));
+    while (atWork.length > 0) endFirst();
+    await Promise.all(gone);
+    expect(working()).toBe(0);
+    for (let n = 0; n < lent + maxWaitingPerLane; n++) void enter(`peer ${n % 10}`);
+    expect(await enter('one more')).toMatchObject({ error: { credit: Math.floor(lent / 11) } });
+  });
+
+  test('the other lane is not kept waiting by a full one', async () => {
+    for (let n = 0; n < lent + 1; n++) void enter(`peer ${n}`);
+    expect(waiting()).toBe(1);
+    expect(await gate.enter('system', 'elder', 0, async () => 'done')).toEqual({
+      ok: true,
+      value: 'done',
+    });
+  });
+});
