@@ -5,8 +5,19 @@
  */
 import { describe, expect, test } from 'vitest';
 import { EMPTY_PREFIX, parsePrefix } from '#address/prefix.ts';
-import { concat, toHex } from '#core/codec/bytes.ts';
-import { decodeProof } from '#protocol/anti-entropy/index.ts';
+import { concat, equalBytes } from '#core/codec/bytes.ts';
+import { sha256 } from '#crypto/hash.ts';
+import {
+  decodeProof,
+  encodeProof,
+  openFollowing,
+  openReading,
+  stepFollowing,
+  turnPage,
+  type FollowEvent,
+  type Reading,
+  type Turned,
+} from '#protocol/anti-entropy/index.ts';
 import {
   emptyTree,
   learn,
@@ -66,7 +77,7 @@ function heed(pins: Pins, proof: Uint8Array): Pins {
   return verified.ok ? pin(pins, verified.value).pins : pins;
 }
 
-/** Sends one request as the pins say, through the codecs, until an elder takes it. */
+/** Sends one request and follows as the light node does, through the codecs, until an elder takes it. */
 function send(
   pins: Pins,
   views: ReadonlyMap<Living, UnderView>,
@@ -74,31 +85,57 @@ function send(
   name: Uint8Array,
 ) {
   let now = pins;
-  for (let hop = 0; hop < 5; hop++) {
-    const section = sectionFor(now.tree, name);
-    const key = section === undefined ? anchor.genesisKey : newestKey(now.tree, section.key, name);
-    const asked = section === undefined ? '' : toHex(section.key);
-    const living =
-      [...views.keys()].find(({ state }) => toHex(state.authority.key) === asked) ??
-      [...views.keys()].at(-1) ??
-      zero;
-    const view = views.get(living);
-    if (view === undefined) throw new Error('a view');
-    const bytes = encodeCover({
-      kind: 'under',
-      key,
-      generation: 0n,
-      request: encodeClientRequest(request),
-    });
-    const decoded = decodeDoorRequest(bytes);
-    if (!decoded.ok || decoded.value.kind !== 'under') throw new Error('a cover');
-    const opened = openUnder(view, decoded.value);
-    if (opened.ok) return { pins: now, hops: hop, living };
+  let pages = 0;
+  const anybody = [...views.keys()].at(-1) ?? zero;
+  const livingOf = (elder: Uint8Array): Living =>
+    [...views.keys()].find(({ state }) =>
+      state.authority.elders.some((each) => equalBytes(each.name, elder)),
+    ) ?? anybody;
+  const viewOfElder = (elder: Uint8Array): UnderView => views.get(livingOf(elder)) ?? viewOf(zero);
+  const section = sectionFor(now.tree, name) ?? anybody.state.authority;
+  const first = section.elders[0]?.name ?? name;
+  let following = openFollowing(now.tree, name, sha256(encodeClientRequest(request)), first);
+  for (;;) {
+    const { to, key, hops } = following;
+    const opened = openUnder(viewOfElder(to), underCover(key, request));
+    if (opened.ok) return { pins: now, hops, pages, living: livingOf(to) };
     if (opened.error.kind !== 'retry' && opened.error.kind !== 'redirect')
       throw new Error('lead on');
-    now = heed(now, opened.error.proof);
+    const proof = decodeProof(opened.error.proof);
+    let event: FollowEvent = { kind: 'refused', proof: proof.ok ? proof.value : null };
+    for (;;) {
+      const view = { tree: now.tree, isReached: () => true };
+      const step = stepFollowing(view, following, event);
+      if (step.kind === 'giveUp') throw new Error('given up');
+      if (step.kind === 'send') {
+        ({ following } = step);
+        break;
+      }
+      if (step.kind === 'check') {
+        now = heed(now, encodeProof(step.proof));
+        event = { kind: 'checked', holds: true };
+        continue;
+      }
+      let turned: Turned = { kind: 'ask', reading: openReading(now.tree, name) };
+      while (turned.kind === 'ask') {
+        const { reading }: { readonly reading: Reading } = turned;
+        const page = proofFor(viewOfElder(to), name, reading.from).proof;
+        now = heed(now, page);
+        pages += 1;
+        const decoded = decodeProof(page);
+        turned = turnPage(now.tree, reading, decoded.ok ? decoded.value : null);
+      }
+      event = { kind: 'read' };
+    }
   }
-  throw new Error('in circles');
+}
+
+function underCover(key: Uint8Array, request: ClientRequest) {
+  const inside = encodeClientRequest(request);
+  const cover = encodeCover({ kind: 'under', key, generation: 0n, request: inside });
+  const decoded = decodeDoorRequest(cover);
+  if (!decoded.ok || decoded.value.kind !== 'under') throw new Error('a cover');
+  return decoded.value;
 }
 
 describe('following', () => {
@@ -162,23 +199,15 @@ describe('N31: further behind than one page', () => {
     expect(sectionFor(pins.tree, inOne)?.key).toEqual(far.state.authority.key);
   });
 
-  test('N31: a client that used an old key is refused with one page after the other', () => {
+  test('N31: a client that used an old key is refused with a page, reads two more, and goes on once', () => {
     const before = heed(openPins(anchor), proofFor(viewOf(one), inOne, anchor.genesisKey).proof);
     const sent = send(before, new Map([[far, view]]), request, inOne);
-    expect(sent.hops).toBe(3);
+    expect([sent.hops, sent.pages]).toEqual([1, 2]);
     expect(sectionFor(sent.pins.tree, inOne)?.key).toEqual(far.state.authority.key);
   });
 
   test('N31: under an unknown key a client gets the newest record and nothing more', () => {
-    const cover = encodeCover({
-      kind: 'under',
-      key: new Uint8Array(96).fill(3),
-      generation: 0n,
-      request: encodeClientRequest(request),
-    });
-    const decoded = decodeDoorRequest(cover);
-    if (!decoded.ok || decoded.value.kind !== 'under') throw new Error('a cover');
-    const opened = openUnder(view, decoded.value);
+    const opened = openUnder(view, underCover(new Uint8Array(96).fill(3), request));
     if (opened.ok || opened.error.kind !== 'retry') throw new Error('refused');
     const proof = decodeProof(opened.error.proof);
     expect(proof).toEqual({ ok: true, value: { links: far.chain.slice(-1), authority: null } });
