@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { EMPTY_PREFIX, matches, showPrefix, type Prefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
+import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
 import {
@@ -169,6 +170,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     send: dataOutbox.send,
     request: requestData,
     section: () => (elder === null ? null : (standing?.signed.authority ?? null)),
+    behind: (peer) => {
+      // Of our own section we hear every round; nobody tells us of another one.
+      const known = fromHex(peer);
+      if (known.ok && !members.has(peer)) void seekNews(known.value);
+    },
     misbehaved: (culprit, issue) => section?.misbehaved(culprit, issue),
   });
   const tellReplication = (): void => {

@@ -59,7 +59,7 @@ export interface ReplicationServiceOptions {
   ) => Promise<Result<Uint8Array, unknown>>;
   /** Every message that came in, also to an elder's own questions (N42). */
   readonly overheard?: (from: NodeId, message: ReplicationMessage) => void;
-  /** This member speaks of a newer state than ours. */
+  /** This peer speaks of a newer state than ours, or is a member of none that we know. */
   readonly behind?: (peer: NodeId) => void;
   readonly blamed: (kind: string, culprit: NodeId) => void;
   /** Our own bug: nothing this machine says from now on may be relied on. */

@@ -11,7 +11,11 @@ import { createSigner } from './native-ed25519.ts';
 import type { Metrics } from './metrics.ts';
 import type { NodeIdentity } from './node-folder.ts';
 import { createAuditor, type Auditor, type AuditorOptions } from './replication-audit.ts';
-import { startReplication, type ReplicationService } from './replication-service.ts';
+import {
+  startReplication,
+  type ReplicationService,
+  type ReplicationServiceOptions,
+} from './replication-service.ts';
 import type { SectionPort } from './section-port.ts';
 
 export interface StoringOptions {
@@ -29,6 +33,7 @@ export async function openStoring(
   options: StoringOptions,
   around: Pick<AdultOptions, 'isElder'> &
     Pick<AuditorOptions, 'send' | 'request' | 'section'> &
+    Required<Pick<ReplicationServiceOptions, 'behind'>> &
     Pick<SectionPort, 'misbehaved'>,
 ): Promise<{
   readonly adult: AdultService;
@@ -46,14 +51,14 @@ export async function openStoring(
     facts,
     limitBytes: options.dataLimitBytes,
   });
-  const { send, request, section, isElder, misbehaved } = around;
+  const { send, request, section, isElder, behind, misbehaved } = around;
   const blamed = (kind: string, culprit: string): void => {
     log.write({ event: 'blamed', node: label, kind, peer: culprit });
     misbehaved(culprit, kind === 'emptyPromise' ? 'data' : 'falsehood');
   };
   const replication: ReplicationService = await startReplication({
     ...{ label, networkId, name, identitySeed: seed, holdings, facts, log, metrics },
-    ...{ send, request, blamed },
+    ...{ send, request, behind, blamed },
     overheard: (from, message) => auditor.heard(from, message),
     failed: (error) => {
       log.write({ event: 'machineFailed', node: label, error: String(error) });

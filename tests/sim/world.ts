@@ -70,7 +70,15 @@ export interface WorldApi<Config, State, P extends Protocol> {
   readonly nowMs: number;
   readonly nodes: () => readonly NodeView<State>[];
   /** Adds a node with an empty disk; `corrupt` makes it a Byzantine one. */
-  readonly spawn: (id: NodeId, config: Config, corrupt?: Corrupt<P>) => void;
+  /** @param facts what lies on its disk already: somebody else's, who moved. */
+  readonly spawn: (
+    id: NodeId,
+    config: Config,
+    corrupt?: Corrupt<P>,
+    facts?: readonly P['fact'][],
+  ) => void;
+  /** What a node has written, also one that is down or stopped. */
+  readonly disk: (id: NodeId) => readonly P['fact'][];
   /** Switches a node off for good: no event reaches it any more. */
   readonly stop: (id: NodeId) => void;
   /**
@@ -319,8 +327,13 @@ export function run<Config, State, P extends Protocol>(
     queue.add(nowMs + between(partition.forMs), { kind: 'heal', to: null });
   };
 
-  const add = (id: NodeId, config: Config, corrupt: Corrupt<P> | undefined): void => {
-    const initial = scenario.machine.start(config, [], context());
+  const add = (
+    id: NodeId,
+    config: Config,
+    corrupt: Corrupt<P> | undefined,
+    facts: readonly P['fact'][] = [],
+  ): void => {
+    const initial = scenario.machine.start(config, facts, context());
     const node: Node<Config, State, P> = {
       id,
       honest: corrupt === undefined,
@@ -331,7 +344,7 @@ export function run<Config, State, P extends Protocol>(
       stopped: false,
       life: 0,
       state: initial.state,
-      disk: [],
+      disk: [...facts],
       timers: new Map(),
       fresh: { outputs: [], faults: [] },
     };
@@ -344,10 +357,11 @@ export function run<Config, State, P extends Protocol>(
       return nowMs;
     },
     nodes: () => [...nodes.values()],
-    spawn: (id, config, corrupt) => {
+    disk: (id) => [...nodeOf(id).disk],
+    spawn: (id, config, corrupt, facts) => {
       if (nodes.has(id)) throw new Error(`a second node ${id}`);
       trace.push({ atMs: nowMs, from: id, to: id, label: 'spawn' });
-      add(id, config, corrupt);
+      add(id, config, corrupt, facts);
     },
     stop: (id) => {
       const node = nodeOf(id);

@@ -127,7 +127,14 @@ export function answerConfirm(
   message: Extract<ReplicationMessage, { kind: 'confirm' }>,
 ): Draft {
   const { view, stock } = draft.state;
-  if (view === null || stock.kind !== 'taken' || !isKnown(view, from)) return draft;
+  if (view === null || stock.kind !== 'taken') return draft;
+  if (!isKnown(view, from)) {
+    // N41: whoever moved away offers what it took along, from a section whose news we may lack.
+    const { offered } = message;
+    return offered
+      ? and(draft, {}, { kind: 'output', output: { kind: 'behind', peer: from } })
+      : draft;
+  }
   const { stamp } = view.own;
   const isSame = sameStamp(stamp, message.stamp);
   const keeps = keeper(config, draft.state);

@@ -168,7 +168,7 @@ export type ReplicationOutput =
       readonly challenge: Uint8Array;
     }
   | { readonly kind: 'drop'; readonly item: Item }
-  /** This member speaks of a newer state than ours: ask for it. */
+  /** This peer speaks of a newer state than ours, or is a member of none that we know: ask for it. */
   | { readonly kind: 'behind'; readonly peer: NodeId };
 
 export type ReplicationFault =

@@ -53,7 +53,7 @@ import {
 } from '../section-world.ts';
 import { keysOfTree } from '../whole-books.ts';
 import { createWholeCompute, wholeNode } from '../whole-node.ts';
-import type { NodeState, Whole, WholeConfig, WholeState } from '../whole-state.ts';
+import type { NodeState, Whole, WholeConfig, WholeFact, WholeState } from '../whole-state.ts';
 import { run, type NodeView, type Observation, type Report, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
 
@@ -272,11 +272,18 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
   }
 
   const words = new Map<string, string>();
-  const leaving: { readonly atMs: number; readonly id: NodeId }[] = [];
+  const moving: { readonly atMs: number; readonly id: NodeId; readonly go: (api: Api) => void }[] =
+    [];
   const counts = { joined: 0, moved: 0, died: 0, handovers: new Set<string>() };
 
-  const arriveWhole = (api: Api, person: Person, from: NodeState, ticket: TicketProof | null) => {
-    api.spawn(person.id, nodeConfig(person));
+  const arriveWhole = (
+    api: Api,
+    person: Person,
+    from: NodeState,
+    ticket: TicketProof | null,
+    facts: readonly WholeFact[] = [],
+  ): void => {
+    api.spawn(person.id, nodeConfig(person), undefined, facts);
     const known = knownSections(from.section).flatMap(({ pages }) => pages);
     for (const [at, page] of known.entries()) {
       const input = { kind: 'learn', proof: encodeProof(page) } as const;
@@ -394,10 +401,10 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
 
   const react = ({ node, outputs }: Observation<WholeState, Whole>, api: Api): void => {
     while ((deeds[0]?.atMs ?? Infinity) <= api.nowMs) deeds.shift()?.do(api);
-    for (const [at, { atMs, id }] of leaving.entries()) {
+    for (const [at, { atMs, go }] of moving.entries()) {
       if (atMs > api.nowMs) continue;
-      leaving.splice(at, 1);
-      api.stop(id);
+      moving.splice(at, 1);
+      go(api);
       break;
     }
     if (!isNode(node)) {
@@ -419,15 +426,24 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
         const input = { kind: 'reached', name: said.name, reachable } as const;
         api.input(node.id, { kind: 'section', input }, 5);
       } else if (said.kind === 'relocate') {
-        if (leaving.some(({ id }) => id === node.id)) continue;
-        const { moving, sourceKey, sourceEpoch, signature } = said;
-        const name = movedName(curves, prng, moving.destination, moving.age);
-        const bytes = newNameBytes(networkId, moving, name);
-        const nameSignature = identity.sign(curves.seedOf(moving.name), bytes);
-        const ticket = { moving, sourceKey, sourceEpoch, signature, nameSignature };
+        if (moving.some(({ id }) => id === node.id)) continue;
+        const { moving: move, sourceKey, sourceEpoch, signature } = said;
+        const name = movedName(curves, prng, move.destination, move.age);
+        const bytes = newNameBytes(networkId, move, name);
+        const nameSignature = identity.sign(curves.seedOf(move.name), bytes);
+        const ticket = { moving: move, sourceKey, sourceEpoch, signature, nameSignature };
+        const person = personFor(founding.anchor, pace, name, curves);
+        const { state } = node;
         counts.moved += 1;
-        leaving.push({ atMs: api.nowMs + 6_000, id: node.id });
-        arriveWhole(api, personFor(founding.anchor, pace, name, curves), node.state, ticket);
+        // A name is ground for a while; then the old one ends, and the new one has its disk.
+        moving.push({
+          atMs: api.nowMs + 300 + prng.below(2_000),
+          id: node.id,
+          go: (then) => {
+            then.stop(node.id);
+            arriveWhole(then, person, state, ticket, then.disk(node.id).filter(isStored));
+          },
+        });
       }
     }
   };
@@ -502,6 +518,9 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
   const told = `${joined} joined, ${moved} moved, ${died} died, keys ${[...handovers].join(' ')}; ${payments}`;
   return { events: report.events, violations, undelivered, told };
 }
+
+/** What was kept lies in the folder; what replication wrote of itself is bound to the name. */
+const isStored = (fact: WholeFact): boolean => fact.kind === 'store' && fact.fact.kind !== 'inner';
 
 const never = { bitCount: 255, bits: new Uint8Array(32) };
 const moneyFaults = new Set<string>(['invalidRequest', 'invalidRegistration']);

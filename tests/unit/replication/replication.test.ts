@@ -3,7 +3,7 @@
  * and drops only what the sealed state and proofs allow (N41–N43).
  */
 import { expect, test } from 'vitest';
-import { EMPTY_PREFIX } from '#address/prefix.ts';
+import { child, EMPTY_PREFIX } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { fromHex, utf8 } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
@@ -94,7 +94,8 @@ function node(id: string, ...stock: readonly Item[]) {
     config,
     state: () => state,
     input,
-    adopt: (each: PlacedSection = section) => input({ kind: 'adopted', section: each, others: [] }),
+    adopt: (each: PlacedSection = section, others: readonly PlacedSection[] = []) =>
+      input({ kind: 'adopted', section: each, others }),
     hear: (from: string, message: ReplicationMessage) => step({ kind: 'received', from, message }),
     tick: () => step({ kind: 'timerFired', timer: 'tick' }),
   };
@@ -184,6 +185,27 @@ test('N41: a listing by an older state is not taken, and the newer one is asked 
   expect(puller.state().wanted.size).toBe(0);
   expect(outputs(hear(6n))).toContainEqual({ kind: 'behind', peer: a });
   expect(puller.state().wanted.size).toBe(1);
+});
+
+test('R7: the news of a mover that offers what it took along are asked for, of nobody else', () => {
+  const keeper = node(holders[0] ?? '');
+  keeper.adopt(section);
+  const mover = nameToId(hash('mover'));
+  const ask = (offered: boolean) =>
+    keeper.hear(mover, {
+      kind: 'confirm',
+      stamp: stampOf(section),
+      offered,
+      questions: [{ item, nonce: hash('nonce') }],
+    });
+  expect(outputs(ask(true))).toEqual([{ kind: 'behind', peer: mover }]);
+  expect(outputs(ask(false))).toEqual([]);
+  expect(keeper.state().wanted.size).toBe(0);
+  const away = (item.name[0] ?? 0) < 128 ? 1 : 0;
+  const elsewhere = { ...sectionOf([hash('mover')]), prefix: child(EMPTY_PREFIX, away) };
+  keeper.adopt(section, [elsewhere]);
+  expect(sent(ask(true))).toMatchObject([{ kind: 'lacking', holder: true }]);
+  expect(keeper.state().wanted.size + keeper.state().fetching.size).toBeGreaterThan(0);
 });
 
 test('N41: nobody confirms for another generation', () => {
