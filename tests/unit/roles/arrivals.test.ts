@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { nameToId, type XorName } from '#address/xor-name.ts';
 import { compareBytes } from '#core/codec/bytes.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
-import { actBodyBytes, decodeActBody } from '#protocol/membership/index.ts';
+import { actBodyBytes, decodeActBody, type TicketProof } from '#protocol/membership/index.ts';
 import {
   bindLedger,
   ticketId,
@@ -30,7 +30,7 @@ import { adopt } from '#roles/section-node/knowledge.ts';
 import { maxArrivals, opinionsFor } from '#roles/section-node/opinions.ts';
 import { createPrng } from '../../sim/prng.ts';
 import { found, nameFor, personFor, usualPace, type Person } from '../../sim/section-world.ts';
-import { genesis, succeed } from '../section/network.ts';
+import { genesis, only, succeed, type Living } from '../section/network.ts';
 
 const prng = createPrng(40);
 const founding = found(prng, [...Array<number>(7).fill(7), 6, 6], usualPace, () => '', {
@@ -190,6 +190,33 @@ describe('N40: more names than are remembered', () => {
     expect([...step.state.opinions.arrivals.keys()]).toEqual([...others, late].map(({ id }) => id));
     expect(endorsed(reach(step.state, late, true))).toEqual([late.id]);
   });
+});
+
+test('N38: how often the source of a ticket has handed over since is counted, of no ticket it is none', () => {
+  const source = genesis('arrivals source', 3);
+  let newest: Living = source;
+  for (let n = 0; n < 3; n++) newest = only(succeed(newest, `arrivals ${n}`).children);
+  const { state, chain } = newest;
+  const own: SealedState = { state, signature: new Uint8Array(48), chain };
+  const { config: knowing } = personFor(source.anchor, usualPace, nameFor(prng, 5));
+  const blank = sectionNode.start(knowing, [], context).state;
+  const known = adopt(knowing, blank, own, 'told', context).state;
+  const { name } = comer();
+  const ticket = (sourceKey: Uint8Array): TicketProof => ({
+    moving: { name, age: 6, destination: name, generation: 1n, reason: 'reward' },
+    ...{ sourceKey, sourceEpoch: 0n, signature: new Uint8Array(48) },
+    nameSignature: new Uint8Array(64),
+  });
+  const successors = (held: TicketProof | null): readonly number[] => {
+    const arrival = { name, sharingKey: new Uint8Array(32), ticket: held, reachable: true };
+    const arrivals = new Map([[nameToId(name), arrival]]);
+    return opinionsFor({ ...known, opinions: { ...known.opinions, arrivals } }).joiners.map(
+      ({ sourceSuccessors }) => sourceSuccessors,
+    );
+  };
+  expect(successors(ticket(source.anchor.genesisKey))).toEqual([3]);
+  expect(successors(ticket(newest.state.authority.key))).toEqual([0]);
+  expect(successors(null)).toEqual([0]);
 });
 
 test('N39: a joiner tells its person each reason once', () => {
