@@ -1,0 +1,101 @@
+/** What liars say while an epoch seals, and what honest elders must not be tempted to sign. */
+import { matches } from '#address/prefix.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { sectionKeyHash } from '#money/certificate.ts';
+import type { IdentitySuite } from '#money/identity.ts';
+import { encodeTransaction, type Transaction } from '#money/transaction.ts';
+import {
+  decodeHandoverMessage,
+  encodeHandoverMessage,
+  type HandoverNews,
+} from '#protocol/handover/index.ts';
+import { snapshotBytes } from '#protocol/membership/index.ts';
+import { encodeMintRequest, outputName } from '#protocol/mint/index.ts';
+import type { SectionState } from '#protocol/section/index.ts';
+import { seedOf } from '../unit/money/fixtures.ts';
+import type { Prng } from './prng.ts';
+import { type SealCurves, type Person, type DealtKey, certify } from './seal-stage.ts';
+import type { Seal, SealConfig, SealMessage } from './seal-state.ts';
+import type { Corrupt } from './world.ts';
+
+/** The old key leaked, long after: a certificate that the sealed root has never heard of (N34). */
+export function forgery(
+  curves: SealCurves,
+  old: DealtKey,
+  heirs: readonly DealtKey[],
+  forged: Transaction,
+): SealConfig {
+  const transaction = encodeTransaction(forged);
+  const certificates = certify(curves, old, 'COMMIT', forged);
+  const messages: SealMessage[] = [];
+  for (const [index, { oneTimeKey: key }] of forged.outputs.entries()) {
+    for (const { charter } of heirs) {
+      if (!matches(charter.prefix, outputName(key))) continue;
+      const message = encodeMintRequest({
+        kind: 'register',
+        request: seedOf('forgery').slice(0, 16),
+        section: sectionKeyHash(charter.key),
+        key,
+        transaction,
+        certificates,
+        index,
+      });
+      messages.push({ kind: 'output', key, message });
+    }
+  }
+  const to = heirs.flatMap(({ charter }) => charter.elders.map(({ name }) => toHex(name)));
+  return { kind: 'mallory', to, messages };
+}
+/** Sealed states that must not be signed: other keys, and the same keys over another root. */
+export function otherKeys(sealed: SectionState, rivals: readonly DealtKey[]): SectionState {
+  const { phase } = sealed.ledger;
+  if (phase.kind !== 'sealed') throw new Error('sealed');
+  const charters = rivals.map(({ charter }) => charter);
+  const other = { ...phase, sessionId: seedOf('other session'), charters };
+  return { ...sealed, ledger: { ...sealed.ledger, phase: other } };
+}
+
+export function otherRoot(sealed: SectionState): SectionState {
+  const { phase } = sealed.ledger;
+  if (phase.kind !== 'sealed') throw new Error('sealed');
+  const other = { ...phase, sealedRoot: seedOf('other root') };
+  return { ...sealed, ledger: { ...sealed.ledger, phase: other } };
+}
+
+/** Lies in handover news: another root to some, a wrong share, a share over another record. */
+export function liar(
+  identity: IdentitySuite,
+  me: Person,
+  old: DealtKey,
+  closing: SectionState,
+  chance: Prng,
+): Corrupt<Seal> {
+  const elder = old.charter.elders.find(({ name }) => toHex(name) === me.id);
+  const favourite = chance.below(4);
+  return (message, to, prng) => {
+    if (message.kind !== 'handover' || elder === undefined) return [message];
+    const decoded = decodeHandoverMessage(message.message);
+    if (!decoded.ok) return [message];
+    if (decoded.value.kind === 'page') return prng.chance(0.5) ? [] : [message];
+    if (decoded.value.kind !== 'news') return [message];
+    const news = decoded.value;
+    const say = (changed: Partial<HandoverNews>): SealMessage => ({
+      kind: 'handover',
+      message: encodeHandoverMessage({ ...news, ...changed }),
+    });
+    if (favourite === 0) return prng.chance(0.6) ? [] : [message];
+    if (favourite === 1 && news.roots.length > 0 && to.charCodeAt(0) % 2 === 0) {
+      const root = seedOf('two roots');
+      const bytes = snapshotBytes(closing, elder.index, root);
+      const signature = identity.sign(me.seed, bytes);
+      return [say({ roots: [{ elder: elder.index, root, signature }] })];
+    }
+    if (news.share !== null && favourite === 2) {
+      return [say({ share: { ...news.share, signature: new Uint8Array(48).fill(9) } })];
+    }
+    if (news.share !== null && favourite === 3) {
+      return [say({ share: { ...news.share, record: seedOf('other record') } })];
+    }
+    return [message];
+  };
+}
