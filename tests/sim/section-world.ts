@@ -337,8 +337,9 @@ export function arriveAgain(api: SectionApi, { id }: Person): void {
   const node = views.find((each) => each.id === id);
   const teacher = views.find(({ state }) => state.own !== null);
   if (node?.up !== true || node.stopped || teacher === undefined) return;
-  const { joining, own } = node.state;
-  if (joining === null && own === null) askIn(api, node, knowledgeOf(teacher), null);
+  const { joining, own, tree } = node.state;
+  const knowsNobody = tree.sections.size === 0;
+  if (own === null && (joining === null || knowsNobody)) askIn(api, node, knowledgeOf(teacher), null);
 }
 
 /** All that a node could tell a newcomer, with the links that prove it. */
