@@ -167,6 +167,9 @@ describe('whoever is shown a newer key goes on', () => {
       kind: 'read',
     });
     expect(stepFollowing(view, pending, { kind: 'read' })).toMatchObject({ kind: 'send' });
+    // Pages that brought nothing are no reason to ask again.
+    const none = stepFollowing(seenBy(knowing(k1)), pending, { kind: 'read' });
+    expect(none).toEqual({ kind: 'giveUp' });
   });
 
   test('what another message has learnt meanwhile is followed without a pairing', () => {

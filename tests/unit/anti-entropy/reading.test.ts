@@ -67,6 +67,14 @@ test('N31: whoever knows one half of a split reads forty handovers of the other'
   expect(sectionFor(done.tree, inOne)?.key).toEqual(keyOf(one));
 });
 
+test('N31: a later key of another branch is not what the next page is asked from', () => {
+  const other = lineFrom(one, 20, 'r other').at(-1) ?? one;
+  const tree = knowing(anchor, other);
+  const done = read(whole, inOne, (from) => pageFor(tree, from, sign(other, 0)));
+  expect(done).toMatchObject({ asked: 2, end: 'arrived' });
+  expect(sectionFor(done.tree, inOne)?.key).toEqual(keyOf(other));
+});
+
 test('N30, N31: a page that leads nowhere, is not proven, or does not come, is the last one', () => {
   const stranger = genesis('elsewhere', 1);
   const forged = only(succeed(last, 'r forged').children).chain.slice(-1);

@@ -222,6 +222,30 @@ test('N30: a request under an old key is refused with proof, and sent again unde
   expect(keys).toEqual([toHex(anchor.genesisKey), toHex(living.state.authority.key)]);
 });
 
+test('N31: a request that is twenty handovers late is refused once, and the rest is read', async () => {
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  const [elder] = (await node.section()).elders;
+  if (elder === undefined) throw new Error('an elder');
+  const living = after(20);
+  let refused = 0;
+  world.elder = () => (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok || request.value.kind !== 'under') return knowing(living)(bytes);
+    if (toHex(request.value.key) === toHex(living.state.authority.key)) {
+      return { kind: 'outputs', entries: [], next: 0, more: false };
+    }
+    refused += 1;
+    const proof = encodeProof({ links: living.chain.slice(0, 16), authority: null });
+    return { kind: 'refused', refusal: { kind: 'retry', proof } };
+  };
+  const request = { kind: 'outputs', after: 0, limit: 1 } as const;
+  const answer = await node.askFor(new Uint8Array(32), elder, request, 1_000);
+  expect(answer).toMatchObject({ ok: true, value: { kind: 'outputs' } });
+  expect(refused).toBe(1);
+  expect(node.view().verifiedEpoch).toBe(20);
+});
+
 test('N30: after three refusals with a newer key three other elders are asked, and no more', async () => {
   world.bootstraps = [knowing(born)];
   const node = await start(1);
