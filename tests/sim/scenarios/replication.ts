@@ -315,7 +315,9 @@ export function runReplication(
     const liars = line.filter((each) => corrupt.has(each.id)).length;
     const own = copies.get(id) ?? new Set();
     const good = line.filter((each) => own.has(each.id) && !corrupt.has(each.id)).length;
-    if (good < copiesWanted - liars) undelivered += 1;
+    // N39: where every disk with room has it already, a fourth copy needs a new member, not a repair.
+    const room = adults.some((each) => ![full, own, corrupt].some((those) => those.has(each.id)));
+    if (good < copiesWanted - liars && room) undelivered += 1;
     const spare = [...own].filter(
       (each) => !corrupt.has(each) && !line.some((one) => one.id === each),
     );
