@@ -155,6 +155,8 @@ export function runReplication(
 
   /** The disk as the node knows it; while a node is down, what it held when it went. */
   const lastDisk = new Map<NodeId, AdultState['disk']>();
+  /** What some disk took once; what all four refused as full was promised to nobody. */
+  const stored = new Set<ItemId>();
   const recount = (node: Node): void => {
     const { disk } = node.state;
     const before = lastDisk.get(node.id);
@@ -167,6 +169,7 @@ export function runReplication(
         complain('N42: bytes that do not fit their name are on a disk');
       }
       copies.get(id)?.add(node.id);
+      stored.add(id);
     }
     for (const id of before?.keys() ?? []) {
       if (disk.has(id)) continue;
@@ -309,6 +312,7 @@ export function runReplication(
     alive.filter(({ state }) => state.inner.ownFullness.full).map(({ id }) => id),
   );
   for (const [id, name] of chunks) {
+    if (!stored.has(id)) continue;
     const adults = adultsOf(sectionFor(name));
     const closest = [...adults].sort((a, b) => compareDistance(name, a.placement, b.placement));
     const line = closest.filter((each) => isHolder(adults, name, each.id, full));
