@@ -155,7 +155,7 @@ export function runReplication(
 
   /** The disk as the node knows it; while a node is down, what it held when it went. */
   const lastDisk = new Map<NodeId, AdultState['disk']>();
-  /** What some disk took once; what all four refused as full was promised to nobody. */
+  /** What an honest disk took once: what all four refused as full was promised to nobody. */
   const stored = new Set<ItemId>();
   const recount = (node: Node): void => {
     const { disk } = node.state;
@@ -169,7 +169,7 @@ export function runReplication(
         complain('N42: bytes that do not fit their name are on a disk');
       }
       copies.get(id)?.add(node.id);
-      stored.add(id);
+      if (!corrupt.has(node.id)) stored.add(id);
     }
     for (const id of before?.keys() ?? []) {
       if (disk.has(id)) continue;
