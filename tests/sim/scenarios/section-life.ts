@@ -501,9 +501,10 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     const holders = home === undefined ? [] : holdersOf(home, name);
     const live = holders.filter((each) => copies.has(each.id)).length;
     // A6 leaves eleven members; of those one may die, and then three adults are all there are.
-    if (live < Math.min(4, holders.length)) {
+    const wanted = home === undefined ? 4 : Math.min(4, holders.length);
+    if (live < wanted) {
       undelivered += 1;
-      violate(`a chunk has ${live} of ${holders.length} live copies`);
+      violate(`a chunk has ${live} of ${wanted} live copies`);
     }
   }
   const views = sectionViews(report);
