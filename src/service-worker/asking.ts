@@ -73,6 +73,9 @@ export interface AskingOptions {
   readonly refresh: () => Promise<unknown>;
 }
 
+/** The head tells messages apart; to hash a whole chunk for every elder asked would cost milliseconds. */
+const bytesOfId = 256;
+
 export function createAsking(options: AskingOptions): Asking {
   const { host, known, whoAnswers, preference, loaded, refresh } = options;
 
@@ -138,7 +141,8 @@ export function createAsking(options: AskingOptions): Asking {
   const askFor: Asking['askFor'] = async (name, elder, request, timeoutMs, signal) => {
     const inside = encodeClientRequest(request);
     if (known.current(name) === undefined) await loaded();
-    let following = openFollowing(known.tree(), name, sha256(inside), elder.name);
+    const messageId = sha256(inside.subarray(0, bytesOfId));
+    let following = openFollowing(known.tree(), name, messageId, elder.name);
     for (;;) {
       const { to, key } = following;
       const generation = known.current(name)?.authority.generation ?? 0n;
