@@ -1,8 +1,10 @@
 /** What this node would endorse (N7), as the rules of membership want to hear it. */
 import { successorsSince } from '#protocol/section/index.ts';
-import { nameToId } from '#address/xor-name.ts';
+import { nameToId, type XorName } from '#address/xor-name.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { Join, Opinions as MembershipOpinions } from '#protocol/membership/index.ts';
+import { rankJoiners } from '#protocol/node-age/index.ts';
 import { flow, type Flow } from './flow.ts';
 import type { JoinRefusal } from './messages.ts';
 import { whyNot } from '#protocol/membership/index.ts';
@@ -30,7 +32,7 @@ export function arrive(state: SectionNodeState, arrival: Arrival): Flow {
   const id = nameToId(arrival.name);
   const known = state.opinions.arrivals.get(id);
   if (known !== undefined && known.reachable !== false) return flow(state);
-  const roomy = known === undefined ? withRoom(state) : state;
+  const roomy = known === undefined ? withRoom(state, arrival.name) : state;
   if (roomy === undefined) return flow(state);
   return flow(withArrival(roomy, { ...arrival, reachable: null }), {
     kind: 'output',
@@ -38,13 +40,20 @@ export function arrive(state: SectionNodeState, arrival: Arrival): Flow {
   });
 }
 
-/** Names cost nothing: who could not be reached gives way, or a full table would shut everybody out. */
-function withRoom(state: SectionNodeState): SectionNodeState | undefined {
+/**
+ * Names cost nothing, so a full table must not shut out who comes later: who could not be reached gives
+ * way, and of those that could whoever N39 ranks last. The rank changes with every decision.
+ */
+function withRoom(state: SectionNodeState, name: XorName): SectionNodeState | undefined {
   const { arrivals } = state.opinions;
-  if (arrivals.size < maxArrivals) return state;
-  const [missed] = [...arrivals].find(([, { reachable }]) => reachable === false) ?? [];
-  if (missed === undefined) return undefined;
-  const others = new Map([...arrivals].filter(([id]) => id !== missed));
+  if (arrivals.size < maxArrivals || state.own === null) return state;
+  const waiting = [...arrivals.values()];
+  const missed = waiting.find(({ reachable }) => reachable === false)?.name;
+  const { churnId } = state.own.state.ledger;
+  const last = missed ?? rankJoiners([...waiting.map((each) => each.name), name], churnId).at(-1);
+  if (last === undefined || equalBytes(last, name)) return undefined;
+  const others = new Map(arrivals);
+  others.delete(nameToId(last));
   return { ...state, opinions: { ...state.opinions, arrivals: others } };
 }
 

@@ -9,6 +9,7 @@ import { nameToId, type XorName } from '#address/xor-name.ts';
 import { compareBytes } from '#core/codec/bytes.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
 import { actBodyBytes, decodeActBody, type TicketProof } from '#protocol/membership/index.ts';
+import { rankJoiners } from '#protocol/node-age/index.ts';
 import {
   bindLedger,
   ticketId,
@@ -174,12 +175,25 @@ describe('N40: more names than are remembered', () => {
   const late = comer();
   const asked = crowd.reduce((state, each) => ask(state, each).state, begin());
 
-  test('nobody is forgotten while it is being tried, or was reached', () => {
-    expect(probed(ask(asked, late))).toEqual([]);
+  test('of those that were reached whoever ranks last gives way, and nobody to who ranks after', () => {
+    const { churnId } = first.state.ledger;
     const reached = crowd.reduce((state, each) => reach(state, each, true).state, asked);
-    const step = ask(reached, late);
-    expect(probed(step)).toEqual([]);
-    expect(step.state.opinions.arrivals.size).toBe(maxArrivals);
+    const latecomers = Array.from({ length: 400 }, comer);
+    const lastWith = ({ name }: Person): string => {
+      const [last] = rankJoiners([...crowd.map((each) => each.name), name], churnId).slice(-1);
+      return last === undefined ? '' : nameToId(last);
+    };
+    const ahead = latecomers.find((each) => lastWith(each) !== each.id);
+    const behind = latecomers.find((each) => lastWith(each) === each.id);
+    if (ahead === undefined || behind === undefined) throw new Error('among 400 there are both');
+    const refused = ask(reached, behind);
+    expect(probed(refused)).toEqual([]);
+    expect(refused.state).toBe(reached);
+    const taken = ask(reached, ahead);
+    expect(probed(taken)).toEqual([ahead.id]);
+    const { arrivals } = taken.state.opinions;
+    expect(arrivals.size).toBe(maxArrivals);
+    expect(arrivals.has(lastWith(ahead))).toBe(false);
   });
 
   test('who could not be reached gives way to who asks now', () => {
