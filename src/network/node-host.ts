@@ -17,6 +17,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { nameToId } from '#address/xor-name.ts';
 import { err, type Result } from '#core/result.ts';
+import { watchListeners } from './own-listeners.ts';
 import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
 import { serveRpc, type ByteStream, type RpcError } from './rpc.ts';
@@ -76,19 +77,17 @@ const maxReservations = 512;
 /** New WebRTC-Direct handshakes per second; each may cost 130 kB before it proves anything. */
 const maxRtcHandshakesPerSecond = 25;
 
+/** Errors: throws {@link PortTaken}. */
 export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost> {
   const privateKey = await generateKeyPairFromSeed('Ed25519', options.identitySeed);
   const isBootstrap = options.bootstrap === null;
   const reachable = options.role !== 'adult';
 
   const at = `/${options.listen?.includes(':') === true ? 'ip6' : 'ip4'}/${options.listen ?? '127.0.0.1'}`;
-  const listen = [`${at}/tcp/${options.tcpPort}`];
-  if (options.wsPort !== null) listen.push(`${at}/tcp/${options.wsPort}/ws`);
+  const own = ownRoads(options);
+  const listen = own.map(({ road }) => `${at}${road}`);
   if (options.bootstrap !== null && options.bootstrap.tcpAddress !== null && reachable) {
     listen.push(`${options.bootstrap.tcpAddress}/p2p-circuit`, '/webrtc');
-  }
-  if (options.rtcDirectPort !== null) {
-    listen.push(`${at}/udp/${options.rtcDirectPort}/webrtc-direct`);
   }
   const rtcConfiguration = { iceServers: [] };
   const direct = webRTCDirect({
@@ -103,6 +102,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   };
 
   const libp2p = await createLibp2p({
+    start: false,
     privateKey,
     addresses: { listen },
     transports: [
@@ -133,10 +133,15 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       ...(isBootstrap ? { relay: circuitRelayServer({ reservations: { maxReservations } }) } : {}),
     },
   });
-  // Only a relay may be missing: without its own port a node would be deaf and not know it.
-  if (!libp2p.getMultiaddrs().some((each) => isOwnTcp(each.toString()))) {
-    await libp2p.stop();
-    throw new PortTaken(options.tcpPort);
+  const listeners = watchListeners(libp2p);
+  await libp2p.start();
+  // Only a relay may be missing: without a port of its own a node would lack a road and not know it.
+  const missing = own.find(({ road }) => !listeners.has(road));
+  if (missing !== undefined) {
+    // A WebRTC-Direct listener that could not listen cannot be closed either: the stop fails once it
+    // has closed all others.
+    await Promise.allSettled([libp2p.stop()]);
+    throw new PortTaken(missing.port);
   }
   const streams = createStreamPool();
   const name = privateKey.publicKey.raw;
@@ -144,7 +149,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   return {
     name,
     peerId: libp2p.peerId.toString(),
-    addresses: () => libp2p.getMultiaddrs().map(String),
+    addresses: listeners.addresses,
     serve: async (kind, tag, handler) => {
       const accept = (stream: Stream, connection: Connection): void => {
         const from: Remote = {
@@ -194,12 +199,29 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   };
 }
 
-/** The TCP port is held by another program, or the address is not this machine's. */
+/** One of the asked-for ports is held by another program, or the address is not this machine's. */
 export class PortTaken extends Error {
+  readonly port: number;
+
   constructor(port: number) {
     super(`port ${port} cannot be listened on`);
     this.name = 'PortTaken';
+    this.port = port;
   }
+}
+
+/** What it was told to listen on itself, as it stands after the host in a multiaddr. */
+function ownRoads({
+  tcpPort,
+  wsPort,
+  rtcDirectPort,
+}: NodeHostOptions): readonly { readonly port: number; readonly road: string }[] {
+  const roads = [{ port: tcpPort, road: `/tcp/${tcpPort}` }];
+  if (wsPort !== null) roads.push({ port: wsPort, road: `/tcp/${wsPort}/ws` });
+  if (rtcDirectPort !== null) {
+    roads.push({ port: rtcDirectPort, road: `/udp/${rtcDirectPort}/webrtc-direct` });
+  }
+  return roads;
 }
 
 const isOwnTcp = (address: string): boolean =>

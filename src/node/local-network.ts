@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { createNodeHost, PortTaken, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import {
@@ -216,9 +216,10 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
 /** Hosts of one process: ports settled one after the other, remembered together. */
 function createHosts(folder: DataFolder, log: Log) {
   const remembered = keptPorts(folder);
-  const taken = new Set<number>();
   const running: { readonly label: string; readonly ports: NodePorts; readonly host: NodeHost }[] =
     [];
+  const taken = (): readonly number[] =>
+    running.flatMap(({ ports: { tcp, ws, rtc } }) => [tcp, ws ?? [], rtc ?? []].flat());
   return {
     start: async (
       label: string,
@@ -228,7 +229,7 @@ function createHosts(folder: DataFolder, log: Log) {
       const identity = await openIdentity(folder.node(label), label);
       const needs = { ws: role !== 'adult', rtc: role === 'elder' };
       const { ports, listening: host } = await listenOn(
-        () => settlePorts(remembered[label], needs, taken),
+        (lost) => settlePorts(remembered[label], needs, new Set([...taken(), ...lost])),
         (at) =>
           createNodeHost({
             identitySeed: identity.seed,
@@ -240,7 +241,9 @@ function createHosts(folder: DataFolder, log: Log) {
             bootstrap: relay,
             log: (line) => log.write({ event: 'host', ...line, node: label }),
           }),
-      );
+      ).catch((error: unknown) => {
+        throw error instanceof PortTaken ? folderProblem('portTaken', folder.path) : error;
+      });
       running.push({ label, ports, host });
       return { identity, host, ports };
     },

@@ -50,7 +50,7 @@ import {
 } from './network-folder.ts';
 import { openIdentity, readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
 import { announce, ownAddress } from './node.ts';
-import { dialHost, settlePorts } from './ports.ts';
+import { asListenProblem, dialHost, listenOn, settlePorts, type NodePorts } from './ports.ts';
 import { logNumbers, progress, startProgram } from './program.ts';
 import type { Command } from './safe-args.ts';
 import { openStaticFiles, routesIn } from './static-files.ts';
@@ -86,23 +86,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   stops.push(front.close);
 
   const identity = await openIdentity(folder.node(label), label);
-  const ports = await settlePorts(
-    keptPorts(folder)[label],
-    { ws: true, rtc: false },
-    new Set(),
-    command.listen,
-  );
-  keepPorts(folder, { [label]: ports });
-  const host = await createNodeHost({
-    identitySeed: identity.seed,
-    role: 'bootstrap',
-    listen: command.listen,
-    tcpPort: ports.tcp,
-    wsPort: ports.ws,
-    rtcDirectPort: null,
-    bootstrap: null,
-    log: () => undefined,
-  });
+  const { ports, host } = await startHost(command, folder, identity);
   stops.push(host.stop);
   if (command.testControls) posts['/test/cut'] = cutSwitch(host);
   stop.whenAsked();
@@ -213,6 +197,35 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   process.stdout.write(
     `Network ${file.name} is ready: http://localhost:${command.port} (join: ${address})\n`,
   );
+}
+
+async function startHost(
+  command: CreateCommand,
+  folder: DataFolder,
+  identity: NodeIdentity,
+): Promise<{ readonly ports: NodePorts; readonly host: NodeHost }> {
+  const needs = { ws: true, rtc: false };
+  const remembered = keptPorts(folder)[label];
+  try {
+    const { ports, listening: host } = await listenOn(
+      (lost) => settlePorts(remembered, needs, new Set(lost), command.listen),
+      ({ tcp, ws }) =>
+        createNodeHost({
+          identitySeed: identity.seed,
+          role: 'bootstrap',
+          listen: command.listen,
+          tcpPort: tcp,
+          wsPort: ws,
+          rtcDirectPort: null,
+          bootstrap: null,
+          log: () => undefined,
+        }),
+    );
+    keepPorts(folder, { [label]: ports });
+    return { ports, host };
+  } catch (error) {
+    throw asListenProblem(error, command.listen);
+  }
 }
 
 const notHere = {

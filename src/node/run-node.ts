@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { EMPTY_PREFIX, showPrefix } from '#address/prefix.ts';
 import { ageOf, nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import { createNodeHost, PortTaken, type NodeHost } from '#network/node-host.ts';
+import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import { decodeTicketProof, type TicketProof } from '#protocol/membership/index.ts';
@@ -47,7 +47,7 @@ import {
   type NodeIdentity,
 } from './node-folder.ts';
 import { openNodeFacts, ownAddress, startNode, type RunningNode } from './node.ts';
-import { listenOn, portTries, settlePorts, type NodePorts } from './ports.ts';
+import { asListenProblem, listenOn, settlePorts, type NodePorts } from './ports.ts';
 import { logNumbers, progress, startProgram, type Program, type Stops } from './program.ts';
 import type { Command } from './safe-args.ts';
 import { cutSwitch, memoryAfterCollection, nodeSwitch, storageSwitch } from './test-controls.ts';
@@ -285,22 +285,19 @@ async function startHost(
   identity: NodeIdentity,
   joinPoint: JoinPoint | null,
 ): Promise<NodeHost> {
-  let tcp = command.port;
-  const choose = async (): Promise<NodePorts> => {
-    const remembered = keptPorts(folder)[label];
-    const wanted =
-      command.port === null
-        ? remembered
-        : { tcp: command.port, ws: remembered?.ws ?? null, rtc: remembered?.rtc ?? null };
-    const ports = await settlePorts(wanted, { ws: true, rtc: true }, new Set(), command.listen);
+  const remembered = keptPorts(folder)[label];
+  const wanted =
+    command.port === null
+      ? remembered
+      : { tcp: command.port, ws: remembered?.ws ?? null, rtc: remembered?.rtc ?? null };
+  const choose = async (lost: ReadonlySet<number>): Promise<NodePorts> => {
+    const ports = await settlePorts(wanted, { ws: true, rtc: true }, new Set(lost), command.listen);
     if (command.port !== null && ports.tcp !== command.port) {
       throw new Problem(
         'portTaken',
         `Port ${command.port} is taken by another program: stop it, or choose another port with --port.`,
       );
     }
-    keepPorts(folder, { [label]: ports });
-    tcp = ports.tcp;
     return ports;
   };
   const listen = (ports: NodePorts): Promise<NodeHost> =>
@@ -316,13 +313,11 @@ async function startHost(
       log: () => undefined,
     });
   try {
-    return (await listenOn(choose, listen, command.port === null ? portTries : 1)).listening;
+    const { ports, listening: host } = await listenOn(choose, listen);
+    keepPorts(folder, { [label]: ports });
+    return host;
   } catch (error) {
-    if (!(error instanceof PortTaken)) throw error;
-    throw new Problem(
-      'portTaken',
-      `${command.listen} cannot be listened on at port ${tcp}: choose an address of this machine with --listen, or another --port.`,
-    );
+    throw asListenProblem(error, command.listen);
   }
 }
 
