@@ -1,10 +1,10 @@
 /**
  * How the light node asks elders: over whichever road the host has, under the key that answers for a
  * name, and on as anti-entropy says (N30, N31). What is followed, to whom and how often is decided
- * there; here bytes are sent, proofs are checked, and elders are dialled.
+ * there; here bytes are sent, proofs are checked, and elders are dialled. Nothing here needs a
+ * browser: the client programs of the tests ask by it, too.
  */
-import { nameToId } from '#address/xor-name.ts';
-import type { Road, RoadPreference } from '#bridge/worker.ts';
+import type { RoadPreference } from '#bridge/worker.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { err, type Result } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
@@ -27,7 +27,6 @@ import {
 } from '#roles/wire/client.ts';
 import { readPages } from '#runtime/read-pages.ts';
 import type { Elder, KnownSections, Section } from './known-sections.ts';
-import { memory } from './memory.ts';
 import { isSilence, type WhoAnswers } from './who-answers.ts';
 
 export type AskError =
@@ -60,7 +59,7 @@ export interface Asking {
 }
 
 export interface AskingOptions {
-  readonly host: Pick<LightHost, 'ask' | 'resting' | 'view'>;
+  readonly host: Pick<LightHost, 'ask' | 'resting'>;
   readonly known: Pick<
     KnownSections,
     'addressesOf' | 'believe' | 'current' | 'takeRecords' | 'tree'
@@ -71,13 +70,15 @@ export interface AskingOptions {
   readonly loaded: () => Promise<Section>;
   /** Asks the bootstrap nodes who the elders are now. */
   readonly refresh: () => Promise<unknown>;
+  /** This elder has answered: the road to it is worth remembering. */
+  readonly rememberRoad: (elder: Uint8Array) => void;
 }
 
 /** The head tells messages apart; to hash a whole chunk for every elder asked would cost milliseconds. */
 const bytesOfId = 256;
 
 export function createAsking(options: AskingOptions): Asking {
-  const { host, known, whoAnswers, preference, loaded, refresh } = options;
+  const { host, known, whoAnswers, preference, loaded, refresh, rememberRoad } = options;
 
   const exchange = async (
     elder: Named,
@@ -98,8 +99,7 @@ export function createAsking(options: AskingOptions): Asking {
     if (!decoded.ok) return err({ kind: 'lie' });
     const answer = decoded.value;
     if (answer.kind === 'refused') return err({ kind: 'refused', refusal: answer.refusal });
-    const { road } = host.view(elder.name);
-    if (road !== null) rememberRoad(nameToId(elder.name), road);
+    rememberRoad(elder.name);
     return { ok: true, value: answer };
   };
 
@@ -178,11 +178,4 @@ function eventOf(reply: Answered): FollowEvent | null {
 function proofIn(bytes: Uint8Array): SectionProof | null {
   const proof = decodeProof(bytes);
   return proof.ok ? proof.value : null;
-}
-
-const remembered = new Map<string, string>();
-function rememberRoad(id: string, road: Road): void {
-  if (remembered.get(id) === road) return;
-  remembered.set(id, road);
-  void memory.keepRoad(id, road).catch(() => undefined);
 }

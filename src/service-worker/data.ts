@@ -27,6 +27,9 @@ import { sha256Fast, verifyEd25519Fast } from '#runtime/jobs/ciphers.ts';
 import { CallError, stalled, unreachable } from './answers.ts';
 import type { AskError, Elder, LightNode } from './light-node.ts';
 
+/** What of a light node is needed here. */
+export type DataNode = Pick<LightNode, 'section' | 'askFor' | 'catchUp' | 'stall'>;
+
 const putTimeoutMs = 30_000;
 const getTimeoutMs = 20_000;
 const catchUpTimeoutMs = 6_000;
@@ -41,7 +44,7 @@ interface Receipt {
 }
 
 /** @returns how many genuine receipts of different members were given (at least three). */
-export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<number> {
+export async function putChunk(node: DataNode, bytes: Uint8Array): Promise<number> {
   const name = await sha256Fast(bytes);
   let section = await node.section(name);
   let refusal = '';
@@ -75,7 +78,7 @@ export async function putChunk(node: LightNode, bytes: Uint8Array): Promise<numb
 
 /** @returns the chunk, checked by its name; throws a 404 when nobody has it. */
 export async function getChunk(
-  node: LightNode,
+  node: DataNode,
   name: Uint8Array,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
@@ -114,7 +117,7 @@ export async function getChunk(
 }
 
 /** @returns the encoded record of the highest valid version, or `null` when there is none. */
-export async function getPointer(node: LightNode, address: Uint8Array): Promise<Uint8Array | null> {
+export async function getPointer(node: DataNode, address: Uint8Array): Promise<Uint8Array | null> {
   let section = await node.section(address);
   const reports: CopiesReport[] = [];
   for (const elder of eldersFor(section.elders, address)) {
@@ -141,7 +144,7 @@ export async function getPointer(node: LightNode, address: Uint8Array): Promise<
 }
 
 /** Stores a record; throws a 409 when another device has taken this version. */
-export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<number> {
+export async function putPointer(node: DataNode, bytes: Uint8Array): Promise<number> {
   let section = await node.section();
   const decoded = decodePointer(bytes);
   if (!decoded.ok) throw new CallError(400, { kind: 'internal', message: 'Malformed record.' });
@@ -186,13 +189,13 @@ export async function putPointer(node: LightNode, bytes: Uint8Array): Promise<nu
 }
 
 async function askPatiently(
-  node: LightNode,
+  node: DataNode,
   name: Uint8Array,
   elder: Elder,
-  request: Parameters<LightNode['ask']>[1],
+  request: Parameters<LightNode['askFor']>[2],
   timeoutMs: number,
   signal?: AbortSignal,
-): ReturnType<LightNode['ask']> {
+): ReturnType<LightNode['askFor']> {
   const reply = await node.askFor(name, elder, request, timeoutMs, signal);
   const wait = busyMs(reply.ok ? undefined : reply.error);
   if (wait === 0) return reply;
@@ -209,7 +212,7 @@ const busyMs = (error: AskError | undefined): number =>
  * @param asked the stamp of the state by which the elder was asked
  */
 async function genuine(
-  node: LightNode,
+  node: DataNode,
   name: Uint8Array,
   elder: Elder,
   asked: ReceiptStamp,

@@ -1,6 +1,6 @@
 /**
- * The sections this worker has verified, where their elders can be dialled, and what of it survives
- * the worker's death (N33).
+ * The sections a light node has verified, where their elders can be dialled, and what of it survives
+ * its death (N33).
  */
 import { EMPTY_PREFIX, showPrefix, sibling } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
@@ -36,7 +36,6 @@ import {
 } from '#roles/light-client/pins.ts';
 import { moneyKeysOf } from '#roles/light-client/money-keys.ts';
 import { adultsOf } from '#roles/placement.ts';
-import { memory } from './memory.ts';
 
 export interface Elder {
   readonly name: Uint8Array;
@@ -83,13 +82,24 @@ export interface KnownSections {
   readonly epoch: () => bigint;
 }
 
-/** @param networkName the network id in hex: under it the pins are kept. */
+/** Of one network, by its id in hex: pins (roles/light-client/pins.ts), and address records. */
+export interface KeptSections {
+  readonly pins: Uint8Array;
+  readonly addresses: readonly Uint8Array[];
+}
+
+export interface SectionStore {
+  readonly pins: (network: string) => Promise<KeptSections | undefined>;
+  readonly keepPins: (network: string, kept: KeptSections) => Promise<void>;
+}
+
 export function openKnownSections(
-  networkName: string,
   anchor: TrustAnchor,
+  store: SectionStore,
   onChange: () => void,
 ): KnownSections {
   const { genesisKey, networkId } = anchor;
+  const network = toHex(networkId);
   let pins: Pins = openPins(anchor);
   /** By elder: the newest record it signed. */
   const records = new Map<string, { readonly counter: bigint; readonly bytes: Uint8Array }>();
@@ -147,7 +157,7 @@ export function openKnownSections(
   };
 
   const keep = (): Promise<void> =>
-    memory.keepPins(networkName, {
+    store.keepPins(network, {
       pins: encodePins(pins),
       addresses: [...records.values()].map(({ bytes }) => bytes),
     });
@@ -181,7 +191,7 @@ export function openKnownSections(
         return record.ok ? [record.value.name] : [];
       }),
     recall: async () => {
-      const kept = await memory.pins(networkName);
+      const kept = await store.pins(network);
       if (kept === undefined) return false;
       pins = decodePins(kept.pins, anchor) ?? pins;
       takeRecords(kept.addresses);

@@ -2,7 +2,8 @@
  * The light node: one per network file, started by the first call that needs it and made anew
  * after every death of the worker. It trusts nothing but the genesis key.
  */
-import type { NetworkView, RoadPreference, StallView } from '#bridge/worker.ts';
+import { nameToId } from '#address/xor-name.ts';
+import type { NetworkView, Road, RoadPreference, StallView } from '#bridge/worker.ts';
 import { equalBytes, fromHex } from '#core/codec/bytes.ts';
 import { createLightHost, type LightHost } from '#network/light-host.ts';
 import { networkTag } from '#network/protocols.ts';
@@ -94,7 +95,7 @@ export async function startLightNode(
     onChange,
   });
   const listeners = new Set<() => void>();
-  const known = openKnownSections(file.networkId, { genesisKey, networkId }, () => {
+  const known = openKnownSections({ genesisKey, networkId }, memory, () => {
     whoAnswers.sectionsChanged();
     onChange();
     for (const heard of listeners) heard();
@@ -190,7 +191,19 @@ export async function startLightNode(
     return loading;
   };
 
-  const asking = createAsking({ host, known, whoAnswers, preference, loaded, refresh });
+  const rememberRoad = (elder: Uint8Array): void => {
+    const { road } = host.view(elder);
+    if (road !== null) keepRoad(nameToId(elder), road);
+  };
+  const asking = createAsking({
+    host,
+    known,
+    whoAnswers,
+    preference,
+    loaded,
+    refresh,
+    rememberRoad,
+  });
   const { readPages } = asking;
 
   let turn = 0;
@@ -277,6 +290,13 @@ const wrongAuthority =
 
 const wrongCheckpoint =
   'This version of the app knows other keys than the ones this network was born with. Nothing was sent. Ask whoever runs this address to repair it.';
+
+const rememberedRoads = new Map<string, Road>();
+function keepRoad(id: string, road: Road): void {
+  if (rememberedRoads.get(id) === road) return;
+  rememberedRoads.set(id, road);
+  void memory.keepRoad(id, road).catch(() => undefined);
+}
 
 function bytesOf(hex: string): Uint8Array {
   const bytes = fromHex(hex);

@@ -4,6 +4,7 @@
  */
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
 import type { Road, RoadPreference } from '#bridge/worker.ts';
+import type { KeptSections } from './known-sections.ts';
 
 const schema = 2;
 
@@ -20,8 +21,8 @@ export interface NetworkFile {
 
 interface Memory extends DBSchema {
   values: { key: string; value: unknown };
-  /** By network id: what was verified (roles/light-client/pins.ts), and address records. */
-  pins: { key: string; value: { pins: Uint8Array; addresses: readonly Uint8Array[] } };
+  /** By network id. */
+  pins: { key: string; value: KeptSections };
   /** By elder: the road that worked last. */
   roads: { key: string; value: Road };
 }
@@ -55,8 +56,9 @@ export const memory = {
   keepPreference: async (preference: RoadPreference): Promise<void> => {
     await (await database()).put('values', preference, 'preference');
   },
-  pins: async (networkId: string) => (await database()).get('pins', networkId),
-  keepPins: async (networkId: string, pins: Memory['pins']['value']): Promise<void> => {
+  pins: async (networkId: string): Promise<KeptSections | undefined> =>
+    (await database()).get('pins', networkId),
+  keepPins: async (networkId: string, pins: KeptSections): Promise<void> => {
     await (await database()).put('pins', pins, networkId);
   },
   roads: async (): Promise<ReadonlyMap<string, Road>> => {

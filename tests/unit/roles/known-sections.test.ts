@@ -2,7 +2,7 @@
  * Goal: the worker presents what it verified, dials only where elders signed that they are, and
  * knows it again after its death. Method: one section on the real curve, a disk in memory.
  */
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { blsScalars } from '#crypto/bls.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
@@ -13,22 +13,23 @@ import {
   signAddressRecord,
   verifySignedAuthority,
 } from '#protocol/section/index.ts';
+import {
+  openKnownSections,
+  type KeptSections,
+  type SectionStore,
+} from '../../../src/service-worker/known-sections.ts';
 import { makeSection } from '../section/fixtures.ts';
 
-const disk = new Map<string, unknown>();
-vi.mock('../../../src/service-worker/memory.ts', () => ({
-  memory: {
-    pins: async (id: string) => disk.get(id),
-    keepPins: async (id: string, kept: unknown) => void disk.set(id, kept),
-  },
-}));
-const { openKnownSections } = await import('../../../src/service-worker/known-sections.ts');
+const disk = new Map<string, KeptSections>();
+const store: SectionStore = {
+  pins: async (id) => disk.get(id),
+  keepPins: async (id, kept) => void disk.set(id, kept),
+};
 
 test('N33: what was verified is presented, survives, and proves itself to the vault', async () => {
   const { signed, anchor, identitySeeds, authority } = makeSection(blsSuite, blsScalars);
-  const id = toHex(anchor.networkId);
   let changes = 0;
-  const first = openKnownSections(id, anchor, () => (changes += 1));
+  const first = openKnownSections(anchor, store, () => (changes += 1));
   expect(first.current()).toBeUndefined();
   expect([...first.tree().keys.keys()]).toEqual([toHex(anchor.genesisKey)]);
   expect(await first.recall()).toBe(false);
@@ -43,7 +44,7 @@ test('N33: what was verified is presented, survives, and proves itself to the va
   expect(first.addressesOf(record.name)).toEqual(record.addresses);
   await first.keep();
 
-  const second = openKnownSections(id, anchor, () => undefined);
+  const second = openKnownSections(anchor, store, () => undefined);
   expect(await second.recall()).toBe(true);
   const section = second.current(new Uint8Array(32));
   expect(section?.authority).toEqual(authority);
