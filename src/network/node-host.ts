@@ -31,7 +31,8 @@ export interface NodeHostOptions {
   readonly role: 'bootstrap' | 'elder' | 'adult';
   /** The address to listen on; loopback when nothing is said. */
   readonly listen?: string;
-  readonly tcpPort: number;
+  /** Null for a host that only asks. */
+  readonly tcpPort: number | null;
   readonly wsPort: number | null;
   readonly rtcDirectPort: number | null;
   /** A long-lived certificate keeps the certhash in addresses constant. */
@@ -199,6 +200,18 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   };
 }
 
+/** A host that asks nodes under a name of the moment: it listens nowhere, and nobody knows it. */
+export const createAskingHost = (): Promise<NodeHost> =>
+  createNodeHost({
+    identitySeed: crypto.getRandomValues(new Uint8Array(32)),
+    role: 'adult',
+    tcpPort: null,
+    wsPort: null,
+    rtcDirectPort: null,
+    bootstrap: { tcpAddress: null },
+    log: () => undefined,
+  });
+
 /** One of the asked-for ports is held by another program, or the address is not this machine's. */
 export class PortTaken extends Error {
   readonly port: number;
@@ -216,7 +229,8 @@ function ownRoads({
   wsPort,
   rtcDirectPort,
 }: NodeHostOptions): readonly { readonly port: number; readonly road: string }[] {
-  const roads = [{ port: tcpPort, road: `/tcp/${tcpPort}` }];
+  const roads: { readonly port: number; readonly road: string }[] = [];
+  if (tcpPort !== null) roads.push({ port: tcpPort, road: `/tcp/${tcpPort}` });
   if (wsPort !== null) roads.push({ port: wsPort, road: `/tcp/${wsPort}/ws` });
   if (rtcDirectPort !== null) {
     roads.push({ port: rtcDirectPort, road: `/udp/${rtcDirectPort}/webrtc-direct` });

@@ -2,13 +2,12 @@
  * `safe network status`: what at least two nodes say about the network's sections, and whether it
  * follows from the network's first key.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { showPrefix } from '#address/prefix.ts';
 import { ageOf } from '#address/xor-name.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
-import { createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { createAskingHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import {
   decodeAddressRecord,
@@ -22,7 +21,6 @@ import { Problem } from '#storage/node/problem.ts';
 import { createAddressBook } from './address-book.ts';
 import { askLobby, parseJoinPoint } from './arrival.ts';
 import { parseNetworkFile } from './network-file.ts';
-import { takePort } from './ports.ts';
 import type { Command } from './safe-args.ts';
 import { proveState } from './status-proof.ts';
 
@@ -77,15 +75,7 @@ export async function readStatus(command: StatusCommand): Promise<NetworkStatus>
       `"${joinText}" is not the address of a node: copy the line that "safe network create" printed, for --join MULTIADDR.`,
     );
   }
-  const host = await createNodeHost({
-    identitySeed: new Uint8Array(randomBytes(32)),
-    role: 'adult',
-    tcpPort: await takePort(new Set()),
-    wsPort: null,
-    rtcDirectPort: null,
-    bootstrap: { tcpAddress: null },
-    log: () => undefined,
-  });
+  const host = await createAskingHost();
   try {
     const told = at === undefined ? null : await askLobby(host, at, { kind: 'which' });
     const file = told?.kind === 'network' ? told.file : kept?.file;

@@ -53,7 +53,7 @@ export async function bootstrapTcpOf(data: string): Promise<string> {
 export async function connectClient(url: string, bootstrapTcp: string): Promise<NodeClient> {
   const host = await openClientHost(url, bootstrapTcp);
   const { anchor, genesisKey, exchange } = host;
-  const signed = decodeSignedAuthority(await host.begin());
+  const signed = decodeSignedAuthority((await host.begin()).authority);
   if (!signed.ok) throw new Error('the authority is malformed');
   const verified = verifySignedAuthority(blsSuite, anchor, signed.value);
   if (!verified.ok) throw new Error(`the authority is refused: ${verified.error.kind}`);

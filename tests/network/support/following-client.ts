@@ -1,38 +1,23 @@
 /**
  * A light client as a program that keeps one map for its whole life: it believes nothing but proofs
- * that follow from the genesis key, and learns of splits and new keys from those who refuse it, as
- * the browser's light node does.
+ * that follow from the genesis key, and learns of splits and new keys from those who refuse it. What
+ * asks, follows, believes and counts receipts is the light node of the browser.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { showPrefix } from '#address/prefix.ts';
-import { nameToId } from '#address/xor-name.ts';
-import { equalBytes } from '#core/codec/bytes.ts';
-import type { Refusal } from '#core/refusal.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
-import { countReceipts, storedChunk } from '#data/receipt.ts';
-import { decodeProof, maxHops, maxPages } from '#protocol/anti-entropy/index.ts';
-import { stampOf } from '#protocol/replication/index.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import {
-  closestSection,
   decodeSignedAuthority,
-  newestKey,
-  performVerifyUpdate,
   proofOf,
-  sectionFor,
-  sectionsOf,
-  type SectionAuthority,
   type SectionProof,
+  type TrustAnchor,
 } from '#protocol/section/index.ts';
-import { eldersFor } from '#roles/light-client/elders.ts';
-import { follow, openPins, pin, verifiedEpoch } from '#roles/light-client/pins.ts';
-import { signersUnder } from '#roles/light-client/receipts.ts';
-import {
-  encodeClientRequest,
-  encodeCover,
-  type ClientReply,
-  type ClientRequest,
-} from '#roles/wire/client.ts';
-import { openClientHost } from '../../e2e/support/client-host.ts';
+import { decodeClientReply } from '#roles/wire/client.ts';
+import { createAsking } from '../../../src/service-worker/asking.ts';
+import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data.ts';
+import { openKnownSections, type Section } from '../../../src/service-worker/known-sections.ts';
+import { openClientHost, type AskAt, type Told } from '../../e2e/support/client-host.ts';
 
 export interface FollowingClient {
   /** Stores random bytes of this size under a name that begins with `bit`. */
@@ -48,152 +33,91 @@ export interface FollowingClient {
   readonly stop: () => Promise<void>;
 }
 
-type Answer = Exclude<ClientReply, { readonly kind: 'refused' }>;
-
 /** @param bootstrapTcp multiaddr of a node's own TCP port; it is asked once, at the start. */
 export async function connectFollowing(
   url: string,
   bootstrapTcp: string,
 ): Promise<FollowingClient> {
   const host = await openClientHost(url, bootstrapTcp);
-  const { anchor, addresses, exchange, takeRecords } = host;
-  let pins = openPins(anchor);
+  const client = await beginFollowing(host.anchor, await host.begin(), host.askAt);
+  return { ...client, stop: host.stop };
+}
+
+/** @param told by any node, before all else; only proofs are believed. */
+export async function beginFollowing(
+  anchor: TrustAnchor,
+  told: Told,
+  askAt: AskAt,
+): Promise<Omit<FollowingClient, 'stop'>> {
   const led: ('redirect' | 'retry')[] = [];
-  const believe = (proof: SectionProof): boolean => {
-    const plan = follow(pins, proof);
-    if (plan.kind !== 'verify') return plan.kind === 'same';
-    const verified = performVerifyUpdate(blsSuite, plan.job);
-    if (!verified.ok) return false;
-    ({ pins } = pin(pins, verified.value));
-    return pins.fork === null;
+  /** By proof: which refusal showed it. */
+  const shownBy = new Map<string, 'redirect' | 'retry'>();
+  const known = openKnownSections(anchor, nowhere, () => undefined);
+  const believe = async (proof: SectionProof): Promise<boolean> => {
+    const before = known.tree();
+    const holds = await known.believe(proof);
+    const refusal = shownBy.get(toHex(encodeProof(proof)));
+    if (refusal !== undefined && known.tree() !== before) led.push(refusal);
+    return holds;
   };
-  const authorityFor = (name: Uint8Array): SectionAuthority => {
-    const authority = sectionFor(pins.tree, name) ?? closestSection(pins.tree, name);
-    if (authority === undefined) throw new Error('no section is known');
-    return authority;
+  const section = async (name?: Uint8Array): Promise<Section> => {
+    const found = known.current(name);
+    if (found === undefined) throw new Error('no section is known');
+    return found;
   };
-  const keyFor = (name: Uint8Array): Uint8Array =>
-    newestKey(pins.tree, authorityFor(name).key, name);
-
-  /** Pages of links from what is known until one ends at an authority. */
-  const catchUp = async (peer: Uint8Array, name: Uint8Array): Promise<void> => {
-    for (let page = 0; page < maxPages; page++) {
-      const from = keyFor(name);
-      const reply = await exchange(peer, encodeCover({ kind: 'section', name, from }));
-      if (reply.kind !== 'proof') return;
-      takeRecords(reply.records);
-      const proof = decodeProof(reply.proof);
-      if (!proof.ok || !believe(proof.value) || proof.value.authority !== null) return;
-      if (equalBytes(keyFor(name), from)) return;
-    }
-  };
-
-  /** N30: takes in what a refusal proves; true when another key answers for the name now. */
-  const heed = async (
-    peer: Uint8Array,
-    refusal: Refusal,
-    name: Uint8Array,
-    used: Uint8Array,
-  ): Promise<boolean> => {
-    if (refusal.kind !== 'retry' && refusal.kind !== 'redirect') return false;
-    const proof = decodeProof(refusal.proof);
-    if (!proof.ok || !believe(proof.value) || equalBytes(keyFor(name), used)) return false;
-    led.push(refusal.kind);
-    const { key, elders } = authorityFor(name);
-    const isReached = elders.every((each) => addresses.has(nameToId(each.name)));
-    if (!equalBytes(key, keyFor(name)) || !isReached) await catchUp(peer, name);
-    return true;
-  };
-
-  const askFor = async (
-    name: Uint8Array,
-    first: Uint8Array,
-    request: ClientRequest,
-  ): Promise<Answer> => {
-    let peer = first;
-    for (let hop = 0; ; hop++) {
-      const key = keyFor(name);
-      const { generation } = authorityFor(name);
-      const inside = encodeClientRequest(request);
-      const bytes = encodeCover({ kind: 'under', key, generation, request: inside });
-      const reply = await exchange(peer, bytes);
-      if (reply.kind !== 'refused') return reply;
-      const isLed = hop < maxHops && (await heed(peer, reply.refusal, name, key));
-      if (!isLed) throw new Error(`refused: ${reply.refusal.kind}`);
-      const { elders } = authorityFor(name);
-      const same = elders.find((each) => equalBytes(each.name, peer));
-      peer = same?.name ?? eldersFor(elders, name)[0]?.name ?? peer;
-    }
+  const asking = createAsking({
+    host: {
+      ask: async (elder, request, timeoutMs) => {
+        const answer = await askAt(elder, request, timeoutMs);
+        const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
+        if (reply?.ok === true && reply.value.kind === 'refused') {
+          const { refusal } = reply.value;
+          if (refusal.kind === 'retry' || refusal.kind === 'redirect') {
+            shownBy.set(toHex(refusal.proof), refusal.kind);
+          }
+        }
+        return answer;
+      },
+      resting: () => false,
+    },
+    known: { ...known, believe },
+    whoAnswers: { note: () => undefined },
+    preference: () => 'automatic',
+    loaded: section,
+    // Nobody is asked who the elders are: this client learns it from those who refuse it.
+    refresh: async () => undefined,
+    rememberRoad: () => undefined,
+  });
+  const node: DataNode = {
+    section,
+    askFor: asking.askFor,
+    catchUp: async (elder, name, timeoutMs) =>
+      void (await asking.readPages(elder, name, timeoutMs)),
+    stall: () => null,
   };
 
-  /** The closest elder, then the next one: each may be gone since the map was drawn. */
-  const askAny = async <T>(
-    name: Uint8Array,
-    request: ClientRequest,
-    take: (answer: Answer, peer: Uint8Array) => Promise<T | undefined>,
-  ): Promise<T> => {
-    const failed: string[] = [];
-    for (const { name: peer } of eldersFor(authorityFor(name).elders, name)) {
-      try {
-        const taken = await take(await askFor(name, peer, request), peer);
-        if (taken !== undefined) return taken;
-      } catch (error) {
-        failed.push(String(error));
-      }
-    }
-    throw new Error(`nobody could: ${failed.join('; ')}`);
-  };
-
-  /** Genuine receipts of adults of the section as it stands when the answer is here. */
-  const genuine = async (
-    peer: Uint8Array,
-    name: Uint8Array,
-    { stamp, receipts }: Extract<Answer, { kind: 'stored' }>,
-  ): Promise<number> => {
-    for (let look = 0; look < 2; look++) {
-      const authority = authorityFor(name);
-      const asked = { ...stampOf(authority), generation: 0n };
-      const signers = signersUnder(authority, asked, stamp);
-      if (signers.kind === 'known') {
-        const allowed = (holder: Uint8Array): boolean => signers.signers.has(nameToId(holder));
-        return countReceipts(anchor.networkId, stamp, storedChunk(name), receipts, allowed).length;
-      }
-      await catchUp(peer, name);
-    }
-    return 0;
-  };
-
-  const signed = decodeSignedAuthority(await host.begin());
-  if (!signed.ok || !believe(proofOf(signed.value))) throw new Error('the authority is refused');
+  known.takeRecords(told.records);
+  const signed = decodeSignedAuthority(told.authority);
+  if (!signed.ok || !(await known.believe(proofOf(signed.value)))) {
+    throw new Error('the authority is refused');
+  }
 
   return {
     put: async (size, bit) => {
       const { name, bytes } = chunkUnder(size, bit);
-      const receipts = await askAny(
-        name,
-        { kind: 'putChunk', name, bytes },
-        async (answer, peer) =>
-          answer.kind === 'stored' ? genuine(peer, name, answer) : undefined,
-      );
-      return { name, receipts };
+      return { name, receipts: await putChunk(node, bytes) };
     },
-    get: (name) =>
-      askAny(name, { kind: 'getChunk', name, avoid: [] }, async (answer) =>
-        answer.kind === 'chunk' && equalBytes(sha256Of(answer.bytes), name)
-          ? answer.bytes
-          : undefined,
-      ).catch(() => null),
+    get: (name) => getChunk(node, name).catch(() => null),
     map: () => ({
-      prefixes: sectionsOf(pins.tree).map(({ prefix }) => showPrefix(prefix)),
-      epoch: Number(verifiedEpoch(pins)),
+      prefixes: known.sections().map(({ authority }) => showPrefix(authority.prefix)),
+      epoch: Number(known.epoch()),
     }),
     led: () => led,
-    stop: host.stop,
   };
 }
 
-const sha256Of = (bytes: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(bytes).digest());
+/** It lives as long as its program: nothing survives it. */
+const nowhere = { pins: async () => undefined, keepPins: async () => undefined };
 
 /** Half of all names begin with a given bit. */
 function chunkUnder(
@@ -202,7 +126,7 @@ function chunkUnder(
 ): { readonly name: Uint8Array; readonly bytes: Uint8Array } {
   for (;;) {
     const bytes = new Uint8Array(randomBytes(size));
-    const name = sha256Of(bytes);
+    const name = new Uint8Array(createHash('sha256').update(bytes).digest());
     if ((name[0] ?? 0) >> 7 === bit) return { name, bytes };
   }
 }
