@@ -315,8 +315,17 @@ export function arrive(
   ticket: TicketProof | null = null,
 ): void {
   api.spawn(person.id, person.config);
+  const tickets = ticketsIn.get(api) ?? new Map<NodeId, TicketProof>();
+  ticketsIn.set(api, tickets);
+  if (ticket !== null) tickets.set(person.id, ticket);
   askIn(api, person, known, ticket);
 }
+
+/** A shell has the ticket of its move on disk; what it said of it before a crash may be lost. */
+const ticketsIn = new WeakMap<SectionApi, Map<NodeId, TicketProof>>();
+
+export const ticketOf = (api: SectionApi, id: NodeId): TicketProof | null =>
+  ticketsIn.get(api)?.get(id) ?? null;
 
 /** What a shell says to a node whose disk is empty: that it shall come in, and what it was told. */
 function askIn(
@@ -339,7 +348,9 @@ export function arriveAgain(api: SectionApi, { id }: Person): void {
   if (node?.up !== true || node.stopped || teacher === undefined) return;
   const { joining, own, tree } = node.state;
   const knowsNobody = tree.sections.size === 0;
-  if (own === null && (joining === null || knowsNobody)) askIn(api, node, knowledgeOf(teacher), null);
+  if (own === null && (joining === null || knowsNobody)) {
+    askIn(api, node, knowledgeOf(teacher), ticketOf(api, id));
+  }
 }
 
 /** All that a node could tell a newcomer, with the links that prove it. */

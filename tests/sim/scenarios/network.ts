@@ -20,6 +20,7 @@ import {
   quiet,
   standing,
   tell,
+  ticketOf,
   type Pace,
   type SectionApi,
   type SectionView,
@@ -235,12 +236,14 @@ function teacherFor(api: SectionApi, name: Uint8Array, prng: Prng): SectionView 
 
 function teachAgain(api: SectionApi, prng: Prng): void {
   for (const view of api.nodes()) {
-    if (!view.up || view.stopped || view.state.joining === null || isMember(view)) continue;
-    const person = view.state.joining;
+    const { joining, own } = view.state;
+    // Who waits to come in, and who lost even that to a crash: its shell says it at every start.
+    const isOutside = joining !== null || own === null;
+    if (!view.up || view.stopped || !isOutside || isMember(view)) continue;
     const name = Uint8Array.from(Buffer.from(view.id, 'hex'));
     const teacher = teacherFor(api, name, prng);
     if (teacher === undefined) continue;
-    arriveAgain(api, view.id, person.ticket, teacher);
+    arriveAgain(api, view.id, joining?.ticket ?? ticketOf(api, view.id), teacher);
   }
 }
 
