@@ -201,8 +201,10 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
 }
 
 /** A host that asks nodes under a name of the moment: it listens nowhere, and nobody knows it. */
-export const createAskingHost = (): Promise<NodeHost> =>
-  createNodeHost({
+export async function createAskingHost(): Promise<NodeHost> {
+  // Without a listener nothing keeps the program alive while it waits for a dial or an answer.
+  const awake = setInterval(() => undefined, 60_000);
+  const begun = createNodeHost({
     identitySeed: crypto.getRandomValues(new Uint8Array(32)),
     role: 'adult',
     tcpPort: null,
@@ -211,6 +213,11 @@ export const createAskingHost = (): Promise<NodeHost> =>
     bootstrap: { tcpAddress: null },
     log: () => undefined,
   });
+  const rest = (): void => clearInterval(awake);
+  begun.catch(rest);
+  const host = await begun;
+  return { ...host, stop: () => host.stop().finally(rest) };
+}
 
 /** One of the asked-for ports is held by another program, or the address is not this machine's. */
 export class PortTaken extends Error {

@@ -112,21 +112,25 @@ function learnt(view: FollowView, following: Following): FollowStep {
   const { tree } = view;
   const { name, key } = following;
   const newest = keyFor(tree, name);
-  if (!isStrictlyNewer(tree, newest, key)) return withoutNews(view, following);
   const section = nearest(tree, name);
-  const isWhole =
-    section !== undefined && equalBytes(section.key, newest) && view.isReached(section);
-  return isWhole ? onward(view, following) : { kind: 'read' };
+  const isKnown = section !== undefined && equalBytes(section.key, newest);
+  const isUsed = equalBytes(newest, key) && isKnown && isElder(section, following.to);
+  if (isUsed || !isNotOlder(tree, newest, key)) return withoutNews(view, following);
+  return isKnown && view.isReached(section) ? onward(view, following) : { kind: 'read' };
 }
 
-/** F2: on under a strictly newer key, to the same elder if it is one of that section. */
+/**
+ * F2: on under a strictly newer key, to the same elder if it is one of that section. The same key will
+ * do where only its link was known, and we asked somebody who is none of its elders.
+ */
 function onward(view: FollowView, following: Following): FollowStep {
   const { tree } = view;
   const { name, hops, to } = following;
   const key = keyFor(tree, name);
   const section = nearest(tree, name);
-  const isNews = section !== undefined && isStrictlyNewer(tree, key, following.key);
-  if (!isNews || hops >= maxHops) return withoutNews(view, following);
+  if (section === undefined || hops >= maxHops) return withoutNews(view, following);
+  const isLed = equalBytes(section.key, following.key) && !isElder(section, to);
+  if (!isStrictlyNewer(tree, key, following.key) && !isLed) return withoutNews(view, following);
   const names = section.elders.map((elder) => elder.name);
   const next = names.find((each) => equalBytes(each, to)) ?? closest(names, name, 1)[0] ?? to;
   return send({ ...following, key, to: next, hops: hops + 1 });
@@ -160,6 +164,12 @@ const nearest = (tree: SectionTree, name: Uint8Array): SectionAuthority | undefi
 /** The newest key of the section that is asked, on the way to the name; at first genesis. */
 const keyFor = (tree: SectionTree, name: Uint8Array): Uint8Array =>
   newestKey(tree, nearest(tree, name)?.key ?? tree.anchor.genesisKey, name);
+
+const isElder = ({ elders }: SectionAuthority, name: Uint8Array): boolean =>
+  elders.some((elder) => equalBytes(elder.name, name));
+
+const isNotOlder = (tree: SectionTree, key: Uint8Array, used: Uint8Array): boolean =>
+  equalBytes(key, used) || isStrictlyNewer(tree, key, used);
 
 /** N30: a later epoch than the key used, or a key of another branch than the one used. */
 function isStrictlyNewer(tree: SectionTree, key: Uint8Array, used: Uint8Array): boolean {

@@ -172,6 +172,40 @@ describe('whoever is shown a newer key goes on', () => {
     expect(none).toEqual({ kind: 'giveUp' });
   });
 
+  describe('F2: who knows the right key by its link alone, and asked none of its elders,', () => {
+    // The record that ended the key before names both halves; the state of one of them is not known.
+    const start = knowing(k1, zero);
+    const asked = namesOf(k1).find((name) => !isElderOf(one, name)) ?? inZero;
+    const inOneOnly =
+      (others: Peers): Peers['answer'] =>
+      (to, key) =>
+        isElderOf(one, to) && equalBytes(key, keyOf(one)) ? 'taken' : others.answer(to, key);
+
+    test('is led to them under the same key by whoever knows their state', () => {
+      const done = follow(start, inOne, asked, { answer: inOneOnly(elders(zero, inOne, one)) });
+      expect(done).toMatchObject({ how: 'taken', checks: 1, reads: 0 });
+      expect(done.sent.map(({ key }) => key)).toEqual([keyOf(one), keyOf(one)]);
+    });
+
+    test('reads the state from whoever shows nothing new', () => {
+      const done = follow(start, inOne, asked, {
+        answer: inOneOnly({ answer: () => proofOf(sign(zero)) }),
+        page: (from) => pageFor(knowing(one), from, sign(one, 0)),
+      });
+      expect(done).toMatchObject({ how: 'taken', checks: 0, reads: 1 });
+      expect(done.sent).toHaveLength(2);
+    });
+
+    test('gives up when neither helps, and does not ask one of those elders twice', () => {
+      const nothing = follow(start, inOne, asked, { answer: () => proofOf(sign(zero)) });
+      expect(nothing).toMatchObject({ how: 'gaveUp', reads: 1 });
+      expect(nothing.sent).toHaveLength(1);
+      const stubborn = follow(start, inOne, asked, { answer: () => proofOf(sign(one)) });
+      expect(stubborn).toMatchObject({ how: 'gaveUp', checks: 1 });
+      expect(stubborn.sent).toHaveLength(2);
+    });
+  });
+
   test('what another message has learnt meanwhile is followed without a pairing', () => {
     const pending = openFollowing(knowing(k1), inZero, message, first(k1));
     const refused = { kind: 'refused', proof: proofOf(sign(zero)) } as const;
