@@ -2,14 +2,17 @@
  * `npm run sim -- SCENARIO --seeds A..B`: one line per failing seed and, last, one line of JSON;
  * exit code 1 when a rule was broken. `--trace FILE` writes the story of the last run there.
  * `npm run sim:long` runs every scenario as often as docs/simulation.md says and keeps the result in
- * docs/measurements; `-- --part 10` runs a tenth of the seeds, and the result says so.
+ * docs/measurements; `-- --part 10` runs a tenth of the seeds, and the result says so; `-- network` runs
+ * that one again and replaces its row.
  */
-import { spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { main, root, say, Stop } from './lib/root.js';
 import { setup } from './lib/setup.js';
+
+const resultFile = join(root, 'docs/measurements/sim-long.json');
 
 /** Scenario, seeds. */
 const longRuns = [
@@ -47,13 +50,13 @@ function seedsIn(text) {
 }
 
 async function runLong(node, args) {
-  const started = Date.now();
   const at = args.indexOf('--part');
   const part = at < 0 ? 1 : Number(args[at + 1]);
   if (!(part >= 1))
     throw new Stop('--part takes a number: --part 10 runs a tenth of the seeds.', 2);
   const only = args.filter((each, n) => !each.startsWith('--') && (at < 0 || n !== at + 1));
-  const rows = [];
+  const isWhole = part === 1;
+  const rows = only.length > 0 && isWhole ? keptRows() : [];
   for (const [name, all] of longRuns) {
     const seeds = Math.ceil(all / part);
     if (only.length > 0 && !only.includes(name)) continue;
@@ -64,25 +67,41 @@ async function runLong(node, args) {
     const line = out.trim().split('\n').at(-1) ?? '';
     process.stdout.write(out);
     const row = line.startsWith('{') ? JSON.parse(line) : { scenario: name, failed: code };
-    rows.push({ ...row, wallSeconds: Math.round((Date.now() - begun) / 1000), exitCode: code });
+    const wallSeconds = Math.round((Date.now() - begun) / 1000);
+    const done = { ...row, wallSeconds, exitCode: code, commit: commitNow() };
+    const place = rows.findIndex(({ scenario }) => scenario === name);
+    if (place < 0) rows.push(done);
+    else rows[place] = done;
     // After every scenario: an hour is long, and what ran should not be lost with the rest.
-    if (only.length === 0) keep(resultOf(part, started, rows));
+    if (only.length === 0 || isWhole) keep(resultOf(part, rows));
   }
-  process.stdout.write(`${JSON.stringify(resultOf(part, started, rows))}\n`);
+  process.stdout.write(`${JSON.stringify(resultOf(part, rows))}\n`);
   return rows.every(({ exitCode }) => exitCode === 0) ? 0 : 1;
 }
 
-const resultOf = (part, started, rows) => ({
+const resultOf = (part, rows) => ({
   what: `npm run sim:long${part === 1 ? '' : ` -- --part ${part}`}`,
   cores: availableParallelism(),
-  wallSeconds: Math.round((Date.now() - started) / 1000),
+  wallSeconds: rows.reduce((sum, row) => sum + row.wallSeconds, 0),
   rows,
 });
 
+/** Of a run that is repeated in part: every row says of which state of the code it is. */
+function keptRows() {
+  if (!existsSync(resultFile)) return [];
+  const { what, rows } = JSON.parse(readFileSync(resultFile, 'utf8'));
+  return what === 'npm run sim:long' ? rows : [];
+}
+
+function commitNow() {
+  const git = (...args) => spawnSync('git', args, { cwd: root, encoding: 'utf8' }).stdout ?? '';
+  const changed = git('status', '--porcelain', '--', 'src', 'tests/sim').trim() !== '';
+  return `${git('rev-parse', '--short', 'HEAD').trim() || 'unknown'}${changed ? ' and changes' : ''}`;
+}
+
 function keep(result) {
-  const folder = join(root, 'docs/measurements');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'sim-long.json'), `${JSON.stringify(result, null, 2)}\n`);
+  mkdirSync(dirname(resultFile), { recursive: true });
+  writeFileSync(resultFile, `${JSON.stringify(result, null, 2)}\n`);
 }
 
 function run(node, args, env, stdout) {

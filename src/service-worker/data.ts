@@ -222,7 +222,8 @@ async function genuine(
   const { stamp, receipts } = told;
   let { authority, networkId } = await node.section(name);
   let under = signersUnder(authority, asked, stamp);
-  if (under.kind === 'behind') {
+  if (under.kind !== 'known') {
+    // A newer state than ours; or of its key we know the link alone, and no members yet.
     await node.catchUp(elder, name, catchUpTimeoutMs);
     ({ authority, networkId } = await node.section(name));
     under = signersUnder(authority, asked, stamp);
