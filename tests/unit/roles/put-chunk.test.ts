@@ -1,0 +1,95 @@
+/**
+ * Goal: a chunk counts as stored by the receipts of members that this device has verified, also where a
+ * split left it with the key of the answering section and nothing else of it (N41).
+ * Method: a light node of wood in front of one elder whose adults really sign.
+ */
+import { expect, test } from 'vitest';
+import { EMPTY_PREFIX, parsePrefix, type Prefix } from '#address/prefix.ts';
+import { toXorName } from '#address/xor-name.ts';
+import { utf8 } from '#core/codec/bytes.ts';
+import { ok } from '#core/result.ts';
+import { ed25519PublicKey } from '#crypto/ed25519.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { signReceipt, storedChunk } from '#data/receipt.ts';
+import { adultsOf, stampOf } from '#protocol/replication/index.ts';
+import type { SectionAuthority } from '#protocol/section/index.ts';
+import { putChunk, type DataNode } from '../../../src/service-worker/data.ts';
+import type { Section } from '../../../src/service-worker/known-sections.ts';
+
+const networkId = sha256(utf8('network'));
+const seedOf = (n: number): Uint8Array => sha256(Uint8Array.of(n));
+const nameOf = (n: number) => toXorName(ed25519PublicKey(seedOf(n)));
+const elders = [1, 2, 3, 4, 5, 6, 7];
+
+function sectionOf(prefix: Prefix, keyByte: number, adults: readonly number[]): Section {
+  const authority: SectionAuthority = {
+    networkId,
+    prefix,
+    key: new Uint8Array(96).fill(keyByte),
+    epoch: BigInt(keyByte),
+    generation: 4n,
+    elders: elders.map((n) => ({ name: nameOf(n), publicShare: new Uint8Array(96), index: n })),
+    members: [...elders, ...adults].map((n) => ({
+      name: nameOf(n),
+      joined: 0n,
+      placement: nameOf(n),
+      sharingKey: new Uint8Array(32),
+    })),
+    ledgerRoot: new Uint8Array(32),
+    genesisOutput: { oneTimeKey: new Uint8Array(32), amount: 1n },
+  };
+  return {
+    authority,
+    signed: new Uint8Array(),
+    networkId,
+    elders: authority.elders.map((each) => ({ ...each, addresses: [] })),
+    holders: new Set(adultsOf(authority).map(({ id }) => id)),
+  };
+}
+
+const bytes = utf8('a piece of a file');
+const name = sha256(bytes);
+const half = parsePrefix((name[0] ?? 0) < 128 ? '0' : '1') ?? EMPTY_PREFIX;
+const parent = sectionOf(EMPTY_PREFIX, 1, [11, 12, 13, 14]);
+const child = sectionOf(half, 2, [21, 22, 23, 24]);
+
+/** @param read what asking the elder for its pages brings */
+function nodeOf(read: Section, signers: readonly number[] = [21, 22, 23]) {
+  let known = parent;
+  const asked = { put: 0, read: 0 };
+  const stamp = stampOf(child.authority);
+  const receipts = signers.map((n) => ({
+    holder: nameOf(n),
+    signature: signReceipt(seedOf(n), networkId, stamp, storedChunk(name)),
+  }));
+  const node: DataNode = {
+    section: async () => known,
+    askFor: async () => {
+      asked.put += 1;
+      return ok({ kind: 'stored', stamp, receipts });
+    },
+    catchUp: async () => {
+      asked.read += 1;
+      known = read;
+    },
+    stall: () => null,
+  };
+  return { node, asked };
+}
+
+test('N41: of a key that is known by its link alone the members are read, and then receipts count', async () => {
+  const { node, asked } = nodeOf(child);
+  expect(await putChunk(node, bytes)).toBe(3);
+  expect(asked).toEqual({ put: 1, read: 1 });
+});
+
+test('N41: an elder that cannot show those members gives no receipts, and the next one is asked', async () => {
+  const { node, asked } = nodeOf(parent);
+  await expect(putChunk(node, bytes)).rejects.toThrow('too few receipts');
+  expect(asked).toEqual({ put: elders.length, read: elders.length });
+});
+
+test('N41: adults of the section before the split sign nothing that counts', async () => {
+  const { node } = nodeOf(child, [11, 12, 13, 14]);
+  await expect(putChunk(node, bytes)).rejects.toThrow('too few receipts');
+});
