@@ -224,7 +224,7 @@ describe('whoever is shown anything else does not', () => {
     const boasting = [1, 2, 3].reduce((living) => grow(living), k1);
     for (const living of [zero, k1, born, boasting, genesis('elsewhere', 1)]) {
       const done = follow(tree, inZero, first(zero), showing(proofOf(sign(living))));
-      expect(done).toMatchObject({ how: 'gaveUp', checks: 0, tree });
+      expect(done).toMatchObject({ how: 'gaveUp', checks: 0, reads: 0, tree });
       expect(done.sent).toHaveLength(1);
     }
     const next = sign(line[1] ?? zero);

@@ -53,14 +53,17 @@ const half = parsePrefix((name[0] ?? 0) < 128 ? '0' : '1') ?? EMPTY_PREFIX;
 const parent = sectionOf(EMPTY_PREFIX, 1, [11, 12, 13, 14]);
 const child = sectionOf(half, 2, [21, 22, 23, 24]);
 
-/** @param read what asking the elder for its pages brings */
-function nodeOf(read: Section, signers: readonly number[] = [21, 22, 23]) {
+/**
+ * @param read what asking the elder for its pages brings
+ * @param signed the chunk that the adults really took
+ */
+function nodeOf(read: Section, signers: readonly number[] = [21, 22, 23], signed = name) {
   let known = parent;
   const asked = { put: 0, read: 0 };
   const stamp = stampOf(child.authority);
   const receipts = signers.map((n) => ({
     holder: nameOf(n),
-    signature: signReceipt(seedOf(n), networkId, stamp, storedChunk(name)),
+    signature: signReceipt(seedOf(n), networkId, stamp, storedChunk(signed)),
   }));
   const node: DataNode = {
     section: async () => known,
@@ -91,5 +94,10 @@ test('N41: an elder that cannot show those members gives no receipts, and the ne
 
 test('N41: adults of the section before the split sign nothing that counts', async () => {
   const { node } = nodeOf(child, [11, 12, 13, 14]);
+  await expect(putChunk(node, bytes)).rejects.toThrow('too few receipts');
+});
+
+test('N41: signatures for another chunk are none for this one', async () => {
+  const { node } = nodeOf(child, [21, 22, 23], sha256(utf8('another piece')));
   await expect(putChunk(node, bytes)).rejects.toThrow('too few receipts');
 });
