@@ -206,6 +206,14 @@ describe('whoever is shown a newer key goes on', () => {
     });
   });
 
+  test('F1: nothing is read for the key we used from one of its own elders', () => {
+    const tree = knowing(zero);
+    const view = { tree, isReached: () => false };
+    const pending = openFollowing(tree, inZero, message, first(zero));
+    const refused = { kind: 'refused', proof: proofOf(sign(zero)) } as const;
+    expect(stepFollowing(view, pending, refused)).toEqual({ kind: 'giveUp' });
+  });
+
   test('what another message has learnt meanwhile is followed without a pairing', () => {
     const pending = openFollowing(knowing(k1), inZero, message, first(k1));
     const refused = { kind: 'refused', proof: proofOf(sign(zero)) } as const;
