@@ -39,7 +39,6 @@ export interface NodeHostOptions {
   readonly rtcCertificate?: TransportCertificate;
   /** The relay for signalling, when there is one; `null` for the bootstrap node itself. */
   readonly bootstrap: { readonly tcpAddress: string | null } | null;
-  readonly log: (line: object) => void;
 }
 
 export interface Remote {
@@ -211,7 +210,6 @@ export async function createAskingHost(): Promise<NodeHost> {
     wsPort: null,
     rtcDirectPort: null,
     bootstrap: { tcpAddress: null },
-    log: () => undefined,
   });
   const rest = (): void => clearInterval(awake);
   begun.catch(rest);

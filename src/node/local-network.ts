@@ -92,7 +92,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       elders: Array.from({ length: ELDER_COUNT }, (_, n) => `elder-${n + 1}`),
       adults: Array.from({ length: adultCount }, (_, n) => `adult-${n + 1}`),
     };
-    const hosts = createHosts(folder, log);
+    const hosts = createHosts(folder);
     stops.push(hosts.stop);
     progress('Starting the bootstrap node …');
     const bootstrap = await hosts.start(labels.bootstrap, 'bootstrap', null);
@@ -214,7 +214,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
 }
 
 /** Hosts of one process: ports settled one after the other, remembered together. */
-function createHosts(folder: DataFolder, log: Log) {
+function createHosts(folder: DataFolder) {
   const remembered = keptPorts(folder);
   const running: { readonly label: string; readonly ports: NodePorts; readonly host: NodeHost }[] =
     [];
@@ -239,7 +239,6 @@ function createHosts(folder: DataFolder, log: Log) {
             rtcDirectPort: at.rtc,
             ...(needs.rtc ? { rtcCertificate: openRtcCertificate(identity.folder) } : {}),
             bootstrap: relay,
-            log: (line) => log.write({ event: 'host', ...line, node: label }),
           }),
       ).catch((error: unknown) => {
         throw error instanceof PortTaken ? folderProblem('portTaken', folder.path) : error;

@@ -218,7 +218,6 @@ async function startHost(
           wsPort: ws,
           rtcDirectPort: null,
           bootstrap: null,
-          log: () => undefined,
         }),
     );
     keepPorts(folder, { [label]: ports });

@@ -310,7 +310,6 @@ async function startHost(
       rtcDirectPort: ports.rtc,
       rtcCertificate: openRtcCertificate(identity.folder),
       bootstrap: { tcpAddress: joinPoint?.address ?? null },
-      log: () => undefined,
     });
   try {
     const { ports, listening: host } = await listenOn(choose, listen);

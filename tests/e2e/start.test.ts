@@ -121,7 +121,6 @@ describe('a started network', () => {
       wsPort: null,
       rtcDirectPort: null,
       bootstrap: { tcpAddress: await bootstrapTcpOf(network.data) },
-      log: () => undefined,
     });
     const { decodeNodeReply, encodeNodeRequest } = await import('#roles/wire/node.ts');
     const { networkTag } = await import('#network/protocols.ts');

@@ -13,7 +13,6 @@ test('a host that listens nowhere asks a node and is answered', async () => {
   const node = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(7), role: 'adult', bootstrap: { tcpAddress: null } },
     ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
-    log: () => undefined,
   });
   hosts.push(node);
   await node.serve('client', 'test', async (request, { name }) =>

@@ -52,7 +52,6 @@ const start = async ({ tcp, ws, rtc }: NodePorts, listen = host): Promise<NodeHo
   const started = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(7), role: 'elder', listen, tcpPort: tcp },
     ...{ wsPort: ws, rtcDirectPort: rtc, bootstrap: { tcpAddress: null } },
-    log: () => undefined,
   });
   ends.push(started.stop);
   return started;
