@@ -13,6 +13,10 @@ export class VaultFailure extends Error {
   }
 }
 
+/** The Safe was locked, perhaps while this was on its way: nothing more is done for it. */
+export const safeIsLocked = (): VaultFailure =>
+  new VaultFailure('locked', 'Your Safe is locked. Unlock it first.');
+
 /** A Safe made offline: nothing is known yet of who answers for its coins. */
 export const notMet = (): VaultFailure =>
   new VaultFailure(

@@ -20,6 +20,7 @@ import {
 } from '#safe/index/index-set.ts';
 import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
 import type { VaultContext } from './context.ts';
+import { safeIsLocked } from './failure.ts';
 import type { VaultPorts, WalletPort } from './ports.ts';
 
 /** Mutable on purpose: one object per unlocking, owned by the vault, dropped when it locks. */
@@ -118,17 +119,20 @@ export interface SyncFacts {
 
 /**
  * Changes the index: merged with what another tab has stored, durable on this device, then visible.
+ * For a Safe that this device is not to remember it changes this tab's memory alone; a change that
+ * a person makes goes through `commit` (sync.ts), which waits for the network then.
  * @param change pure; may be given a richer index than the caller has seen
+ * @returns the index as it is now
  */
 export async function updateIndex(
   context: VaultContext,
   safe: OpenSafe,
   change: (index: SafeIndex) => SafeIndex,
   facts: SyncFacts = {},
-): Promise<void> {
+): Promise<SafeIndex> {
   const { ports } = context;
-  await ports.withLock(`safe-store-${safe.owner}`, async () => {
-    if (safe.closed.signal.aborted) return;
+  const index = await ports.withLock(`safe-store-${safe.owner}`, async () => {
+    if (safe.closed.signal.aborted) throw safeIsLocked();
     const record = await recordOf(ports, safe);
     const stored = record === undefined ? null : await openLocal(safe, record);
     const before = stored === null ? safe.index : mergeKeeping(ports, safe.index, stored);
@@ -144,13 +148,15 @@ export async function updateIndex(
       await ports.store.putSafe(kept);
     }
     // Locked while this was written: the keys are gone, and nobody looks at the index any more.
-    if (safe.closed.signal.aborted) return;
+    if (safe.closed.signal.aborted) return next;
     safe.index = next;
     safe.version = version;
     safe.published = published;
     giveToWallet(safe);
+    return next;
   });
   context.changed();
+  return index;
 }
 
 /** Stops everything that runs for the Safe and forgets its keys. */

@@ -48,8 +48,14 @@ export interface WalletContext {
   readonly device: Uint8Array;
   /** `null` before the first contact with a network. */
   readonly network: () => PinnedNetwork | null;
-  /** Resolves when the section is durable on this device; the network follows. */
-  readonly save: (section: Uint8Array) => Promise<void>;
+  /**
+   * Changes the section: `change` is given it as it is stored now, merged with what this tab holds,
+   * while no other tab can write. Resolves with what is stored afterwards, and never before it is
+   * durable: on this device, or, for a Safe that this device is not to remember, on the network.
+   * Rejects when the Safe was locked or nothing could be written; nothing has changed then.
+   * @param change pure and synchronous; may run again on a newer section
+   */
+  readonly update: (change: (stored: Uint8Array) => Uint8Array) => Promise<Uint8Array>;
   /** The view has changed. */
   readonly changed: () => void;
   readonly rpc: Rpc;
@@ -68,7 +74,7 @@ export interface WalletPort {
   ) => Promise<VaultReplies[Kind]>;
   /**
    * Another device's or tab's section was merged into the index; this is the result. The wallet
-   * merges it with what it holds: it may have a change on its way to `save`.
+   * merges it with what it holds. What `update` resolved with is not given again.
    */
   readonly absorb: (section: Uint8Array) => void;
   /** Looks for incoming payments and goes on with unfinished ones. */

@@ -7,7 +7,7 @@ import { equalBytes } from '#core/codec/bytes.ts';
 import { encodePointer, signPointer } from '#data/pointer.ts';
 import { encodeIndex, type SafeIndex } from '#safe/index/index-set.ts';
 import { backOffMs, isElsewhere, type VaultContext } from './context.ts';
-import { VaultFailure } from './failure.ts';
+import { safeIsLocked, VaultFailure } from './failure.ts';
 import { mergeKeeping, openPlace, sealPlace, updateIndex, type OpenSafe } from './open-safe.ts';
 import { fetchRecord, networkIdOf, readIndex, storeIndex } from './remote-index.ts';
 import { offlineSentence, RpcFailure } from './rpc.ts';
@@ -93,13 +93,34 @@ async function tryExchange(context: VaultContext, safe: OpenSafe): Promise<strin
 }
 
 /**
+ * Changes the index durably. What a person is shown as done is written somewhere first: on this
+ * device, or on the network for a Safe that this device is not to remember.
+ * @returns the index as it is stored now
+ * @throws what kept it from being written; nothing has changed then
+ */
+export async function commit(
+  context: VaultContext,
+  safe: OpenSafe,
+  change: (index: SafeIndex) => SafeIndex,
+): Promise<SafeIndex> {
+  if (safe.recordId !== null) return updateIndex(context, safe, change);
+  if (isElsewhere(safe.network, await context.askNetwork())) throw elsewhere();
+  return exchange(context, safe, change);
+}
+
+/**
  * One exchange with the network: afterwards both sides hold the merge of both.
+ * @param change made to the merge, and visible here once the network holds it
  * @throws RpcFailure when the network cannot be reached, VaultFailure when it must not be believed
  */
-export async function exchange(context: VaultContext, safe: OpenSafe): Promise<void> {
+export async function exchange(
+  context: VaultContext,
+  safe: OpenSafe,
+  change: (index: SafeIndex) => SafeIndex = unchanged,
+): Promise<SafeIndex> {
   const { ports, rpc } = context;
   const served = await context.askNetwork();
-  if (isElsewhere(safe.network, served)) return;
+  if (isElsewhere(safe.network, served)) return safe.index;
   if (safe.network === null) {
     if (served === null) throw new RpcFailure('offline', 0, offlineSentence);
     const { name, networkId, genesisKey } = served;
@@ -107,15 +128,15 @@ export async function exchange(context: VaultContext, safe: OpenSafe): Promise<v
     await updateIndex(context, safe, (index) => index);
   }
   const networkId = networkIdOf(safe.network);
-  await ports.withLock(`safe-${safe.owner}`, async () => {
+  return ports.withLock(`safe-${safe.owner}`, async () => {
     for (let round = 0; round < maxRounds; round++) {
-      if (safe.closed.signal.aborted) return;
+      if (safe.closed.signal.aborted) throw safeIsLocked();
       const record = await fetchRecord(rpc, networkId, safe.strong.owner);
       const remote = record === null ? null : await openRemote(context, safe, record.ciphertext);
       if (remote !== null) {
         await updateIndex(context, safe, (index) => mergeKeeping(ports, index, remote));
       }
-      const index = safe.index;
+      const index = change(safe.index);
       const bytes = encodeIndex(index);
       // A record older than one seen here may be a stale or a lying answer: write above both.
       const seen = record === null || record.version < safe.version ? safe.version : record.version;
@@ -138,10 +159,21 @@ async function settle(
   safe: OpenSafe,
   index: SafeIndex,
   version: bigint,
-): Promise<void> {
-  if (safe.version === version && safe.published && safe.index === index) return;
-  await updateIndex(context, safe, (now) => now, { version, acknowledged: index });
+): Promise<SafeIndex> {
+  if (safe.version === version && safe.published && safe.index === index) return index;
+  const facts = { version, acknowledged: index };
+  // A Safe that only the network remembers changes inside exchanges alone, one after the other.
+  const now = safe.recordId === null ? () => index : unchanged;
+  return updateIndex(context, safe, now, facts);
 }
+
+const unchanged = (index: SafeIndex): SafeIndex => index;
+
+const elsewhere = (): VaultFailure =>
+  new VaultFailure(
+    'otherNetwork',
+    'This address now serves another network than your Safe’s. Nothing was changed.',
+  );
 
 async function openRemote(
   context: VaultContext,

@@ -21,8 +21,9 @@ import {
 } from '#safe/upload/plan.ts';
 import { backOffMs, isElsewhere, type VaultContext } from './context.ts';
 import { toVaultError, VaultFailure } from './failure.ts';
-import { updateIndex, type OpenSafe } from './open-safe.ts';
+import type { OpenSafe } from './open-safe.ts';
 import { offlineSentence, RpcFailure } from './rpc.ts';
+import { commit } from './sync.ts';
 import { clipText } from './text.ts';
 import { showTransfer, type Transfer } from './transfer.ts';
 
@@ -149,7 +150,7 @@ export async function openUploads(
     await persist(transfer, () => rpc.putChunk(map.name, map.bytes, transfer.cancelled.signal));
     transfer.cancelled.signal.throwIfAborted();
     const { fileId: id, name, type, size, addedAt, secret } = plan;
-    await updateIndex(context, safe, (index) =>
+    await commit(context, safe, (index) =>
       putFile(index, safe.device, { id, name, type, size, addedAt, secret, dataMapName: map.name }),
     );
     await ports.store.deletePlan(transfer.id);

@@ -1,5 +1,6 @@
 /** The vault: one Safe at a time, locked or open, and the requests a page may make of it. */
 import type { VaultError, VaultReplies, VaultRequest } from '#bridge/vault.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
 import { readPhrase } from '#safe/credentials/phrase-problem.ts';
 import { newPhrase } from '#safe/credentials/phrase.ts';
 import { passwordStrength } from '#safe/credentials/strength.ts';
@@ -7,11 +8,11 @@ import { setRemoved, withWallet } from '#safe/index/index-set.ts';
 import type { SafeRecord } from '#storage/browser/vault-store.ts';
 import { createContext, isElsewhere, type VaultContext } from './context.ts';
 import { openDownloads, type Downloads } from './downloads.ts';
-import { toVaultError, VaultFailure } from './failure.ts';
-import { closeSafe, updateIndex, type OpenSafe } from './open-safe.ts';
+import { safeIsLocked, toVaultError, VaultFailure } from './failure.ts';
+import { closeSafe, type OpenSafe } from './open-safe.ts';
 import type { VaultPorts } from './ports.ts';
 import { createRpc, RpcFailure } from './rpc.ts';
-import { startSync, type Sync } from './sync.ts';
+import { commit, startSync, type Sync } from './sync.ts';
 import { createSafe, unlockHere, unlockWithPhrase } from './unlock.ts';
 import { openUploads, type Uploads } from './uploads.ts';
 import { buildView } from './view.ts';
@@ -89,7 +90,7 @@ export function createVault(ports: VaultPorts): Vault {
   };
 
   const opened = (): Open => {
-    if (open === null) throw new VaultFailure('locked', 'Your Safe is locked. Unlock it first.');
+    if (open === null) throw safeIsLocked();
     if (!isElsewhere(open.safe.network, context.served())) return open;
     throw new VaultFailure(
       'otherNetwork',
@@ -99,7 +100,7 @@ export function createVault(ports: VaultPorts): Vault {
 
   const change = async (fileId: string, removed: boolean): Promise<null> => {
     const { safe, sync } = opened();
-    await updateIndex(context, safe, (index) => setRemoved(index, safe.device, fileId, removed));
+    await commit(context, safe, (index) => setRemoved(index, safe.device, fileId, removed));
     sync.request();
     return null;
   };
@@ -213,18 +214,16 @@ async function begin(context: VaultContext, safe: OpenSafe): Promise<Open> {
       owner: safe.owner,
       device: safe.device,
       network: () => safe.network,
-      save: async (section) => {
-        const merge = ports.wallets?.merge;
-        await updateIndex(context, safe, (index) => {
-          const { wallet } = index;
+      update: async (change) => {
+        const { wallet } = await commit(context, safe, (index) => {
+          const section = change(index.wallet);
+          if (equalBytes(section, index.wallet)) return index;
           // Here, where changes are serialised: an older change must not be given to the wallet.
           safe.walletSection = section;
-          return withWallet(
-            index,
-            merge === undefined || wallet.length === 0 ? section : merge(wallet, section),
-          );
+          return withWallet(index, section);
         });
         parts.sync?.request();
+        return wallet;
       },
       changed: context.changed,
       rpc,

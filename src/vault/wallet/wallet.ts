@@ -59,11 +59,12 @@ function openWallet(context: WalletContext): WalletPort {
   let tail: Promise<void> = Promise.resolve();
   const change = (apply: (state: WalletState) => WalletState): Promise<void> => {
     const changed = tail.then(async () => {
-      const next = apply(state);
-      if (next === state) return;
-      // Applied again to what may have been merged in meanwhile: all facts only grow.
-      state = mergeWallets(state, next);
-      await context.save(encodeWallet(state));
+      const stored = await context.update((section) => {
+        const before = read(section);
+        const next = apply(before);
+        return next === before ? section : encodeWallet(next);
+      });
+      state = mergeWallets(state, read(stored));
       context.changed();
     });
     tail = changed.catch(() => undefined);

@@ -173,7 +173,7 @@ test('an index too large for the record goes to chunks and is read from there', 
   const wallets = fakeWallets();
   const { network, onPhone, onLaptop } = await twoDevices(wallets.factory);
   const large = 'x'.repeat(1_500_000);
-  await wallets.contexts[0]?.save(bytesOfText(large));
+  await wallets.contexts[0]?.update(() => bytesOfText(large));
   await onPhone.ask({ kind: 'refresh' });
   await onPhone.until(openWith((view) => view.published === 'published'));
   expect(network.chunks.size).toBe(2);
@@ -187,10 +187,10 @@ test('the wallet’s section travels with the index and merges by its own rules'
   const { phone, onPhone, onLaptop } = await twoDevices(wallets.factory);
   const [phoneWallet, laptopWallet] = wallets.contexts;
   phone.online = false;
-  await phoneWallet?.save(bytesOfText('a'));
+  await phoneWallet?.update(() => bytesOfText('a'));
   // What a wallet has just saved is not news to it.
   expect(wallets.absorbed).toEqual([]);
-  await laptopWallet?.save(bytesOfText('b'));
+  await laptopWallet?.update(() => bytesOfText('b'));
   await onLaptop.ask({ kind: 'refresh' });
   await onLaptop.until(openWith((view) => view.published === 'published'));
   phone.online = true;
@@ -199,6 +199,26 @@ test('the wallet’s section travels with the index and merges by its own rules'
   await onLaptop.ask({ kind: 'refresh' });
   expect(wallets.absorbed.filter((section) => section === 'a,b')).toHaveLength(2);
   expect(onPhone.view()).toMatchObject({ money: { balance: '2' } });
+});
+
+test('a Safe that this device is not to remember takes a change once the network holds it', async () => {
+  const wallets = fakeWallets();
+  const { network, words } = await twoDevices();
+  const guest = createBrowser(network);
+  const tab = openTab(guest, wallets.factory);
+  const password = goodPassword;
+  await tab.ask({ kind: 'unlockWithPhrase', words, password, remember: false });
+  const [wallet] = wallets.contexts;
+  guest.online = false;
+  await expect(wallet?.update(() => bytesOfText('a'))).rejects.toMatchObject({ kind: 'offline' });
+  guest.online = true;
+  const before = versionOf(network.pointers);
+  expect(textOf((await wallet?.update(() => bytesOfText('b'))) ?? bytesOfText(''))).toBe('b');
+  expect(versionOf(network.pointers)).toBe(before + 1n);
+  // The tab is closed at once: the next one finds what was done, and nothing of what was refused.
+  const next = openTab(createBrowser(network), wallets.factory);
+  await next.ask({ kind: 'unlockWithPhrase', words, password, remember: false });
+  expect(textOf(wallets.contexts[1]?.section ?? bytesOfText(''))).toBe('b');
 });
 
 test('money requests are refused with a sentence in a build without a wallet', async () => {
