@@ -12,8 +12,8 @@ import {
   type ShapeOf,
 } from './codec/shape.ts';
 
-/** A proof chain page of 16 links, or two signed votes: far below one frame. */
-const maxEvidenceBytes = 64 * 1024;
+/** A whole pointer record, a page of 16 links, or two signed votes: far below one frame. */
+const maxEvidenceBytes = 64 * 1024 + 512;
 
 const afterMs = intBetween(0, 600_000);
 const withCredit = record({ afterMs, credit: intBetween(1, 1024) });

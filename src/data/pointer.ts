@@ -108,6 +108,21 @@ export function pointerVerdict(
   return equalBytes(offered.ciphertext, kept.ciphertext) ? 'same' : 'taken';
 }
 
+/**
+ * Does this evidence show that `offered` came too late? Only the owner's own signature under the
+ * same version or a later one does: whoever refuses a write has to prove that another one was first.
+ */
+export function provesConflict(
+  networkId: Uint8Array,
+  offered: PointerRecord,
+  evidence: Uint8Array,
+): boolean {
+  const kept = openPointer(networkId, pointerAddress(networkId, offered.owner), evidence);
+  if (!kept.ok) return false;
+  const verdict = pointerVerdict(kept.value, offered);
+  return verdict === 'older' || verdict === 'taken';
+}
+
 /** @returns the highest valid version among copies from several holders, `null` when none is. */
 export function choosePointer(
   networkId: Uint8Array,

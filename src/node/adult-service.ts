@@ -48,8 +48,6 @@ export interface AdultService {
   readonly setMode: (mode: AdultMode) => void;
 }
 
-/** What a record may add around 64 KiB of evidence: larger ones are read again by the client. */
-const maxEvidenceBytes = 64 * 1024;
 /** The section's next word brings one of us to the other's state. */
 const otherStateForMs = 500;
 
@@ -82,9 +80,8 @@ export function createAdultService(options: AdultOptions): AdultService {
     );
     if (stored.ok) return receiptFor(stamp, storedPointer(networkId, record));
     if (stored.error.kind === 'full') return refused({ kind: 'full' });
-    const { kept } = stored.error;
-    const evidence = kept.length <= maxEvidenceBytes ? kept : new Uint8Array();
-    return refused({ kind: 'conflict', evidence });
+    // Any record fits: nobody believes a conflict without the record that was there before.
+    return refused({ kind: 'conflict', evidence: stored.error.kept });
   };
 
   const fetch = async (

@@ -4,7 +4,13 @@ import { nameToId } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { Result } from '#core/result.ts';
-import { decodePointer, openPointer, pointerAddress, verifyPointer } from '#data/pointer.ts';
+import {
+  decodePointer,
+  openPointer,
+  pointerAddress,
+  provesConflict,
+  verifyPointer,
+} from '#data/pointer.ts';
 import {
   receiptBytes,
   storedChunk,
@@ -96,9 +102,18 @@ export function createElderData(
   };
 
   const receiptCheck =
-    (holder: Uint8Array, stamp: ReceiptStamp, thing: StoredThing) =>
+    (
+      holder: Uint8Array,
+      stamp: ReceiptStamp,
+      thing: StoredThing,
+      isConflict: (evidence: Uint8Array) => boolean,
+    ) =>
     (reply: NodeReply): HolderAnswer | string => {
-      if (reply.kind === 'refused') return { kind: 'refused', refusal: reply.refusal };
+      if (reply.kind === 'refused') {
+        const { refusal } = reply;
+        if (refusal.kind === 'conflict' && !isConflict(refusal.evidence)) return 'conflict';
+        return { kind: 'refused', refusal };
+      }
       if (reply.kind !== 'receipt') return 'otherAnswer';
       const fits = isSignedBy(holder, receiptBytes(networkId, stamp, thing), reply.signature);
       return fits ? { kind: 'stored', signature: reply.signature } : 'receipt';
@@ -109,6 +124,8 @@ export function createElderData(
     { kind, name, version, size }: Item,
     thing: StoredThing,
     requestUnder: (stamp: ReceiptStamp) => NodeRequest,
+    /** Does this prove that the holder has to refuse? */
+    isConflict: (evidence: Uint8Array) => boolean,
   ): Promise<ClientReply> => {
     const section = authority();
     const stamp = stampOf(section);
@@ -125,7 +142,7 @@ export function createElderData(
       startAsking(candidates, [], suspects.ids()),
       wantedFor.put,
       isStored,
-      (holder) => ask(holder, encoded, receiptCheck(holder, stamp, thing)),
+      (holder) => ask(holder, encoded, receiptCheck(holder, stamp, thing, isConflict)),
     );
     const reply = replyToPut(asked, kind === 'chunk' ? 'stored' : 'pointerStored', stamp);
     if (reply.kind === 'refused') return reply;
@@ -143,12 +160,12 @@ export function createElderData(
         if (!isNameOf(name, bytes))
           return { kind: 'refused', refusal: { kind: 'malformed', what: 'name' } };
         const item = { kind: 'chunk', name, version: 0n, size: bytes.length } as const;
-        return put(item, storedChunk(name), (stamp) => ({
-          kind: 'storeChunk',
-          stamp,
-          name,
-          bytes,
-        }));
+        return put(
+          item,
+          storedChunk(name),
+          (stamp) => ({ kind: 'storeChunk', stamp, name, bytes }),
+          () => false,
+        );
       }
       case 'getChunk': {
         const { name, avoid } = request;
@@ -180,11 +197,12 @@ export function createElderData(
         const thing = storedPointer(networkId, record);
         const size = request.record.length;
         const item = { kind: 'pointer', name: address, version: record.version, size } as const;
-        return put(item, thing, (stamp) => ({
-          kind: 'storePointer',
-          stamp,
-          record: request.record,
-        }));
+        return put(
+          item,
+          thing,
+          (stamp) => ({ kind: 'storePointer', stamp, record: request.record }),
+          (evidence) => provesConflict(networkId, record, evidence),
+        );
       }
       case 'getPointer': {
         const { address } = request;

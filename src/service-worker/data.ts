@@ -7,6 +7,7 @@ import {
   openPointer,
   pointerAddress,
   decodePointer,
+  provesConflict,
 } from '#data/pointer.ts';
 import {
   receiptBytes,
@@ -19,7 +20,9 @@ import { stampOf } from '#protocol/replication/index.ts';
 import {
   eldersFor,
   receiptsRequired,
+  reportsRequired,
   surelyAbsent,
+  tellsEnough,
   type CopiesReport,
 } from '#roles/light-client/elders.ts';
 import { signersUnder } from '#roles/light-client/receipts.ts';
@@ -48,6 +51,7 @@ export async function putChunk(node: DataNode, bytes: Uint8Array): Promise<numbe
   const name = await sha256Fast(bytes);
   let section = await node.section(name);
   let refusal = '';
+  let full = 0;
   for (const elder of eldersFor(section.elders, name)) {
     const request = { kind: 'putChunk', name, bytes } as const;
     const asked = stampOf(section.authority);
@@ -55,6 +59,7 @@ export async function putChunk(node: DataNode, bytes: Uint8Array): Promise<numbe
     section = await node.section(name); // It may have handed over meanwhile.
     if (!reply.ok) {
       refusal = reply.error.kind === 'refused' ? reply.error.refusal.kind : reply.error.kind;
+      if (refusal === 'full') full += 1;
       continue;
     }
     if (reply.value.kind !== 'stored') continue;
@@ -62,7 +67,8 @@ export async function putChunk(node: DataNode, bytes: Uint8Array): Promise<numbe
     if (holders.size >= receiptsRequired) return holders.size;
     refusal = 'too few receipts';
   }
-  if (refusal === 'full') {
+  // Two elders may lie about it.
+  if (full >= reportsRequired) {
     throw new CallError(507, {
       kind: 'networkRefused',
       message: 'The network has no room for this piece now. It is tried again in a minute.',
@@ -125,16 +131,20 @@ export async function getPointer(node: DataNode, address: Uint8Array): Promise<U
     const reply = await askPatiently(node, address, elder, request, getTimeoutMs);
     section = await node.section(address);
     if (!reply.ok || reply.value.kind !== 'pointers') continue;
+    const isMember = (holder: Uint8Array): boolean => section.holders.has(nameToId(holder));
+    if (!reply.value.copies.every(({ holder }) => isMember(holder))) {
+      // A newer state than ours, perhaps: the elder can prove it.
+      await node.catchUp(elder, address, catchUpTimeoutMs);
+      section = await node.section(address);
+    }
     // A record its owner never signed tells nothing: neither that there is one nor that there is none.
-    const copies = reply.value.copies.filter(
-      ({ holder, record }) =>
-        section.holders.has(nameToId(holder)) &&
-        (record === null || openPointer(section.networkId, address, record).ok),
+    // A signed one is genuine whoever keeps it.
+    const copies = reply.value.copies.filter(({ holder, record }) =>
+      record === null ? isMember(holder) : openPointer(section.networkId, address, record).ok,
     );
     reports.push({ copies });
-    // One elder can hide the newest version but not forge one: two tell before we believe.
     const found = reports.flatMap((report) => report.copies.flatMap(({ record }) => record ?? []));
-    if (reports.length >= 2 && found.length > 0) {
+    if (found.length > 0 && tellsEnough(reports)) {
       const best = choosePointer(section.networkId, address, found);
       if (best !== null) return encodePointer(best);
     }
@@ -156,7 +166,6 @@ export async function putPointer(node: DataNode, bytes: Uint8Array): Promise<num
       message: 'The record is not signed for this network.',
     });
   }
-  let taken = false;
   section = await node.section(address);
   for (const elder of eldersFor(section.elders, address)) {
     const asked = stampOf(section.authority);
@@ -168,25 +177,27 @@ export async function putPointer(node: DataNode, bytes: Uint8Array): Promise<num
       putTimeoutMs,
     );
     section = await node.section(address);
-    if (!reply.ok) {
-      taken ||= reply.error.kind === 'refused' && reply.error.refusal.kind === 'conflict';
-      if (taken) break;
-      continue;
+    const refusal = !reply.ok && reply.error.kind === 'refused' ? reply.error.refusal : null;
+    if (
+      refusal?.kind === 'conflict' &&
+      provesConflict(section.networkId, record, refusal.evidence)
+    ) {
+      throw versionTaken();
     }
-    if (reply.value.kind !== 'pointerStored') continue;
+    if (!reply.ok || reply.value.kind !== 'pointerStored') continue;
     const thing = storedPointer(section.networkId, record);
     const holders = await genuine(node, address, elder, asked, thing, reply.value);
     if (holders.size >= receiptsRequired) return holders.size;
   }
-  if (taken) {
-    throw new CallError(409, {
-      kind: 'versionTaken',
-      message: 'Another device has just written; its changes are merged first.',
-    });
-  }
   const stall = node.stall(address);
   throw stall ? stalled(stall) : unreachable('Your Safe could not be saved on the network yet.');
 }
+
+const versionTaken = (): CallError =>
+  new CallError(409, {
+    kind: 'versionTaken',
+    message: 'Another device has just written; its changes are merged first.',
+  });
 
 async function askPatiently(
   node: DataNode,

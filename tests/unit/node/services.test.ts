@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
+import type { Refusal } from '#core/refusal.ts';
+import { ok } from '#core/result.ts';
 import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
 import { countReceipts, storedChunk, storedPointer, type ReceiptStamp } from '#data/receipt.ts';
 import type { AdultService } from '#node/adult-service.ts';
@@ -15,7 +17,7 @@ import { createMetrics } from '#node/metrics.ts';
 import { stampOf } from '#protocol/replication/index.ts';
 import { candidatesFor } from '#roles/placement.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
-import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import { decodeNodeReply, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
 import { createDataNodes, nameOf, networkId, sectionOf, type DataNodes } from './data-nodes.ts';
 
 const elderByte = 1;
@@ -30,6 +32,8 @@ let asked: string[];
 let full: Set<string>;
 let repaired: string[];
 let misbehaved: string[];
+/** Adults that refuse whatever they are asked, in these words. */
+let claims: Map<string, Refusal>;
 let data: ReturnType<typeof createElderData>;
 
 beforeEach(async () => {
@@ -40,6 +44,7 @@ beforeEach(async () => {
   full = new Set();
   repaired = [];
   misbehaved = [];
+  claims = new Map();
   for (const byte of adultBytes) {
     const { id, adult } = await nodes.start(byte);
     adults.set(id, adult);
@@ -50,7 +55,10 @@ beforeEach(async () => {
     authority: () => authority,
     request: (holder, request) => {
       asked.push(nameToId(holder));
-      return nodes.request(elderName, holder, request);
+      const said = claims.get(nameToId(holder));
+      return said === undefined
+        ? nodes.request(elderName, holder, request)
+        : Promise.resolve(ok(encodeNodeReply({ kind: 'refused', refusal: said })));
     },
     full: () => full,
     repair: (holder) => void repaired.push(nameToId(holder)),
@@ -212,6 +220,46 @@ test('a pointer record moves forward, is read from four, and a second body of on
   expect((await data({ kind: 'putPointer', record: encodePointer(record(2n, 'two')) })).kind).toBe(
     'pointerStored',
   );
+});
+
+test('an adult that refuses a record as late without a record that was earlier is caught, and others are asked', async () => {
+  const record = (version: bigint, text: string, seed = 9) =>
+    encodePointer(
+      signPointer(
+        networkId,
+        new Uint8Array(32).fill(seed),
+        version,
+        new TextEncoder().encode(text),
+      ),
+    );
+  const mine = record(4n, 'mine');
+  const all = [...adults.keys()];
+  const lies = [new Uint8Array(), record(3n, 'old'), mine, record(9n, 'theirs', 8)];
+  for (const evidence of lies) {
+    misbehaved = [];
+    claims = new Map(all.slice(0, 3).map((id) => [id, { kind: 'conflict', evidence }]));
+    // Three of six lie, so three are left to store it.
+    expect((await data({ kind: 'putPointer', record: mine })).kind).toBe('pointerStored');
+    expect(misbehaved.filter((each) => each.startsWith('falsehood')).length).toBeGreaterThan(0);
+  }
+  // Without three that store it the refusal is "come back", which is no lie about the record.
+  claims = new Map(
+    all.slice(0, 4).map((id) => [id, { kind: 'conflict', evidence: new Uint8Array() }]),
+  );
+  const reply = await data({ kind: 'putPointer', record: mine });
+  expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'busy' } });
+});
+
+test('a record of the largest size is shown whole when it was there before', async () => {
+  const of = (text: number) =>
+    encodePointer(
+      signPointer(networkId, new Uint8Array(32).fill(7), 1n, new Uint8Array(64 * 1024).fill(text)),
+    );
+  expect((await data({ kind: 'putPointer', record: of(1) })).kind).toBe('pointerStored');
+  expect(await data({ kind: 'putPointer', record: of(2) })).toMatchObject({
+    kind: 'refused',
+    refusal: { kind: 'conflict', evidence: of(1) },
+  });
 });
 
 test('a pointer record somebody else signed, or signed for another network, is refused', async () => {

@@ -291,7 +291,7 @@ const tooMuch: readonly {
   {
     what: 'long evidence',
     decode: decodeClientReply,
-    message: { kind: 'refused', refusal: { kind: 'conflict', evidence: bytes(64 * 1024 + 1) } },
+    message: { kind: 'refused', refusal: { kind: 'conflict', evidence: bytes(64 * 1024 + 513) } },
   },
   {
     what: 'a chunk to store',
