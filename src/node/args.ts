@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { err, ok, type Result } from '#core/result.ts';
 import { copiesWanted } from '#roles/placement.ts';
+import { parseHostNames, wrongHostName } from './http-origin.ts';
 
 export interface Arguments {
   /** Where the PWA, the network file and the bootstrap's WebSocket are served. */
@@ -12,14 +13,17 @@ export interface Arguments {
   readonly fresh: boolean;
   /** Offers `POST /test/adult` to this machine: end-to-end tests only. */
   readonly testControls: boolean;
+  /** Names under which a reverse proxy offers the port. */
+  readonly hostNames: readonly string[];
 }
 
 export const usage =
-  'npm start -- [--port 4100] [--data .data/] [--adults 6] [--fresh]\n' +
+  'npm start -- [--port 4100] [--data .data/] [--adults 6] [--fresh] [--host-names NAME,...]\n' +
   '  --port    serves the app, /network.json and the bootstrap node there\n' +
   '  --data    the folder that keeps the network\n' +
   '  --adults  nodes that store, when the network is new (4 to 64)\n' +
-  '  --fresh   starts a new network; the old folder is kept beside it';
+  '  --fresh   starts a new network; the old folder is kept beside it\n' +
+  '  --host-names  names under which a reverse proxy offers the port: safe.example,other.example';
 
 const maxAdults = 64;
 
@@ -30,6 +34,7 @@ export function parseArguments(args: readonly string[], cwd: string): Result<Arg
   let adults = 6;
   let fresh = false;
   let testControls = false;
+  let hostNames: readonly string[] = [];
   for (let at = 0; at < args.length; at++) {
     const [name = '', inline] = (args[at] ?? '').split(/=(.*)/s);
     const value = (): string => inline ?? args[++at] ?? '';
@@ -59,6 +64,12 @@ export function parseArguments(args: readonly string[], cwd: string): Result<Arg
       case '--fresh':
         fresh = true;
         break;
+      case '--host-names': {
+        const parsed = parseHostNames(value());
+        if ('wrong' in parsed) return err(wrongHostName(parsed.wrong));
+        hostNames = parsed.names;
+        break;
+      }
       case '--test-controls':
         testControls = true;
         break;
@@ -66,5 +77,5 @@ export function parseArguments(args: readonly string[], cwd: string): Result<Arg
         return err(`"${name}" is not known. It takes:\n${usage}`);
     }
   }
-  return ok({ port, data: resolve(cwd, data), adults, fresh, testControls });
+  return ok({ port, data: resolve(cwd, data), adults, fresh, testControls, hostNames });
 }

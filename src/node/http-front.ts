@@ -2,10 +2,17 @@
  * The one public port: the app, the network file, the faucet, counters, and, as an upgrade, the
  * bootstrap node's WebSocket. It decides nothing about the network.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Problem } from '#storage/node/problem.ts';
+import { rejectHost, rejectOrigin, type OwnNames, type Rejected } from './http-origin.ts';
 import type { StaticFiles } from './static-files.ts';
 
 export interface FrontOptions {
@@ -22,6 +29,8 @@ export interface FrontOptions {
   /** Paths that answer `GET` with a JSON body. */
   readonly jsons?: Readonly<Record<string, () => object>>;
   readonly count: (kind: string) => void;
+  /** Names under which a reverse proxy offers this port, besides this machine's own. */
+  readonly hostNames?: readonly string[];
 }
 
 export interface JsonAnswer {
@@ -29,7 +38,8 @@ export interface JsonAnswer {
   readonly body: object;
   readonly retryAfterSeconds?: number;
 }
-export type JsonHandler = (body: unknown) => Promise<JsonAnswer>;
+/** `address`: the one the connection comes from. */
+export type JsonHandler = (body: unknown, address: string) => Promise<JsonAnswer>;
 
 export interface Front {
   readonly close: () => Promise<void>;
@@ -51,6 +61,10 @@ const securityHeaders: Readonly<Record<string, string>> = {
 const maxBodyBytes = 8 * 1024;
 /** Browsers open a handful; a flood is not queued for ever. */
 const maxConnections = 512;
+/** A connection that moves no byte for so long is closed; upgraded ones have rules of their own. */
+const idleTimeoutMs = 60_000;
+/** A client that was refused an upgrade has so long to close its side. */
+const refusedForMs = 2_000;
 const localHosts = ['127.0.0.1', '::1'];
 
 /** Listens on this machine's two loopback addresses. Errors: throws a Problem `portTaken`. */
@@ -62,6 +76,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     server.maxConnections = maxConnections;
     server.headersTimeout = 10_000;
     server.requestTimeout = 30_000;
+    server.timeout = idleTimeoutMs;
     server.on('connection', (socket: Socket) => {
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
@@ -70,6 +85,8 @@ export async function startFront(options: FrontOptions): Promise<Front> {
       options.count('upgrade');
       proxyUpgrade(request, socket, head, options, sockets);
     });
+    // A connection that could not be accepted (no file descriptor left) ends nothing else.
+    server.on('error', () => options.count('acceptFailed'));
     try {
       if (await listen(server, host, options.port)) servers.push(server);
     } catch (error) {
@@ -116,13 +133,23 @@ async function handle(
   response: ServerResponse,
 ): Promise<void> {
   const path = (request.url ?? '/').split('?')[0] ?? '/';
+  // The answer to a connection that was reset meanwhile fails; that is the sender's loss.
+  response.on('error', () => response.destroy());
   try {
+    const rejected = rejectHost(request.headers, ownNames(options));
+    if (rejected !== undefined) return sendJson(response, asJson(rejected));
     if (path === '/safe' || path.startsWith('/safe/')) {
       // Only the service worker answers here; without it nobody does.
       return sendJson(response, { status: 404, body: { error: 'noWorker' } });
     }
     const post = Object.hasOwn(options.posts, path) ? options.posts[path] : undefined;
-    if (post !== undefined) return sendJson(response, await handlePost(request, post));
+    if (post !== undefined) {
+      const foreign = rejectOrigin(request.headers, ownNames(options));
+      return sendJson(
+        response,
+        foreign === undefined ? await handlePost(request, post) : asJson(foreign),
+      );
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
       return sendJson(response, { status: 405, body: { error: 'methodNotAllowed' } });
@@ -152,6 +179,12 @@ async function handle(
     else response.destroy();
   }
 }
+
+const ownNames = ({ port, hostNames = [] }: FrontOptions): OwnNames => ({ port, names: hostNames });
+const asJson = ({ status, error, message }: Rejected): JsonAnswer => ({
+  status,
+  body: { error, message },
+});
 
 const jsonHeaders = {
   'content-type': 'application/json; charset=utf-8',
@@ -198,7 +231,7 @@ async function handlePost(request: IncomingMessage, handler: JsonHandler): Promi
   } catch {
     return { status: 400, body: { error: 'malformed', message: 'The request is not JSON.' } };
   }
-  return handler(value);
+  return handler(value, request.socket.remoteAddress ?? '');
 }
 
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
@@ -223,19 +256,19 @@ function proxyUpgrade(
   options: FrontOptions,
   sockets: Set<Duplex>,
 ): void {
+  // Node hands the socket over without a listener: a reset at any moment must end this socket alone.
+  client.on('error', () => client.destroy());
   const { wsHost = '127.0.0.1' } = options;
+  const own = ownNames(options);
+  const rejected = rejectHost(request.headers, own) ?? rejectOrigin(request.headers, own);
+  if (rejected !== undefined) return refuseUpgrade(client, rejected.status, rejected.message);
   const port = options.wsPort();
-  if (port === null) {
-    client.end(
-      'HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n',
-    );
-    return;
-  }
+  if (port === null) return refuseUpgrade(client, 503, 'The network is not ready yet.');
   const path = (request.url ?? '/').split('?')[0];
   if (path !== '/' || request.headers.upgrade?.toLowerCase() !== 'websocket') {
-    client.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
-    return;
+    return refuseUpgrade(client, 404, 'Not found.');
   }
+  if ('setTimeout' in client) (client as Socket).setTimeout(0); // libp2p closes idle ones itself.
   const upstream = connect({ host: wsHost, port, noDelay: true });
   sockets.add(upstream);
   const end = (): void => {
@@ -255,4 +288,16 @@ function proxyUpgrade(
     upstream.pipe(client);
     client.pipe(upstream);
   });
+}
+
+function refuseUpgrade(client: Duplex, status: number, sentence: string): void {
+  const body = `${sentence}\n`;
+  // The rest of what it sends is read and thrown away, so that it sees the answer before the end.
+  client.resume();
+  if ('setTimeout' in client) (client as Socket).setTimeout(refusedForMs, () => client.destroy());
+  client.on('end', () => client.destroy());
+  client.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: text/plain; charset=utf-8\r\n` +
+      `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

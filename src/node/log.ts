@@ -34,12 +34,13 @@ export interface Log {
 export function openLog(folder: string, limits = { maxFileBytes, filesKept }): Log {
   const path = join(folder, 'safe.log');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  let file = openSync(path, 'a', 0o600);
+  /** Undefined after a rotation that the disk refused: its number may be another file's by now. */
+  let file: number | undefined = openSync(path, 'a', 0o600);
   let size = fstatSync(file).size;
   let open = true;
 
   const rotate = (): void => {
-    closeSync(file);
+    closeFile();
     rmSync(`${path}.${limits.filesKept - 1}`, { force: true });
     for (let n = limits.filesKept - 2; n >= 0; n--) {
       try {
@@ -48,8 +49,17 @@ export function openLog(folder: string, limits = { maxFileBytes, filesKept }): L
         if ((error as { code?: string }).code !== 'ENOENT') throw error;
       }
     }
-    file = openSync(path, 'a', 0o600);
-    size = 0;
+  };
+  const closeFile = (): void => {
+    const closing = file;
+    file = undefined;
+    if (closing !== undefined) closeSync(closing);
+  };
+  const reopen = (): number => {
+    const opened = openSync(path, 'a', 0o600);
+    file = opened;
+    size = fstatSync(opened).size;
+    return opened;
   };
 
   return {
@@ -58,14 +68,14 @@ export function openLog(folder: string, limits = { maxFileBytes, filesKept }): L
       try {
         const bytes = Buffer.from(`${toText(line)}\n`);
         if (size + bytes.length > limits.maxFileBytes) rotate();
-        size += writeSync(file, bytes);
+        size += writeSync(file ?? reopen(), bytes);
       } catch {
         // A full disk is reported where it stops work; here there is nobody to tell.
       }
     },
     close: () => {
-      if (open) closeSync(file);
       open = false;
+      closeFile();
     },
   };
 }

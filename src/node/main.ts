@@ -44,6 +44,7 @@ async function run(options: Arguments): Promise<void> {
     wsPort: () => wsPort,
     metrics: metrics.toText,
     posts,
+    hostNames: options.hostNames,
     count: (kind) => metrics.count('safe_http_requests_total', kind),
   });
   stops.push(front.close);

@@ -81,6 +81,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
     wsPort: () => wsPort,
     metrics: metrics.toText,
     posts,
+    hostNames: command.hostNames,
     count: (kind) => metrics.count('safe_http_requests_total', kind),
   });
   stops.push(front.close);

@@ -70,7 +70,7 @@ export async function runNode(command: NodeCommand): Promise<void> {
   const first = await openIdentity(nodeFolder, label, command.joinPrefix);
   if (command.metricsPort !== null) {
     const status = (): object => statusOf(program.now.identity ?? first, program.now.node);
-    const front = await startMetrics(command.metricsPort, metrics, posts, status);
+    const front = await startMetrics(command, command.metricsPort, metrics, posts, status);
     stops.push(front.close);
   }
   if (command.testControls) posts['/test/memory'] = memoryAfterCollection();
@@ -348,6 +348,7 @@ async function learnAddresses(host: NodeHost, at: JoinPoint, book: AddressBook):
 }
 
 const startMetrics = (
+  { hostNames }: NodeCommand,
   port: number,
   metrics: Metrics,
   posts: Record<string, JsonHandler>,
@@ -361,6 +362,7 @@ const startMetrics = (
     metrics: metrics.toText,
     posts,
     jsons: { '/status.json': status },
+    hostNames,
     count: () => undefined,
   });
 

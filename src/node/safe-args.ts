@@ -5,6 +5,7 @@ import { EMPTY_PREFIX, parsePrefix, type Prefix } from '#address/prefix.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
 import { maxFoundingAdults } from '#roles/wire/lobby.ts';
+import { parseHostNames, wrongHostName } from './http-origin.ts';
 
 export type Command =
   | {
@@ -18,6 +19,8 @@ export type Command =
       readonly dataLimitBytes: number;
       readonly joinPrefix: Prefix;
       readonly metricsPort: number | null;
+      /** Names under which a reverse proxy offers that port. */
+      readonly hostNames: readonly string[];
       readonly testControls: boolean;
     }
   | {
@@ -28,6 +31,7 @@ export type Command =
       readonly port: number;
       readonly listen: string;
       readonly name: string | null;
+      readonly hostNames: readonly string[];
       readonly testControls: boolean;
     }
   | {
@@ -44,6 +48,7 @@ export const usage = `safe — a node of a network that governs itself
       Makes a new network: waits for its founders, then serves /network.json on the port.
       --adults   members besides the seven elders that are named when it is made
       --listen   the address on which nodes reach it; the port is this machine's alone
+      --host-names  names under which a reverse proxy offers that port: safe.example,other.example
 
   safe node --data DIR --join MULTIADDR
       Runs one node. Started again on its folder it comes back as itself, without --join.
@@ -53,6 +58,7 @@ export const usage = `safe — a node of a network that governs itself
       --data-limit   how much it stores for others: 64MiB, 2GiB (1GiB)
       --join-prefix  the first bits of its name, to come to one section: 01
       --metrics-port counters at http://localhost:PORT/metrics
+      --host-names   names under which a reverse proxy offers them
 
   safe network status [--json] (--join MULTIADDR | --data DIR)
       Shows the sections, their elders, ages and keys, as at least two nodes tell and prove it.
@@ -70,8 +76,17 @@ const units: Readonly<Record<string, number>> = {
 };
 
 const known: Readonly<Record<string, readonly string[]>> = {
-  node: ['data', 'join', 'listen', 'port', 'data-limit', 'join-prefix', 'metrics-port'],
-  create: ['data', 'elders', 'adults', 'port', 'listen', 'name'],
+  node: [
+    'data',
+    'join',
+    'listen',
+    'port',
+    'data-limit',
+    'join-prefix',
+    'metrics-port',
+    'host-names',
+  ],
+  create: ['data', 'elders', 'adults', 'port', 'listen', 'name', 'host-names'],
   status: ['join', 'data'],
 };
 const flags = ['json', 'test-controls', 'help'];
@@ -145,6 +160,11 @@ function toCommand(
     return err(`--listen takes an address of this machine, such as 0.0.0.0, not "${listen}".`);
   }
 
+  const named = options.get('host-names');
+  const hosts = named === undefined ? { names: [] } : parseHostNames(named);
+  if ('wrong' in hosts) return err(wrongHostName(hosts.wrong));
+  const hostNames = hosts.names;
+
   if (kind === 'create') {
     const elders = numberIn(options, 'elders', ELDER_COUNT, ELDER_COUNT);
     if (!elders.ok) return elders;
@@ -164,6 +184,7 @@ function toCommand(
       port: port.value ?? 4100,
       listen,
       name,
+      hostNames,
       testControls,
     });
   }
@@ -191,6 +212,7 @@ function toCommand(
     dataLimitBytes: limit,
     joinPrefix: joinPrefix.bitCount === 0 ? EMPTY_PREFIX : joinPrefix,
     metricsPort: metricsPort.value,
+    hostNames,
     testControls,
   });
 }

@@ -173,10 +173,12 @@ export async function bareTcp(
 export const multistreamHead = (): string => '\x13/multistream/1.0.0\n\x07/noise\n';
 
 const upgradePaths = ['/', '/p2p', '/network.json', '/safe/rpc/x', '/%00'];
-export const upgradeHead = (prng: Prng): string =>
-  `GET ${prng.pick(upgradePaths)} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n` +
-  'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
-  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+export const upgradeHead =
+  (port: number) =>
+  (prng: Prng): string =>
+    `GET ${prng.pick(upgradePaths)} HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: Upgrade\r\n` +
+    'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
 
 /** Datagrams at a WebRTC-Direct port: STUN that begins right, and noise. */
 export async function datagrams(port: number, until: Until): Promise<Knocks> {

@@ -216,8 +216,8 @@ test('chance at every door for the whole time changes nothing', async () => {
     'libp2p of an elder': libp2pProtocols(g, elder.tcp, until()),
     'libp2p of the bootstrap': libp2pProtocols(h, bootstrap.tcp, until()),
     'bare TCP of an elder': bareTcp(elder.ports.tcp, until(), multistreamHead),
-    'bare WebSocket of an elder': bareTcp(elder.ports.ws, until(), upgradeHead),
-    'upgrade of the public port': bareTcp(network.port, until(), upgradeHead),
+    'bare WebSocket of an elder': bareTcp(elder.ports.ws, until(), upgradeHead(elder.ports.ws)),
+    'upgrade of the public port': bareTcp(network.port, until(), upgradeHead(network.port)),
     'WebRTC-Direct of an elder': datagrams(elder.ports.rtc, until()),
     'HTTP of the public port': http(network.url, until()),
   };

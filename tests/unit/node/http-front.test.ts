@@ -16,6 +16,8 @@ let port: number;
 let wsPort: number;
 let origin: string;
 let seenByUpstream = '';
+/** Requests for `/slow` that reached their handler. */
+let started = 0;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'safe-front-'));
@@ -48,7 +50,15 @@ beforeAll(async () => {
     networkFile: () => '{"format":1}',
     wsPort: () => wsPort,
     metrics: () => 'safe_up 1\n',
-    posts: { '/faucet': async (body) => ({ status: 200, body: { got: body } }) },
+    posts: {
+      '/faucet': async (body) => ({ status: 200, body: { got: body } }),
+      '/slow': async () => {
+        started += 1;
+        await new Promise((go) => setTimeout(go, 40));
+        return { status: 200, body: { text: 'x'.repeat(100_000) } };
+      },
+    },
+    hostNames: ['safe.example'],
     count: () => undefined,
   });
 });
@@ -147,7 +157,7 @@ test('a WebSocket on / reaches the bootstrap node with the bytes sent right behi
   seenByUpstream = '';
   const socket = connect(port, '127.0.0.1');
   socket.write(
-    'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+    `GET / HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
       'Sec-WebSocket-Key: abc\r\n\r\nEARLY',
   );
   let received = '';
@@ -159,12 +169,122 @@ test('a WebSocket on / reaches the bootstrap node with the bytes sent right behi
   expect(seenByUpstream).toContain('\r\n\r\nEARLY');
 });
 
-test('an upgrade elsewhere is refused', async () => {
+const upgrade = (path: string, headers = ''): string =>
+  `GET ${path} HTTP/1.1\r\nHost: localhost:${port}\r\n${headers}` +
+  'Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+
+/** The status line and the body of a request written by hand. */
+async function raw(request: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
-  socket.write('GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  socket.write(request);
   let received = '';
-  for await (const data of socket) received += String(data);
-  expect(received).toContain('404');
+  for await (const data of socket) {
+    received += String(data);
+    if (received.includes('hello')) break;
+  }
+  return received;
+}
+
+test('an upgrade elsewhere is refused', async () => {
+  expect(await raw(upgrade('/x'))).toContain('404');
+});
+
+test.each([
+  ['on another path', '/x', ''],
+  ['on the WebSocket’s path', '/', ''],
+  ['of a page of another site', '/', 'Origin: http://evil.example\r\n'],
+])('connections reset during an upgrade %s end nothing else', async (_, path, headers) => {
+  const uncaught: unknown[] = [];
+  const note = (error: unknown): void => void uncaught.push(error);
+  process.on('uncaughtException', note);
+  for (let round = 0; round < 50; round++) {
+    await new Promise<void>((done) => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write(upgrade(path, headers), () => {
+          setTimeout(() => socket.resetAndDestroy(), round % 3);
+        });
+      });
+      socket.on('error', () => undefined);
+      socket.on('close', () => done());
+    });
+  }
+  expect((await get('/metrics')).status).toBe(200);
+  process.off('uncaughtException', note);
+  expect(uncaught).toEqual([]);
+});
+
+test('a client that resets before its answer is ready ends nothing else', async () => {
+  const uncaught: unknown[] = [];
+  const note = (error: unknown): void => void uncaught.push(error);
+  process.on('uncaughtException', note);
+  const began = started;
+  for (let round = 0; round < 20; round++) {
+    await new Promise<void>((done) => {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write(
+          `POST /slow HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: application/json\r\n` +
+            'Content-Length: 2\r\n\r\n{}',
+        );
+      });
+      socket.on('error', () => undefined);
+      socket.on('close', () => done());
+      setTimeout(() => socket.resetAndDestroy(), 10);
+    });
+  }
+  expect(started - began).toBeGreaterThan(0);
+  await new Promise((go) => setTimeout(go, 100));
+  process.off('uncaughtException', note);
+  expect(uncaught).toEqual([]);
+});
+
+test.each(['evil.example', 'evil.example:PORT', 'localhost:1', 'localhost.evil.example:PORT', ''])(
+  'a request for the host "%s" is answered 421 with a sentence, whatever it asks for',
+  async (host) => {
+    const named = host.replace('PORT', String(port));
+    const body = '{"a":1}';
+    const post =
+      `POST /faucet HTTP/1.1\r\nHost: ${named}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`;
+    const page = `GET /metrics HTTP/1.1\r\nHost: ${named}\r\nConnection: close\r\n\r\n`;
+    const socket = `GET / HTTP/1.1\r\nHost: ${named}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+    for (const request of [post, page, socket]) {
+      const answer = await raw(request);
+      expect(answer.split('\r\n')[0]).toContain('421');
+      expect(answer).toContain('--host-names');
+    }
+  },
+);
+
+test.each([
+  ['localhost:PORT', 200],
+  ['127.0.0.1:PORT', 200],
+  ['[::1]:PORT', 200],
+  ['LOCALHOST:PORT', 200],
+  ['safe.example', 200],
+  ['safe.example:8443', 200],
+  ['other.safe.example', 421],
+])('the front answers for the host %s with %i', async (host, status) => {
+  const named = host.replace('PORT', String(port));
+  const answer = await raw(`GET /metrics HTTP/1.1\r\nHost: ${named}\r\nConnection: close\r\n\r\n`);
+  expect(answer.split('\r\n')[0]).toContain(String(status));
+});
+
+test('pages of other sites may neither post nor open a WebSocket; ours and programs may', async () => {
+  const json = { 'content-type': 'application/json' };
+  const post = async (from?: string): Promise<number> => {
+    const headers = from === undefined ? json : { ...json, origin: from };
+    return (await get('/faucet', { method: 'POST', body: '{}', headers })).status;
+  };
+  expect(await post()).toBe(200);
+  expect(await post(origin)).toBe(200);
+  expect(await post('https://safe.example')).toBe(200);
+  const foreign = ['http://evil.example', 'null', `http://localhost:${wsPort}`, 'file://'];
+  for (const from of foreign) {
+    expect(await post(from)).toBe(403);
+    expect(await raw(upgrade('/', `Origin: ${from}\r\n`))).toMatch(/403[^]*other sites/);
+  }
+  expect(await raw(upgrade('/'))).toContain('101');
+  expect(await raw(upgrade('/', `Origin: http://localhost:${port}\r\n`))).toContain('101');
 });
 
 test('a taken port is one line that says what to do', async () => {

@@ -1,5 +1,15 @@
 /** Goal: the log is bounded and holds only what wire.md allows in it. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -30,4 +40,20 @@ test('five files at most, none larger than the limit', () => {
   expect(files).toEqual(['safe.log', 'safe.log.1', 'safe.log.2', 'safe.log.3', 'safe.log.4']);
   for (const file of files) expect(statSync(join(folder, file)).size).toBeLessThanOrEqual(500);
   expect(readFileSync(join(folder, 'safe.log'), 'utf8')).toContain('"count":99');
+});
+
+test('after a rotation that the disk refused no line goes into another file', () => {
+  const log = openLog(folder, { maxFileBytes: 200, filesKept: 5 });
+  mkdirSync(join(folder, 'safe.log.4')); // It cannot be removed as a file.
+  for (let n = 0; n < 5; n++) log.write({ event: 'tick', count: n });
+  const other = openSync(join(folder, 'facts'), 'a');
+  for (let n = 0; n < 5; n++) log.write({ event: 'tick', count: n });
+  expect(readFileSync(join(folder, 'facts'), 'utf8')).toBe('');
+  writeSync(other, 'fact');
+  closeSync(other);
+  expect(readFileSync(join(folder, 'facts'), 'utf8')).toBe('fact');
+  rmSync(join(folder, 'safe.log.4'), { recursive: true });
+  log.write({ event: 'again' });
+  log.close();
+  expect(readFileSync(join(folder, 'safe.log'), 'utf8')).toContain('again');
 });

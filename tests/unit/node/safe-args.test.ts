@@ -7,7 +7,7 @@ const parse = (text: string) => parseCommand(text.split(' ').filter(Boolean), '/
 
 test('a node with everything said', () => {
   const parsed = parse(
-    'node --data d --join /ip4/1.2.3.4/tcp/5/p2p/x --listen 0.0.0.0 --port 4001 --data-limit 64MiB --join-prefix 01 --metrics-port 9000',
+    'node --data d --join /ip4/1.2.3.4/tcp/5/p2p/x --listen 0.0.0.0 --port 4001 --data-limit 64MiB --join-prefix 01 --metrics-port 9000 --host-names a.example,b.example:8443',
   );
   expect(parsed).toMatchObject({
     ok: true,
@@ -18,6 +18,7 @@ test('a node with everything said', () => {
       port: 4001,
       dataLimitBytes: 64 * 1024 * 1024,
       metricsPort: 9000,
+      hostNames: ['a.example', 'b.example:8443'],
       testControls: false,
     },
   });
@@ -56,6 +57,7 @@ test.each([
   ['node --data d --join-prefix 02', 'first bits'],
   ['network create --data d --elders 6', 'only 7'],
   ['network create --data d --listen all', '0.0.0.0'],
+  ['network create --data d --host-names a.example,*', 'separated by commas'],
   ['network create --data d --name Über', 'small letters'],
   ['network status --json', '--join MULTIADDR'],
 ])('“safe %s” is answered with “%s”', (text, sentence) => {
