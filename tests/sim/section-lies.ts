@@ -262,7 +262,7 @@ const ownLies: readonly SectionLie[] = [
   },
   {
     name: 'a ready proof for an invented key (N13)',
-    faults: [],
+    faults: ['falseReadiness'],
     corrupt: beside((self) =>
       self.own.state.ledger.sessions.flatMap((session) =>
         session.children.map((_, child): NodePayload => {

@@ -89,7 +89,7 @@ export const readyShape: Shape<Ready> = record({
   key: bytesOf(96),
   publicShares: seven(bytesOf(96)),
   signature: bytesOf(48),
-  vouchers: listOf(record({ candidate: index, signature }), ELDER_COUNT, SHARES_REQUIRED),
+  vouchers: listOf(record({ candidate: index, signature }), SHARES_REQUIRED, SHARES_REQUIRED),
 });
 
 export const encodeDkgMessage = (message: DkgMessage): Uint8Array => encodeCbor(message);

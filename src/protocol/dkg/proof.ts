@@ -51,7 +51,7 @@ export function verifyVouchers(
   const ascending = vouchers.every(
     ({ candidate }, at) => candidate > (vouchers[at - 1]?.candidate ?? 0),
   );
-  if (!ascending || vouchers.length < SHARES_REQUIRED) return false;
+  if (!ascending || vouchers.length !== SHARES_REQUIRED) return false;
   return vouchers.every(({ candidate, signature }) => {
     const name = candidates[candidate - 1];
     return name !== undefined && identity.verify(name, signed, signature);

@@ -7,7 +7,7 @@ import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import type { Ready } from '#protocol/dkg/index.ts';
+import type { DealingList, Ready } from '#protocol/dkg/index.ts';
 import { ELDER_COUNT, SHARES_REQUIRED, type Moving } from '#protocol/section/index.ts';
 import type { Act, ActBody, Endorsement, TicketProof } from './acts.ts';
 
@@ -55,9 +55,18 @@ export function actBodyBytes(body: ActBody): Uint8Array {
   }
 }
 
-/** @returns 32 bytes: the name of what an act says, whoever endorses it. */
-export const actId = (body: ActBody): Uint8Array =>
-  labelledHash('safe/v1/act-id', actBodyBytes(body));
+/**
+ * @returns 32 bytes: the name of what an act says, whoever endorses it. A handover is named by what it
+ *   decides: its signatures have many forms that all verify, and none of them may change a rank.
+ */
+export const actId = (body: ActBody): Uint8Array => labelledHash('safe/v1/act-id', idBytes(body));
+
+function idBytes(body: ActBody): Uint8Array {
+  if (body.kind !== 'handover') return actBodyBytes(body);
+  const writer = new Writer().label(label).u8(tags.handover).fixed(body.sessionId, hashBytes);
+  for (const { list, key } of body.ready) writeList(writer, list).fixed(key, keyBytes);
+  return writer.finish();
+}
 
 /** @returns ≤ {@link maxActBytes} bytes: a proposal to the agreement. */
 export function encodeAct(act: Act): Uint8Array {
@@ -193,16 +202,20 @@ function writeReady(writer: Writer, ready: Ready): void {
   assert(ready.list.length === ELDER_COUNT, 'a list has a place for every dealer');
   assert(ready.publicShares.length === ELDER_COUNT, 'seven hold shares of a key');
   assert(ready.vouchers.length === SHARES_REQUIRED, 'five vouch for a key');
-  for (const hash of ready.list) {
-    if (hash === null) writer.u8(0);
-    else writer.u8(1).fixed(hash, hashBytes);
-  }
-  writer.fixed(ready.key, keyBytes);
+  writeList(writer, ready.list).fixed(ready.key, keyBytes);
   for (const share of ready.publicShares) writer.fixed(share, keyBytes);
   writer.fixed(ready.signature, thresholdSignatureBytes);
   for (const { candidate, signature } of ready.vouchers) {
     writer.u8(candidate).fixed(signature, signatureBytes);
   }
+}
+
+function writeList(writer: Writer, list: DealingList): Writer {
+  for (const hash of list) {
+    if (hash === null) writer.u8(0);
+    else writer.u8(1).fixed(hash, hashBytes);
+  }
+  return writer;
 }
 
 const readReady = (reader: Reader): Ready => ({

@@ -34,7 +34,7 @@ export {
   withEndorsements,
 } from './endorsement.ts';
 export type { SectionEvent } from './progress.ts';
-export { emptyView, type ActSuites, type ActView } from './proofs.ts';
+export { emptyView, isReadyProof, type ActSuites, type ActView } from './proofs.ts';
 export {
   leastMembersOfHalf,
   maxConsumed,

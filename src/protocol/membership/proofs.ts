@@ -4,11 +4,11 @@ import { equalBytes } from '#core/codec/bytes.ts';
 import type { DealtKeys } from '#crypto/dealing.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { IdentitySuite } from '#money/identity.ts';
-import { childSessionId } from '#protocol/dkg/index.ts';
+import { childSessionId, type Ready } from '#protocol/dkg/index.ts';
 import { type SectionState, ticketBytes } from '#protocol/section/index.ts';
 import type { Act, Handover, Join, SealedSet, TicketProof } from './acts.ts';
 import { verifyEndorsement } from './endorsement.ts';
-import type { SectionRules } from './rules.ts';
+import { sectionRules, type SectionRules } from './rules.ts';
 import { findSession } from './sections.ts';
 import { newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
 import { allowed, firstRefusal, must, refused, type Verdict } from './verdict.ts';
@@ -105,17 +105,31 @@ function checkReady(
 ): Verdict {
   const session = findSession(state, sessionId);
   if (session === undefined) return refused('N25', 'no such session');
-  const { networkId } = state.authority;
   return firstRefusal(
     ...ready.map((proof, child) => () => {
-      const binding = { networkId, sessionId: childSessionId(sessionId, child) };
-      const candidates = session.children[child]?.candidates ?? [];
-      const bytes = (list: Uint8Array, keys: DealtKeys): Uint8Array =>
-        readyBytes(state, session, child, list, keys);
-      const isReady = rules.verifyReady(suites, binding, candidates, bytes, proof);
+      const isReady = isReadyProof(suites, state, session.id, child, proof, rules);
       return must(isReady, 'N13', 'the candidates do not hold this key');
     }),
   );
+}
+
+/** N13: whether this proof is one for the child of an open session; two pairings, so it is a job. */
+export function isReadyProof(
+  suites: Omit<ActSuites, 'isSharingKey'>,
+  state: SectionState,
+  sessionId: Uint8Array,
+  child: number,
+  proof: Ready,
+  rules: Pick<SectionRules, 'verifyReady'> = sectionRules,
+): boolean {
+  const session = findSession(state, sessionId);
+  const candidates = session?.children[child]?.candidates;
+  if (session === undefined || candidates === undefined) return false;
+  const { networkId } = state.authority;
+  const binding = { networkId, sessionId: childSessionId(sessionId, child) };
+  const bytes = (list: Uint8Array, keys: DealtKeys): Uint8Array =>
+    readyBytes(state, session, child, list, keys);
+  return rules.verifyReady(suites, binding, candidates, bytes, proof);
 }
 
 /** N23: what elders signed, and what everybody who votes has merged. */

@@ -5,20 +5,19 @@ import type { SnapshotRoot } from '#protocol/section/index.ts';
 import { sessionKey } from './session-key.ts';
 import type { Ending, SectionNodeState } from './state.ts';
 
-/** Pairs of proofs proposed for one split. */
-const maxPairs = 4;
-
-/** N19, N26: a session all of whose children are ready. */
+/**
+ * N19, N26: a session all of whose children are ready, each with the first key whose proof this elder
+ * has checked. One act is enough: whatever others propose beside it is decided by rank (B9).
+ */
 export function handoverWish({ own, ready }: SectionNodeState): readonly ActBody[] {
   return (own?.state.ledger.sessions ?? []).flatMap(({ id, children }): readonly ActBody[] => {
-    const [first = [], second] = children.map((_, at) => ready.get(sessionKey(id, at)) ?? []);
-    if (second === undefined) {
-      return first.map((proof) => ({ kind: 'handover', sessionId: id, ready: [proof] }));
-    }
-    const pairs = first.flatMap((a) => second.map((b) => [a, b] as const));
-    return pairs
-      .slice(0, maxPairs)
-      .map((both) => ({ kind: 'handover', sessionId: id, ready: both }));
+    const proofs = children.flatMap((_, at) => {
+      const held = [...(ready.get(sessionKey(id, at))?.values() ?? [])];
+      return held.find(({ stage }) => stage === 'good')?.proof ?? [];
+    });
+    return proofs.length < children.length
+      ? []
+      : [{ kind: 'handover', sessionId: id, ready: proofs }];
   });
 }
 

@@ -12,8 +12,10 @@ import {
 } from '#protocol/handover/index.ts';
 import {
   applyActs,
+  isReadyProof,
   validateAct,
   type ActView,
+  type ReadyProof,
   type SectionEvent,
 } from '#protocol/membership/index.ts';
 import { churnIdOf } from '#protocol/node-age/index.ts';
@@ -61,6 +63,14 @@ export type SectionNodeJob =
   /** A page of links, and the authority if they lead to one. */
   | { readonly kind: 'verifyLinks'; readonly job: VerifyUpdateJob }
   | { readonly kind: 'dkg'; readonly job: DkgJob }
+  /** N13: a readiness proof that a candidate sent. */
+  | {
+      readonly kind: 'checkReady';
+      readonly state: SectionState;
+      readonly session: Uint8Array;
+      readonly child: number;
+      readonly proof: ReadyProof;
+    }
   | { readonly kind: 'handover'; readonly job: HandoverJob };
 
 export type SectionNodeResult =
@@ -78,6 +88,7 @@ export type SectionNodeResult =
   | { readonly kind: 'verifiedLinks'; readonly update: VerifiedUpdate }
   | { readonly kind: 'unverified'; readonly fault: string }
   | { readonly kind: 'dkg'; readonly result: DkgResult }
+  | { readonly kind: 'readyChecked'; readonly good: boolean }
   | { readonly kind: 'handover'; readonly result: HandoverResult };
 
 export function performSectionNodeJob(job: SectionNodeJob, suites: NodeSuites): SectionNodeResult {
@@ -108,6 +119,10 @@ export function performSectionNodeJob(job: SectionNodeJob, suites: NodeSuites): 
     }
     case 'dkg':
       return { kind: 'dkg', result: performDkgJob(job.job, suites) };
+    case 'checkReady': {
+      const { state, session, child, proof } = job;
+      return { kind: 'readyChecked', good: isReadyProof(suites, state, session, child, proof) };
+    }
     case 'handover':
       return { kind: 'handover', result: performHandoverJob(job.job, suites.threshold) };
     default:

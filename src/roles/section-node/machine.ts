@@ -39,6 +39,7 @@ import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex, stamp, stampNewest } from './peers.ts';
 import { answered, beginRound, isPeer } from './rounds.ts';
+import { readied, readyChecked } from './readiness.ts';
 import { combined } from './sealing.ts';
 import { sessionKey } from './session-key.ts';
 import type {
@@ -54,7 +55,6 @@ import {
   followEnding,
   merged,
   mergeForProposal,
-  readied,
   snapshotHeld,
   stepEnding,
   takesPart,
@@ -355,7 +355,7 @@ function heed(
     case 'ready':
       return state.desk === null
         ? flow(state)
-        : readied(config, state, payload.session, payload.child, payload.proof);
+        : readied(state, from, payload.session, payload.child, payload.proof);
     case 'handover': {
       const { message } = payload;
       if (!isEnding(state, payload.key) || !takesPart(state, from)) {
@@ -513,6 +513,8 @@ function onComputed(
         { kind: 'computed', id: inner(2), result: result.result },
         context,
       );
+    case 'readyChecked':
+      return readyChecked(config, state, first, second, result.good);
     case 'handover':
       return stepEnding(
         config,

@@ -154,6 +154,13 @@ export interface KeyGeneration {
   readonly state: DkgState;
 }
 
+/** One candidate's readiness proof (N13) and how far its check is. */
+export interface HeldReady {
+  readonly proof: ReadyProof;
+  /** A bad one keeps its place: its sender gets no second check in this session. */
+  readonly stage: 'waiting' | 'checking' | 'good' | 'bad';
+}
+
 /** The end of a key's reign, seen from one of its elders, its heirs, or both. */
 export interface Ending {
   /** The state that decided it, as the handover's words name it. */
@@ -197,8 +204,8 @@ export interface SectionNodeState {
   readonly opinions: Opinions;
   /** Key generations by session and child. */
   readonly sessions: ReadonlyMap<string, KeyGeneration>;
-  /** Ready proofs by session and child, of different keys. */
-  readonly ready: ReadonlyMap<string, readonly ReadyProof[]>;
+  /** Readiness proofs by session and child, then by sender: a candidate of that child, one each. */
+  readonly ready: ReadonlyMap<string, ReadonlyMap<NodeId, HeldReady>>;
   /** The present key, or the last one, comes to its end. */
   readonly ending: Ending | null;
   readonly joining: {
@@ -340,6 +347,8 @@ export type SectionNodeFault =
       readonly kind:
         | 'invalidShare'
         | 'falseEndorsement'
+        /** Its readiness proof does not verify. */
+        | 'falseReadiness'
         | 'malformedEndorsement'
         | 'malformedUpdate'
         | 'unprovenUpdate'

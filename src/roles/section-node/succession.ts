@@ -13,7 +13,7 @@ import {
   type HandoverFact,
   type HandoverOutput,
 } from '#protocol/handover/index.ts';
-import { decodeAct, type ReadyProof, type SignedSnapshot } from '#protocol/membership/index.ts';
+import { decodeAct, type SignedSnapshot } from '#protocol/membership/index.ts';
 import {
   successorState,
   type Phase,
@@ -26,12 +26,9 @@ import { keyOf, setId } from './endings.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { offerLater } from './offering.ts';
 import { elderIndex, stamp } from './peers.ts';
-import { sessionKey } from './session-key.ts';
 import { isSilent } from './silence.ts';
 import type { Ending, SectionNode, SectionNodeConfig, SectionNodeState } from './state.ts';
 
-/** Ready proofs kept for one child: one of each candidate. */
-const maxReadyPerChild = 7;
 /** A new sealed state of this node's section: does its key come to an end, or is the end over? */
 export function followEnding(
   config: SectionNodeConfig,
@@ -280,25 +277,6 @@ function askMerge(
     { ...state, ending: { ...ending, merging } },
     { kind: 'output', output: { kind: 'merge', key: keyOf(ending), snapshots } },
   );
-}
-
-/** A candidate shows that a key is made; the agreement's validation judges it. */
-export function readied(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  session: Uint8Array,
-  child: number,
-  proof: ReadyProof,
-): Flow {
-  const { own } = state;
-  const open = own?.state.ledger.sessions.find(({ id }) => equalBytes(id, session));
-  if (open?.children[child] === undefined) return flow(state);
-  const id = sessionKey(session, child);
-  const known = state.ready.get(id) ?? [];
-  const isKnown = known.some(({ key }) => equalBytes(key, proof.key));
-  if (isKnown || known.length >= maxReadyPerChild) return flow(state);
-  const ready = new Map(state.ready).set(id, [...known, proof]);
-  return offerLater(config, { ...state, ready });
 }
 
 /** Is this peer an elder of the ending key or of one that inherits it? */

@@ -104,15 +104,16 @@ describe('N13: the elders of the opening key, and what is ready', () => {
   const share = { kind: 'share', key, secretShare: new Uint8Array(32).fill(1), index: 1 } as const;
   const ready = { kind: 'ready', session: session.id, child: 0, proof } as const;
   const heard = hear(begin(share), nameToId(peer), ready).state;
+  const kept = new Map([[nameToId(peer), { proof, stage: 'checking' }]]);
 
   test('a proof that was heard is kept', () => {
-    expect(heard.ready.get(id)).toEqual([proof]);
+    expect(heard.ready.get(id)).toEqual(kept);
   });
 
   test('it is there in the next generation, too, while the section waits for it', () => {
     const { state } = told(heard, grow(opened));
     expect(state.own?.state.authority.generation).toBe(1n);
-    expect(state.ready.get(id)).toEqual([proof]);
+    expect(state.ready.get(id)).toEqual(kept);
   });
 
   test('with the session it goes, and another session keeps nothing of it', () => {
