@@ -4,6 +4,7 @@
  */
 import {
   bytesUpTo,
+  either,
   intBetween,
   record,
   textUpTo,
@@ -19,8 +20,10 @@ const afterMs = intBetween(0, 600_000);
 const withCredit = record({ afterMs, credit: intBetween(1, 1024) });
 const withoutCredit = record({ afterMs });
 /** `credit`: how many requests at once the node will take from this peer then. */
-const busy: Shape<{ readonly afterMs: number; readonly credit?: number }> = (value) =>
-  withCredit(value) ?? withoutCredit(value);
+const busy: Shape<{ readonly afterMs: number; readonly credit?: number }> = either(
+  withCredit,
+  withoutCredit,
+);
 
 export const refusalShape = union({
   malformed: record({ what: textUpTo(120) }),

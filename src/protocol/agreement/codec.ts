@@ -29,10 +29,7 @@ const voter = intBetween(0, ELDER_COUNT - 1);
 /** Rounds double their waits: nobody lives to see a round of 32 bits. */
 const round = intBetween(0, 2 ** 32 - 1);
 const value = listOf(hash, maxProposals, 1);
-const proposal: Shape<Uint8Array> = (given) => {
-  const bytes = bytesUpTo(maxProposalBytes)(given);
-  return bytes !== undefined && bytes.length > 0 ? bytes : undefined;
-};
+const proposal = bytesUpTo(maxProposalBytes, 1);
 const proposals = listOf(proposal, maxProposals);
 
 const certificate = record({

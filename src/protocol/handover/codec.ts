@@ -8,6 +8,7 @@ import {
   listOf,
   nullable,
   record,
+  refined,
   union,
   type Shape,
 } from '#core/codec/shape.ts';
@@ -31,14 +32,17 @@ const hash = bytesOf(32);
 const elder = intBetween(1, ELDER_COUNT);
 const root = record({ elder, root: hash, signature: bytesOf(64) });
 const receipt = record({ child: intBetween(0, 1), elder, signature: bytesOf(64) });
-const signed: Shape<SignedSuccessor> = (value) => {
-  const bytes = bytesUpTo(maxSuccessorBytes)(value);
-  const decoded = bytes && decodeSuccessor(bytes);
-  return decoded?.ok === true ? decoded.value : undefined;
-};
+const signed: Shape<SignedSuccessor> = refined(
+  'successor',
+  bytesUpTo(maxSuccessorBytes),
+  (bytes) => {
+    const decoded = decodeSuccessor(bytes);
+    return decoded.ok ? decoded.value : undefined;
+  },
+);
 const page = intBetween(0, maxSnapshotPages - 1);
 
-const messageShape = union({
+export const handoverMessageShape = union({
   news: record({
     wants: bool,
     roots: listOf(root, ELDER_COUNT),
@@ -55,7 +59,7 @@ const messageShape = union({
   }),
 });
 
-const factShape = union({
+export const handoverFactShape = union({
   stopped: record({ snapshot: root }),
   chose: record({ record: signed }),
   succeeded: record({ signed }),
@@ -74,7 +78,7 @@ export const encodeHandoverMessage = (message: HandoverMessage): Uint8Array =>
 export function decodeHandoverMessage(bytes: Uint8Array): Result<HandoverMessage, 'malformed'> {
   if (bytes.length > maxHandoverMessageBytes) return err('malformed');
   const decoded = decodeCbor(bytes);
-  const message = decoded.ok ? messageShape(decoded.value) : undefined;
+  const message = decoded.ok ? handoverMessageShape(decoded.value) : undefined;
   return message === undefined ? err('malformed') : ok(message);
 }
 
@@ -90,7 +94,7 @@ export function encodeHandoverFact(fact: HandoverFact): Uint8Array {
 export function decodeHandoverFact(bytes: Uint8Array): Result<HandoverFact, 'malformed'> {
   if (bytes.length > maxHandoverMessageBytes) return err('malformed');
   const decoded = decodeCbor(bytes);
-  const fact = decoded.ok ? factShape(decoded.value) : undefined;
+  const fact = decoded.ok ? handoverFactShape(decoded.value) : undefined;
   if (fact === undefined) return err('malformed');
   return ok(fact.kind === 'chose' ? { kind: 'chose', record: fact.record.record } : fact);
 }

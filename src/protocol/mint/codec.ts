@@ -23,7 +23,7 @@ export const maxMintMessageBytes = 16 * 1024;
 const request = bytesOf(16);
 const key = bytesOf(32);
 
-const requestShape = record({
+export const mintRequestShape = record({
   kind: literal('register'),
   request,
   section: key,
@@ -33,7 +33,7 @@ const requestShape = record({
 
 const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 
-const answerShape = union({
+export const mintAnswerShape = union({
   registered: record({ request, signature: bytesOf(64) }),
   duplicate: record({ request, entry: bytesUpTo(maxEntryBytes) }),
   unregistrable: record({ request, what: textUpTo(120) }),
@@ -43,7 +43,7 @@ const answerShape = union({
   mintBusy: record({ request, afterMs: intBetween(0, 600_000) }),
 });
 
-const factShape = record({
+export const mintFactShape = record({
   kind: literal('registered'),
   registration: record({ key, txid: bytesOf(32), ...entryFields }),
 });
@@ -60,19 +60,19 @@ export function decodeMintRequest(
   oneTimeKey: Uint8Array,
   bytes: Uint8Array,
 ): Result<MintRequest, 'malformed'> {
-  const message = open(bytes, requestShape);
+  const message = open(bytes, mintRequestShape);
   return message !== undefined && equalBytes(message.key, oneTimeKey)
     ? ok(message)
     : err('malformed');
 }
 
 export function decodeMintAnswer(bytes: Uint8Array): Result<MintAnswer, 'malformed'> {
-  const message = open(bytes, answerShape);
+  const message = open(bytes, mintAnswerShape);
   return message === undefined ? err('malformed') : ok(message);
 }
 
 export function decodeMintFact(bytes: Uint8Array): Result<MintFact, 'malformed'> {
-  const fact = open(bytes, factShape);
+  const fact = open(bytes, mintFactShape);
   return fact === undefined ? err('malformed') : ok(fact);
 }
 

@@ -8,6 +8,8 @@ import {
   nullable,
   oneOf,
   record,
+  refined,
+  textUpTo,
   u64,
   union,
   type Shape,
@@ -33,16 +35,16 @@ const plainItem = record({
   version: u64,
 });
 
-const item: Shape<Item> = (value) => {
-  const shaped = plainItem(value);
-  if (shaped === undefined || !sizeFits(shaped)) return undefined;
+const item: Shape<Item> = refined('item', plainItem, (shaped) => {
+  if (!sizeFits(shaped)) return undefined;
   return shaped.kind === 'chunk' && shaped.version !== 0n ? undefined : shaped;
-};
+});
 
-const cursor: Shape<ItemId> = (value) =>
-  typeof value === 'string' && /^([0-9a-f]{64}[cp])?$/.test(value) ? value : undefined;
+const cursor: Shape<ItemId> = refined('cursor', textUpTo(65), (value) =>
+  /^([0-9a-f]{64}[cp])?$/.test(value) ? value : undefined,
+);
 
-const messageShape = union({
+export const replicationMessageShape = union({
   list: record({ stamp, after: cursor }),
   listing: record({
     stamp,
@@ -67,7 +69,7 @@ const messageShape = union({
   repair: record({ stamp, items: listOf(item, maxQuestions, 1) }),
 });
 
-const factShape = union({
+export const replicationFactShape = union({
   adopted: record({ self: name, generation: u64 }),
   reported: record({ counter: u64, full: bool }),
 });
@@ -78,10 +80,10 @@ export const encodeReplicationFact = (fact: ReplicationFact): Uint8Array => enco
 
 export const decodeReplicationMessage = (
   bytes: Uint8Array,
-): Result<ReplicationMessage, 'malformed'> => open(bytes, messageShape);
+): Result<ReplicationMessage, 'malformed'> => open(bytes, replicationMessageShape);
 
 export const decodeReplicationFact = (bytes: Uint8Array): Result<ReplicationFact, 'malformed'> =>
-  open(bytes, factShape);
+  open(bytes, replicationFactShape);
 
 function open<T>(bytes: Uint8Array, shape: Shape<T>): Result<T, 'malformed'> {
   if (bytes.length > maxReplicationMessageBytes) return err('malformed');

@@ -24,7 +24,7 @@ const name = bytesOf(32);
 const ballot = intBetween(0, Number.MAX_SAFE_INTEGER);
 const transaction = transactionBytesShape;
 
-const requestShape = union({
+export const spentbookRequestShape = union({
   prepare: record({ request, section: name, slot: name, transaction, sources: sourcesShape }),
   commit: record({ request, section: name, slot: name, transaction, prepared: certificatesShape }),
   prove: record({ request, slot: name, epoch: u64 }),
@@ -34,7 +34,7 @@ const vote = record({ elder: name, ballot, txid: name, signature: bytesOf(64) })
 
 const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 
-const answerShape = union({
+export const spentbookAnswerShape = union({
   prepared: record({ request, share }),
   committed: record({ request, share }),
   spent: record({ request, transaction, certificate: certificateShape }),
@@ -51,7 +51,7 @@ const answerShape = union({
 
 const written = { slot: name, ballot, txid: name, transaction, share } as const;
 
-const factShape = union({
+export const spentbookFactShape = union({
   voted: record({ vote: record(written) }),
   bundled: record({ bundle: record({ ...written, prepared: certificatesShape }) }),
   decided: record({
@@ -75,17 +75,17 @@ export function decodeSpentbookRequest(
   slot: Uint8Array,
   bytes: Uint8Array,
 ): Result<SpentbookRequest, 'malformed'> {
-  const message = open(bytes, requestShape);
+  const message = open(bytes, spentbookRequestShape);
   return message !== undefined && equalBytes(message.slot, slot) ? ok(message) : err('malformed');
 }
 
 export function decodeSpentbookAnswer(bytes: Uint8Array): Result<SpentbookAnswer, 'malformed'> {
-  const message = open(bytes, answerShape);
+  const message = open(bytes, spentbookAnswerShape);
   return message === undefined ? err('malformed') : ok(message);
 }
 
 export function decodeSpentbookFact(bytes: Uint8Array): Result<SpentbookFact, 'malformed'> {
-  const fact = open(bytes, factShape);
+  const fact = open(bytes, spentbookFactShape);
   return fact === undefined ? err('malformed') : ok(fact);
 }
 

@@ -23,7 +23,7 @@ export const maxGenesisMessageBytes = Math.max(maxDkgMessageBytes, maxAgreementM
 const sessionId = bytesOf(32);
 const signature = bytesOf(48);
 
-const messageShape: Shape<GenesisMessage> = union({
+export const genesisMessageShape: Shape<GenesisMessage> = union({
   dkg: record({ message: dkgMessageShape }),
   agreement: record({ message: agreementMessageShape }),
   share: record({ sessionId, signature }),
@@ -31,7 +31,7 @@ const messageShape: Shape<GenesisMessage> = union({
   born: record({ sessionId, signature }),
 });
 
-const factShape = union({
+export const genesisFactShape = union({
   dkg: record({ fact: dkgFactShape }),
   agreement: record({ fact: agreementFactShape }),
   born: record({
@@ -47,7 +47,7 @@ export function decodeGenesisMessage(bytes: Uint8Array): Result<GenesisMessage, 
   if (bytes.length > maxGenesisMessageBytes) return err('malformed');
   const decoded = decodeCbor(bytes);
   if (!decoded.ok) return decoded;
-  const message = messageShape(decoded.value);
+  const message = genesisMessageShape(decoded.value);
   return message === undefined ? err('malformed') : ok(message);
 }
 
@@ -59,7 +59,7 @@ export function encodeGenesisFact(fact: GenesisFact): Uint8Array {
 export function decodeGenesisFact(bytes: Uint8Array): Result<GenesisFact, 'malformed'> {
   const decoded = decodeCbor(bytes);
   if (!decoded.ok) return decoded;
-  const fact = factShape(decoded.value);
+  const fact = genesisFactShape(decoded.value);
   if (fact === undefined) return err('malformed');
   if (fact.kind !== 'born') return ok(fact);
   const signed = decodeSignedAuthority(fact.signed);

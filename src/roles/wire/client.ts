@@ -62,7 +62,7 @@ export const clientRequestShape = union({
 
 export type ClientRequest = ShapeOf<typeof clientRequestShape>;
 
-const coverShape = union({
+export const coverShape = union({
   /**
    * What follows this key on the way to the section of this name: a page of links, and the authority
    * if the page reaches it. Answered by `proof`.

@@ -37,7 +37,7 @@ const addressRecord = bytesUpTo(4096);
 const founderShape = record({ record: addressRecord, sharingKey: bytesOf(32) });
 export type Founder = ShapeOf<typeof founderShape>;
 
-const invitationShape = record({
+export const invitationShape = record({
   networkName: textUpTo(64),
   /** 32 bytes for this attempt. */
   nonce: bytesOf(32),
@@ -48,7 +48,7 @@ const invitationShape = record({
 /** The same for all founders, or their shares do not fit. */
 export type Invitation = ShapeOf<typeof invitationShape>;
 
-const requestShape = union({
+export const lobbyRequestShape = union({
   /** "I am here, let me be part of it." Said again until the answer is not `waiting`. */
   arrive: founderShape,
   /** "I hold my share of this key." */
@@ -56,9 +56,9 @@ const requestShape = union({
   /** Which network is this, and where are its nodes? */
   which: record({}),
 });
-export type LobbyRequest = ShapeOf<typeof requestShape>;
+export type LobbyRequest = ShapeOf<typeof lobbyRequestShape>;
 
-const replyShape = union({
+export const lobbyReplyShape = union({
   waiting: record({ arrived: intBetween(0, 1024), wanted: intBetween(0, 1024) }),
   founding: record({ invitation: bytesUpTo(maxInvitationBytes) }),
   network: record({
@@ -70,7 +70,7 @@ const replyShape = union({
   heard: record({ count: intBetween(0, ELDER_COUNT) }),
   refused: record({ refusal: refusalShape }),
 });
-export type LobbyReply = ShapeOf<typeof replyShape>;
+export type LobbyReply = ShapeOf<typeof lobbyReplyShape>;
 
 export const encodeInvitation = (invitation: Invitation): Uint8Array => encodeCbor(invitation);
 export const encodeLobbyRequest = (request: LobbyRequest): Uint8Array => encodeCbor(request);
@@ -79,9 +79,9 @@ export const encodeLobbyReply = (reply: LobbyReply): Uint8Array => encodeCbor(re
 export const decodeInvitation = (bytes: Uint8Array): Result<Invitation, 'malformed'> =>
   decoded(bytes, invitationShape, maxInvitationBytes);
 export const decodeLobbyRequest = (bytes: Uint8Array): Result<LobbyRequest, 'malformed'> =>
-  decoded(bytes, requestShape, 2 * maxAuthorityBytes);
+  decoded(bytes, lobbyRequestShape, 2 * maxAuthorityBytes);
 export const decodeLobbyReply = (bytes: Uint8Array): Result<LobbyReply, 'malformed'> =>
-  decoded(bytes, replyShape, 2 * maxInvitationBytes);
+  decoded(bytes, lobbyReplyShape, 2 * maxInvitationBytes);
 
 function decoded<T>(
   bytes: Uint8Array,

@@ -12,6 +12,7 @@ import {
   nullable,
   oneOf,
   record,
+  refined,
   textUpTo,
   u64,
   union,
@@ -57,7 +58,7 @@ const round = intBetween(0, 2 ** 48);
 /** A message or fact of a protocol inside; its own codec knows its limit. */
 const inner = bytesUpTo(maxEnvelopePayloadBytes);
 
-const payloadShape = union({
+export const nodePayloadShape = union({
   agreement: record({ generation: u64, message: inner }),
   share: record({ generation: u64, of: oneOf('churn', 'seal'), signature: share }),
   endorse: record({ generation: u64, body: bytesUpTo(maxActBytes), signature: bytesOf(64) }),
@@ -105,7 +106,7 @@ export function encodeNodePayload(payload: NodePayload): Uint8Array {
 }
 
 export function decodeNodePayload(bytes: Uint8Array): Result<NodePayload, 'malformed'> {
-  const payload = shaped(bytes, payloadShape);
+  const payload = shaped(bytes, nodePayloadShape);
   if (payload === undefined) return err('malformed');
   switch (payload.kind) {
     case 'agreement':
@@ -125,10 +126,7 @@ export function decodeNodePayload(bytes: Uint8Array): Result<NodePayload, 'malfo
 }
 
 const sessionId = textUpTo(80);
-const candidate = (value: unknown) => {
-  const bytes = name(value);
-  return bytes && toXorName(bytes);
-};
+const candidate = refined('candidate', name, toXorName);
 const planShape = record({
   session: record({
     id: name,
@@ -149,7 +147,7 @@ const planShape = record({
   fallbackKeys: listOf(name, ELDER_COUNT),
 });
 
-const factShape = union({
+export const nodeFactShape = union({
   sealed: record({ sealed: bytesUpTo(maxSealedStateBytes) }),
   links: record({ links: listOf(bytesUpTo(maxSuccessorBytes), maxChainLinks) }),
   agreement: record({ key, generation: u64, fact: bytesUpTo(2 * maxEnvelopePayloadBytes) }),
@@ -183,7 +181,7 @@ export function encodeNodeFact(fact: SectionNodeFact): Uint8Array {
 }
 
 export function decodeNodeFact(bytes: Uint8Array): Result<SectionNodeFact, 'malformed'> {
-  const fact = shaped(bytes, factShape);
+  const fact = shaped(bytes, nodeFactShape);
   if (fact === undefined) return err('malformed');
   switch (fact.kind) {
     case 'agreement':
