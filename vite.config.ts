@@ -37,7 +37,13 @@ export default defineConfig(({ mode }) => ({
           name: 'unit',
           environment: 'node',
           include: ['tests/**/*.test.ts'],
-          exclude: ['tests/e2e/**', 'tests/sim/**', 'tests/long/**', 'tests/network/**'],
+          exclude: [
+            'tests/adversary/**',
+            'tests/e2e/**',
+            'tests/sim/**',
+            'tests/long/**',
+            'tests/network/**',
+          ],
           // Real curves on a crowded machine: patience, not a measurement.
           testTimeout: 60_000,
         },
@@ -80,7 +86,7 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: 'e2e',
           environment: 'node',
-          include: ['tests/e2e/**/*.test.ts'],
+          include: ['tests/e2e/**/*.test.ts', 'tests/adversary/**/*.test.ts'],
           // Real browsers and real processes on two cores: one at a time, with patience.
           testTimeout: 300_000,
           hookTimeout: 180_000,

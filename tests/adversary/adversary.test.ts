@@ -1,0 +1,123 @@
+/**
+ * Goal: whatever a stranger, a lying client, a lying adult and two lying elders do to a real local
+ * network, its process stays, nobody's invalid work is accepted, and what honest people and members
+ * do meanwhile succeeds.
+ * Method: the adversary is a process of its own and attacks for `ATTACK_SECONDS` (20); the seed is
+ * printed, `ATTACK_SEED` repeats it.
+ */
+import { toHex } from '#core/codec/bytes.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startNetwork, type TestNetwork } from '../e2e/support/network.ts';
+import { until } from '../e2e/support/until.ts';
+import type { Tally } from './attempt.ts';
+import { startAdversary } from './process.ts';
+import { openHonest, type Honest } from './honest.ts';
+import { openTarget, type Target } from './target.ts';
+
+const seed = Number(process.env['ATTACK_SEED'] ?? Date.now() % 1_000_000);
+const seconds = Number(process.env['ATTACK_SECONDS'] ?? 20);
+const attemptsPerSecond = 60;
+const mayGrowBytes = 32 * 1024 * 1024;
+/** What was held for requests in progress ends, and half-open handshakes run into their limits. */
+const settleWithinMs = 60_000;
+
+let network: TestNetwork;
+let target: Target;
+let honest: Honest;
+
+beforeAll(async () => {
+  console.log(`attack seed ${seed}, ${seconds} s`);
+  network = await startNetwork();
+  target = await openTarget(network.url, network.data);
+  honest = await openHonest(target);
+});
+afterAll(async () => {
+  await honest?.stop();
+  await network?.stop();
+  network?.remove();
+});
+
+async function bytesInUse(): Promise<number> {
+  const answer = await fetch(`${network.url}/test/memory`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  });
+  return ((await answer.json()) as { bytes: number }).bytes;
+}
+
+/** Keeps doing the three honest things until told to stop; every one of them has to succeed. */
+function keepWorking(): { readonly stop: () => Promise<Record<string, number>> } {
+  let working = true;
+  const done: Record<string, number> = { uploads: 0, payments: 0, sectionMessages: 0 };
+  const lane = async (name: string, act: () => Promise<void>, pauseMs: number): Promise<void> => {
+    while (working) {
+      await act();
+      done[name] = (done[name] ?? 0) + 1;
+      await new Promise((go) => setTimeout(go, pauseMs));
+    }
+  };
+  const lanes = Promise.all([
+    lane('uploads', honest.upload, 100),
+    lane('payments', honest.pay, 100),
+    lane('sectionMessages', honest.sectionMessage, 100),
+  ]);
+  // It is awaited in `stop`; until then a rejection has an owner.
+  lanes.catch(() => undefined);
+  return {
+    stop: async () => {
+      working = false;
+      await lanes;
+      return done;
+    },
+  };
+}
+
+test('strangers, a lying client, a lying adult and two lying elders stop nobody', async () => {
+  // Warm: caches, threads and connections that stay are no leak.
+  for (const act of [honest.upload, honest.pay, honest.sectionMessage]) await act();
+  const before = await bytesInUse();
+  const pid = network.pid();
+
+  // The target's own lying disk, beside the program that has its key.
+  await network.adult(5, 'lie');
+  const adversary = await startAdversary(network, { seed, seconds, perSecond: attemptsPerSecond });
+  const work = keepWorking();
+  const tally = await adversary.ended;
+  const done = await work.stop();
+  console.log(`honest meanwhile: ${JSON.stringify(done)}`);
+  report(tally);
+
+  expect(network.pid()).toBe(pid);
+  for (const [name, counts] of Object.entries(tally)) {
+    if (!adversary.harmless.includes(name)) expect(counts.served, name).toBe(0);
+  }
+  expect(Object.keys(tally).length).toBeGreaterThan(30);
+  for (const [name, times] of Object.entries(done)) expect(times, name).toBeGreaterThan(0);
+  expect(await honest.missing()).toBe(0);
+
+  // No honest node was blamed, and no machine broke.
+  const liars = new Set(
+    ['adult-6', 'elder-6', 'elder-7'].map((label) => toHex(target.node(label).name)),
+  );
+  const members = new Set(target.nodes.map(({ name }) => toHex(name)));
+  const log = network.log();
+  expect(log).not.toContain('machineFailed');
+  for (const line of log.split('\n').filter((each) => each.includes('"blamed"'))) {
+    const { peer = '' } = JSON.parse(line) as { peer?: string };
+    expect(members.has(peer) && !liars.has(peer), line).toBe(false);
+  }
+
+  await honest.upload();
+  await honest.pay();
+  const after = await until(bytesInUse, (bytes) => bytes - before <= mayGrowBytes, settleWithinMs);
+  console.log(`memory after a collection: ${((after - before) / 1024 / 1024).toFixed(1)} MiB more`);
+}, 240_000);
+
+function report(tally: Tally): void {
+  for (const [name, { refused, served, cut, unanswered }] of Object.entries(tally).sort()) {
+    console.log(
+      `${name}: refused ${refused}, served ${served}, cut ${cut}, unanswered ${unanswered}`,
+    );
+  }
+}

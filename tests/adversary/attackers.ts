@@ -1,0 +1,44 @@
+/** Who attacks: by name, as the program's arguments and the tests call them. */
+import { freePort } from '../e2e/support/network.ts';
+import type { Prng } from '../sim/prng.ts';
+import type { Attacker } from './attempt.ts';
+import { openLyingClient } from './lying-client.ts';
+import { openLyingAdult, openLyingElder } from './lying-nodes.ts';
+import { openStranger } from './stranger.ts';
+import type { Target } from './target.ts';
+
+export const who = ['stranger', 'client', 'adult', 'elders'] as const;
+
+/** As many elders as may lie at most (docs/threats.md). */
+const lyingElders = ['elder-6', 'elder-7'];
+const lyingAdult = 'adult-6';
+
+/** Errors: throws for a name that is none of {@link who}. */
+export async function openAttackers(
+  target: Target,
+  names: readonly string[],
+  prng: Prng,
+): Promise<readonly Attacker[]> {
+  const open: Attacker[] = [];
+  for (const name of names) {
+    switch (name) {
+      case 'stranger':
+        open.push(await openStranger(target, prng));
+        break;
+      case 'client':
+        open.push(await openLyingClient(target));
+        break;
+      case 'adult':
+        open.push(await openLyingAdult(target, lyingAdult));
+        break;
+      case 'elders':
+        for (const label of lyingElders) {
+          open.push(await openLyingElder(target, label, await freePort(), prng));
+        }
+        break;
+      default:
+        throw new Error(`nobody is called ${name}: use ${who.join(', ')}`);
+    }
+  }
+  return open;
+}

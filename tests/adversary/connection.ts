@@ -1,0 +1,120 @@
+/** A connection of an attacker: requests under any key, and raw bytes where frames are broken. */
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import type { Stream } from '@libp2p/interface';
+import { tcp } from '@libp2p/tcp';
+import { webSockets } from '@libp2p/websockets';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { createAskingHost, type NodeHost } from '#network/node-host.ts';
+import type { ProtocolKind } from '#network/protocols.ts';
+import { decodeClientReply } from '#roles/wire/client.ts';
+import { decodeNodeReply } from '#roles/wire/node.ts';
+import type { Outcome } from './attempt.ts';
+import type { NodePlace, Target } from './target.ts';
+
+const timeoutMs = 8_000;
+
+/** Names are free: after so many failures in a row an attacker comes back under a new one. */
+const failuresPerName = 3;
+
+export interface FreshNames {
+  readonly ask: (kind: ProtocolKind, to: NodePlace, request: Uint8Array) => Promise<Outcome>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Requests of a peer that takes a new key whenever it is cut off. */
+export function openFreshNames(target: Target): FreshNames {
+  let host: Promise<NodeHost> | null = null;
+  let failures = 0;
+  const renew = async (): Promise<void> => {
+    const old = host;
+    host = null;
+    failures = 0;
+    await (await old)?.stop().catch(() => undefined);
+  };
+  return {
+    ask: async (kind, to, request) => {
+      host ??= createAskingHost();
+      const outcome = await askWith(await host, target, kind, to, request);
+      failures = outcome === 'cut' ? failures + 1 : 0;
+      if (failures >= failuresPerName) await renew();
+      return outcome;
+    },
+    stop: renew,
+  };
+}
+
+/** One request of a host that has a key of its own; classified as every attempt is. */
+export async function askWith(
+  host: NodeHost,
+  target: Target,
+  kind: ProtocolKind,
+  to: NodePlace,
+  request: Uint8Array,
+): Promise<Outcome> {
+  const place = { name: to.name, addresses: [to.tcp] };
+  const answer = await host.request(place, kind, target.tag, request, { timeoutMs });
+  if (!answer.ok) return answer.error.kind === 'timeout' ? 'unanswered' : 'cut';
+  return kind === 'client' ? clientOutcome(answer.value) : nodeOutcome(answer.value);
+}
+
+/** What a spentbook or mint says against a request stands in its own answer. */
+const moneyRefusals = /malformed|notAllowed|conflict|busy|unproven|otherKey|sealed|unregistrable/;
+
+function clientOutcome(bytes: Uint8Array): Outcome {
+  const reply = decodeClientReply(bytes);
+  if (!reply.ok) return 'refused';
+  const { value } = reply;
+  if (value.kind === 'refused') return 'refused';
+  if (value.kind === 'money') {
+    return moneyRefusals.test(new TextDecoder('latin1').decode(value.message))
+      ? 'refused'
+      : 'served';
+  }
+  if (value.kind === 'stored' || value.kind === 'pointerStored') {
+    return value.receipts.length === 0 ? 'refused' : 'served';
+  }
+  if (value.kind === 'pointers') {
+    return value.copies.every(({ record }) => record === null) ? 'refused' : 'served';
+  }
+  return 'served';
+}
+
+function nodeOutcome(bytes: Uint8Array): Outcome {
+  const reply = decodeNodeReply(bytes);
+  return !reply.ok || reply.value.kind === 'refused' ? 'refused' : 'served';
+}
+
+export type RawPeer = Awaited<ReturnType<typeof createRawPeer>>;
+
+/** A libp2p peer without a line of ours. */
+export const createRawPeer = () =>
+  createLibp2p({
+    transports: [tcp(), webSockets()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionGater: { denyDialMultiaddr: () => false },
+  });
+
+/** Opens a stream and lets `write` use it; the stream is gone afterwards. */
+export async function onStream(
+  peer: RawPeer,
+  address: string,
+  protocol: string,
+  write: (stream: Stream) => Promise<void>,
+): Promise<Outcome> {
+  try {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const stream = await peer.dialProtocol(multiaddr(address), protocol, { signal });
+    const isCut = (): boolean => stream.status !== 'open';
+    try {
+      await write(stream);
+      return isCut() ? 'cut' : 'unanswered';
+    } finally {
+      stream.abort(new Error('done'));
+    }
+  } catch {
+    return 'cut';
+  }
+}
