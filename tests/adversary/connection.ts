@@ -8,6 +8,8 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { createAskingHost, type NodeHost } from '#network/node-host.ts';
 import type { ProtocolKind } from '#network/protocols.ts';
+import { decodeMintAnswer } from '#protocol/mint/index.ts';
+import { decodeSpentbookAnswer } from '#protocol/spentbook/index.ts';
 import { decodeClientReply } from '#roles/wire/client.ts';
 import { decodeNodeReply } from '#roles/wire/node.ts';
 import type { Outcome } from './attempt.ts';
@@ -59,8 +61,8 @@ export async function askWith(
   return kind === 'client' ? clientOutcome(answer.value) : nodeOutcome(answer.value);
 }
 
-/** What a spentbook or mint says against a request stands in its own answer. */
-const moneyRefusals = /malformed|notAllowed|conflict|busy|unproven|otherKey|sealed|unregistrable/;
+/** A share, or a signature that an output is kept: what a right request gets from spentbook or mint. */
+const signed: ReadonlySet<string> = new Set(['prepared', 'committed', 'registered']);
 
 function clientOutcome(bytes: Uint8Array): Outcome {
   const reply = decodeClientReply(bytes);
@@ -68,9 +70,9 @@ function clientOutcome(bytes: Uint8Array): Outcome {
   const { value } = reply;
   if (value.kind === 'refused') return 'refused';
   if (value.kind === 'money') {
-    return moneyRefusals.test(new TextDecoder('latin1').decode(value.message))
-      ? 'refused'
-      : 'served';
+    const [slot, output] = [decodeSpentbookAnswer(value.message), decodeMintAnswer(value.message)];
+    const isSigned = [slot, output].some((each) => each.ok && signed.has(each.value.kind));
+    return isSigned ? 'served' : 'refused';
   }
   if (value.kind === 'stored' || value.kind === 'pointerStored') {
     return value.receipts.length === 0 ? 'refused' : 'served';
