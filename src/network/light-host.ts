@@ -27,6 +27,8 @@ export interface LightHostOptions {
   /** Multiaddrs of bootstrap nodes, with their peer ids. */
   readonly bootstrap: readonly string[];
   readonly tag: string;
+  /** The app came from this machine or a private network: its nodes may be there, too. */
+  readonly isPrivate: boolean;
   readonly preference: () => RoadPreference;
   /** Resolves when a page hosts connections, or when waiting for one is pointless. */
   readonly rtcReady: () => Promise<void>;
@@ -131,7 +133,13 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
 
   const dialRoad = async (elder: ElderPeer, road: Road): Promise<Connection> => {
     const peerId = nameToPeerId(elder.name).toString();
-    const addresses = addressesFor(road, peerId, elder.addresses, options.bootstrap);
+    const addresses = addressesFor(
+      road,
+      peerId,
+      elder.addresses,
+      options.bootstrap,
+      options.isPrivate,
+    );
     if (addresses.length === 0) throw new Error(`no ${road} address`);
     if (road !== 'websocket') rtcAtStart.opened += 1;
     const signal = AbortSignal.timeout(dialTimeoutMs[road]);

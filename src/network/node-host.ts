@@ -17,6 +17,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { nameToId } from '#address/xor-name.ts';
 import { err, type Result } from '#core/result.ts';
+import { addressOfPeer } from './dial.ts';
 import { watchListeners } from './own-listeners.ts';
 import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
@@ -63,6 +64,14 @@ export interface NodeHost {
     request: Uint8Array,
     options: { readonly timeoutMs: number },
   ) => Promise<Result<Uint8Array, RpcError>>;
+  /**
+   * Dials these addresses anew, whatever connections are open. @returns whether the one behind them
+   * has that name
+   */
+  readonly reach: (
+    to: { readonly name: Uint8Array; readonly addresses: readonly string[] },
+    options: { readonly timeoutMs: number },
+  ) => Promise<boolean>;
   /** No traffic with these names (hex) from now on, in either direction: fault injection. */
   readonly cut: (names: ReadonlySet<string>) => Promise<void>;
   readonly connections: () => number;
@@ -146,6 +155,26 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
   const streams = createStreamPool();
   const name = privateKey.publicKey.raw;
 
+  /** Errors: rejects when nobody with that name answers at any of them. */
+  const dial = async (
+    peerId: PeerId,
+    addresses: readonly string[],
+    timeoutMs: number,
+    force: boolean,
+  ): Promise<Connection> => {
+    const fitting = addresses
+      .filter(isOwnTcp)
+      .flatMap((address) => addressOfPeer(address, peerId.toString()) ?? []);
+    if (fitting.length === 0) throw new Error('no address');
+    const connection = await libp2p.dial(
+      fitting.map((address) => multiaddr(address)),
+      { signal: AbortSignal.timeout(timeoutMs), force },
+    );
+    if (connection.remotePeer.equals(peerId)) return connection;
+    connection.abort(new Error('another peer than the one dialled'));
+    throw new Error('another peer than the one dialled');
+  };
+
   return {
     name,
     peerId: libp2p.peerId.toString(),
@@ -169,15 +198,8 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     request: async (to, kind, tag, request, { timeoutMs }) => {
       const peerId = nameToPeerId(to.name);
       if (peerId.equals(libp2p.peerId) || isCut(peerId)) return err({ kind: 'unreachable' });
-      const connect = async (): Promise<Connection> => {
-        const open = libp2p.getConnections(peerId)[0];
-        if (open !== undefined) return open;
-        const addresses = to.addresses
-          .filter(isOwnTcp)
-          .map((address) => multiaddr(withPeer(address, peerId.toString())));
-        if (addresses.length === 0) throw new Error('no address');
-        return libp2p.dial(addresses, { signal: AbortSignal.timeout(timeoutMs) });
-      };
+      const connect = async (): Promise<Connection> =>
+        libp2p.getConnections(peerId)[0] ?? dial(peerId, to.addresses, timeoutMs, false);
       return streams.request(
         peerId.toString(),
         protocolName(kind, tag),
@@ -185,6 +207,19 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
         request,
         timeoutMs,
       );
+    },
+    reach: async (to, { timeoutMs }) => {
+      const peerId = nameToPeerId(to.name);
+      if (peerId.equals(libp2p.peerId) || isCut(peerId)) return false;
+      const wasOpen = libp2p.getConnections(peerId).length > 0;
+      try {
+        const connection = await dial(peerId, to.addresses, timeoutMs, true);
+        // One is enough: the other one goes on carrying what is under way.
+        if (wasOpen) await connection.close();
+        return true;
+      } catch {
+        return false;
+      }
     },
     cut: async (names) => {
       cutOff = names;
@@ -255,6 +290,3 @@ export function multiaddrName(text: string): Uint8Array | undefined {
     return undefined;
   }
 }
-
-const withPeer = (address: string, peerId: string): string =>
-  address.includes('/p2p/') ? address : `${address}/p2p/${peerId}`;

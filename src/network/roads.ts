@@ -3,6 +3,7 @@
  * in as facts, so that the order can be tested without a network.
  */
 import type { Road, RoadPreference } from '#bridge/worker.ts';
+import { addressOfPeer, isPrivateHost } from './dial.ts';
 import { rtcOffFrom } from './rtc/budget.ts';
 
 export interface RoadFacts {
@@ -40,23 +41,34 @@ export function orderRoads(facts: RoadFacts): readonly Road[] {
   return [...roads].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The multiaddrs of an elder that belong to a road; `relays` are the bootstrap nodes'. */
+/** Addresses of one elder that are dialled on one road: on two interfaces, or over IPv4 and IPv6. */
+export const maxDialledPerRoad = 2;
+
+/**
+ * The multiaddrs of an elder that belong to a road; `relays` are the bootstrap nodes'. An elder says
+ * itself where it is, so an address that names another peer is dropped, and one in a private network
+ * too, unless the app itself came from there.
+ */
 export function addressesFor(
   road: Road,
   peerId: string,
   addresses: readonly string[],
   relays: readonly string[],
+  isPrivate: boolean,
 ): readonly string[] {
-  const withPeer = (address: string): string =>
-    address.includes('/p2p/') ? address : `${address}/p2p/${peerId}`;
+  const fitting = (isOfRoad: (address: string) => boolean): readonly string[] =>
+    addresses
+      .filter((each) => isOfRoad(each) && (isPrivate || !isPrivateHost(hostOf(each))))
+      .flatMap((each) => addressOfPeer(each, peerId) ?? [])
+      .slice(0, maxDialledPerRoad);
   switch (road) {
     case 'relayed':
       return relays.map((relay) => `${relay}/p2p-circuit/webrtc/p2p/${peerId}`);
     case 'direct':
-      return addresses.filter((each) => each.includes('/webrtc-direct/')).map(withPeer);
+      return fitting((each) => each.includes('/webrtc-direct/'));
     case 'websocket':
-      return addresses
-        .filter((each) => /\/(ws|wss)(\/|$)/.test(each) && !each.includes('/p2p-circuit'))
-        .map(withPeer);
+      return fitting((each) => /\/(ws|wss)(\/|$)/.test(each) && !each.includes('/p2p-circuit'));
   }
 }
+
+export const hostOf = (address: string): string => address.split('/')[2] ?? '';

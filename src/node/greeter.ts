@@ -1,6 +1,7 @@
 /**
  * Greetings: nodes tell each other where they and others are, a few at a time, and find out who can
- * be reached when somebody asks for it (N40).
+ * be reached when somebody asks for it (N40). Members are greeted, in turn; a stranger is dialled
+ * only when it has asked for something.
  */
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeHost } from '#network/node-host.ts';
@@ -16,7 +17,7 @@ import {
 import type { AddressBook } from './address-book.ts';
 
 export interface GreeterOptions {
-  readonly host: NodeHost;
+  readonly host: Pick<NodeHost, 'name' | 'request' | 'reach'>;
   readonly book: AddressBook;
   readonly tag: string;
   /** Names this node must be able to dial: the members of its section. */
@@ -24,12 +25,21 @@ export interface GreeterOptions {
 }
 
 export interface Greeter {
-  /** Greets one node now; resolves with whether it answered (N40: reached by ourselves). */
+  /** Greets one node now; resolves with whether it answered. */
   readonly greet: (name: Uint8Array) => Promise<boolean>;
-  /** Greets everybody we know an address of, a few at a time. */
+  /**
+   * N40: dials one of its addresses anew, whatever connection is open, and greets it. A connection
+   * that it made itself shows nothing about whether others can reach it.
+   */
+  readonly reach: (name: Uint8Array) => Promise<boolean>;
+  /** Greets everybody we count on an address of, a few at a time. */
   readonly greetAll: () => Promise<void>;
-  readonly answer: (request: NodeRequest & { readonly kind: 'greet' }) => NodeReply;
-  readonly stop: () => void;
+  /** @param from the peer that greets, by its connection */
+  readonly answer: (
+    request: NodeRequest & { readonly kind: 'greet' },
+    from: Uint8Array,
+  ) => NodeReply;
+  readonly stop: () => Promise<void>;
 }
 
 const greetEveryMs = 5_000;
@@ -37,16 +47,25 @@ const greetEveryMs = 5_000;
 const searchEveryMs = 500;
 const greetTimeoutMs = 4_000;
 const greetedAtOnce = 8;
+/** Every so many greetings one goes to a node of another section. */
+const elsewhereEvery = 4;
 
 export function createGreeter(options: GreeterOptions): Greeter {
   const { host, book, tag } = options;
   const own = host.name;
+  const self = nameToId(own);
   let turn = 0;
+  let [nearTurn, farTurn] = [0, 0];
+
+  /** Whoever gives a forged record is not read on. */
+  const takeRecords = (records: readonly Uint8Array[], from: Uint8Array): void => {
+    for (const record of records) if (book.offer(record, from) === 'forged') return;
+  };
 
   const greet = async (name: Uint8Array): Promise<boolean> => {
     const missing = options
       .wanted()
-      .filter((each) => book.recordOf(each) === null && nameToId(each) !== nameToId(own));
+      .filter((each) => book.recordOf(each) === null && nameToId(each) !== self);
     const request = encodeNodeRequest({
       kind: 'greet',
       records: book.records(maxRecordsGiven, [own]),
@@ -55,28 +74,29 @@ export function createGreeter(options: GreeterOptions): Greeter {
     const to = { name, addresses: book.addressesOf(name) };
     const answer = await host.request(to, 'section', tag, request, { timeoutMs: greetTimeoutMs });
     const reply = answer.ok ? decodeNodeReply(answer.value) : undefined;
-    const reached = reply?.ok === true && reply.value.kind === 'known';
-    if (reply?.ok === true && reply.value.kind === 'known') {
-      for (const record of reply.value.records) book.offer(record);
-    }
-    return reached;
+    if (reply?.ok !== true || reply.value.kind !== 'known') return false;
+    takeRecords(reply.value.records, name);
+    return true;
   };
 
-  const others = (): readonly Uint8Array[] => {
-    const self = nameToId(own);
-    const byId = new Map(
-      [...options.wanted(), ...book.names()].map((name) => [nameToId(name), name]),
-    );
-    byId.delete(self);
-    return [...byId.values()].filter((name) => book.recordOf(name) !== null);
+  /** Our section's members, then other nodes that we count on. */
+  const others = (): { readonly near: Uint8Array[]; readonly far: Uint8Array[] } => {
+    const wanted = new Set(options.wanted().map(nameToId));
+    const pinned = book.pinned().filter((name) => nameToId(name) !== self);
+    return {
+      near: pinned.filter((name) => wanted.has(nameToId(name))),
+      far: pinned.filter((name) => !wanted.has(nameToId(name))),
+    };
   };
 
   const isComplete = (): boolean => options.wanted().every((name) => book.recordOf(name) !== null);
   let timer: ReturnType<typeof setTimeout>;
   const tick = (): void => {
-    const names = others();
-    const name = names[turn++ % Math.max(1, names.length)];
-    if (name !== undefined) void greet(name);
+    const { near, far } = others();
+    const isFar = near.length === 0 || (far.length > 0 && turn % elsewhereEvery === 0);
+    const name = isFar ? far[farTurn++ % far.length] : near[nearTurn++ % near.length];
+    turn += 1;
+    if (name !== undefined) void greet(name).catch(() => false);
     book.keep();
     timer = setTimeout(tick, isComplete() ? greetEveryMs : searchEveryMs);
   };
@@ -84,19 +104,24 @@ export function createGreeter(options: GreeterOptions): Greeter {
 
   return {
     greet,
+    reach: async (name) => {
+      const to = { name, addresses: book.addressesOf(name) };
+      return (await host.reach(to, { timeoutMs: greetTimeoutMs })) && greet(name);
+    },
     greetAll: async () => {
-      const names = others();
+      const { near, far } = others();
+      const names = [...near, ...far];
       for (let at = 0; at < names.length; at += greetedAtOnce) {
         await Promise.all(names.slice(at, at + greetedAtOnce).map(greet));
       }
     },
-    answer: ({ records, wanted }) => {
-      for (const record of records) book.offer(record);
+    answer: ({ records, wanted }, from) => {
+      takeRecords(records, from);
       return { kind: 'known', records: book.records(maxRecordsTold, [own, ...wanted]) };
     },
-    stop: () => {
+    stop: async () => {
       clearTimeout(timer);
-      book.keep();
+      await book.close();
     },
   };
 }

@@ -159,7 +159,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
           ask: async () => encodeSignedAuthority(signed),
           ticket: null,
           reach: async (name) =>
-            (await running.get(nameToId(identity.name))?.greeter.greet(name)) ?? false,
+            (await running.get(nameToId(identity.name))?.greeter.reach(name)) ?? false,
         }),
       });
       running.set(nameToId(identity.name), node);

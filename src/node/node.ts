@@ -116,7 +116,7 @@ export function announce(
   const record = encodeAddressRecord(
     signAddressRecord(identity.seed, networkId, counter, addresses),
   );
-  book.offer(record);
+  book.offerOwn(record);
   return record;
 }
 
@@ -349,7 +349,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const kind = `section/${value.kind}`;
     metrics.count('safe_messages_in_total', kind);
     metrics.count('safe_bytes_in_total', kind, bytes.length);
-    if (value.kind === 'greet') return greeter.answer(value);
+    if (value.kind === 'greet') return greeter.answer(value, from);
     if (value.kind !== 'deliver' || value.protocol !== 'section' || section === null) {
       return refusedNode({ kind: 'notAllowed', rule: 'sectionProtocol' });
     }
@@ -422,7 +422,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     },
     stop: async () => {
       clearInterval(storageTimer);
-      greeter.stop();
+      await greeter.stop();
       opened.stop();
       ending.stop();
       outbox.stop();

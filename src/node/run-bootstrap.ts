@@ -148,8 +148,8 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   await host.serve('section', tag, async (bytes, from) => {
     const answered = await gate.enter('system', from.peerId, bytes.length, async () => {
       const request = decodeNodeRequest(bytes);
-      if (!request.ok || request.value.kind !== 'greet') return notHere;
-      return greeter.answer(request.value);
+      if (!request.ok || request.value.kind !== 'greet' || from.name === null) return notHere;
+      return greeter.answer(request.value, from.name);
     });
     return encodeNodeReply(
       answered.ok ? answered.value : { kind: 'refused', refusal: answered.error },

@@ -157,7 +157,9 @@ async function live(
 
   const anchor = keptNetwork(folder)?.anchor;
   if (anchor === undefined) throw folderProblem('broken', folder.path);
-  const book = createAddressBook(anchor.networkId, join(identity.folder, 'addresses'));
+  const book = createAddressBook(anchor.networkId, join(identity.folder, 'addresses'), {
+    failed: (error) => log.write({ event: 'addressesNotKept', node: label, error: String(error) }),
+  });
   for (const record of records) book.offer(record);
   const secretShare = readSecret(identity.folder, shareFile);
   const founded = keptAuthority(identity);
@@ -197,7 +199,7 @@ async function live(
           : { sealed: genesisState(founded), secretShare, index: elder.index },
       ask: () => askAuthority(host, book.names(), book.addressesOf, networkTag(anchor.networkId)),
       ticket: move === null ? null : ticketOf(anchor.networkId, move),
-      reach: async (name) => (await now.node?.greeter.greet(name)) ?? false,
+      reach: async (name) => (await now.node?.greeter.reach(name)) ?? false,
     }),
     onRemoved: () => {
       isRemoved = true;

@@ -6,7 +6,9 @@ import { nameToId } from '#address/xor-name.ts';
 import type { NetworkView, Road, RoadPreference, StallView } from '#bridge/worker.ts';
 import { equalBytes, fromHex } from '#core/codec/bytes.ts';
 import { createLightHost, type LightHost } from '#network/light-host.ts';
+import { isPrivateHost } from '#network/dial.ts';
 import { networkTag } from '#network/protocols.ts';
+import { hostOf } from '#network/roads.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
@@ -72,6 +74,9 @@ const lookTimeoutMs = 5_000;
 const bootstrapsCompared = 2;
 const eldersTried = 3;
 
+/** Where the app came from. */
+const ownHost = (globalThis as { location?: { hostname: string } }).location?.hostname ?? '';
+
 export async function startLightNode(
   file: NetworkFile,
   preference: () => RoadPreference,
@@ -89,6 +94,7 @@ export async function startLightNode(
   const host: LightHost = await createLightHost({
     bootstrap: file.bootstrap,
     tag: networkTag(networkId),
+    isPrivate: [ownHost, ...file.bootstrap.map(hostOf)].some(isPrivateHost),
     preference,
     rtcReady,
     lastRoads: await memory.roads(),

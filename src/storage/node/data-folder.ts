@@ -15,6 +15,7 @@ import {
   statfsSync,
   writeSync,
 } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { folderProblem, kindOfError, Problem } from './problem.ts';
@@ -104,6 +105,19 @@ export function replaceFile(path: string, content: string | Uint8Array, mode: nu
   } finally {
     closeSync(folder);
   }
+}
+
+/** As {@link replaceFile} without holding up the program: for what may be lost. */
+export async function replaceFileLater(path: string, content: string, mode: number): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, 'w', mode);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
 }
 
 /**

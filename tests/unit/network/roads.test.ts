@@ -1,6 +1,7 @@
 /** Goal: roads are tried in an order that spends the tab's WebRTC connections slowly. */
 import { expect, test } from 'vitest';
-import { addressesFor, orderRoads, type RoadFacts } from '#network/roads.ts';
+import { isDialledByNodes } from '#network/dial.ts';
+import { addressesFor, maxDialledPerRoad, orderRoads, type RoadFacts } from '#network/roads.ts';
 import { rtcAllowance, rtcOffFrom, rtcSparingFrom } from '#network/rtc/budget.ts';
 
 const facts: RoadFacts = {
@@ -66,13 +67,75 @@ test('addresses belong to one road each', () => {
     '/ip4/127.0.0.1/udp/3/webrtc-direct/certhash/u',
   ];
   const relay = '/dns4/localhost/tcp/4100/ws/p2p/R';
-  expect(addressesFor('relayed', 'E', addresses, [relay])).toEqual([
+  expect(addressesFor('relayed', 'E', addresses, [relay], true)).toEqual([
     `${relay}/p2p-circuit/webrtc/p2p/E`,
   ]);
-  expect(addressesFor('websocket', 'E', addresses, [relay])).toEqual([
+  expect(addressesFor('websocket', 'E', addresses, [relay], true)).toEqual([
     '/ip4/127.0.0.1/tcp/2/ws/p2p/E',
   ]);
-  expect(addressesFor('direct', 'E', addresses, [relay])).toEqual([
+  expect(addressesFor('direct', 'E', addresses, [relay], true)).toEqual([
     '/ip4/127.0.0.1/udp/3/webrtc-direct/certhash/u/p2p/E',
   ]);
+});
+
+test('an address that names another peer leads to that one, and is not dialled', () => {
+  const addresses = [
+    '/ip4/127.0.0.1/tcp/2/ws/p2p/Other',
+    '/ip4/127.0.0.1/tcp/3/ws/p2p/Other/p2p/E',
+    '/ip4/127.0.0.1/tcp/4/ws/ipfs/Other',
+    '/ip4/127.0.0.1/tcp/5/ws/p2p/E',
+    '/ip4/127.0.0.1/udp/3/webrtc-direct/certhash/u/p2p/Other',
+  ];
+  expect(addressesFor('websocket', 'E', addresses, [], true)).toEqual([
+    '/ip4/127.0.0.1/tcp/5/ws/p2p/E',
+  ]);
+  expect(addressesFor('direct', 'E', addresses, [], true)).toEqual([]);
+});
+
+test('an app from the internet dials nothing in the network of its reader, and few addresses of one elder', () => {
+  const inside = [
+    '/ip4/127.0.0.1/tcp/1/ws',
+    '/ip4/10.0.0.1/tcp/1/ws',
+    '/ip4/172.16.0.1/tcp/1/ws',
+    '/ip4/192.168.1.1/tcp/80/ws',
+    '/ip4/169.254.1.1/tcp/1/ws',
+    '/ip4/100.64.0.1/tcp/1/ws',
+    '/ip6/::1/tcp/1/ws',
+    '/ip6/fe80::1/tcp/1/ws',
+    '/ip6/fd00::1/tcp/1/ws',
+    '/ip6/::ffff:192.168.1.1/tcp/1/ws',
+    '/dns4/localhost/tcp/1/ws',
+    '/dns4/router.local/tcp/1/ws',
+  ];
+  const outside = [1, 2, 3, 4].map((n) => `/ip4/203.0.113.${n}/tcp/443/wss`);
+  expect(addressesFor('websocket', 'E', [...inside, ...outside], [], false)).toEqual(
+    outside.slice(0, maxDialledPerRoad).map((each) => `${each}/p2p/E`),
+  );
+  expect(addressesFor('websocket', 'E', inside, [], true)).toHaveLength(maxDialledPerRoad);
+});
+
+test('a node dials an IP address and a TCP port, and on its own machine only when it lives there', () => {
+  const never = [
+    '/dns4/victim.example/tcp/25',
+    '/dns/victim.example/tcp/25',
+    '/dnsaddr/victim.example',
+    '/ip4/203.0.113.1/tcp/25/ws',
+    '/ip4/203.0.113.1/udp/25',
+    '/ip4/203.0.113.1/tcp/70000',
+    '/ip4/0.0.0.0/tcp/25',
+    '/ip4/224.0.0.1/tcp/25',
+    '/ip4/255.255.255.255/tcp/25',
+    '/ip6/::/tcp/25',
+    '/ip6/ff02::1/tcp/25',
+    '/ip6/::ffff:127.0.0.1/tcp/25',
+    '/ip4/203.0.113.1/tcp/25/p2p/R/p2p-circuit',
+  ];
+  for (const address of never) expect(isDialledByNodes(address, true)).toBe(false);
+  for (const address of ['/ip4/203.0.113.1/tcp/25', '/ip6/2001:db8::1/tcp/4001/p2p/E']) {
+    expect(isDialledByNodes(address, false)).toBe(true);
+  }
+  for (const address of ['/ip4/127.0.0.1/tcp/25', '/ip6/::1/tcp/25']) {
+    expect(isDialledByNodes(address, true)).toBe(true);
+    expect(isDialledByNodes(address, false)).toBe(false);
+  }
 });

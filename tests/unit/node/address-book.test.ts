@@ -1,9 +1,14 @@
 /** Goal: a node is dialled where it last said it is, and nobody else can say it (N28). */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { createAddressBook, maxKnownNodes } from '#node/address-book.ts';
+import { expect, test, vi } from 'vitest';
+import {
+  createAddressBook,
+  maxKnownNodes,
+  maxStrangerRecordBytes,
+  maxStrangers,
+} from '#node/address-book.ts';
 import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
 
@@ -15,7 +20,11 @@ const seed = (n: number): Uint8Array => {
 };
 const record = (n: number, counter: bigint, address: string, network = networkId): Uint8Array =>
   encodeAddressRecord(signAddressRecord(seed(n), network, counter, [address]));
-const alice = publicKeyOf(seed(1));
+const nameOf = (n: number): Uint8Array => publicKeyOf(seed(n));
+const idOf = (n: number): string => Buffer.from(nameOf(n)).toString('hex');
+const alice = nameOf(1);
+/** Time enough for a small file. */
+const settled = () => new Promise((go) => setTimeout(go, 50));
 
 test('N28: of two records the higher counter counts, in whatever order they come', () => {
   const book = createAddressBook(networkId, null);
@@ -30,23 +39,69 @@ test('a record that mallory made for alice, or for another network, is refused',
   const book = createAddressBook(networkId, null);
   const forged = record(1, 9n, '/ip4/127.0.0.1/tcp/9');
   forged.set(createSigner(seed(2))(forged), forged.length - 64);
-  expect(book.offer(forged)).toBe('refused');
-  expect(book.offer(record(1, 9n, '/ip4/127.0.0.1/tcp/9', new Uint8Array(32)))).toBe('refused');
-  expect(book.offer(new Uint8Array(100))).toBe('refused');
+  expect(book.offer(forged)).toBe('forged');
+  expect(book.offer(record(1, 9n, '/ip4/127.0.0.1/tcp/9', new Uint8Array(32)))).toBe('forged');
+  expect(book.offer(new Uint8Array(100))).toBe('forged');
   expect(book.addressesOf(alice)).toEqual([]);
 });
 
-test('the book survives a restart', () => {
+test('the book of the members survives a restart, and strangers are not written', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
   const path = join(folder, 'addresses');
   const book = createAddressBook(networkId, path);
   book.offer(record(1, 5n, '/ip4/127.0.0.1/tcp/5'));
   book.offer(record(2, 1n, '/ip4/127.0.0.1/tcp/6'));
-  book.keep();
+  book.pin(new Set([idOf(1)]));
+  await book.close();
   const again = createAddressBook(networkId, path);
-  expect(again.names()).toHaveLength(2);
+  expect(again.names()).toEqual([alice]);
   // The counter is remembered with it: an old record stays old.
   expect(again.offer(record(1, 4n, '/ip4/127.0.0.1/tcp/4'))).toBe('known');
+  rmSync(folder, { recursive: true });
+});
+
+test('strangers cause no writing; members do, at most once a minute, and never within the call', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
+  const path = join(folder, 'addresses');
+  let now = 0;
+  const book = createAddressBook(networkId, path, { nowMs: () => now });
+  book.pin(new Set([idOf(1)]));
+  for (let n = 2; n <= 70; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n));
+  book.keep();
+  await settled();
+  expect(existsSync(path)).toBe(false);
+  book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'));
+  book.keep();
+  expect(existsSync(path)).toBe(false);
+  await vi.waitFor(() => expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(2));
+  const first = readFileSync(path, 'utf8');
+  book.offer(record(1, 2n, '/ip4/127.0.0.1/tcp/2'));
+  now += 59_999;
+  book.keep();
+  await settled();
+  expect(readFileSync(path, 'utf8')).toBe(first);
+  now += 1;
+  book.keep();
+  await vi.waitFor(() => expect(readFileSync(path, 'utf8')).not.toBe(first));
+  rmSync(folder, { recursive: true });
+});
+
+test('a disk that refuses is told to the log, and ends nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
+  const errors: unknown[] = [];
+  let now = 0;
+  const book = createAddressBook(networkId, join(folder, 'gone', 'addresses'), {
+    failed: (error) => errors.push(error),
+    nowMs: () => now,
+  });
+  book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'));
+  book.keep();
+  await vi.waitFor(() => expect(errors).toHaveLength(1));
+  now += 60_000;
+  book.keep();
+  await vi.waitFor(() => expect(errors).toHaveLength(2));
+  await expect(book.close()).resolves.toBeUndefined();
+  expect(book.addressesOf(alice)).toHaveLength(1);
   rmSync(folder, { recursive: true });
 });
 
@@ -61,10 +116,52 @@ test('wanted names come first in what is told', () => {
 
 test('a flood of strangers pushes out strangers and no member', () => {
   // Signing 4096 records takes a while: the bound is the code's own, the flood a small one.
-  expect(maxKnownNodes).toBe(4096);
-  const book = createAddressBook(networkId, null, 4);
-  book.pin(new Set([Buffer.from(alice).toString('hex')]));
-  for (let n = 1; n <= 12; n++) book.offer(record(n, 1n, `/ip4/127.0.0.1/tcp/${n}`));
+  expect([maxKnownNodes, maxStrangers, maxStrangerRecordBytes]).toEqual([4096, 64, 1024]);
+  const book = createAddressBook(networkId, null, { strangers: 3 });
+  book.pin(new Set([idOf(1)]));
+  for (let n = 1; n <= 12; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n));
   expect(book.names()).toHaveLength(4);
-  expect(book.recordOf(alice)).not.toBeNull();
+  expect(book.pinned()).toEqual([alice]);
+});
+
+test('a stranger brings its own record and no other; whom a member tells of gives way to who came', () => {
+  const book = createAddressBook(networkId, null, { strangers: 2 });
+  book.pin(new Set([idOf(1)]));
+  const at = '/ip4/127.0.0.1/tcp/1';
+  expect(book.offer(record(3, 1n, at), nameOf(2))).toBe('refused');
+  expect(book.offer(record(2, 1n, at), nameOf(2))).toBe('news');
+  expect(book.offer(record(3, 1n, at), alice)).toBe('news');
+  expect(book.offer(record(4, 1n, at), nameOf(4))).toBe('news');
+  expect(book.names()).toEqual([nameOf(2), nameOf(4)]);
+  expect(book.offer(record(5, 1n, at), alice)).toBe('refused');
+});
+
+test('a long record is taken of a member alone, and goes when it is none any more', () => {
+  const book = createAddressBook(networkId, null);
+  const long = Array.from({ length: 8 }, (_, n) => `/ip4/127.0.0.1/tcp/1/${String(n).repeat(200)}`);
+  const of = (n: number) => encodeAddressRecord(signAddressRecord(seed(n), networkId, 1n, long));
+  book.pin(new Set([idOf(1)]));
+  expect(book.offer(of(1), alice)).toBe('news');
+  expect(book.offer(of(2), nameOf(2))).toBe('refused');
+  book.pin(new Set([idOf(2)]));
+  expect(book.names()).toEqual([]);
+});
+
+test('before the members are known, what the disk and the join point named is not pushed out', () => {
+  const book = createAddressBook(networkId, null, { strangers: 2 });
+  for (let n = 1; n <= 3; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'));
+  for (let n = 4; n <= 9; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n));
+  expect(book.pinned()).toEqual([1, 2, 3].map(nameOf));
+  expect(book.names()).toHaveLength(5);
+});
+
+test('of a record only an IP address is dialled, and this machine only by a node that lives there', () => {
+  const book = createAddressBook(networkId, null);
+  const some = ['/dns4/victim.example/tcp/25', '/ip4/127.0.0.1/tcp/25', '/ip4/203.0.113.1/tcp/25'];
+  book.offer(encodeAddressRecord(signAddressRecord(seed(1), networkId, 1n, some)));
+  expect(book.addressesOf(alice)).toEqual(some.slice(1));
+  book.offerOwn(record(2, 1n, '/ip4/127.0.0.1/tcp/1'));
+  expect(book.addressesOf(alice)).toEqual(some.slice(1));
+  book.offerOwn(record(2, 2n, '/ip4/198.51.100.7/tcp/1'));
+  expect(book.addressesOf(alice)).toEqual(some.slice(2));
 });
