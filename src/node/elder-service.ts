@@ -7,7 +7,7 @@ import { encodeSignedAuthority, proofOf, type SignedAuthority } from '#protocol/
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
-import { createClientDoor, refused } from './client-door.ts';
+import { createClientDoor, refused, type DoorOptions } from './client-door.ts';
 import { createElderData } from './elder-data-service.ts';
 import { createElderMoney, type ElderMoney, type MoneyPast } from './elder-money.ts';
 import type { Log } from './log.ts';
@@ -109,7 +109,7 @@ export type GuideOptions = Pick<
   readonly role: 'bootstrap' | 'adult' | 'outsider';
   /** Null while this node knows no verified state. */
   readonly signed: () => SignedAuthority | null;
-};
+} & Pick<DoorOptions, 'view' | 'records'>;
 
 /**
  * A node that is no elder: leads clients to the elders and keeps nothing for them. A request for

@@ -23,7 +23,7 @@ import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { createAddressBook } from './address-book.ts';
-import { createGuideService } from './elder-service.ts';
+import { openBootstrapGuide } from './bootstrap-guide.ts';
 import type { Log } from './log.ts';
 import { genesisState, machineSection } from './machine-section.ts';
 import type { Metrics } from './metrics.ts';
@@ -47,7 +47,7 @@ export interface LocalNetworkOptions {
 export interface LocalNetwork {
   readonly file: KeptNetworkFile;
   readonly authority: SectionAuthority;
-  /** As it was born, with what is trusted of it. */
+  /** The newest state that the bootstrap node has verified. */
   readonly signed: SignedAuthority;
   readonly anchor: TrustAnchor;
   /** Of the network's first coin. */
@@ -167,21 +167,30 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       nodes.push(node);
     }
     await Promise.all(nodes.map((node) => node.settled));
-    const bootstrapService = createGuideService({
-      label: labels.bootstrap,
-      name: bootstrap.identity.name,
-      role: 'bootstrap',
-      signed: () => signed,
-      addresses: () => authority.elders.flatMap(({ name }) => book.recordOf(name) ?? []),
+    const request = (name: Uint8Array, bytes: Uint8Array) =>
+      bootstrap.host.request({ name, addresses: book.addressesOf(name) }, 'client', tag, bytes, {
+        timeoutMs: elderTimeoutMs,
+      });
+    const records = (list: readonly Uint8Array[]): void => {
+      for (const record of list) book.offer(record);
+    };
+    const guide = await openBootstrapGuide({
+      identity: bootstrap.identity,
+      anchor,
+      born: signed,
+      book,
+      jobs,
+      request,
       log,
       metrics,
     });
-    await bootstrap.host.serve('client', tag, bootstrapService.handle);
+    stops.push(guide.stop);
+    await bootstrap.host.serve('client', tag, guide.service.handle);
 
     return {
       file,
       authority,
-      signed,
+      signed: guide.sections.signed(),
       anchor,
       faucetSeed: born.faucetSeed,
       bootstrapFolder: bootstrap.identity.folder,
@@ -190,21 +199,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       bootstrapWsPort: bootstrap.ports.ws ?? 0,
       adults: nodes.slice(elders.length),
       elders: nodes.slice(0, elders.length),
-      client: {
-        records: (records) => {
-          for (const record of records) book.offer(record);
-        },
-        request: (elder, bytes) =>
-          bootstrap.host.request(
-            { name: elder, addresses: book.addressesOf(elder) },
-            'client',
-            tag,
-            bytes,
-            {
-              timeoutMs: elderTimeoutMs,
-            },
-          ),
-      },
+      client: { records, request },
       stop,
     };
   } catch (error) {

@@ -6,48 +6,24 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { nameToId } from '#address/xor-name.ts';
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
-import { PARTS_PER_UNIT } from '#money/amount.ts';
-import { genesisKeyPair } from '#money/keys.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
-import {
-  decodeSignedAuthority,
-  ELDER_COUNT,
-  networkIdOf,
-  SHARES_REQUIRED,
-  verifySignedAuthority,
-  type SignedAuthority,
-} from '#protocol/section/index.ts';
-import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
-import type { Invitation, LobbyReply } from '#roles/wire/lobby.ts';
 import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
 import { createJobPool } from '#runtime/jobs/pool-node.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { openFacts } from '#storage/node/facts.ts';
-import { folderProblem } from '#storage/node/problem.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
-import { createGuideService } from './elder-service.ts';
+import { found } from './bootstrap-birth.ts';
+import { openBootstrapGuide } from './bootstrap-guide.ts';
 import { openFaucet } from './faucet.ts';
+import type { SectionFollower } from './follow-sections.ts';
 import { createGate } from './gate.ts';
 import { createGreeter } from './greeter.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
-import { answerLobby, createGathering } from './lobby.ts';
-import type { Log } from './log.ts';
-import { bootstrapAddress, makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
-import {
-  keepAuthority,
-  keepInvitation,
-  keepNetwork,
-  keepPorts,
-  keptAuthority,
-  keptInvitation,
-  keptNetwork,
-  keptPorts,
-  recordIn,
-} from './network-folder.ts';
+import { answerLobby } from './lobby.ts';
+import { bootstrapAddress } from './network-file.ts';
+import { keepPorts, keptPorts } from './network-folder.ts';
 import { openIdentity, readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
 import { announce, ownAddress } from './node.ts';
 import { asListenProblem, dialHost, listenOn, settlePorts, type NodePorts } from './ports.ts';
@@ -61,9 +37,6 @@ type CreateCommand = Extract<Command, { kind: 'create' }>;
 const label = 'bootstrap';
 const root = resolve(import.meta.dirname, '../..');
 const faucetFile = 'faucet.key';
-/** A billion units. */
-const supply = 1_000_000_000n * PARTS_PER_UNIT;
-const refreshEveryMs = 10_000;
 const requestTimeoutMs = 15_000;
 
 export async function runBootstrap(command: CreateCommand): Promise<void> {
@@ -98,15 +71,15 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   const address = ownAddress(host);
   const founding = found(command, folder, identity, faucetSeed, log);
   let book: AddressBook | null = null;
+  let sections: SectionFollower | null = null;
   await host.serve('section', lobbyTag, (bytes, from) =>
     answerLobby(
       bytes,
       {
         network: () => {
           const born = founding.network();
-          if (born === null || book === null) return null;
-          const elders = born.signed.authority.elders.map(({ name }) => name);
-          return { file: born.file, records: book.records(64, elders) };
+          if (born === null || book === null || sections === null) return null;
+          return { file: born.file, records: book.records(64, sections.elders()) };
         },
         arrive: founding.arrive,
         born: founding.born,
@@ -120,70 +93,56 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   }
   const born = await founding.whenBorn;
   const { file, anchor } = born;
-  let signed = born.signed;
 
   const tag = networkTag(anchor.networkId);
-  book = createAddressBook(anchor.networkId, join(identity.folder, 'addresses'));
+  book = createAddressBook(anchor.networkId, join(identity.folder, 'addresses'), {
+    failed: (error) => log.write({ event: 'addressesNotKept', node: label, error: String(error) }),
+  });
   const known = book;
   announce(identity, host, anchor.networkId, known);
-  const elderNames = (): readonly Uint8Array[] => signed.authority.elders.map(({ name }) => name);
-  const service = createGuideService({
-    label,
-    name: identity.name,
-    role: 'bootstrap',
-    signed: () => signed,
-    addresses: () => elderNames().flatMap((name) => known.recordOf(name) ?? []),
+  const request = (name: Uint8Array, bytes: Uint8Array) =>
+    host.request({ name, addresses: known.addressesOf(name) }, 'client', tag, bytes, {
+      timeoutMs: requestTimeoutMs,
+    });
+  const records = (list: readonly Uint8Array[]): void => {
+    for (const record of list) known.offer(record);
+  };
+  const jobs = createJobPool(availableParallelism());
+  stops.push(jobs.stop);
+  const guide = await openBootstrapGuide({
+    identity,
+    anchor,
+    born: born.signed,
+    book: known,
+    jobs,
+    request,
     log,
     metrics,
   });
-  await host.serve('client', tag, service.handle);
-  const greeter = createGreeter({
-    host,
-    book: known,
-    tag,
-    wanted: () => signed.authority.members.map(({ name }) => name),
-  });
+  stops.push(guide.stop);
+  sections = guide.sections;
+  await host.serve('client', tag, guide.service.handle);
+  const greeter = createGreeter({ host, book: known, tag, wanted: guide.sections.members });
   stops.push(greeter.stop);
   const gate = createGate(metrics);
   await host.serve('section', tag, async (bytes, from) => {
     const answered = await gate.enter('system', from.peerId, bytes.length, async () => {
-      const request = decodeNodeRequest(bytes);
-      if (!request.ok || request.value.kind !== 'greet' || from.name === null) return notHere;
-      return greeter.answer(request.value, from.name);
+      const asked = decodeNodeRequest(bytes);
+      if (!asked.ok || asked.value.kind !== 'greet' || from.name === null) return notHere;
+      return greeter.answer(asked.value, from.name);
     });
     return encodeNodeReply(
       answered.ok ? answered.value : { kind: 'refused', refusal: answered.error },
     );
   });
-
-  const request = (name: Uint8Array, bytes: Uint8Array) =>
-    host.request({ name, addresses: known.addressesOf(name) }, 'client', tag, bytes, {
-      timeoutMs: requestTimeoutMs,
-    });
-  const refresh = setInterval(() => {
-    const names = elderNames();
-    const name = names[Math.floor(Date.now() / refreshEveryMs) % names.length];
-    if (name === undefined) return;
-    void newestFrom(request(name, encodeClientRequest({ kind: 'authority' }))).then((newest) => {
-      if (newest === null || newest.authority.generation <= signed.authority.generation) return;
-      if (!verifySignedAuthority(blsSuite, anchor, newest).ok) return;
-      signed = newest;
-      keepAuthority(identity, signed);
-    });
-  }, refreshEveryMs);
-  stops.push(() => clearInterval(refresh));
   logNumbers(program, label);
 
-  const jobs = createJobPool(availableParallelism());
-  stops.push(jobs.stop);
   const facts = openFacts(join(identity.folder, 'facts'));
   stops.push(facts.close);
   const faucet = await openFaucet({
     anchor,
-    signed,
-    records: (records) => {
-      for (const record of records) known.offer(record);
-    },
+    signed: guide.sections.signed(),
+    records,
     seed: faucetSeed,
     facts,
     jobs,
@@ -233,98 +192,6 @@ const notHere = {
   refusal: { kind: 'notAllowed', rule: 'sectionProtocol' },
 } as const;
 
-interface BornNetwork {
-  readonly file: KeptNetworkFile;
-  readonly anchor: { readonly genesisKey: Uint8Array; readonly networkId: Uint8Array };
-  readonly signed: SignedAuthority;
-}
-
-/** The founding as this program sees it: who came, who was invited, who says it is born. */
-function found(
-  command: CreateCommand,
-  folder: DataFolder,
-  identity: NodeIdentity,
-  faucetSeed: Uint8Array,
-  log: Log,
-) {
-  let network = bornNetwork(folder, identity);
-  let settle: (born: BornNetwork) => void = () => undefined;
-  const whenBorn = new Promise<BornNetwork>((done) => {
-    settle = done;
-  });
-  if (network !== null) settle(network);
-  const foundersByKey = new Map<string, Set<string>>();
-
-  const gathering = createGathering({
-    kept: keptInvitation(folder),
-    elders: command.elders,
-    adults: command.adults,
-    make: (elders, adults): Invitation => ({
-      networkName: command.name ?? `local-${randomBytes(3).toString('hex')}`,
-      nonce: new Uint8Array(randomBytes(32)),
-      elders,
-      adults,
-      genesisOutput: { oneTimeKey: genesisKeyPair(faucetSeed).oneTimeKey, amount: supply },
-    }),
-    keep: (invitation) => {
-      keepInvitation(folder, invitation);
-      progress('All founders are here: they make the key of the network …');
-    },
-    onArrival: (arrived, wanted) => {
-      log.write({ event: 'arrived', count: arrived });
-      progress(`${arrived} of ${wanted} founders are here.`);
-    },
-  });
-
-  const born = async (bytes: Uint8Array, from: Uint8Array): Promise<LobbyReply> => {
-    const invitation = gathering.invitation();
-    const decoded = decodeSignedAuthority(bytes);
-    if (invitation === null || !decoded.ok) return refusedBirth('malformed');
-    const { authority } = decoded.value;
-    const invited = invitation.elders.map(({ record }) => nameToId(recordIn(record).name));
-    const isFounder = (name: string): boolean => invited.includes(name);
-    if (!isFounder(nameToId(from))) return refusedBirth('notInvited');
-    const key = toHex(authority.key);
-    if (!foundersByKey.has(key)) {
-      // The anchor of a newborn network is its own word; that five founders say the same makes it one.
-      const networkId = networkIdOf(authority.key, invitation.networkName);
-      const anchor = { genesisKey: authority.key, networkId };
-      const fits =
-        verifySignedAuthority(blsSuite, anchor, decoded.value).ok &&
-        authority.elders.every(({ name }) => isFounder(nameToId(name)));
-      if (!fits) return refusedBirth('wrongBirth');
-    }
-    const founders = (foundersByKey.get(key) ?? new Set()).add(nameToId(from));
-    foundersByKey.set(key, founders);
-    if (network === null && founders.size >= SHARES_REQUIRED) {
-      const file = makeNetworkFile(invitation.networkName, authority.key, supply);
-      keepAuthority(identity, decoded.value);
-      keepNetwork(folder, file);
-      network = bornNetwork(folder, identity);
-      if (network !== null) settle(network);
-    }
-    return { kind: 'heard', count: Math.min(founders.size, ELDER_COUNT) };
-  };
-
-  return { arrive: gathering.arrive, born, network: () => network, whenBorn };
-}
-
-const refusedBirth = (rule: string): LobbyReply => ({
-  kind: 'refused',
-  refusal: { kind: 'notAllowed', rule },
-});
-
-/** A network has both: its file, and a state that is of this network. */
-function bornNetwork(folder: DataFolder, identity: NodeIdentity): BornNetwork | null {
-  const network = keptNetwork(folder);
-  if (network === null) return null;
-  const signed = keptAuthority(identity);
-  if (signed === null || !equalBytes(signed.authority.networkId, network.anchor.networkId)) {
-    throw folderProblem('broken', folder.path);
-  }
-  return { ...network, signed };
-}
-
 /** The app when it is built; a network works without. */
 function appFiles() {
   const build = resolve(root, process.env['SAFE_BUILD'] ?? 'build');
@@ -334,14 +201,4 @@ function appFiles() {
     };
   }
   return openStaticFiles(build, routesIn(join(root, 'src/routes')));
-}
-
-async function newestFrom(
-  answer: ReturnType<NodeHost['request']>,
-): Promise<SignedAuthority | null> {
-  const bytes = await answer;
-  const reply = bytes.ok ? decodeClientReply(bytes.value) : undefined;
-  if (reply?.ok !== true || reply.value.kind !== 'authority') return null;
-  const signed = decodeSignedAuthority(reply.value.authority);
-  return signed.ok ? signed.value : null;
 }

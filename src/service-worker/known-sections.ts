@@ -2,7 +2,7 @@
  * The sections a light node has verified, where their elders can be dialled, and what of it survives
  * its death (N33).
  */
-import { EMPTY_PREFIX, showPrefix, sibling } from '#address/prefix.ts';
+import { EMPTY_PREFIX, showPrefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
@@ -15,10 +15,10 @@ import {
   encodeSignedAuthority,
   parentPrefixOf,
   performVerifyUpdate,
+  placesOf,
   sectionAt,
   sectionFor,
   sectionsOf,
-  siblingSection,
   verifyAddressRecord,
   type SectionAuthority,
   type SectionProof,
@@ -74,7 +74,7 @@ export interface KnownSections {
   readonly sections: () => readonly Section[];
   /** The page of links from a known key on the way to a name, for the vault to check itself. */
   readonly proof: (name: Uint8Array, from: Uint8Array) => SectionProof | undefined;
-  /** Names under every known section, and under each half of a split that is not known yet. */
+  /** Names under every key that may have a successor by now. */
   readonly places: () => readonly Uint8Array[];
   /** N33: a key has named two successors; where and when. */
   readonly fork: () => { readonly epoch: number; readonly prefix: string } | null;
@@ -205,12 +205,7 @@ export function openKnownSections(
       const signed = prefix === undefined ? undefined : sectionAt(pins.tree, prefix);
       return signed === undefined ? undefined : pageFor(pins.tree, from, signed);
     },
-    places: () =>
-      sectionsOf(pins.tree).flatMap(({ prefix }) => {
-        const other = sibling(prefix);
-        const isMissing = other !== undefined && siblingSection(pins.tree, prefix) === undefined;
-        return isMissing ? [prefix.bits, other.bits] : [prefix.bits];
-      }),
+    places: () => placesOf(pins.tree),
     fork: () => {
       if (pins.fork === null) return null;
       const { record } = pins.fork.first;

@@ -70,7 +70,7 @@ export {
   sectionAt,
   sectionFor,
   sectionsOf,
-  siblingSection,
+  placesOf,
   successorsSince,
   trustFor,
   type KnownKey,

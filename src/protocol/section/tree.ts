@@ -7,7 +7,6 @@ import {
   isWithin,
   matches,
   showPrefix,
-  sibling,
   type Prefix,
 } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
@@ -78,12 +77,6 @@ export function closestSection(
     .sort((a, b) => comparePrefixDistance(name, a.prefix, b.prefix))[0];
 }
 
-/** The other half of the split that made this section, or what it has become since. */
-export function siblingSection(tree: SectionTree, prefix: Prefix): SectionAuthority | undefined {
-  const other = sibling(prefix);
-  return other === undefined ? undefined : sectionFor(tree, other.bits);
-}
-
 /** The newest authority under exactly this prefix. */
 export const sectionAt = (tree: SectionTree, prefix: Prefix): SignedAuthority | undefined =>
   tree.sections.get(showPrefix(prefix));
@@ -91,6 +84,16 @@ export const sectionAt = (tree: SectionTree, prefix: Prefix): SignedAuthority | 
 /** Sorted by prefix, so that every verifier lists them alike. */
 export const sectionsOf = (tree: SectionTree): readonly SectionAuthority[] =>
   [...tree.sections].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { authority }]) => authority);
+
+/**
+ * A name under each key that has named no successor yet: where to ask what has become of it. A half of
+ * a split that is known by its link alone is among them, though no section of it was seen.
+ */
+export function placesOf(tree: SectionTree): readonly Uint8Array[] {
+  const open = [...tree.keys.values()].filter(({ successor }) => successor === null);
+  const byPrefix = new Map(open.map(({ prefix }) => [showPrefix(prefix), prefix.bits]));
+  return [...byPrefix].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, bits]) => bits);
+}
 
 /**
  * The last key known on the way from this one to a name: what to put into a message, and what to

@@ -31,7 +31,7 @@ import {
   proofOf,
   sectionFor,
   sectionsOf,
-  siblingSection,
+  placesOf,
   storedUpdate,
   successorBytes,
   successorsSince,
@@ -245,14 +245,19 @@ describe('lookup', () => {
     found: { readonly prefix: typeof EMPTY_PREFIX } | undefined,
   ): string | undefined => (found === undefined ? undefined : showPrefix(found.prefix));
 
-  test('by name, closest and sibling', () => {
+  test('by name and closest', () => {
     expect(shown(sectionFor(tree, name('011')))).toBe('01');
     expect(shown(sectionFor(knowing(k1, zero), name('1')))).toBe('()');
     expect(shown(closestSection(tree, name('00'), parsePrefix('00')))).toBe('01');
     expect(shown(closestSection(knowing(zero), name('1')))).toBe('0');
-    expect(shown(siblingSection(tree, parsePrefix('00') ?? EMPTY_PREFIX))).toBe('01');
-    expect(shown(siblingSection(tree, EMPTY_PREFIX))).toBeUndefined();
     expect(sectionFor(emptyTree(anchor), name('0'))).toBeUndefined();
+  });
+
+  test('a half of a split that is known by its link alone is a place to ask at', () => {
+    const places = (of: ReturnType<typeof knowing>) => placesOf(of).map((bits) => bits[0]);
+    expect(places(emptyTree(anchor))).toEqual([0]);
+    expect(places(knowing(k1, zero))).toEqual([0, 128]);
+    expect(places(tree)).toHaveLength(3);
   });
 
   test('chains lead from a key to its descendants and to nobody else', () => {

@@ -1,0 +1,97 @@
+/**
+ * What a bootstrap node does for clients once its network is born: it follows the sections, answers
+ * who the elders are and where, and keeps what it has verified. The same alone and within `npm start`.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nameToId } from '#address/xor-name.ts';
+import type { SignedAuthority, TrustAnchor } from '#protocol/section/index.ts';
+import { maxPinsBytes } from '#roles/light-client/pins.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { replaceFile } from '#storage/node/data-folder.ts';
+import type { AddressBook } from './address-book.ts';
+import { createGuideService, type ClientService } from './elder-service.ts';
+import { followSections, type FollowOptions, type SectionFollower } from './follow-sections.ts';
+import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { NodeIdentity } from './node-folder.ts';
+
+export interface BootstrapGuideOptions {
+  readonly identity: NodeIdentity;
+  readonly anchor: TrustAnchor;
+  /** Verified: the state with which the network was born. */
+  readonly born: SignedAuthority;
+  readonly book: AddressBook;
+  readonly jobs: Pick<JobPool, 'run'>;
+  readonly request: FollowOptions['request'];
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly refreshEveryMs?: number;
+}
+
+export interface BootstrapGuide {
+  readonly sections: SectionFollower;
+  readonly service: ClientService;
+  readonly stop: () => void;
+}
+
+const sectionsFile = 'sections';
+const everyMs = 10_000;
+/** As many as fit into one answer. */
+const maxRecordsAnswered = 16;
+
+export async function openBootstrapGuide(options: BootstrapGuideOptions): Promise<BootstrapGuide> {
+  const { identity, book, log, metrics } = options;
+  const { label, name } = identity;
+  const path = join(identity.folder, sectionsFile);
+  const pinKnown = (): void => {
+    const names = [...sections.members(), ...sections.elders(), name];
+    book.pin(new Set(names.map(nameToId)));
+  };
+  const sections = await followSections({
+    ...options,
+    kept: keptIn(path),
+    keep: (bytes) => {
+      // A full disk must not end the program: what is not kept is asked for again.
+      try {
+        replaceFile(path, bytes, 0o600);
+      } catch (error) {
+        log.write({ event: 'sectionsNotKept', node: label, error: String(error) });
+      }
+    },
+    others: book.pinned,
+    records: (records) => {
+      for (const record of records) book.offer(record);
+    },
+    changed: pinKnown,
+  });
+  pinKnown();
+  const recordsOf = (names: readonly Uint8Array[]): readonly Uint8Array[] =>
+    names.flatMap((each) => book.recordOf(each) ?? []).slice(0, maxRecordsAnswered);
+  const service = createGuideService({
+    label,
+    name,
+    role: 'bootstrap',
+    signed: sections.signed,
+    addresses: () => recordsOf(sections.elders()),
+    view: () => ({ tree: sections.tree(), own: sections.signed() }),
+    records: recordsOf,
+    log,
+    metrics,
+  });
+  let looking = false;
+  const timer = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    void sections.refresh().finally(() => {
+      looking = false;
+    });
+  }, options.refreshEveryMs ?? everyMs);
+  return { sections, service, stop: () => clearInterval(timer) };
+}
+
+function keptIn(path: string): Uint8Array | null {
+  if (!existsSync(path)) return null;
+  const bytes = new Uint8Array(readFileSync(path));
+  return bytes.length > maxPinsBytes ? null : bytes;
+}

@@ -1,0 +1,183 @@
+/**
+ * How a bootstrap node follows the sections of its network: it asks their members for pages of links,
+ * as a client does, believes what follows from the genesis key, and keeps what it has verified. It is
+ * no member of anything, so nobody tells it of a handover.
+ */
+import { nameToId } from '#address/xor-name.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
+import type { Result } from '#core/result.ts';
+import { decodeProof } from '#protocol/anti-entropy/index.ts';
+import {
+  chainFor,
+  closestSection,
+  emptyTree,
+  learn,
+  maxChainLinks,
+  placesOf,
+  planUpdate,
+  sectionAt,
+  sectionFor,
+  sectionsOf,
+  treeWith,
+  type SectionProof,
+  type SectionTree,
+  type SignedAuthority,
+  type TrustAnchor,
+} from '#protocol/section/index.ts';
+import { decodePins, encodePins } from '#roles/light-client/pins.ts';
+import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { readPages } from '#runtime/read-pages.ts';
+
+export interface SectionFollower {
+  readonly tree: () => SectionTree;
+  /** The newest state of the section of the genesis key's name, with the way to it if it fits on a page. */
+  readonly signed: () => SignedAuthority;
+  /** Elders of all known sections, those of {@link signed} first. */
+  readonly elders: () => readonly Uint8Array[];
+  readonly members: () => readonly Uint8Array[];
+  /** Asks about one place, the next one in turn. Never rejects. */
+  readonly refresh: () => Promise<void>;
+}
+
+export interface FollowOptions {
+  readonly anchor: TrustAnchor;
+  /** Verified: the state with which the network was born. */
+  readonly born: SignedAuthority;
+  /** What an earlier life kept; null for none. */
+  readonly kept: Uint8Array | null;
+  /** Errors are its own: what could not be kept is asked for again. */
+  readonly keep: (bytes: Uint8Array) => void;
+  readonly request: (node: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
+  /** Nodes to ask when nobody that is known to be a member answers. */
+  readonly others: () => readonly Uint8Array[];
+  readonly jobs: Pick<JobPool, 'run'>;
+  /** Signed address records, unchecked. */
+  readonly records: (records: readonly Uint8Array[]) => void;
+  /** Another state was learnt. */
+  readonly changed: () => void;
+}
+
+/** A silent or lying node delays one look at one place; the others are asked in the same look. */
+const nodesAsked = 3;
+
+export async function followSections(options: FollowOptions): Promise<SectionFollower> {
+  const { anchor, born, jobs } = options;
+  const home = anchor.genesisKey.slice(0, 32);
+  const begun = treeWith(emptyTree(anchor), born);
+  if (!begun.ok) throw new Error('invariant broken: the state of the birth is verified');
+  let tree = (await readKept(options)) ?? begun.value;
+  let turn = 0;
+  /** By place: whom to ask next. */
+  const nextAsked = new Map<string, number>();
+
+  const verify = async (proof: SectionProof): Promise<boolean> => {
+    const plan = planUpdate(tree, proof);
+    if (plan.kind !== 'verify') return plan.kind === 'same';
+    const result = await jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
+    if (result.kind !== 'verifiedLinks') return false;
+    const learnt = learn(tree, result.update);
+    if (learnt.fork !== null) return false;
+    if (learnt.news) {
+      ({ tree } = learnt);
+      options.keep(encodePins({ tree, fork: null }));
+      options.changed();
+    }
+    return true;
+  };
+
+  const ask = async (
+    node: Uint8Array,
+    name: Uint8Array,
+    from: Uint8Array,
+  ): Promise<SectionProof | null> => {
+    const reply = await options.request(node, encodeCover({ kind: 'section', name, from }));
+    const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
+    if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
+    options.records(decoded.value.records);
+    const proof = decodeProof(decoded.value.proof);
+    return proof.ok && (await verify(proof.value)) ? proof.value : null;
+  };
+
+  const membersNear = (name: Uint8Array): readonly Uint8Array[] => {
+    const near = sectionFor(tree, name) ?? closestSection(tree, name);
+    const known = [...(near?.elders ?? []), ...(near?.members ?? [])].map((each) => each.name);
+    const unique = new Map([...known, ...options.others()].map((each) => [nameToId(each), each]));
+    return [...unique.values()];
+  };
+
+  const lookAt = async (name: Uint8Array): Promise<void> => {
+    const nodes = membersNear(name);
+    const place = nameToId(name);
+    for (let asked = 0; asked < Math.min(nodesAsked, nodes.length); asked++) {
+      const at = nextAsked.get(place) ?? 0;
+      nextAsked.set(place, at + 1);
+      const node = nodes[at % nodes.length];
+      if (node === undefined) return;
+      const before = tree;
+      await readPages(
+        () => tree,
+        name,
+        (from) => ask(node, name, from),
+      );
+      if (tree !== before) return;
+    }
+  };
+
+  const signed = (): SignedAuthority => {
+    const authority = sectionFor(tree, home) ?? closestSection(tree, home);
+    const held = authority === undefined ? undefined : sectionAt(tree, authority.prefix);
+    if (held === undefined) return born;
+    return { ...held, chain: chainFor(tree, anchor.genesisKey, held.authority.key) };
+  };
+
+  const first = (pick: 'elders' | 'members'): readonly Uint8Array[] => {
+    const own = signed().authority;
+    const rest = sectionsOf(tree).filter(({ key }) => !equalBytes(key, own.key));
+    return [own, ...rest].flatMap((each) => each[pick].map(({ name }) => name));
+  };
+
+  return {
+    tree: () => tree,
+    signed,
+    elders: () => first('elders'),
+    members: () => first('members'),
+    refresh: async () => {
+      const all = placesOf(tree);
+      const name = all[turn++ % Math.max(1, all.length)];
+      if (nextAsked.size > 2 * all.length + 1) nextAsked.clear();
+      if (name !== undefined) await lookAt(name).catch(() => undefined);
+    },
+  };
+}
+
+/** Read as if somebody else had told it: every link and every state is verified once more. */
+async function readKept({
+  anchor,
+  born,
+  kept,
+  jobs,
+}: FollowOptions): Promise<SectionTree | undefined> {
+  const tree = kept === null ? undefined : decodePins(kept, anchor)?.tree;
+  if (tree === undefined) return undefined;
+  const links = [...tree.keys.values()].flatMap(({ successor }) => successor ?? []);
+  const pages = Array.from({ length: Math.ceil(links.length / maxChainLinks) }, (_, n) => ({
+    links: links.slice(n * maxChainLinks, (n + 1) * maxChainLinks),
+    authority: null,
+  }));
+  const states = [...tree.sections.values()].map(({ authority, signature }) => ({
+    links: [],
+    authority: { authority, signature },
+  }));
+  const verified = await Promise.all(
+    [...pages, ...states].map(async (proof) => {
+      const job = { kind: 'verifyUpdate', proof, checkShares: true } as const;
+      const result = await jobs.run('sectionNode', { kind: 'verifyLinks', job });
+      return result.kind === 'verifiedLinks';
+    }),
+  );
+  if (!verified.every(Boolean)) return undefined;
+  // The birth is newer than a file that holds less than that.
+  const whole = treeWith(tree, born);
+  return whole.ok ? whole.value : undefined;
+}

@@ -1,0 +1,214 @@
+/**
+ * Goal: a bootstrap node knows who speaks now after any number of handovers, splits and restarts,
+ * whoever of those it asks is silent or lies, and shows clients the way page by page (N30, N31).
+ * Method: nodes of a toy network that answer as the product does.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { nameToId } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
+import { err, ok } from '#core/result.ts';
+import { createAddressBook } from '#node/address-book.ts';
+import { openBootstrapGuide, type BootstrapGuide } from '#node/bootstrap-guide.ts';
+import { silentLog } from '#node/log.ts';
+import { createMetrics } from '#node/metrics.ts';
+import type { NodeIdentity } from '#node/node-folder.ts';
+import { decodeProof, encodeProof } from '#protocol/anti-entropy/index.ts';
+import { emptyTree, sectionsOf, verifySignedAuthority } from '#protocol/section/index.ts';
+import { performSectionNodeJob } from '#roles/section-node/jobs.ts';
+import {
+  decodeClientReply,
+  decodeDoorRequest,
+  encodeClientReply,
+  encodeClientRequest,
+  encodeCover,
+} from '#roles/wire/client.ts';
+import { proofFor } from '#roles/wire/under.ts';
+import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { readPages } from '#runtime/read-pages.ts';
+import { toySuite } from '../../sim/toy-suite.ts';
+import { checked, keyOf, knowing, lineFrom } from '../anti-entropy/support.ts';
+import { both, genesis, grow, sign, succeed, type Living } from '../section/network.ts';
+
+const born = genesis('follow', 4);
+const { anchor } = born;
+const line = lineFrom(born, 40, 'f');
+const last = line[40] ?? born;
+const jobs = {
+  run: async (_kind: string, job: never) =>
+    performSectionNodeJob(job, { threshold: toySuite } as never) as never,
+} as unknown as Pick<JobPool, 'run'>;
+
+type Node = (bytes: Uint8Array) => Uint8Array | null;
+/** Answers pages of what it knows, of its own section first. */
+const nodeOf =
+  (own: Living, ...others: readonly Living[]): Node =>
+  (bytes) => {
+    const view = { tree: knowing(anchor, own, ...others), own: sign(own, 0) };
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok || request.value.kind !== 'section') return null;
+    const { proof } = proofFor(view, request.value.name, request.value.from);
+    return encodeClientReply({ kind: 'proof', proof, records: [] });
+  };
+const silent: Node = () => null;
+
+let folder: string;
+let guides: BootstrapGuide[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-guide-'));
+  guides = [];
+});
+afterEach(() => {
+  for (const guide of guides) guide.stop();
+  rmSync(folder, { recursive: true });
+});
+
+async function start(answers: (id: string, asked: number) => Node) {
+  let asked = 0;
+  const guide = await openBootstrapGuide({
+    identity: { folder, label: 'bootstrap', name: new Uint8Array(32) } as unknown as NodeIdentity,
+    anchor,
+    born: sign(born),
+    book: createAddressBook(anchor.networkId, null),
+    jobs,
+    request: async (node, bytes) => {
+      const answer = answers(nameToId(node), asked++)(bytes);
+      return answer === null ? err('away') : ok(answer);
+    },
+    log: silentLog,
+    metrics: createMetrics(),
+    refreshEveryMs: 1_000_000,
+  });
+  guides.push(guide);
+  return guide;
+}
+const keyIn = (guide: BootstrapGuide): string => toHex(guide.sections.signed().authority.key);
+
+test.each([1, 16, 17, 40])('after %i handovers a look finds who speaks now', async (handovers) => {
+  const now = line[handovers] ?? born;
+  const guide = await start(() => nodeOf(now));
+  await guide.sections.refresh();
+  expect(keyIn(guide)).toBe(toHex(keyOf(now)));
+  expect(guide.sections.elders().map(nameToId)).toEqual(
+    now.state.authority.elders.map(({ name }) => nameToId(name)),
+  );
+});
+
+test('it follows while the network goes on, by generation under one key as by key', async () => {
+  let now: Living = born;
+  const guide = await start(() => nodeOf(now));
+  for (const next of [
+    grow(born),
+    line[1] ?? born,
+    line[20] ?? born,
+    grow(line[20] ?? born),
+    last,
+  ]) {
+    now = next;
+    await guide.sections.refresh();
+    const { epoch, generation } = guide.sections.signed().authority;
+    expect([epoch, generation]).toEqual([
+      next.state.authority.epoch,
+      next.state.authority.generation,
+    ]);
+  }
+});
+
+test('a client without a key but the first one reads the whole way from it', async () => {
+  const guide = await start(() => nodeOf(last));
+  await guide.sections.refresh();
+  const ask = async (bytes: Uint8Array) => {
+    const reply = decodeClientReply(await guide.service.handle(bytes, { peerId: 'client' }));
+    if (!reply.ok) throw new Error('a reply');
+    return reply.value;
+  };
+  let tree = emptyTree(anchor);
+  const home = anchor.genesisKey.slice(0, 32);
+  await readPages(
+    () => tree,
+    home,
+    async (from) => {
+      const reply = await ask(encodeCover({ kind: 'section', name: home, from }));
+      const page = reply.kind === 'proof' ? decodeProof(reply.proof) : undefined;
+      const next = page?.ok === true ? checked(tree, page.value) : undefined;
+      if (page?.ok !== true || next === undefined) return null;
+      tree = next;
+      return page.value;
+    },
+  );
+  expect(sectionsOf(tree).map(({ key }) => toHex(key))).toEqual([toHex(keyOf(last))]);
+  // What it tells in one answer is the newest link; within a page it is the whole way.
+  expect(await ask(encodeClientRequest({ kind: 'authority' }))).toMatchObject({
+    kind: 'authority',
+  });
+  rmSync(join(folder, 'sections'));
+  const near = await start(() => nodeOf(line[16] ?? born));
+  await near.sections.refresh();
+  expect(verifySignedAuthority(toySuite, anchor, near.sections.signed()).ok).toBe(true);
+});
+
+test('both halves of a split are found, and asked in turn', async () => {
+  const [zero, one] = both(succeed(last, 'zero', 'one').children);
+  const [later] = succeed(one, 'one later').children;
+  if (later === undefined) throw new Error('a child');
+  let now: Node = nodeOf(zero, one);
+  const guide = await start(() => now);
+  for (let n = 0; n < 4; n++) await guide.sections.refresh();
+  now = nodeOf(later, zero);
+  for (let n = 0; n < 4; n++) await guide.sections.refresh();
+  const keys = sectionsOf(guide.sections.tree()).map(({ key }) => toHex(key));
+  expect(keys).toEqual([zero, later].map((each) => toHex(keyOf(each))));
+  expect(guide.sections.elders()).toHaveLength(14);
+});
+
+test('who is silent, lies or stands still delays nothing: the next one is asked in the same look', async () => {
+  const stranger = lineFrom(genesis('elsewhere', 4), 3, 'e')[3] ?? born;
+  const noise: Node = () =>
+    encodeClientReply({ kind: 'proof', proof: new Uint8Array(9), records: [] });
+  const forged: Node = () => {
+    const { authority, signature, chain } = sign(line[1] ?? born);
+    const links = chain.map((link) => ({ ...link, signature: new Uint8Array(48) }));
+    const proof = encodeProof({ links, authority: { authority, signature } });
+    return encodeClientReply({ kind: 'proof', proof, records: [] });
+  };
+  for (const bad of [silent, noise, forged, nodeOf(stranger), nodeOf(born)]) {
+    const guide = await start((_id, asked) => (asked < 2 ? bad : nodeOf(last)));
+    await guide.sections.refresh();
+    expect(keyIn(guide)).toBe(toHex(keyOf(last)));
+    rmSync(join(folder, 'sections'));
+  }
+});
+
+test('elders that are all gone are no end: other members of the book are asked', async () => {
+  const elders = new Set(born.state.authority.elders.map(({ name }) => nameToId(name)));
+  const guide = await start((id) => (elders.has(id) ? silent : nodeOf(last)));
+  for (let n = 0; n < 3; n++) await guide.sections.refresh();
+  expect(keyIn(guide)).toBe(toHex(keyOf(last)));
+});
+
+test('what was verified is kept, and verified again at the next start', async () => {
+  const guide = await start(() => nodeOf(last));
+  await guide.sections.refresh();
+  const again = await start(() => silent);
+  expect(keyIn(again)).toBe(toHex(keyOf(last)));
+  // A file that another network, or nobody, signed counts for nothing.
+  const verify = vi.spyOn(toySuite, 'verify').mockReturnValue(false);
+  const doubting = await start(() => silent);
+  expect(keyIn(doubting)).toBe(toHex(anchor.genesisKey));
+  verify.mockRestore();
+  writeFileSync(join(folder, 'sections'), 'no sections');
+  const damaged = await start(() => nodeOf(last));
+  expect(keyIn(damaged)).toBe(toHex(anchor.genesisKey));
+  await damaged.sections.refresh();
+  expect(keyIn(damaged)).toBe(toHex(keyOf(last)));
+});
+
+test('a disk that refuses ends nothing', async () => {
+  const guide = await start(() => nodeOf(last));
+  rmSync(folder, { recursive: true });
+  await guide.sections.refresh();
+  expect(keyIn(guide)).toBe(toHex(keyOf(last)));
+  writeFileSync(folder, '');
+});
