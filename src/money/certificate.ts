@@ -305,8 +305,10 @@ export function verifySource(
 const entryVersion = 2;
 const maxPathBytes = 1 + 32 + 4 + 4 + 1 + maxSealedSiblings * 32;
 const maxCertificateBytes = 8 + 8 + SIGNATURE_BYTES + 1 + maxPathBytes;
-/** Version, index, the longest transaction, eight certificates with the longest paths. */
-export const maxEntryBytes = 2 + 4 + maxTransactionBytes + 1 + maxInputs * maxCertificateBytes;
+/** The longest transaction, and eight certificates with the longest paths. */
+export const maxCommittedBytes = 4 + maxTransactionBytes + 1 + maxInputs * maxCertificateBytes;
+/** Version and index in front. */
+export const maxEntryBytes = 2 + maxCommittedBytes;
 
 export function encodeCommitted(writer: Writer, committed: CommittedTransaction): Writer {
   writer.sized(committed.transaction);

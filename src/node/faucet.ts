@@ -31,6 +31,7 @@ import {
   decodePaymentFact,
   encodeBundle,
   encodePaymentFact,
+  maxBundleBytes,
   type PaymentBundle,
 } from '#safe/payment/index.ts';
 import {
@@ -85,7 +86,7 @@ const repeatEveryMs = 2_000;
 const id = bytesOf(16);
 const factShape = union({
   asked: record({ id, address: textUpTo(256), at: intBetween(0, Number.MAX_SAFE_INTEGER) }),
-  planned: record({ id, bundle: bytesUpTo(64 * 1024) }),
+  planned: record({ id, bundle: bytesUpTo(maxBundleBytes) }),
   final: record({
     id,
     transaction: bytesUpTo(16 * 1024),

@@ -193,6 +193,11 @@ export class Reader {
     return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0);
   }
 
+  /** Has anything not fitted yet? Lists ask it, so that a false count costs nothing. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
   /** True when everything fitted and nothing is left over. */
   finish(): boolean {
     return !this.#failed && this.#at === this.#bytes.length;

@@ -1,6 +1,16 @@
 /** Bytes ⇄ bundle, facts and messages of a payment; what goes into envelopes and on disk. */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import { bytesOf, intBetween, listOf, nullable, record, union } from '#core/codec/shape.ts';
+import {
+  bytesOf,
+  bytesUpTo,
+  intBetween,
+  listOf,
+  nullable,
+  record,
+  union,
+  type Shape,
+} from '#core/codec/shape.ts';
+import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
   certificateShape,
@@ -16,6 +26,11 @@ import type { PaymentBundle, PaymentFact } from './state.ts';
 
 /** Eight sources with the longest paths, and the transaction. */
 export const maxBundleBytes = 128 * 1024;
+
+/** A certificate, or a replacement with the transaction that made it. */
+export const maxFactBytes = 16 * 1024;
+/** One of each kind and input is kept; what a program before this one kept more of is still read. */
+const maxStoredFacts = 4096;
 
 const bundleShape = record({
   transaction: transactionBytesShape,
@@ -40,7 +55,8 @@ const factShape = union({
   }),
 });
 
-export const encodeBundle = (bundle: PaymentBundle): Uint8Array => encodeCbor(bundle);
+export const encodeBundle = (bundle: PaymentBundle): Uint8Array =>
+  encodeWithin(bundleShape, maxBundleBytes, bundle);
 
 /** @returns a bundle whose transaction decodes; its validity is the elders' to say. */
 export function decodeBundle(bytes: Uint8Array): Result<PaymentBundle, 'malformed'> {
@@ -51,13 +67,51 @@ export function decodeBundle(bytes: Uint8Array): Result<PaymentBundle, 'malforme
   return ok(bundle);
 }
 
-export const encodePaymentFact = (fact: PaymentFact): Uint8Array => encodeCbor(fact);
+export const encodePaymentFact = (fact: PaymentFact): Uint8Array =>
+  encodeWithin(factShape, maxFactBytes, fact);
 
 export function decodePaymentFact(bytes: Uint8Array): Result<PaymentFact, 'malformed'> {
-  if (bytes.length > maxBundleBytes) return err('malformed');
+  if (bytes.length > maxFactBytes) return err('malformed');
   const decoded = decodeCbor(bytes);
   const fact = decoded.ok ? factShape(decoded.value) : undefined;
   return fact === undefined ? err('malformed') : ok(fact);
+}
+
+/**
+ * The facts of one payment with one more. A new certificate takes the place of the one it follows, so
+ * that a payment that outlives many epochs keeps a handful of them.
+ */
+export function withFact(facts: readonly PaymentFact[], fact: PaymentFact): readonly PaymentFact[] {
+  const place = placeOf(fact);
+  return [...facts.filter((each) => placeOf(each) !== place), fact];
+}
+
+const placeOf = (fact: PaymentFact): string =>
+  fact.kind === 'prepared' || fact.kind === 'committed' ? `${fact.kind} ${fact.index}` : fact.kind;
+
+/** All that is stored of one payment, for the worker that writes it and the vault that reads it. */
+export const encodePaymentFacts = (facts: readonly PaymentFact[]): Uint8Array => {
+  assert(facts.length <= maxStoredFacts, 'facts within limits');
+  return encodeCbor(facts.map(encodePaymentFact));
+};
+
+/** @returns every fact that can be read: what is missing is asked of the elders again. */
+export function decodePaymentFacts(bytes: Uint8Array): readonly PaymentFact[] {
+  const decoded = decodeCbor(bytes);
+  const list = decoded.ok ? (storedFactsShape(decoded.value) ?? []) : [];
+  return list.reduce<readonly PaymentFact[]>((facts, each) => {
+    const fact = decodePaymentFact(each);
+    return fact.ok ? withFact(facts, fact.value) : facts;
+  }, []);
+}
+
+const storedFactsShape = listOf(bytesUpTo(maxBundleBytes), maxStoredFacts);
+
+/** Writers keep the bounds of the readers: what is written is read again. */
+function encodeWithin(shape: Shape<unknown>, maxBytes: number, value: unknown): Uint8Array {
+  const bytes = encodeCbor(value);
+  assert(shape(value) !== undefined && bytes.length <= maxBytes, 'what is written can be read');
+  return bytes;
 }
 
 /** A request of the client protocol (`slot` or `output`), ready for its envelope. */

@@ -12,9 +12,13 @@ export {
   decodeBundle,
   decodePaymentAnswer,
   decodePaymentFact,
+  decodePaymentFacts,
   encodeBundle,
   encodePaymentFact,
+  encodePaymentFacts,
   encodePaymentRequest,
+  maxBundleBytes,
+  withFact,
   type PaymentRequest,
 } from './codec.ts';
 export type { PaymentMessage } from './messages.ts';

@@ -100,6 +100,8 @@ function recall(config: PaymentConfig, facts: readonly PaymentFact[]): PaymentSt
   );
   let ended: PaymentState['phase'] | undefined;
   for (const fact of facts) {
+    // How many inputs there are is the transaction's to say, whatever a store holds.
+    if ('index' in fact && fact.index >= plan.slots.length) continue;
     if (fact.kind === 'prepared') prepared[fact.index] = fact.certificate;
     else if (fact.kind === 'committed') committed[fact.index] = fact.certificate;
     else if (fact.kind === 'replaced') ended = { kind: 'replaced', by: fact.by };

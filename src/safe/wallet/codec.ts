@@ -1,91 +1,286 @@
-/** The wallet as bytes, for the Safe's encrypted index. */
-import { toHex } from '#core/codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import {
-  bytesOf,
-  bytesUpTo,
-  intBetween,
-  listOf,
-  literal,
-  nullable,
-  oneOf,
-  record,
-  textUpTo,
-  u64,
-  union,
-} from '#core/codec/shape.ts';
+/**
+ * The wallet as bytes, for the Safe's encrypted index. Layout 2, numbers big-endian:
+ *
+ * u8 2 ‖ proofs ‖ coins ‖ payments ‖ lists, each u32 count ‖ items. A proof (a final transaction with
+ * its certificates) is written once however many coins it made; coins name it by its place.
+ */
+import { compareBytes, fromHex, Reader, toHex, utf8, Writer } from '#core/codec/bytes.ts';
+import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { sourceShape } from '#money/shapes.ts';
-import { maxMemoBytes } from '#money/transaction.ts';
-import { mergeWallets, type CoinRecord, type PaymentRecord, type WalletState } from './state.ts';
+import {
+  decodeCommitted,
+  encodeCommitted,
+  type CommittedTransaction,
+  type Source,
+} from '#money/certificate.ts';
+import { maxMemoBytes, maxOutputs } from '#money/transaction.ts';
+import { maxBundleBytes } from '../payment/index.ts';
+import { maxAddressBytes, maxRecords } from './bounds.ts';
+import { decodeFirstWallet, firstLayoutByte } from './codec-first.ts';
+import { maxGeneration, maxListPosition, maxLists, type ListPlace } from './lists.ts';
+import { provesCoin } from './proof.ts';
+import { maxReceiptBytes } from './receipt.ts';
+import {
+  mergeWallets,
+  type CoinRecord,
+  type PaymentRecord,
+  type PaymentStage,
+  type WalletState,
+} from './state.ts';
 
-/** A person's lifetime; an index of this size is some tens of megabytes. */
-const maxRecords = 100_000;
-/** A coin is promised to one payment, or to a few when devices raced. */
-const maxRivals = 64;
+const layoutVersion = 2;
+const txidBytes = 32;
+const stageBits: Readonly<Record<PaymentStage, number>> = { prepared: 1, final: 2, registered: 4 };
+const stages = Object.keys(stageBits) as readonly PaymentStage[];
 
-const key32 = bytesOf(32);
-const memo = bytesUpTo(maxMemoBytes);
-const time = intBetween(0, Number.MAX_SAFE_INTEGER);
-const rivals = listOf(textUpTo(64), maxRivals);
+/** Wallets are values: one is encoded once, however often its size is asked for. */
+const encoded = new WeakMap<WalletState, Uint8Array>();
 
-const coinRecordShape = record({
-  coin: record({
-    keyImage: key32,
-    oneTimeKey: key32,
-    amount: u64,
-    key: union({ genesis: record({}), stealth: record({ tweak: key32 }) }),
-    txid: nullable(key32),
-    memo,
-  }),
-  source: nullable(sourceShape),
-  seenAt: time,
-  reservedBy: rivals,
-  spentBy: rivals,
-});
-
-const paymentRecordShape = record({
-  txid: key32,
-  amount: u64,
-  address: textUpTo(200),
-  memo,
-  at: time,
-  bundle: nullable(bytesUpTo(64 * 1024)),
-  receipt: nullable(bytesUpTo(8 * 1024)),
-  stages: listOf(oneOf('prepared', 'final', 'registered'), 3),
-});
-
-const walletShape = record({
-  version: literal(1),
-  coins: listOf(coinRecordShape, maxRecords),
-  payments: listOf(paymentRecordShape, maxRecords),
-});
-
+/** Deterministic: equal wallets have equal bytes, whatever order they were built in. */
 export function encodeWallet(state: WalletState): Uint8Array {
-  const coins = [...state.coins.values()].map((each) => ({
-    ...each,
-    reservedBy: [...each.reservedBy].sort(),
-    spentBy: [...each.spentBy].sort(),
-  }));
-  const payments = [...state.payments.values()].map((each) => ({
-    ...each,
-    stages: [...each.stages].sort(),
-  }));
-  return encodeCbor({ version: 1, coins, payments });
+  const known = encoded.get(state);
+  if (known !== undefined) return known;
+  const coins = sorted(state.coins);
+  const proofs = proofsOf(coins);
+  const writer = new Writer().u8(layoutVersion);
+  count(writer, proofs.list);
+  for (const bytes of proofs.list) writer.fixed(bytes, bytes.length);
+  count(writer, coins);
+  for (const each of coins) writeCoin(writer, each, proofs.placeOf);
+  const payments = sorted(state.payments);
+  count(writer, payments);
+  for (const each of payments) writePayment(writer, each);
+  assert(state.lists.size <= maxLists, 'places within limits');
+  writer.u32(state.lists.size);
+  for (const [elder, place] of [...state.lists].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    writePlace(writer, elder, place);
+  }
+  const bytes = writer.finish();
+  encoded.set(state, bytes);
+  return bytes;
 }
 
+/** The size that it has in the index. */
+export const walletBytes = (state: WalletState): number => encodeWallet(state).length;
+
 export function decodeWallet(bytes: Uint8Array): Result<WalletState, 'malformed'> {
-  const decoded = decodeCbor(bytes);
-  const shaped = decoded.ok ? walletShape(decoded.value) : undefined;
-  if (shaped === undefined) return err('malformed');
-  const coins = shaped.coins.map((each): [string, CoinRecord] => [
-    toHex(each.coin.keyImage),
-    { ...each, reservedBy: new Set(each.reservedBy), spentBy: new Set(each.spentBy) },
-  ]);
-  const payments = shaped.payments.map((each): [string, PaymentRecord] => [
-    toHex(each.txid),
-    { ...each, stages: new Set(each.stages) },
-  ]);
-  const state = { coins: new Map(coins), payments: new Map(payments) };
+  const read = bytes[0] === firstLayoutByte ? decodeFirstWallet(bytes) : readWallet(bytes);
+  if (read === undefined) return err('malformed');
+  const coins = [...read.coins].map(([key, each]): [string, CoinRecord] => {
+    // A proof that elders would refuse goes; the lists show the coin again, with one that counts.
+    const holds = each.source === null || provesCoin(each.coin, each.source);
+    return [key, holds ? each : { ...each, source: null }];
+  });
+  const state = { ...read, coins: new Map(coins) };
   return ok(mergeWallets(state, state)); // Sorted and settled, whoever wrote it.
+}
+
+function readWallet(bytes: Uint8Array): WalletState | undefined {
+  const reader = new Reader(bytes);
+  if (reader.u8() !== layoutVersion) return undefined;
+  const proofs = readList(reader, maxRecords, () => decodeCommitted(reader));
+  const coins = proofs && readList(reader, maxRecords, () => readCoin(reader, proofs));
+  const payments = coins && readList(reader, maxRecords, () => readPayment(reader));
+  const lists = payments && readList(reader, maxLists, () => readPlace(reader));
+  if (lists === undefined || !reader.finish()) return undefined;
+  return {
+    coins: new Map(coins?.map((each) => [toHex(each.coin.keyImage), each])),
+    payments: new Map(payments?.map((each) => [toHex(each.txid), each])),
+    lists: new Map(lists),
+  };
+}
+
+interface Proofs {
+  readonly list: readonly Uint8Array[];
+  readonly placeOf: (source: CommittedTransaction) => number;
+}
+
+/** Every different proof once, in the order of their bytes. */
+function proofsOf(coins: readonly CoinRecord[]): Proofs {
+  const texts = new Map<CommittedTransaction['certificates'], Map<Uint8Array, string>>();
+  const byText = new Map<string, Uint8Array>();
+  const textOf = ({ transaction, certificates }: CommittedTransaction): string => {
+    // Coins of one transaction share these objects, so that few of them are encoded.
+    const known = texts.get(certificates) ?? new Map<Uint8Array, string>();
+    texts.set(certificates, known);
+    const text = known.get(transaction);
+    if (text !== undefined) return text;
+    const bytes = encodeCommitted(new Writer(), { transaction, certificates }).finish();
+    const fresh = toHex(bytes);
+    known.set(transaction, fresh);
+    byText.set(fresh, bytes);
+    return fresh;
+  };
+  for (const { source } of coins) if (source?.kind === 'committed') textOf(source);
+  const list = [...byText.values()].sort(compareBytes);
+  const places = new Map(list.map((bytes, place) => [toHex(bytes), place]));
+  return {
+    list,
+    placeOf: (source) => {
+      const place = places.get(textOf(source));
+      assert(place !== undefined, 'every proof has its place');
+      return place;
+    },
+  };
+}
+
+function writeCoin(
+  writer: Writer,
+  { coin, source, seenAt, reservedBy, spentBy }: CoinRecord,
+  placeOf: Proofs['placeOf'],
+): void {
+  writer.fixed(coin.keyImage, 32).fixed(coin.oneTimeKey, 32).u64(coin.amount);
+  if (coin.key.kind === 'genesis') writer.u8(0);
+  else writer.u8(1).fixed(coin.key.tweak, 32);
+  if (coin.txid === null) writer.u8(0);
+  else writer.u8(1).fixed(coin.txid, txidBytes);
+  bounded(writer, coin.memo, maxMemoBytes).u64(BigInt(seenAt));
+  if (source === null) writer.u8(0);
+  else if (source.kind === 'genesis') writer.u8(1);
+  else writer.u8(2).u32(placeOf(source)).u8(source.index);
+  writeTxids(writer, reservedBy);
+  writeTxids(writer, spentBy);
+}
+
+function readCoin(
+  reader: Reader,
+  proofs: readonly CommittedTransaction[],
+): CoinRecord | undefined {
+  const keyImage = reader.fixed(32);
+  const oneTimeKey = reader.fixed(32);
+  const amount = reader.u64();
+  const stealth = reader.u8();
+  const key: CoinRecord['coin']['key'] =
+    stealth === 0 ? { kind: 'genesis' } : { kind: 'stealth', tweak: reader.fixed(32) };
+  const made = reader.u8();
+  const txid = made === 0 ? null : reader.fixed(txidBytes);
+  const memo = reader.sized(maxMemoBytes);
+  const seenAt = readTime(reader);
+  const source = readSource(reader, proofs);
+  const reservedBy = readTxids(reader);
+  const spentBy = readTxids(reader);
+  if (stealth > 1 || made > 1 || seenAt === undefined || source === undefined) return undefined;
+  if (reservedBy === undefined || spentBy === undefined) return undefined;
+  const coin = { keyImage, oneTimeKey, amount, key, txid, memo };
+  return { coin, source, seenAt, reservedBy, spentBy };
+}
+
+function readSource(
+  reader: Reader,
+  proofs: readonly CommittedTransaction[],
+): Source | null | undefined {
+  const kind = reader.u8();
+  if (kind === 0) return null;
+  if (kind === 1) return { kind: 'genesis' };
+  const proof = proofs[reader.u32()];
+  const index = reader.u8();
+  if (kind !== 2 || proof === undefined || index >= maxOutputs) return undefined;
+  return { kind: 'committed', ...proof, index };
+}
+
+function writePayment(writer: Writer, payment: PaymentRecord): void {
+  writer.fixed(payment.txid, txidBytes).u64(payment.amount);
+  bounded(writer, utf8(payment.address), maxAddressBytes);
+  bounded(writer, payment.memo, maxMemoBytes).u64(BigInt(payment.at));
+  optional(writer, payment.bundle, maxBundleBytes);
+  optional(writer, payment.receipt, maxReceiptBytes);
+  writer.u8([...payment.stages].reduce((bits, stage) => bits | stageBits[stage], 0));
+}
+
+function readPayment(reader: Reader): PaymentRecord | undefined {
+  const txid = reader.fixed(txidBytes);
+  const amount = reader.u64();
+  const address = textOf(reader.sized(maxAddressBytes));
+  const memo = reader.sized(maxMemoBytes);
+  const at = readTime(reader);
+  const bundle = readOptional(reader, maxBundleBytes);
+  const receipt = readOptional(reader, maxReceiptBytes);
+  const bits = reader.u8();
+  if (address === undefined || at === undefined || bits > 7) return undefined;
+  if (bundle === undefined || receipt === undefined) return undefined;
+  const reached = new Set(stages.filter((stage) => (bits & stageBits[stage]) !== 0));
+  return { txid, amount, address, memo, at, bundle, receipt, stages: reached };
+}
+
+function writePlace(writer: Writer, elder: string, place: ListPlace): void {
+  assert(place.generation <= maxGeneration && place.after <= maxListPosition, 'a place in a list');
+  writer.fixed(bytesOfHex(elder), 32).u32(place.generation).u64(BigInt(place.after));
+  if (place.left === null) writer.u8(0);
+  else writer.u8(1).u64(BigInt(place.left.from)).u64(place.left.largest);
+}
+
+function readPlace(reader: Reader): readonly [string, ListPlace] | undefined {
+  const elder = toHex(reader.fixed(32));
+  const generation = reader.u32();
+  const after = Number(reader.u64());
+  const flag = reader.u8();
+  const left = flag === 0 ? null : { from: Number(reader.u64()), largest: reader.u64() };
+  if (flag > 1 || after > maxListPosition || (left?.from ?? 0) > maxListPosition) return undefined;
+  return [elder, { generation, after, left }];
+}
+
+function writeTxids(writer: Writer, txids: ReadonlySet<string>): void {
+  count(writer, [...txids]);
+  for (const txid of [...txids].sort()) writer.fixed(bytesOfHex(txid), txidBytes);
+}
+
+function readTxids(reader: Reader): ReadonlySet<string> | undefined {
+  const list = readList(reader, maxRecords, () => toHex(reader.fixed(txidBytes)));
+  return list && new Set(list);
+}
+
+const sorted = <T>(map: ReadonlyMap<string, T>): readonly T[] =>
+  [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each);
+
+function count(writer: Writer, list: readonly unknown[]): void {
+  assert(list.length <= maxRecords, 'a wallet within limits');
+  writer.u32(list.length);
+}
+
+function bounded(writer: Writer, bytes: Uint8Array, max: number): Writer {
+  assert(bytes.length <= max, 'a field within limits');
+  return writer.sized(bytes);
+}
+
+function optional(writer: Writer, bytes: Uint8Array | null, max: number): void {
+  if (bytes === null) writer.u8(0);
+  else bounded(writer.u8(1), bytes, max);
+}
+
+function readOptional(reader: Reader, max: number): Uint8Array | null | undefined {
+  const flag = reader.u8();
+  if (flag > 1) return undefined;
+  return flag === 0 ? null : reader.sized(max);
+}
+
+/** Stops at the first misfit: a count says nothing about how many items there are. */
+function readList<T>(reader: Reader, max: number, item: () => T | undefined): T[] | undefined {
+  const length = reader.u32();
+  if (length > max) return undefined;
+  const items: T[] = [];
+  for (let i = 0; i < length && !reader.failed; i++) {
+    const read = item();
+    if (read === undefined) return undefined;
+    items.push(read);
+  }
+  return items;
+}
+
+function readTime(reader: Reader): number | undefined {
+  const time = Number(reader.u64());
+  return Number.isSafeInteger(time) ? time : undefined;
+}
+
+function bytesOfHex(text: string): Uint8Array {
+  const bytes = fromHex(text);
+  assert(bytes.ok, 'a name in hex');
+  return bytes.value;
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,7 @@
 /** What a person sees of the wallet: a balance and a list, newest first. */
 import { toHex } from '#core/codec/bytes.ts';
 import { spendable } from './plan.ts';
-import { isReplaced, type CoinRecord, type PaymentRecord, type WalletState } from './state.ts';
+import { deadPayments, type CoinRecord, type PaymentRecord, type WalletState } from './state.ts';
 
 export interface Balance {
   /** Can be spent now. */
@@ -11,10 +11,12 @@ export interface Balance {
 }
 
 export function balanceOf(state: WalletState): Balance {
+  const free = spendable(state);
+  const known = new Set(free);
   const reserved = [...state.coins.values()].filter(
-    ({ reservedBy, spentBy }) => reservedBy.size > 0 && spentBy.size === 0,
+    (each) => each.reservedBy.size > 0 && each.spentBy.size === 0 && !known.has(each),
   );
-  return { available: total(spendable(state)), reserved: total(reserved) };
+  return { available: total(free), reserved: total(reserved) };
 }
 
 export type HistoryState = 'draft' | 'committing' | 'final' | 'registered' | 'replaced';
@@ -45,23 +47,24 @@ export function historyOf(state: WalletState): readonly HistoryItem[] {
       state: 'registered',
     });
   }
+  const dead = deadPayments(state);
   const outgoing = [...state.payments].map(([id, payment]): HistoryItem => ({
     id,
     direction: 'out',
     amount: payment.amount,
     memo: textOf(payment.memo),
     at: payment.at,
-    state: stageOf(state, payment),
+    state: stageOf(payment, dead.has(id)),
   }));
   const order = (a: HistoryItem, b: HistoryItem): number => b.at - a.at || (a.id < b.id ? -1 : 1);
   return [...incoming.values(), ...outgoing].sort(order);
 }
 
-function stageOf(state: WalletState, { stages, txid }: PaymentRecord): HistoryState {
+function stageOf({ stages }: PaymentRecord, dead: boolean): HistoryState {
   // R7: final is final, whatever was said later.
   if (stages.has('registered')) return 'registered';
   if (stages.has('final')) return 'final';
-  if (isReplaced(state, txid)) return 'replaced';
+  if (dead) return 'replaced';
   return stages.has('prepared') ? 'committing' : 'draft';
 }
 

@@ -1,4 +1,5 @@
-export { decodeWallet, encodeWallet } from './codec.ts';
+export { dustFromBytes, maxClaimedBytes, maxOwnBytes, takesIn } from './budget.ts';
+export { decodeWallet, encodeWallet, walletBytes } from './codec.ts';
 export {
   balanceOf,
   historyOf,
@@ -6,6 +7,15 @@ export {
   type HistoryItem,
   type HistoryState,
 } from './history.ts';
+export {
+  leaveAt,
+  maxListPosition,
+  mergePlace,
+  readAgain,
+  unreadList,
+  type ListPlace,
+  type ListPlaces,
+} from './lists.ts';
 export {
   coinSecret,
   planPayment,
@@ -18,6 +28,8 @@ export {
 export {
   decodeReceipt,
   encodeReceipt,
+  isWholeReceipt,
+  maxReceiptBytes,
   parseReceiptText,
   receiptBytesToText,
   receiptText,
@@ -27,9 +39,12 @@ export { findOutput, genesisCoin, scanCommitted, scanEntry, type Scanner } from 
 export {
   addCoin,
   addPayment,
+  addPlaces,
   addSpend,
   addStage,
+  deadPayments,
   emptyWallet,
+  holdsOutput,
   isReplaced,
   mergeWallets,
   type Coin,

@@ -11,7 +11,7 @@ import { genesisKeyPair, type WalletKeys } from '#money/keys.ts';
 import { oneTimeSecret } from '#money/stealth.ts';
 import { encodeTransaction, maxInputs, maxMemoBytes, txidOf } from '#money/transaction.ts';
 import type { PaymentBundle } from '../payment/index.ts';
-import type { Coin, CoinRecord, WalletState } from './state.ts';
+import { deadPayments, type Coin, type CoinRecord, type WalletState } from './state.ts';
 
 export interface PaymentWish {
   readonly keys: WalletKeys;
@@ -51,7 +51,12 @@ export function planPayment(wish: PaymentWish): Result<PaymentIntent, PlanError>
   const needed = amount + fee;
   if (amount <= 0n || fee < 0n || needed > MAX_AMOUNT) return err({ kind: 'badAmount' });
   if (memo.length > maxMemoBytes) return err({ kind: 'memoTooLong', maxBytes: maxMemoBytes });
-  const chosen = chooseCoins(wish.coins, needed);
+  // Elders may still hold votes of a dead payment for a coin that it freed: such coins come last.
+  const untouched = chooseCoins(
+    wish.coins.filter(({ reservedBy }) => reservedBy.size === 0),
+    needed,
+  );
+  const chosen = untouched.ok ? untouched : chooseCoins(wish.coins, needed);
   if (!chosen.ok) return chosen;
 
   const spent = chosen.value.reduce((sum, { coin }) => sum + coin.amount, 0n);
@@ -59,14 +64,16 @@ export function planPayment(wish: PaymentWish): Result<PaymentIntent, PlanError>
   const outputs = [{ address, amount, memo }];
   if (change > 0n)
     outputs.push({ address: addressOf(keys), amount: change, memo: new Uint8Array() });
+  const inputs = chosen.value.map(({ coin }) => ({ ...coin, secret: coinSecret(keys, coin) }));
   const transaction = buildTransaction({
     networkId,
-    inputs: chosen.value.map(({ coin }) => ({ ...coin, secret: coinSecret(keys, coin) })),
+    inputs,
     outputs,
     fee,
     recoveryKey: (context) => ed25519PublicKey(recoverySeed(keys, context)),
     entropy,
   });
+  for (const { secret } of inputs) secret.fill(0);
   if (transaction === undefined) return err({ kind: 'badAddress' });
 
   const sourceByCoin = new Map(
@@ -90,12 +97,14 @@ export function planPayment(wish: PaymentWish): Result<PaymentIntent, PlanError>
   });
 }
 
-/** Proven, not spent, not promised to another payment. */
-export const spendable = (state: WalletState): readonly CoinRecord[] =>
-  [...state.coins.values()].filter(
+/** Proven, not spent, and not promised to a payment that may still become final. */
+export function spendable(state: WalletState): readonly CoinRecord[] {
+  const dead = deadPayments(state);
+  return [...state.coins.values()].filter(
     ({ source, reservedBy, spentBy }) =>
-      source !== null && reservedBy.size === 0 && spentBy.size === 0,
+      source !== null && spentBy.size === 0 && [...reservedBy].every((txid) => dead.has(txid)),
   );
+}
 
 /** p of one of our coins, 32 bytes little-endian. */
 export const coinSecret = (keys: WalletKeys, coin: Coin): Uint8Array =>

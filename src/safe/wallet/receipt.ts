@@ -2,12 +2,20 @@
 import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { decodeBech32m, encodeBech32m } from '#crypto/bech32m.ts';
-import { decodeCommitted, encodeCommitted, type CommittedTransaction } from '#money/certificate.ts';
+import {
+  decodeCommitted,
+  encodeCommitted,
+  maxCommittedBytes,
+  type CommittedTransaction,
+} from '#money/certificate.ts';
 import { NETWORK_PREFIX_BYTES } from '#money/address.ts';
 import { decodeTransaction } from '#money/transaction.ts';
+import { isWhole } from './proof.ts';
 
 const textPrefix = 'safereceipt';
 const receiptVersion = 1;
+/** Version and network in front of the longest final transaction. */
+export const maxReceiptBytes = 1 + NETWORK_PREFIX_BYTES + maxCommittedBytes;
 
 export type ReceiptError = 'mistyped' | 'wrongVersion' | 'wrongNetwork' | 'malformed';
 
@@ -33,6 +41,18 @@ export function parseReceiptText(
 ): Result<CommittedTransaction, ReceiptError> {
   const decoded = decodeBech32m(textPrefix, text);
   return decoded.ok ? decodeReceipt(networkId, decoded.value) : decoded;
+}
+
+/** Does this stored receipt decode, with a certificate for every input? */
+export function isWholeReceipt(receipt: Uint8Array): boolean {
+  const reader = new Reader(receipt.slice(1 + NETWORK_PREFIX_BYTES));
+  const committed = decodeCommitted(reader);
+  return (
+    receipt[0] === receiptVersion &&
+    committed !== undefined &&
+    reader.finish() &&
+    isWhole(committed)
+  );
 }
 
 export function decodeReceipt(

@@ -3,22 +3,15 @@
  * grow. Two devices that wrote at once lose nothing, in whatever order their copies meet.
  */
 import { assert } from '#core/assert.ts';
-import { compareBytes, toHex } from '#core/codec/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import { encodeCbor } from '#core/codec/cbor.ts';
 import type { Source } from '#money/certificate.ts';
+import type { Coin } from './coin.ts';
+import { mergePlaces, type ListPlace, type ListPlaces } from './lists.ts';
+import { provesCoin } from './proof.ts';
+import { isWholeReceipt } from './receipt.ts';
 
-export interface Coin {
-  /** I: names the coin here and its slot in the network. */
-  readonly keyImage: Uint8Array;
-  readonly oneTimeKey: Uint8Array;
-  readonly amount: bigint;
-  /** How its secret follows from the wallet seed. */
-  readonly key:
-    { readonly kind: 'genesis' } | { readonly kind: 'stealth'; readonly tweak: Uint8Array };
-  /** The transaction that made it, 32 bytes; null for the network's first coin. */
-  readonly txid: Uint8Array | null;
-  readonly memo: Uint8Array;
-}
+export type { Coin } from './coin.ts';
 
 export interface CoinRecord {
   readonly coin: Coin;
@@ -26,7 +19,10 @@ export interface CoinRecord {
   readonly source: Source | null;
   /** Display only: milliseconds since 1970 on the device that saw it first. */
   readonly seenAt: number;
-  /** Txids (hex) of own payments written for it. A reservation is never taken back (R0). */
+  /**
+   * Txids (hex) of own payments written for it. Never taken back (R0): the coin is free again only
+   * when none of them can become final any more (`deadPayments`).
+   */
   readonly reservedBy: ReadonlySet<string>;
   /** Txids (hex) proven to have spent it. */
   readonly spentBy: ReadonlySet<string>;
@@ -51,29 +47,50 @@ export interface PaymentRecord {
 export interface WalletState {
   readonly coins: ReadonlyMap<string, CoinRecord>;
   readonly payments: ReadonlyMap<string, PaymentRecord>;
+  readonly lists: ListPlaces;
 }
 
-export const emptyWallet: WalletState = { coins: new Map(), payments: new Map() };
+export const emptyWallet: WalletState = { coins: new Map(), payments: new Map(), lists: new Map() };
 
 /** Commutative, associative, idempotent: a join of sets. */
 export const mergeWallets = (a: WalletState, b: WalletState): WalletState => ({
   coins: mergeMaps(a.coins, b.coins, mergeCoins),
   payments: mergeMaps(a.payments, b.payments, mergePayments),
+  lists: mergePlaces(a.lists, b.lists),
 });
 
-/** Adds a coin; `source` proves it and must have been verified. */
+/**
+ * Adds a coin; `source` proves it and must have been verified.
+ * @returns the same wallet when no elder would accept such a proof
+ */
 export function addCoin(state: WalletState, coin: Coin, source: Source, now: number): WalletState {
+  if (!provesCoin(coin, source)) return state;
   const record: CoinRecord = {
     coin,
-    source,
+    source: sharedSource(state, coin, source),
     seenAt: now,
     reservedBy: new Set(),
     spentBy: new Set(),
   };
-  return mergeWallets(state, {
-    coins: new Map([[toHex(coin.keyImage), record]]),
-    payments: new Map(),
-  });
+  const key = toHex(coin.keyImage);
+  const known = state.coins.get(key);
+  const next = known === undefined ? record : mergeCoins(known, record);
+  return { ...state, coins: new Map(state.coins).set(key, next) };
+}
+
+/** All that was read of some lists, together with the coins that were found there. */
+export const addPlaces = (
+  state: WalletState,
+  places: ReadonlyMap<string, ListPlace>,
+): WalletState => ({ ...state, lists: mergePlaces(state.lists, places) });
+
+/** Is this output one of our coins already, with all that is needed to spend it? */
+export function holdsOutput(state: WalletState, oneTimeKey: Uint8Array): boolean {
+  for (const { coin, source, spentBy } of state.coins.values()) {
+    if (!equalBytes(coin.oneTimeKey, oneTimeKey)) continue;
+    return source !== null || spentBy.size > 0;
+  }
+  return false;
 }
 
 /** Writes a payment and reserves its coins; must be stored before anything is sent (R0). */
@@ -89,7 +106,11 @@ export function addPayment(
     return [toHex(keyImage), { ...known, reservedBy: new Set([txid]) }];
   });
   const record = { ...payment, receipt: null, stages: new Set<PaymentStage>() };
-  return mergeWallets(state, { coins: new Map(reserved), payments: new Map([[txid, record]]) });
+  return mergeWallets(state, {
+    ...emptyWallet,
+    coins: new Map(reserved),
+    payments: new Map([[txid, record]]),
+  });
 }
 
 export function addStage(
@@ -123,11 +144,28 @@ export function addSpend(
  * Did another payment spend a coin of this one? Derived, never stored: one device may know the
  * spend and another the payment, and the merge of both must say it.
  */
-export function isReplaced(state: WalletState, txid: Uint8Array): boolean {
-  const own = toHex(txid);
-  return [...state.coins.values()].some(
-    ({ reservedBy, spentBy }) => reservedBy.has(own) && spentBy.size > 0 && !spentBy.has(own),
-  );
+export const isReplaced = (state: WalletState, txid: Uint8Array): boolean =>
+  replacedPayments(state).has(toHex(txid));
+
+/**
+ * Txids (hex) of payments that can never become final: one of their coins was spent, with proof, by
+ * another transaction (R7). What reserves a coin for one of them reserves it no longer.
+ */
+export function deadPayments(state: WalletState): ReadonlySet<string> {
+  const dead = [...replacedPayments(state)].filter((txid) => {
+    const stages = state.payments.get(txid)?.stages;
+    return stages?.has('final') !== true && stages?.has('registered') !== true;
+  });
+  return new Set(dead);
+}
+
+function replacedPayments(state: WalletState): ReadonlySet<string> {
+  const replaced = new Set<string>();
+  for (const { reservedBy, spentBy } of state.coins.values()) {
+    if (spentBy.size === 0) continue;
+    for (const txid of reservedBy) if (!spentBy.has(txid)) replaced.add(txid);
+  }
+  return replaced;
 }
 
 function withPayment(
@@ -157,7 +195,7 @@ function mergeMaps<T>(
 const mergeCoins = (a: CoinRecord, b: CoinRecord): CoinRecord =>
   settleCoin({
     coin: least(a.coin, b.coin),
-    source: leastOrNull(a.source, b.source),
+    source: bestSource(a, b),
     seenAt: Math.min(a.seenAt, b.seenAt),
     reservedBy: union(a.reservedBy, b.reservedBy),
     spentBy: union(a.spentBy, b.spentBy),
@@ -174,7 +212,7 @@ function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
     ...least(fixed(a), fixed(b)),
     at: Math.min(a.at, b.at),
     bundle: leastOrNull(a.bundle, b.bundle),
-    receipt: leastOrNull(a.receipt, b.receipt),
+    receipt: bestReceipt(a.receipt, b.receipt),
     stages: union(a.stages, b.stages),
   });
 }
@@ -191,6 +229,36 @@ const least = <T>(a: T, b: T): T => (compareBytes(encodeCbor(a), encodeCbor(b)) 
 
 const leastOrNull = <T>(a: T | null, b: T | null): T | null =>
   a === null ? b : b === null ? a : least(a, b);
+
+/** A proof that elders would refuse never stands in front of one that they accept. */
+function bestSource(a: CoinRecord, b: CoinRecord): Source | null {
+  if (a.source === null || b.source === null || a.source === b.source) return a.source ?? b.source;
+  const [ours, theirs] = [provesCoin(a.coin, a.source), provesCoin(b.coin, b.source)];
+  if (ours !== theirs) return ours ? a.source : b.source;
+  return least(a.source, b.source);
+}
+
+function bestReceipt(a: Uint8Array | null, b: Uint8Array | null): Uint8Array | null {
+  if (a === null || b === null || equalBytes(a, b)) return a ?? b;
+  const [ours, theirs] = [isWholeReceipt(a), isWholeReceipt(b)];
+  if (ours !== theirs) return ours ? a : b;
+  return least(a, b);
+}
+
+/**
+ * Lists show one transaction's outputs one by one, and a liar may vary what the txid does not cover:
+ * the proof that is here already serves all of them.
+ */
+function sharedSource(state: WalletState, coin: Coin, source: Source): Source {
+  if (source.kind === 'genesis' || coin.txid === null) return source;
+  for (const { coin: other, source: kept } of state.coins.values()) {
+    if (kept?.kind !== 'committed' || other.txid === null) continue;
+    if (!equalBytes(other.txid, coin.txid)) continue;
+    const { transaction, certificates } = kept;
+    return { kind: 'committed', transaction, certificates, index: source.index };
+  }
+  return source;
+}
 
 const union = <T extends string>(a: ReadonlySet<T>, b: ReadonlySet<T>): ReadonlySet<T> =>
   new Set([...a, ...b].sort());

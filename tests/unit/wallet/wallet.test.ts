@@ -6,18 +6,21 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
-import { encodeEntry, verifyCommitted } from '#money/certificate.ts';
+import { encodeEntry, verifyCommitted, type Source } from '#money/certificate.ts';
 import { decodeTransaction } from '#money/transaction.ts';
 import { verifyTransaction } from '#money/verify.ts';
 import {
   addCoin,
   addPayment,
+  addPlaces,
   addSpend,
   addStage,
   balanceOf,
   decodeWallet,
   emptyWallet,
+  encodeReceipt,
   encodeWallet,
+  isWholeReceipt,
   genesisCoin,
   historyOf,
   isReplaced,
@@ -44,19 +47,15 @@ import {
   seedOf,
   toyName,
 } from '../money/fixtures.ts';
+import { oneCoin, recordOf, withCertificates } from './coins.ts';
 
 const toy = makeSection(toySuite, toyScalars, toyName);
 const { section, known: sections } = toy;
 
-const coin = (name: string, amount: bigint): Coin => ({
-  keyImage: seedOf(`I ${name}`),
-  oneTimeKey: seedOf(`P ${name}`),
-  amount,
-  key: { kind: 'stealth', tweak: seedOf(`k ${name}`) },
-  txid: seedOf(`tx ${name}`),
-  memo: utf8(name),
-});
-const genesisSource = { kind: 'genesis' } as const;
+function coinOf(name: string, amount: bigint): [Coin, Source] {
+  const { coin, source } = oneCoin(name, { amounts: [amount] });
+  return [coin, source];
+}
 
 function first(): WalletState {
   const own = genesisCoin(faucet, section);
@@ -105,6 +104,26 @@ function committed(intent: PaymentIntent) {
 }
 
 describe('merge', () => {
+  const places = fc.record({
+    generation: fc.integer({ min: 0, max: 2 }),
+    after: fc.integer({ min: 0, max: 9 }),
+    left: fc.option(
+      fc.record({ from: fc.integer({ min: 0, max: 9 }), largest: fc.bigInt({ min: 0n, max: 9n }) }),
+      { nil: null },
+    ),
+  });
+  const receiptOf = (name: string, certificates: number): Uint8Array => {
+    const source = withCertificates(oneCoin(name, { inputs: 2 }).source, certificates);
+    if (source.kind === 'genesis') throw new Error('a transaction made it');
+    return encodeReceipt(networkId, source);
+  };
+  const receipts = {
+    none: null,
+    broken: receiptOf('a', 1),
+    'broken too': seedOf('no receipt at all'),
+    whole: receiptOf('z', 2),
+    'whole too': receiptOf('y', 2),
+  };
   /** Random knowledge: coins received, promised and spent, payments at any stage. */
   const wallets = fc
     .array(
@@ -114,14 +133,28 @@ describe('merge', () => {
         payment: fc.option(fc.constantFrom('t1', 't2'), { nil: null }),
         spender: fc.option(fc.constantFrom('t1', 't2'), { nil: null }),
         stage: fc.constantFrom('prepared', 'final', 'registered', null),
-        receipt: fc.boolean(),
+        receipt: fc.constantFrom('none', 'broken', 'broken too', 'whole', 'whole too'),
+        proof: fc.constantFrom('none', 'short', 'long', 'whole', 'whole too'),
+        place: fc.option(places, { nil: null }),
       }),
       { maxLength: 6 },
     )
     .map((events) =>
-      events.reduce((state, { name, at, payment, spender, stage, receipt }) => {
-        const known = coin(name, 7n);
-        let now = addCoin(state, known, genesisSource, at);
+      events.reduce((state, { name, at, payment, spender, stage, receipt, proof, place }) => {
+        const { coin: known, source } = oneCoin(name, { inputs: 2 });
+        // Whatever way a proof came in, also one that this program would not have let in.
+        const proofs = {
+          none: null,
+          short: withCertificates(source, 1),
+          long: withCertificates(source, 3),
+          whole: source,
+          'whole too': oneCoin(name, { inputs: 2, signature: 9 }).source,
+        };
+        let now = mergeWallets(state, {
+          ...emptyWallet,
+          coins: new Map([[toHex(known.keyImage), { ...recordOf(known, proofs[proof]), seenAt: at }]]),
+        });
+        if (place !== null) now = addPlaces(now, new Map([[toHex(seedOf(name)), place]]));
         if (payment !== null) {
           const txid = seedOf(payment);
           const record = {
@@ -134,7 +167,7 @@ describe('merge', () => {
           };
           now = addPayment(now, record, [known.keyImage]);
           if (stage !== null)
-            now = addStage(now, txid, stage, receipt ? seedOf(`r${at % 2}`) : null);
+            now = addStage(now, txid, stage, receipts[receipt]);
         }
         return spender === null ? now : addSpend(now, known.keyImage, seedOf(spender));
       }, emptyWallet),
@@ -165,14 +198,42 @@ describe('merge', () => {
     );
   });
 
-  test('survives bytes; noise is refused', () => {
+  test('survives bytes, but for proofs that elders would refuse; noise is refused', () => {
     fc.assert(
       fc.property(wallets, (a) => {
         const read = decodeWallet(encodeWallet(a));
-        return read.ok && same(read.value, a);
+        const coins = new Map(
+          [...a.coins].map(([key, each]) => {
+            const whole = each.source?.kind === 'committed' && each.source.certificates.length === 2;
+            return [key, whole ? each : { ...each, source: null }] as const;
+          }),
+        );
+        return read.ok && same(read.value, { ...a, coins });
       }),
     );
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => !decodeWallet(noise).ok));
+  });
+
+  test('a proof and a receipt that elders accept win over lesser bytes that they refuse', () => {
+    const whole = (source: unknown): boolean =>
+      (source as { certificates?: readonly unknown[] } | null)?.certificates?.length === 2;
+    fc.assert(
+      fc.property(wallets, wallets, (a, b) => {
+        const merged = mergeWallets(a, b);
+        const proofs = [...merged.coins].every(([key, each]) => {
+          const had = [a, b].some((side) => whole(side.coins.get(key)?.source));
+          return !had || each.spentBy.size > 0 || whole(each.source);
+        });
+        const kept = [...merged.payments].every(([key, { receipt }]) => {
+          const had = [a, b].some((side) => {
+            const theirs = side.payments.get(key)?.receipt ?? null;
+            return theirs !== null && isWholeReceipt(theirs);
+          });
+          return !had || (receipt !== null && isWholeReceipt(receipt));
+        });
+        return proofs && kept;
+      }),
+    );
   });
 
   test('one device knows the payment, the other the spend: the merge says replaced', () => {
@@ -252,7 +313,7 @@ describe('payments', () => {
       networkId,
       coins: [
         ...Array.from({ length: 20 }, (_, i) =>
-          addCoin(emptyWallet, coin(String(i), 10n), genesisSource, 1),
+          addCoin(emptyWallet, ...coinOf(String(i), 10n), 1),
         ),
       ].flatMap((state) => spendable(state)),
       address: addressFor('alice'),

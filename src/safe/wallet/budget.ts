@@ -1,0 +1,24 @@
+/**
+ * How large a wallet may grow. Whoever knows an address can pay it as many small coins as he likes, and
+ * the index that holds the wallet also holds the list of files: strangers get a small part of it.
+ */
+
+
+/** A wallet below this takes every coin that it is paid. */
+export const dustFromBytes = 1024 * 1024;
+/** Each further step makes the smallest coin taken ten times as large. */
+export const dustStepBytes = 512 * 1024;
+/** 0.001: the smallest coin that a wallet of {@link dustFromBytes} takes. */
+const firstDustBound = 1_000_000n;
+/** Nothing is taken from the lists any more; what a person asks for still fits. */
+export const maxClaimedBytes = 4 * 1024 * 1024;
+/** No new payment is made; two such wallets that meet can still be read (`MAX_WALLET_BYTES`). */
+export const maxOwnBytes = 7 * 1024 * 1024;
+
+/** Would a wallet of this size take in a coin of this amount that a list offers? */
+export function takesIn(walletBytes: number, amount: bigint): boolean {
+  if (walletBytes < dustFromBytes) return true;
+  if (walletBytes >= maxClaimedBytes) return false;
+  const steps = Math.floor((walletBytes - dustFromBytes) / dustStepBytes);
+  return amount >= firstDustBound * 10n ** BigInt(steps);
+}

@@ -1,0 +1,93 @@
+/** Coins with proofs of their own: transactions of every shape, signed by nobody. */
+import { utf8 } from '#core/codec/bytes.ts';
+import type { Certificate, Source } from '#money/certificate.ts';
+import type { SealedPath } from '#money/sealed.ts';
+import { encodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
+import type { Coin, CoinRecord } from '#safe/wallet/index.ts';
+import { networkId, seedOf } from '../money/fixtures.ts';
+
+export interface MadeOf {
+  readonly inputs?: number;
+  readonly amounts?: readonly bigint[];
+  /** Length of the path to a sealed root that every certificate carries; without one, none. */
+  readonly path?: number;
+  /** What the txid does not cover. */
+  readonly signature?: number;
+}
+
+/** Every output of one transaction as a coin of ours. */
+export function coinsOf(name: string, made: MadeOf = {}): readonly { coin: Coin; source: Source }[] {
+  const { inputs = 1, amounts = [7n], path, signature = 1 } = made;
+  const key = (what: string, i: number): Uint8Array => seedOf(`${name} ${what} ${i}`);
+  const transaction: Transaction = {
+    networkId,
+    inputs: Array.from({ length: inputs }, (_, i) => ({
+      keyImage: key('input', i),
+      oneTimeKey: key('ring', i),
+      amount: 1n,
+    })),
+    outputs: amounts.map((amount, i) => ({
+      oneTimeKey: key('output', i),
+      amount,
+      ephemeralKey: key('ephemeral', i),
+      viewTag: new Uint8Array(3),
+      anchorBox: new Uint8Array(16),
+      memoBox: new Uint8Array(81),
+    })),
+    fee: 0n,
+    recoveryKey: seedOf(name),
+    signatures: Array.from({ length: inputs }, () => ({
+      c0: new Uint8Array(32).fill(signature),
+      s: new Uint8Array(32),
+    })),
+  };
+  const bytes = encodeTransaction(transaction);
+  const txid = txidOf(transaction);
+  const certificates = transaction.inputs.map(() => certificate(path));
+  return transaction.outputs.map(({ oneTimeKey, amount }, index) => ({
+    coin: {
+      keyImage: key('image', index),
+      oneTimeKey,
+      amount,
+      key: { kind: 'stealth', tweak: key('tweak', index) },
+      txid,
+      memo: utf8(name.slice(0, 64)),
+    },
+    source: { kind: 'committed', transaction: bytes, certificates, index },
+  }));
+}
+
+export function oneCoin(name: string, made: MadeOf = {}): { coin: Coin; source: Source } {
+  const [only] = coinsOf(name, made);
+  if (only === undefined) throw new Error('a transaction has an output');
+  return only;
+}
+
+export const certificate = (path?: number, epoch = 0n): Certificate => ({
+  epoch,
+  ballot: 0,
+  signature: new Uint8Array(48).fill(1),
+  sealed: path === undefined ? null : sealedPath(path),
+});
+
+export const sealedPath = (siblings: number): SealedPath => ({
+  kind: 'decided',
+  body: new Uint8Array(32).fill(2),
+  index: 2 ** 32 - 2,
+  count: 2 ** 32 - 1,
+  siblings: Array.from({ length: siblings }, (_, i) => new Uint8Array(32).fill(i)),
+});
+
+/** The same proof with so many certificates more, or fewer. */
+export function withCertificates(source: Source, count: number): Source {
+  if (source.kind === 'genesis') throw new Error('the first coin has no certificates');
+  return { ...source, certificates: Array.from({ length: count }, () => certificate()) };
+}
+
+export const recordOf = (coin: Coin, source: Source | null): CoinRecord => ({
+  coin,
+  source,
+  seenAt: 1,
+  reservedBy: new Set(),
+  spentBy: new Set(),
+});
