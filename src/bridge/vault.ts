@@ -165,6 +165,8 @@ export interface MoneyView {
   readonly addressWords: string;
   readonly payments: readonly PaymentView[];
   readonly faucet: boolean;
+  /** A sentence when money waits in the network for room here, else empty. */
+  readonly notice: string;
 }
 
 export type VaultView =

@@ -37,6 +37,11 @@ export function walletKeys(seed: Uint8Array): WalletKeys {
   };
 }
 
+/** For whoever made them, once they are needed no more. */
+export function wipeWalletKeys({ seed, spendSecret, viewSecret }: WalletKeys): void {
+  for (const secret of [seed, spendSecret, viewSecret]) secret.wipe();
+}
+
 /**
  * The key of the network's first coin (the faucet's): the same seed gives the faucet's wallet.
  * @returns p, 32 bytes little-endian, and P = p·G.

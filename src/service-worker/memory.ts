@@ -2,8 +2,9 @@
  * What the worker must know after the browser has killed it: the last network file and verified
  * sections, roads that worked, and the person's choice of road. Nothing here is secret.
  */
-import { openDB, type DBSchema, type IDBPDatabase } from 'idb';
+import type { DBSchema } from 'idb';
 import type { Road, RoadPreference } from '#bridge/worker.ts';
+import { lazyDatabase } from '#storage/browser/open.ts';
 import type { KeptSections } from './known-sections.ts';
 
 const schema = 2;
@@ -27,22 +28,14 @@ interface Memory extends DBSchema {
   roads: { key: string; value: Road };
 }
 
-let opening: Promise<IDBPDatabase<Memory>> | undefined;
-
-const database = (): Promise<IDBPDatabase<Memory>> =>
-  (opening ??= openDB<Memory>('safe-worker', schema, {
-    upgrade: (db, before) => {
-      if (before < 1) {
-        db.createObjectStore('values');
-        db.createObjectStore('roads');
-      }
-      // The authorities of the first schema are asked for again; their store stays empty.
-      db.createObjectStore('pins');
-    },
-    terminated: () => {
-      opening = undefined;
-    },
-  }));
+const database = lazyDatabase<Memory>('safe-worker', schema, (db, before) => {
+  if (before < 1) {
+    db.createObjectStore('values');
+    db.createObjectStore('roads');
+  }
+  // The authorities of the first schema are asked for again; their store stays empty.
+  db.createObjectStore('pins');
+});
 
 export const memory = {
   networkFile: async (): Promise<NetworkFile | undefined> =>

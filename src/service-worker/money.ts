@@ -2,14 +2,13 @@
  * Payments in the worker: it carries out what the vault wrote down, without any secret, and goes
  * on after its own death. Also pages through the elders' lists of registered outputs.
  */
-import { toHex, Writer } from '#core/codec/bytes.ts';
-import { encodeCbor, decodeCbor } from '#core/codec/cbor.ts';
-import { bytesUpTo, listOf } from '#core/codec/shape.ts';
+import { Reader, toHex, Writer } from '#core/codec/bytes.ts';
+import { encodeCbor } from '#core/codec/cbor.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { keyAt } from '#money/certificate.ts';
+import { keyAt, unsealedAt, type Certificate } from '#money/certificate.ts';
 import { ed25519Identity } from '#money/identity.ts';
-import { decodeTransaction, slotName } from '#money/transaction.ts';
-import { verifySealed, writeSealedPath } from '#money/sealed.ts';
+import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
+import { readSealedPath, verifySealed, writeSealedPath } from '#money/sealed.ts';
 import {
   decodeSpentbookAnswer,
   encodeSpentbookRequest,
@@ -18,14 +17,22 @@ import {
 import { runPayment, type RunningPayment } from '#runtime/payment-runner.ts';
 import {
   decodeBundle,
-  decodePaymentFact,
-  encodePaymentFact,
+  decodePaymentFacts,
+  encodePaymentFacts,
+  withFact,
+  type PaymentBundle,
   type PaymentElder,
   type PaymentFact,
   type PaymentOutput,
   type PaymentSections,
 } from '#safe/payment/index.ts';
-import { getFacts, getIntent, listIntents, putFacts } from '#storage/browser/payments.ts';
+import {
+  getFacts,
+  getIntent,
+  listPayments,
+  putFacts,
+  removePayment,
+} from '#storage/browser/payments.ts';
 import { CallError, unreachable } from './answers.ts';
 import type { LightNode } from './light-node.ts';
 
@@ -35,8 +42,8 @@ const askTimeoutMs = 15_000;
 /** How long the call `pay` waits before it says how far the payment is. */
 const answerWithinMs = 20_000;
 const outputsPerPage = 64;
-/** Certificates of eight inputs in two phases, and the end: more facts than that is our bug. */
-const factsShape = listOf(bytesUpTo(64 * 1024), 64);
+/** So long what is over is kept for a vault that has not read it; its wallet can ask again. */
+const keepOverMs = 60_000;
 
 /** How far a payment is, as the vault shows it. */
 export type PaymentProgress =
@@ -53,6 +60,9 @@ interface Run {
   progress: PaymentProgress;
   readonly running: Promise<RunningPayment>;
   readonly changed: Set<() => void>;
+  /** Nothing more will come of it: what is stored of it goes after a while. */
+  ended: boolean;
+  goes: ReturnType<typeof setTimeout> | undefined;
 }
 
 const runs = new Map<string, Run>();
@@ -68,6 +78,7 @@ export async function pay(
   known?: string,
 ): Promise<ToldProgress> {
   const run = runs.get(paymentId) ?? (await begin(node, paymentId));
+  keepAWhile(paymentId, run);
   const telling = (): boolean =>
     ['final', 'registered', 'replaced', 'waiting'].includes(run.progress.state) &&
     run.progress.state !== known;
@@ -93,14 +104,47 @@ function toldOf(node: LightNode, { progress, slots }: Run): ToldProgress {
   return stall ? { ...progress, sentence: stall.sentence } : progress;
 }
 
-/** Goes on with whatever an earlier life of the worker left unfinished. */
+/**
+ * Goes on with whatever an earlier life of the worker left unfinished, and forgets what is over: it
+ * is plain, and the Safe that it belongs to may have been forgotten here.
+ */
 export async function resumePayments(node: LightNode): Promise<void> {
-  for (const { paymentId } of await listIntents()) {
-    if (runs.has(paymentId)) continue;
-    const facts = await loadFacts(paymentId);
-    const over = facts.some(({ kind }) => kind === 'registered' || kind === 'replaced');
-    if (!over) await begin(node, paymentId).catch(() => undefined);
+  await forgetEnded();
+  for (const paymentId of await listPayments()) {
+    if (!runs.has(paymentId)) await begin(node, paymentId).catch(() => undefined);
   }
+}
+
+/**
+ * Forgets payments that are over; what is still under way goes on, and is forgotten when it is over.
+ * @param only these ids, because their vault has written down how they ended; all by default
+ */
+export async function forgetEnded(only?: readonly string[]): Promise<void> {
+  for (const paymentId of await listPayments()) {
+    if (only !== undefined && !only.includes(paymentId)) continue;
+    if (await hasEnded(paymentId)) await forget(paymentId);
+  }
+}
+
+async function hasEnded(paymentId: string): Promise<boolean> {
+  const run = runs.get(paymentId);
+  if (run !== undefined) return run.ended;
+  if ((await getIntent(paymentId)) === undefined) return true;
+  const facts = await loadFacts(paymentId);
+  return facts.some(({ kind }) => kind === 'registered' || kind === 'replaced');
+}
+
+async function forget(paymentId: string): Promise<void> {
+  clearTimeout(runs.get(paymentId)?.goes);
+  runs.delete(paymentId);
+  await removePayment(paymentId);
+}
+
+/** A vault that asks has not written it down yet; one that does not ask may be gone. */
+function keepAWhile(paymentId: string, run: Run): void {
+  if (!run.ended) return;
+  clearTimeout(run.goes);
+  run.goes = setTimeout(() => void forget(paymentId).catch(() => undefined), keepOverMs);
 }
 
 /**
@@ -154,11 +198,12 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
   if (intent === undefined) {
     throw new CallError(404, { kind: 'internal', message: 'This payment was not written down.' });
   }
-  const bundle = decodeBundle(intent);
-  if (!bundle.ok) {
+  const decoded = decodeBundle(intent);
+  if (!decoded.ok) {
     throw new CallError(400, { kind: 'internal', message: 'This payment cannot be read.' });
   }
   await node.section();
+  const bundle = await withOwnPaths(node, decoded.value);
   const known = runs.get(paymentId);
   if (known !== undefined) return known;
 
@@ -167,17 +212,19 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
     for (const go of [...run.changed]) go();
     run.changed.clear();
   };
-  const transaction = decodeTransaction(bundle.value.transaction);
+  const transaction = decodeTransaction(bundle.transaction);
   const inputs = transaction.ok ? transaction.value.inputs : [];
   const run: Run = {
     slots: inputs.map(({ keyImage }) => slotName(keyImage)),
     progress: { state: 'preparing' },
     changed: new Set(),
+    ended: false,
+    goes: undefined,
     running: runPayment(
       {
         sections: node.paymentSections(),
         identity: ed25519Identity,
-        bundle: bundle.value,
+        bundle,
         repeatEveryMs,
       },
       {
@@ -191,6 +238,7 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
         randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
         onOutput: (output) => {
           if (output.kind !== 'outdated') tell(progressOf(output));
+          if (isRefusedFavour(bundle, output)) void run.running.then((running) => running.stop());
         },
         news: (address, elder) => newsOf(node, address, elder),
         // The machine has dropped the liar already; the Network page shows elders, not blame, yet.
@@ -204,11 +252,41 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
       const stop = node.onNews(() => running.update(node.paymentSections()));
       await running.ended;
       stop();
+      run.ended = true;
+      keepAWhile(paymentId, run);
     },
     () => runs.delete(paymentId),
   );
   return run;
 }
+
+/**
+ * A receipt that was redeemed has no sources, only certificates. Those whose epoch has ended meanwhile
+ * count with a path: without one the elders would be asked to prepare what nobody can prove.
+ */
+async function withOwnPaths(node: LightNode, bundle: PaymentBundle): Promise<PaymentBundle> {
+  const transaction = decodeTransaction(bundle.transaction);
+  if (bundle.certificates === null || !transaction.ok) return bundle;
+  const certificates: Certificate[] = [...bundle.certificates];
+  for (const at of unsealedAt(node.paymentSections(), transaction.value, certificates)) {
+    const input = transaction.value.inputs[at];
+    const certificate = certificates[at];
+    if (input === undefined || certificate === undefined) continue;
+    const slot = slotName(input.keyImage);
+    const txid = txidOf(transaction.value);
+    const path = await provenPath(node, slot, certificate.epoch, txid).catch(() => null);
+    const sealed = path === null ? undefined : readSealedPath(new Reader(path));
+    if (sealed !== undefined) certificates[at] = { ...certificate, sealed };
+  }
+  return { ...bundle, certificates };
+}
+
+/**
+ * Whoever redeems a receipt has the coin already and only tells the list, for others' sake. Elders that
+ * refuse it can be told nothing better: without sources it would be repeated for ever.
+ */
+const isRefusedFavour = (bundle: PaymentBundle, output: PaymentOutput): boolean =>
+  bundle.sources.length === 0 && output.kind === 'waiting' && output.reason.kind === 'refused';
 
 /** The section has moved on, or its elders are gone: whoever knows proves it. */
 async function newsOf(
@@ -244,19 +322,10 @@ function progressOf(output: Exclude<PaymentOutput, { kind: 'outdated' }>): Payme
 }
 
 async function loadFacts(paymentId: string): Promise<readonly PaymentFact[]> {
-  return (await storedFacts(paymentId)).flatMap((bytes) => {
-    const fact = decodePaymentFact(bytes);
-    return fact.ok ? [fact.value] : [];
-  });
+  const kept = await getFacts(paymentId);
+  return kept === undefined ? [] : decodePaymentFacts(kept);
 }
 
 async function appendFact(paymentId: string, fact: PaymentFact): Promise<void> {
-  const facts = [...(await storedFacts(paymentId)), encodePaymentFact(fact)];
-  await putFacts(paymentId, encodeCbor(facts));
-}
-
-async function storedFacts(paymentId: string): Promise<readonly Uint8Array[]> {
-  const kept = await getFacts(paymentId);
-  const decoded = kept === undefined ? undefined : decodeCbor(kept);
-  return decoded?.ok === true ? (factsShape(decoded.value) ?? []) : [];
+  await putFacts(paymentId, encodePaymentFacts(withFact(await loadFacts(paymentId), fact)));
 }

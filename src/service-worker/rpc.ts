@@ -5,7 +5,7 @@ import { bytesAnswer, CallError, failureAnswer, jsonAnswer } from './answers.ts'
 import { getChunk, getPointer, putChunk, putPointer } from './data.ts';
 import { forgetFileKeys, takeFileKey } from './files.ts';
 import { lightNode, networkView, setPreference } from './host.ts';
-import { outputsPage, pay, provenPath } from './money.ts';
+import { forgetEnded, outputsPage, pay, provenPath } from './money.ts';
 
 /** A sealed piece with room for its headers. */
 const maxBodyBytes = 1024 * 1024 + 1024;
@@ -57,6 +57,11 @@ const calls: Readonly<Record<string, Call>> = {
   pay: async (request) => {
     const asked = (await request.json()) as { paymentId: string; known?: string };
     return jsonAnswer(await pay(await lightNode(), asked.paymentId, asked.known));
+  },
+  'pay/done': async (request) => {
+    const asked = (await request.json()) as { paymentIds?: readonly string[] };
+    await forgetEnded(asked.paymentIds);
+    return jsonAnswer({});
   },
   prove: async (request) => {
     const ask = (await request.json()) as Record<'slot' | 'epoch' | 'txid', string>;

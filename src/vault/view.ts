@@ -15,6 +15,7 @@ const noMoney: MoneyView = {
   addressWords: '',
   payments: [],
   faucet: false,
+  notice: '',
 };
 
 export function buildView(

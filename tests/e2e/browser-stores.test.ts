@@ -89,33 +89,55 @@ test('the device key survives a reload, cannot be read out, and is the same in t
   expect(extractable).toBe(false);
 });
 
-test('payment intents and facts are there after a reload, ascending by id', async () => {
+test('payment intents and facts are there after a reload, and gone once they are removed', async () => {
   const page = await openPage();
   await page.evaluate(async () => {
     await stores.payments.putIntent('bb', Uint8Array.of(2));
     await stores.payments.putIntent('aa', Uint8Array.of(1));
     await stores.payments.putFacts('aa', Uint8Array.of(3));
+    await stores.payments.putFacts('cc', Uint8Array.of(4));
   });
   await page.reload();
   await page.waitForFunction(() => 'stores' in globalThis);
   const found = await page.evaluate(async () => ({
-    intents: (await stores.payments.listIntents()).map(({ paymentId, bundle }) => [
-      paymentId,
-      ...bundle,
-    ]),
+    payments: await stores.payments.listPayments(),
     one: [...((await stores.payments.getIntent('bb')) ?? [])],
     facts: [...((await stores.payments.getFacts('aa')) ?? [])],
     none: (await stores.payments.getFacts('bb')) === undefined,
   }));
-  expect(found).toEqual({
-    intents: [
-      ['aa', 1],
-      ['bb', 2],
-    ],
-    one: [2],
-    facts: [3],
-    none: true,
+  expect(found).toEqual({ payments: ['aa', 'bb', 'cc'], one: [2], facts: [3], none: true });
+  await page.evaluate(() => stores.payments.removePayment('aa'));
+  expect(
+    await page.evaluate(async () => ({
+      payments: await stores.payments.listPayments(),
+      none: (await stores.payments.getFacts('aa')) === undefined,
+    })),
+  ).toEqual({ payments: ['bb', 'cc'], none: true });
+});
+
+test('payments of version 0.1 are still there, without its plain places in the lists', async () => {
+  const page = await openPage();
+  const found = await page.evaluate(async () => {
+    await new Promise<void>((done) => {
+      const opening = indexedDB.open('safe-payments', 1);
+      opening.onupgradeneeded = () => {
+        for (const name of ['intents', 'facts', 'cursors']) opening.result.createObjectStore(name);
+        opening.transaction?.objectStore('intents').put(Uint8Array.of(7), 'aa');
+        opening.transaction?.objectStore('cursors').put(5, 'owner/elder');
+      };
+      opening.onsuccess = () => {
+        opening.result.close();
+        done();
+      };
+    });
+    const intent = [...((await stores.payments.getIntent('aa')) ?? [])];
+    const names = await new Promise<string[]>((done) => {
+      const opening = indexedDB.open('safe-payments');
+      opening.onsuccess = () => done([...opening.result.objectStoreNames]);
+    });
+    return { intent, names };
   });
+  expect(found).toEqual({ intent: [7], names: ['facts', 'intents'] });
 });
 
 test('data of a newer version is refused with a sentence and left as it is', async () => {

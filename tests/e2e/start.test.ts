@@ -174,7 +174,7 @@ describe('a started network', () => {
           0,
         );
         if (!scanned.ok) throw new Error(scanned.error);
-        wallet = scanned.value;
+        wallet = scanned.value.state;
       }
       return balanceOf(wallet).available;
     };

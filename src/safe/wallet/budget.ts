@@ -3,7 +3,6 @@
  * the index that holds the wallet also holds the list of files: strangers get a small part of it.
  */
 
-
 /** A wallet below this takes every coin that it is paid. */
 export const dustFromBytes = 1024 * 1024;
 /** Each further step makes the smallest coin taken ten times as large. */

@@ -142,10 +142,7 @@ function writeCoin(
   writeTxids(writer, spentBy);
 }
 
-function readCoin(
-  reader: Reader,
-  proofs: readonly CommittedTransaction[],
-): CoinRecord | undefined {
+function readCoin(reader: Reader, proofs: readonly CommittedTransaction[]): CoinRecord | undefined {
   const keyImage = reader.fixed(32);
   const oneTimeKey = reader.fixed(32);
   const amount = reader.u64();

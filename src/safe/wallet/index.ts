@@ -35,7 +35,14 @@ export {
   receiptText,
   type ReceiptError,
 } from './receipt.ts';
-export { findOutput, genesisCoin, scanCommitted, scanEntry, type Scanner } from './scan.ts';
+export {
+  findOutput,
+  genesisCoin,
+  scanCommitted,
+  scanEntry,
+  type Scanned,
+  type Scanner,
+} from './scan.ts';
 export {
   addCoin,
   addPayment,

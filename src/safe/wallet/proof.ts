@@ -16,9 +16,7 @@ function open(bytes: Uint8Array): Opened | undefined {
   let known = opened.get(bytes);
   if (known === undefined) {
     const decoded = decodeTransaction(bytes);
-    known = decoded.ok
-      ? { transaction: decoded.value, txid: txidOf(decoded.value) }
-      : 'malformed';
+    known = decoded.ok ? { transaction: decoded.value, txid: txidOf(decoded.value) } : 'malformed';
     opened.set(bytes, known);
   }
   return known === 'malformed' ? undefined : known;

@@ -16,44 +16,62 @@ import {
 import { genesisKeyPair, type ViewKeys, type WalletKeys } from '#money/keys.ts';
 import { keyImageOfSecret, openOutput, type OpenedOutput } from '#money/stealth.ts';
 import { contextOf, decodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
+import { walletBytes } from './codec.ts';
 import { coinSecret } from './plan.ts';
-import { addCoin, addSpend, type Coin, type WalletState } from './state.ts';
+import { addCoin, addSpend, holdsOutput, type Coin, type WalletState } from './state.ts';
 
 export interface Scanner {
   readonly keys: WalletKeys;
   readonly sections: SectionKeys;
   readonly suite: ThresholdSuite;
+  /** Is there room for a coin of this amount in a wallet of this size? Everything fits without it. */
+  readonly takes?: (walletBytes: number, amount: bigint) => boolean;
+}
+
+export interface Scanned {
+  /** The wallet with what it learnt; the same object when the line taught nothing. */
+  readonly state: WalletState;
+  /** The amount of a coin of ours that was left where it is, for want of room. */
+  readonly left: bigint | null;
 }
 
 /**
  * One line of the registry: an X25519 and a hash for what is not ours (view tag), everything
  * verified against the section key for what is, and for what claims to spend a coin of ours.
- * @returns the wallet with what it learnt; the same wallet when the line is not about us.
  */
 export function scanEntry(
-  { keys, sections, suite }: Scanner,
+  { keys, sections, suite, takes }: Scanner,
   state: WalletState,
   bytes: Uint8Array,
   now: number,
-): Result<WalletState, ProofProblem> {
+): Result<Scanned, ProofProblem> {
   const entry = decodeEntry(bytes);
   if (!entry.ok) return entry;
   const decoded = decodeTransaction(entry.value.transaction);
   if (!decoded.ok) return err('malformed');
+  const txid = txidOf(decoded.value);
   const found = findOutput(keys, decoded.value, entry.value.index);
-  const spends = decoded.value.inputs.filter(({ keyImage }) => state.coins.has(toHex(keyImage)));
-  if (found === undefined && spends.length === 0) return ok(state);
+  const output = decoded.value.outputs[entry.value.index];
+  // Every elder's list shows what another's has shown already.
+  const isNew = found !== undefined && output && !holdsOutput(state, output.oneTimeKey);
+  const spends = decoded.value.inputs.filter(({ keyImage }) => {
+    const coin = state.coins.get(toHex(keyImage));
+    return coin !== undefined && !coin.spentBy.has(toHex(txid));
+  });
+  if (!isNew && spends.length === 0) return ok({ state, left: null });
 
   const committed = verifyCommitted(sections, suite, entry.value);
   if (!committed.ok) return committed;
-  const txid = txidOf(committed.value);
   let learnt = state;
-  if (found !== undefined) {
-    const { coin, source } = toCoin(keys, committed.value, entry.value, found);
-    learnt = addCoin(learnt, coin, source, now);
-  }
   for (const { keyImage } of spends) learnt = addSpend(learnt, keyImage, txid);
-  return ok(learnt);
+  if (!isNew) return ok({ state: learnt, left: null });
+  // Change of our own payments always comes home.
+  const isChange = state.payments.has(toHex(txid));
+  if (takes !== undefined && !isChange && !takes(walletBytes(learnt), output.amount)) {
+    return ok({ state: learnt, left: output.amount });
+  }
+  const { coin, source } = toCoin(keys, committed.value, entry.value, found);
+  return ok({ state: addCoin(learnt, coin, source, now), left: null });
 }
 
 /**

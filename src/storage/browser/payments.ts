@@ -1,26 +1,36 @@
 /**
  * Payments in flight, shared by the vault (which builds and signs them) and the service worker
  * (which carries them out and may die at any point). Nothing here is secret: an intent is the
- * signed bundle as it travels, facts are the certificates collected so far.
+ * signed bundle as it travels, facts are the certificates collected so far. But it is plain, so it
+ * is here only while the payment is in flight: what has come of it is in the sealed wallet.
  */
 import type { DBSchema } from 'idb';
 import { lazyDatabase } from './open.ts';
 
-const schema = 1;
+/** 2: places in the elders' lists are in the sealed wallet and no longer here. */
+const schema = 2;
 
-interface Payments extends DBSchema {
+interface PaymentsSchema extends DBSchema {
   /** By payment id (hex): the bundle, written before the first byte leaves. */
   intents: { key: string; value: Uint8Array };
   /** By payment id: what the network has answered so far. */
   facts: { key: string; value: Uint8Array };
-  /** By Safe and elder: how far that elder's list of registered outputs has been read. */
-  cursors: { key: string; value: number };
 }
 
-const database = lazyDatabase<Payments>('safe-payments', schema, (db) => {
-  db.createObjectStore('intents');
-  db.createObjectStore('facts');
-  db.createObjectStore('cursors');
+/** The vault's port; tests/unit/wallet has one in memory. */
+export interface PaymentStore {
+  readonly putIntent: (paymentId: string, bundle: Uint8Array) => Promise<void>;
+  readonly getFacts: (paymentId: string) => Promise<Uint8Array | undefined>;
+}
+
+const database = lazyDatabase<PaymentsSchema>('safe-payments', schema, (db, before) => {
+  if (before < 1) {
+    db.createObjectStore('intents');
+    db.createObjectStore('facts');
+    return;
+  }
+  // The types know the schema of today only.
+  (db as unknown as { deleteObjectStore: (name: string) => void }).deleteObjectStore('cursors');
 });
 
 /** A payment is only begun when its intent would survive a power cut. */
@@ -35,16 +45,14 @@ export async function getIntent(paymentId: string): Promise<Uint8Array | undefin
   return (await database()).get('intents', paymentId);
 }
 
-/** @returns payment ids and bundles, ascending by id. */
-export async function listIntents(): Promise<
-  readonly { readonly paymentId: string; readonly bundle: Uint8Array }[]
-> {
-  const tx = (await database()).transaction('intents');
-  const [ids, bundles] = await Promise.all([tx.store.getAllKeys(), tx.store.getAll()]);
-  return ids.flatMap((paymentId, i) => {
-    const bundle = bundles[i];
-    return bundle === undefined ? [] : [{ paymentId, bundle }];
-  });
+/** @returns the ids of all payments that something is kept of, ascending. */
+export async function listPayments(): Promise<readonly string[]> {
+  const tx = (await database()).transaction(['intents', 'facts']);
+  const [intents, facts] = await Promise.all([
+    tx.objectStore('intents').getAllKeys(),
+    tx.objectStore('facts').getAllKeys(),
+  ]);
+  return [...new Set([...intents, ...facts])].sort();
 }
 
 export async function putFacts(paymentId: string, facts: Uint8Array): Promise<void> {
@@ -56,11 +64,12 @@ export async function getFacts(paymentId: string): Promise<Uint8Array | undefine
   return (await database()).get('facts', paymentId);
 }
 
-/** @returns the place in the list after which to read on; 0 when it was never read. */
-export async function getCursor(place: string): Promise<number> {
-  return (await (await database()).get('cursors', place)) ?? 0;
-}
-
-export async function putCursor(place: string, after: number): Promise<void> {
-  await (await database()).put('cursors', after, place);
+/** Forgets all about a payment that is over. */
+export async function removePayment(paymentId: string): Promise<void> {
+  const tx = (await database()).transaction(['intents', 'facts'], 'readwrite', durable);
+  await Promise.all([
+    tx.objectStore('intents').delete(paymentId),
+    tx.objectStore('facts').delete(paymentId),
+    tx.done,
+  ]);
 }

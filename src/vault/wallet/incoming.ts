@@ -5,18 +5,31 @@
 import { toHex } from '#core/codec/bytes.ts';
 import { decodeCbor } from '#core/codec/cbor.ts';
 import { bool, bytesUpTo, intBetween, listOf, record } from '#core/codec/shape.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { WalletKeys } from '#money/keys.ts';
 import { decodeEntry, encodeEntry, maxEntryBytes, type SectionKeys } from '#money/certificate.ts';
-import { scanEntry, type WalletState } from '#safe/wallet/index.ts';
-import { getCursor, putCursor } from '#storage/browser/payments.ts';
+import {
+  addPlaces,
+  leaveAt,
+  maxListPosition,
+  mergePlace,
+  readAgain,
+  scanEntry,
+  takesIn,
+  unreadList,
+  walletBytes,
+  type ListPlace,
+  type Scanned,
+  type WalletState,
+} from '#safe/wallet/index.ts';
 import type { AuthorityReader } from '../authority.ts';
 import type { Rpc } from '../rpc.ts';
 import { withPaths } from './paths.ts';
 
+const maxEntriesPerPage = 256;
 const pageShape = record({
-  entries: listOf(bytesUpTo(maxEntryBytes), 256),
-  next: intBetween(0, 2 ** 48),
+  entries: listOf(bytesUpTo(maxEntryBytes), maxEntriesPerPage),
+  next: intBetween(0, maxListPosition),
   more: bool,
 });
 
@@ -24,83 +37,136 @@ const pageShape = record({
 const eldersPerRound = 2;
 /** Pages read from one list in one round; the rest waits for the next. */
 const pagesPerRound = 16;
+/** Places are written with the next coin, or when this much would have to be read again. */
+const keepPlaceEvery = 1024;
 
 export interface Incoming {
-  /** @returns the wallet with what was found, the same object when nothing was. */
-  readonly look: (state: WalletState) => Promise<WalletState>;
+  /**
+   * Reads on in some lists.
+   * @param save makes what was found durable; only then are the lists taken as read so far
+   */
+  readonly look: (state: WalletState, save: (found: WalletState) => Promise<void>) => Promise<void>;
 }
 
-export function createIncoming(
-  rpc: Rpc,
-  keys: WalletKeys,
-  section: AuthorityReader,
-  owner: string,
-  now: () => number,
-): Incoming {
+export interface IncomingParts {
+  readonly rpc: Rpc;
+  readonly keys: WalletKeys;
+  readonly section: AuthorityReader;
+  readonly suite: ThresholdSuite;
+  readonly now: () => number;
+  /** Fires when the Safe is locked. */
+  readonly closed: AbortSignal;
+}
+
+interface Read {
+  readonly learnt: WalletState;
+  readonly place: ListPlace;
+}
+
+export function createIncoming(parts: IncomingParts): Incoming {
+  const { rpc, keys, section, suite, now, closed } = parts;
   let turn = 0;
+  /** By elder, for this unlocking: at or beyond the stored places, and never beyond stored coins. */
+  const places = new Map<string, ListPlace>();
 
   const scan = async (
     sections: SectionKeys,
     state: WalletState,
     entry: Uint8Array,
   ): Promise<ReturnType<typeof scanEntry>> => {
-    const scanner = { keys, sections, suite: blsSuite };
+    const scanner = { keys, sections, suite, takes: takesIn };
     const scanned = scanEntry(scanner, state, entry, now());
     const decoded = decodeEntry(entry);
     if (scanned.ok || scanned.error !== 'superseded' || !decoded.ok) return scanned;
     const proven = await withPaths(rpc, sections, decoded.value);
+    closed.throwIfAborted();
     return scanEntry(scanner, state, encodeEntry(proven), now());
+  };
+
+  const placeIn = (state: WalletState, elder: string): ListPlace => {
+    const stored = state.lists.get(elder) ?? unreadList;
+    const place = mergePlace(stored, places.get(elder) ?? stored);
+    // There is room again for what was left in the network.
+    const fits = place.left !== null && takesIn(walletBytes(state), place.left.largest);
+    return fits ? readAgain(place) : place;
   };
 
   const readList = async (
     sections: SectionKeys,
     elder: string,
     state: WalletState,
-  ): Promise<WalletState> => {
-    const place = `${owner}/${elder}`;
-    let after = await getCursor(place);
+  ): Promise<Read> => {
+    let place = placeIn(state, elder);
     let learnt = state;
     for (let page = 0; page < pagesPerRound; page++) {
+      const { after } = place;
       const body = JSON.stringify({ elder, after });
       const response = await rpc.call('outputs', { body });
       const decoded = decodeCbor(new Uint8Array(await response.arrayBuffer()));
       const list = decoded.ok ? pageShape(decoded.value) : undefined;
-      if (list === undefined) return learnt;
+      if (list === undefined) break;
+      let pageLearnt = learnt;
+      let next = place;
+      let ahead = false;
       for (const entry of list.entries) {
-        const scanned = await scan(sections, learnt, entry);
+        closed.throwIfAborted();
+        const scanned = await scan(sections, pageLearnt, entry);
         // A line that does not verify is that elder's lie; the others' lists have the true one.
-        if (scanned.ok) learnt = scanned.value;
+        if (scanned.ok) {
+          pageLearnt = scanned.value.state;
+          next = leftIn(next, after, scanned.value);
+        } else if (scanned.error === 'unknownKey') ahead = true;
       }
+      learnt = pageLearnt;
+      // The section may have moved on unheard of: this page is read again when its key is known.
+      if (ahead) break;
       // A list shorter than our place in it was made anew: read it from its beginning.
-      after = list.next < after ? 0 : list.next;
+      place =
+        list.next < after
+          ? readAgain({ ...next, left: { from: 0, largest: 0n } })
+          : { ...next, after: list.next };
       if (!list.more) break;
     }
-    pending.push({ place, after });
-    return learnt;
+    return { learnt, place };
   };
-  let pending: { readonly place: string; readonly after: number }[] = [];
+
+  const worthKeeping = (state: WalletState, elder: string, place: ListPlace): boolean => {
+    const stored = state.lists.get(elder) ?? unreadList;
+    return (
+      place.generation !== stored.generation ||
+      place.left?.from !== stored.left?.from ||
+      place.after >= stored.after + keepPlaceEvery
+    );
+  };
 
   return {
-    look: async (state) => {
+    look: async (state, save) => {
       // Coins come to the section of their own address: every section has a list.
       const elders = (await section.sections()).flatMap((each) => each.elders);
       const sections = await section.moneyKeys();
-      // Places are kept only now: what was found before has been stored by our caller.
-      for (const { place, after } of pending.splice(0)) await putCursor(place, after);
-      pending = [];
       let learnt = state;
       let heard = 0;
+      const read = new Map<string, ListPlace>();
       for (let tried = 0; tried < elders.length && heard < eldersPerRound; tried++) {
         const elder = elders[turn++ % elders.length];
         if (elder === undefined) break;
+        const name = toHex(elder.name);
         try {
-          learnt = await readList(sections, toHex(elder.name), learnt);
+          const list = await readList(sections, name, learnt);
+          learnt = list.learnt;
+          read.set(name, list.place);
           heard += 1;
         } catch {
+          closed.throwIfAborted();
           // This elder does not answer: the next one's list will do for this round.
         }
       }
-      return learnt;
+      const worth = [...read].some(([elder, place]) => worthKeeping(state, elder, place));
+      if (learnt !== state || worth) await save(addPlaces(learnt, new Map([...places, ...read])));
+      for (const [elder, place] of read) places.set(elder, place);
     },
   };
 }
+
+const leftIn = (place: ListPlace, from: number, { left }: Scanned): ListPlace =>
+  left === null ? place : leaveAt(place, from, left);

@@ -3,40 +3,45 @@
  * turns what the worker stored into facts of the wallet. Repeats until the payment is over.
  */
 import { fromHex } from '#core/codec/bytes.ts';
-import { decodeCbor } from '#core/codec/cbor.ts';
-import { bytesUpTo, listOf } from '#core/codec/shape.ts';
 import type { Certificate } from '#money/certificate.ts';
 import type { WalletKeys } from '#money/keys.ts';
-import { decodeBundle, decodePaymentFact, type PaymentFact } from '#safe/payment/index.ts';
+import { decodeTransaction } from '#money/transaction.ts';
+import { decodeBundle, decodePaymentFacts, type PaymentFact } from '#safe/payment/index.ts';
 import {
   addSpend,
   addStage,
+  deadPayments,
   encodeReceipt,
-  isReplaced,
   scanCommitted,
   type WalletState,
 } from '#safe/wallet/index.ts';
-import { getFacts, putIntent } from '#storage/browser/payments.ts';
+import type { PaymentStore } from '#storage/browser/payments.ts';
+import { toVaultError } from '../failure.ts';
 import type { WalletContext } from '../ports.ts';
 import { RpcFailure } from '../rpc.ts';
 
-const factsShape = listOf(bytesUpTo(64 * 1024), 64);
 const retryMs = 3_000;
 /** The worker answers sooner when something happens. */
 const askAgainMs = 250;
 
 export interface Outgoing {
-  /** Starts what is not finished and not running here yet. */
-  readonly goOn: (state: WalletState) => void;
+  /** Starts what is written down, not finished, and not running here yet. */
+  readonly goOn: () => void;
   /** A sentence for a payment that waits for something, else empty. */
   readonly sentence: (txid: string) => string;
 }
 
-export function createOutgoing(
-  context: WalletContext,
-  keys: WalletKeys,
-  change: (apply: (state: WalletState) => WalletState) => Promise<void>,
-): Outgoing {
+export interface OutgoingParts {
+  readonly context: WalletContext;
+  readonly keys: WalletKeys;
+  readonly payments: PaymentStore;
+  /** The wallet as it is stored: nothing else is ever handed to the worker (R0). */
+  readonly stored: () => WalletState;
+  readonly change: (apply: (state: WalletState) => WalletState) => Promise<void>;
+}
+
+export function createOutgoing(parts: OutgoingParts): Outgoing {
+  const { context, keys, payments, stored, change } = parts;
   const running = new Set<string>();
   const sentences = new Map<string, string>();
 
@@ -47,23 +52,36 @@ export function createOutgoing(
   };
 
   const carry = async (id: string, bundle: Uint8Array): Promise<void> => {
-    await putIntent(id, bundle);
     let known: string | undefined;
-    while (!context.closed.aborted) {
+    let begun = false;
+    while (!context.closed.aborted && !isOver(stored(), id)) {
       try {
+        if (!begun) await payments.putIntent(id, bundle);
+        begun = true;
         const body = JSON.stringify({ paymentId: id, ...(known === undefined ? {} : { known }) });
         const answer: unknown = await (await context.rpc.call('pay', { body })).json();
         const { state, reason, sentence } = answer as Record<'state', string> &
           Partial<Record<'reason' | 'sentence', string>>;
         say(id, sentence ?? (state === 'waiting' ? waitingSentence(reason ?? '') : ''));
         if (state !== known) await record(id, bundle);
-        if (state === 'registered' || state === 'replaced') return;
         known = state;
-        await context.ports.wait(askAgainMs, context.closed);
+        if (state !== 'registered' && state !== 'replaced') {
+          await context.ports.wait(askAgainMs, context.closed);
+          continue;
+        }
+        // What the worker keeps is plain: it goes as soon as the wallet has it, sealed.
+        await context.rpc.call('pay/done', { body: JSON.stringify({ paymentIds: [id] }) });
+        // Whoever forgot the facts of this payment was faster: the elders are asked for them again.
+        begun = false;
+        known = undefined;
+        if (!isOver(stored(), id)) await context.ports.wait(retryMs, context.closed);
       } catch (error) {
         if (context.closed.aborted) return;
-        say(id, error instanceof RpcFailure ? error.message : internalSentence);
+        begun = false;
+        say(id, error instanceof RpcFailure ? error.message : failureSentence(error));
         await context.ports.wait(retryMs, context.closed);
+        // Another tab may have brought it to its end meanwhile.
+        await change((state) => state).catch(() => undefined);
       }
     }
   };
@@ -75,9 +93,10 @@ export function createOutgoing(
     const network = context.network();
     const networkId = network === null ? undefined : fromHex(network.networkId);
     if (!bundle.ok || !txid.ok || networkId?.ok !== true) return;
-    const facts = await factsOf(id);
-    const certificates = committedBy(facts, bundle.value.certificates);
+    const kept = await payments.getFacts(id);
+    const facts = kept === undefined ? [] : decodePaymentFacts(kept);
     const { transaction } = bundle.value;
+    const certificates = committedBy(transaction, facts, bundle.value.certificates);
     await change((state) => {
       let learnt = state;
       for (const fact of facts) {
@@ -92,7 +111,9 @@ export function createOutgoing(
         learnt = addStage(learnt, txid.value, 'final', receipt);
         learnt = scanCommitted(keys, learnt, committed, context.ports.now());
       }
-      if (facts.some(({ kind }) => kind === 'registered')) {
+      const isFinal = learnt.payments.get(id)?.stages.has('final') === true;
+      // Without its certificates a payment has neither a receipt nor change: it is asked for again.
+      if (isFinal && facts.some(({ kind }) => kind === 'registered')) {
         learnt = addStage(learnt, txid.value, 'registered');
       }
       return learnt;
@@ -100,11 +121,10 @@ export function createOutgoing(
   };
 
   return {
-    goOn: (state) => {
-      for (const [id, payment] of state.payments) {
-        const { bundle, stages, txid } = payment;
-        if (bundle === null || stages.has('registered') || running.has(id)) continue;
-        if (isReplaced(state, txid) && !stages.has('final')) continue;
+    goOn: () => {
+      if (context.closed.aborted) return;
+      for (const [id, { bundle }] of stored().payments) {
+        if (bundle === null || running.has(id) || isOver(stored(), id)) continue;
         running.add(id);
         void carry(id, bundle).finally(() => running.delete(id));
       }
@@ -113,34 +133,32 @@ export function createOutgoing(
   };
 }
 
-/** Complete, or `null`: the commit certificate of every input, in order. */
-function committedBy(
+const isOver = (state: WalletState, id: string): boolean =>
+  state.payments.get(id)?.stages.has('registered') === true || deadPayments(state).has(id);
+
+/** Complete, or `null`: the commit certificate of every input of the transaction, in order. */
+export function committedBy(
+  transaction: Uint8Array,
   facts: readonly PaymentFact[],
   given: readonly Certificate[] | null,
 ): readonly Certificate[] | null {
-  const prepared = new Set(facts.flatMap((fact) => (fact.kind === 'prepared' ? [fact.index] : [])));
-  const committed = new Map<number, Certificate>();
-  for (const [index, certificate] of (given ?? []).entries()) committed.set(index, certificate);
+  const decoded = decodeTransaction(transaction);
+  if (!decoded.ok) return null;
+  const committed = new Map<number, Certificate>((given ?? []).entries());
   for (const fact of facts) {
     if (fact.kind === 'committed') committed.set(fact.index, fact.certificate);
   }
-  const inputs = Math.max(prepared.size, given?.length ?? 0, committed.size);
-  if (inputs === 0) return null;
-  const all = Array.from({ length: inputs }, (_, index) => committed.get(index));
+  const all = decoded.value.inputs.map((_, index) => committed.get(index));
   return all.every((certificate) => certificate !== undefined) ? all : null;
 }
 
-async function factsOf(id: string): Promise<readonly PaymentFact[]> {
-  const kept = await getFacts(id);
-  const decoded = kept === undefined ? undefined : decodeCbor(kept);
-  const list = decoded?.ok === true ? (factsShape(decoded.value) ?? []) : [];
-  return list.flatMap((bytes) => {
-    const fact = decodePaymentFact(bytes);
-    return fact.ok ? [fact.value] : [];
-  });
+/** The payment is written down and goes on; whatever failed is said as it would be elsewhere. */
+function failureSentence(error: unknown): string {
+  const { kind, message } = toVaultError(error);
+  return kind === 'internal'
+    ? 'The payment could not go on inside the app. It is tried again.'
+    : message;
 }
-
-const internalSentence = 'The payment could not go on inside the app. It is tried again.';
 
 function waitingSentence(reason: string): string {
   switch (reason) {

@@ -1,13 +1,13 @@
 /** The wallet inside the vault: what a person asks of it, and what they see. */
 import type { MoneyView, PaymentView } from '#bridge/vault.ts';
-import { fromHex, toHex, utf8 } from '#core/codec/bytes.ts';
+import { equalBytes, fromHex, toHex, utf8 } from '#core/codec/bytes.ts';
 import { englishWords } from '#crypto/bip39.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { blsSuite } from '#crypto/threshold-suite.ts';
-import { addressOf, decodeAddress, encodeAddress, type AddressError } from '#money/address.ts';
+import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
+import { addressOf, decodeAddress, encodeAddress } from '#money/address.ts';
 import { formatAmount, parseAmount } from '#money/amount.ts';
-import { verifyCommitted } from '#money/certificate.ts';
-import { walletKeys } from '#money/keys.ts';
+import { verifyCommitted, type CommittedTransaction } from '#money/certificate.ts';
+import { walletKeys, wipeWalletKeys } from '#money/keys.ts';
 import { maxMemoBytes, txidOf } from '#money/transaction.ts';
 import { encodeBundle } from '#safe/payment/index.ts';
 import {
@@ -17,25 +17,39 @@ import {
   emptyWallet,
   encodeWallet,
   historyOf,
+  holdsOutput,
+  maxOwnBytes,
   mergeWallets,
   parseReceiptText,
   planPayment,
   receiptBytesToText,
   scanCommitted,
   spendable,
+  takesIn,
+  walletBytes,
   type HistoryItem,
   type HistoryState,
-  type PlanError,
   type WalletState,
 } from '#safe/wallet/index.ts';
-import { putIntent } from '#storage/browser/payments.ts';
+import { getFacts, putIntent, type PaymentStore } from '#storage/browser/payments.ts';
 import { notMet, VaultFailure } from '../failure.ts';
 import { readNetworkFile } from '../network-file.ts';
 import type { MoneyRequest, WalletContext, WalletFactory, WalletPort } from '../ports.ts';
+import { RpcFailure } from '../rpc.ts';
 import { createIncoming } from './incoming.ts';
 import { createOutgoing } from './outgoing.ts';
 import { withPaths } from './paths.ts';
 import { createSectionReader } from './section.ts';
+import {
+  addressSentence,
+  badAmount,
+  leftSentence,
+  notWrittenDown,
+  planFailure,
+  receiptSentence,
+  sentenceOf,
+  walletFull,
+} from './sentences.ts';
 
 /** How often incoming payments are looked for while the Safe is open. */
 const lookEveryMs = 3_000;
@@ -43,49 +57,72 @@ const lookEveryMs = 3_000;
 const lookHiddenMs = 60_000;
 const fingerprintWords = 4;
 
-/** Coins as a set that merges; a damaged part is refused by the index, never dropped silently. */
-export const walletFactory: WalletFactory = {
-  merge: (a, b) => encodeWallet(mergeWallets(read(a), read(b))),
-  open: async (context) => openWallet(context),
-};
+/** What the wallet takes from the world besides its context; tests give their own. */
+export interface WalletParts {
+  readonly payments: PaymentStore;
+  readonly sectionReader: typeof createSectionReader;
+  readonly suite: ThresholdSuite;
+}
 
-function openWallet(context: WalletContext): WalletPort {
+/** Coins as a set that merges; a damaged part is refused by the index, never dropped silently. */
+export const createWalletFactory = (parts: WalletParts): WalletFactory => ({
+  merge: (a, b) => encodeWallet(mergeWallets(read(a), read(b))),
+  open: async (context) => openWallet(context, parts),
+});
+
+export const walletFactory: WalletFactory = createWalletFactory({
+  payments: { putIntent, getFacts },
+  sectionReader: createSectionReader,
+  suite: blsSuite,
+});
+
+function openWallet(
+  context: WalletContext,
+  { payments, sectionReader, suite }: WalletParts,
+): WalletPort {
+  const { closed } = context;
   const keys = walletKeys(context.seed.reveal());
-  const section = createSectionReader(context.rpc, context.network);
+  closed.addEventListener('abort', () => wipeWalletKeys(keys), { once: true });
+  const section = sectionReader(context.rpc, context.network);
+  /** Nothing is in it that is not stored: whatever reads it may go to the network. */
   let state = read(context.section);
   let faucetPath: string | null = null;
 
-  /** Changes one after the other; each is durable before the next begins. */
-  let tail: Promise<void> = Promise.resolve();
-  const change = (apply: (state: WalletState) => WalletState): Promise<void> => {
-    const changed = tail.then(async () => {
-      const stored = await context.update((section) => {
-        const before = read(section);
-        const next = apply(before);
-        return next === before ? section : encodeWallet(next);
-      });
-      state = mergeWallets(state, read(stored));
-      context.changed();
-    });
-    tail = changed.catch(() => undefined);
-    return changed;
+  const learn = (section: Uint8Array): void => {
+    state = mergeWallets(state, read(section));
   };
 
-  const outgoing = createOutgoing(context, keys, change);
-  const incoming = createIncoming(context.rpc, keys, section, context.owner, context.ports.now);
+  /** Changes what is stored, also by another tab; seen here once that is durable, or not at all. */
+  const change = async (apply: (stored: WalletState) => WalletState): Promise<void> => {
+    const stored = await context.update((section) => {
+      const before = read(section);
+      const next = apply(before);
+      return next === before ? section : encodeWallet(next);
+    });
+    learn(stored);
+    context.changed();
+  };
+
+  const outgoing = createOutgoing({ context, keys, payments, stored: () => state, change });
+  const incoming = createIncoming({
+    rpc: context.rpc,
+    keys,
+    section,
+    suite,
+    now: context.ports.now,
+    closed,
+  });
 
   const look = async (): Promise<void> => {
-    outgoing.goOn(state);
-    const before = state;
-    const found = await incoming.look(before);
-    if (found !== before) await change((now) => mergeWallets(now, found));
+    outgoing.goOn();
+    await incoming.look(state, (found) => change((now) => mergeWallets(now, found)));
   };
 
   const watch = async (): Promise<void> => {
-    while (!context.closed.aborted) {
+    while (!closed.aborted) {
       await look().catch(() => undefined);
       const ms = context.ports.visible() ? lookEveryMs : lookHiddenMs;
-      await context.ports.wait(ms, context.closed);
+      await context.ports.wait(ms, closed);
     }
   };
 
@@ -109,29 +146,31 @@ function openWallet(context: WalletContext): WalletPort {
         `The note is too long. It can have ${maxMemoBytes} letters.`,
       );
     }
-    return context.ports.withLock(`wallet-${context.owner}`, async () => {
-      let id = '';
-      await change((now) => {
-        const planned = planPayment({
-          keys,
-          networkId: network,
-          coins: spendable(now),
-          address: address.value,
-          amount: amount.value,
-          memo,
-          entropy: context.ports.randomBytes(32),
-        });
-        if (!planned.ok) throw planFailure(planned.error);
-        const { txid, bundle, spends } = planned.value;
-        id = toHex(txid);
-        const written = encodeBundle(bundle);
-        const at = context.ports.now();
-        const payment = { txid, amount: amount.value, address: request.address, memo, at };
-        return addPayment(now, { ...payment, bundle: written }, spends);
+    let id = '';
+    await change((now) => {
+      if (walletBytes(now) >= maxOwnBytes) throw walletFull();
+      const planned = planPayment({
+        keys,
+        networkId: network,
+        coins: spendable(now),
+        address: address.value,
+        amount: amount.value,
+        memo,
+        entropy: context.ports.randomBytes(32),
       });
-      outgoing.goOn(state);
-      return id;
+      if (!planned.ok) throw planFailure(planned.error);
+      const { txid, bundle, spends } = planned.value;
+      id = toHex(txid);
+      const written = encodeBundle(bundle);
+      const at = context.ports.now();
+      const to = request.address.trim();
+      const payment = { txid, amount: amount.value, address: to, memo, at, bundle: written };
+      return addPayment(now, payment, spends);
+    }).catch((error: unknown) => {
+      throw error instanceof RpcFailure ? notWrittenDown(error) : error;
     });
+    outgoing.goOn();
+    return id;
   };
 
   const redeem = async (text: string): Promise<string> => {
@@ -139,7 +178,8 @@ function openWallet(context: WalletContext): WalletPort {
     if (!parsed.ok) throw new VaultFailure('badText', receiptSentence(parsed.error));
     const sections = await section.moneyKeys();
     const received = await withPaths(context.rpc, sections, parsed.value);
-    const committed = verifyCommitted(sections, blsSuite, received);
+    closed.throwIfAborted();
+    const committed = verifyCommitted(sections, suite, received);
     if (!committed.ok) {
       throw new VaultFailure(
         'badText',
@@ -148,10 +188,11 @@ function openWallet(context: WalletContext): WalletPort {
     }
     const before = balanceOf(state);
     const scanned = scanCommitted(keys, state, received, context.ports.now());
-    const known = [...scanned.coins.keys()].every((key) => state.coins.has(key));
-    const mine = [...scanned.coins.values()].some(
-      ({ coin }) => coin.txid !== null && toHex(coin.txid) === toHex(txidOf(committed.value)),
+    const paid = [...scanned.coins.values()].filter(
+      ({ coin }) => coin.txid !== null && equalBytes(coin.txid, txidOf(committed.value)),
     );
+    const mine = paid.length > 0;
+    const known = paid.every(({ coin }) => holdsOutput(state, coin.oneTimeKey));
     if (!mine) {
       throw new VaultFailure(
         'badText',
@@ -164,15 +205,22 @@ function openWallet(context: WalletContext): WalletPort {
         'This payment is already in your balance. Nothing is missing.',
       );
     }
-    await change((now) => mergeWallets(now, scanned));
+    await change((now) => {
+      if (walletBytes(now) >= maxOwnBytes) throw walletFull();
+      return mergeWallets(now, scanned);
+    });
     // The payer may have stopped before telling the list: whoever holds the receipt can finish it.
-    const id = toHex(txidOf(committed.value));
-    const { transaction, certificates } = received;
-    await putIntent(id, encodeBundle({ transaction, sources: [], prepared: null, certificates }));
-    void context.rpc
-      .call('pay', { body: JSON.stringify({ paymentId: id }) })
-      .catch(() => undefined);
+    void finish(toHex(txidOf(committed.value)), received).catch(() => undefined);
     return formatAmount(balanceOf(state).available - before.available);
+  };
+
+  const finish = async (
+    paymentId: string,
+    { transaction, certificates }: CommittedTransaction,
+  ): Promise<void> => {
+    const bundle = encodeBundle({ transaction, sources: [], prepared: null, certificates });
+    await payments.putIntent(paymentId, bundle);
+    await context.rpc.call('pay', { body: JSON.stringify({ paymentId }) });
   };
 
   const askFaucet = async (): Promise<void> => {
@@ -241,10 +289,8 @@ function openWallet(context: WalletContext): WalletPort {
       }
     },
     absorb: (merged) => {
-      const theirs = decodeWallet(merged);
-      if (!theirs.ok) return;
-      state = mergeWallets(state, theirs.value);
-      outgoing.goOn(state);
+      learn(merged);
+      outgoing.goOn();
       context.changed();
     },
     refresh: look,
@@ -277,8 +323,15 @@ function viewOf(
     addressWords: text === '' ? '' : wordsOf(text),
     payments: historyOf(state).map((item) => paymentView(item, waiting(item.id))),
     faucet,
+    notice: hasLeft(state) ? leftSentence : '',
   };
 }
+
+/** Is there money in the network that there is no room for? */
+const hasLeft = (state: WalletState): boolean =>
+  [...state.lists.values()].some(
+    ({ left }) => left !== null && !takesIn(walletBytes(state), left.largest),
+  );
 
 /** For reading aloud: two addresses that differ have different words, but for one in 2⁴⁴. */
 function wordsOf(address: string): string {
@@ -301,69 +354,3 @@ const paymentView = (item: HistoryItem, waiting: string): PaymentView => ({
 });
 
 const isOver = (state: HistoryState): boolean => state === 'registered' || state === 'replaced';
-
-function sentenceOf({ state, direction }: HistoryItem): string {
-  if (direction === 'in') return 'Received. It is yours and final.';
-  switch (state) {
-    case 'draft':
-      return 'Written down on this device; the elders are being asked.';
-    case 'committing':
-      return 'The elders have written it down and are signing.';
-    case 'final':
-      return 'Final: nobody can take it back. The recipient’s list is being told.';
-    case 'registered':
-      return 'Final, and in the recipient’s list.';
-    case 'replaced':
-      return 'Another device of this Safe had already spent this coin. Nothing was sent twice and nothing is lost: send again if it is still owed.';
-  }
-}
-
-function addressSentence(error: AddressError): string {
-  switch (error) {
-    case 'mistyped':
-      return 'This is not a whole address. Copy it again from the other person’s Money page.';
-    case 'wrongNetwork':
-      return 'This address belongs to another network. Ask for one of the network you both use.';
-    case 'wrongVersion':
-      return 'This address was made by a newer version of Safe. Reload to update the app.';
-  }
-}
-
-function receiptSentence(
-  error: 'mistyped' | 'wrongVersion' | 'wrongNetwork' | 'malformed',
-): string {
-  switch (error) {
-    case 'wrongNetwork':
-      return 'This receipt belongs to another network. It cannot be redeemed here.';
-    case 'wrongVersion':
-      return 'This receipt was made by a newer version of Safe. Reload to update the app.';
-    default:
-      return 'This is not a whole receipt. Copy all of its text, from the first letter to the last.';
-  }
-}
-
-function planFailure(error: PlanError): VaultFailure {
-  switch (error.kind) {
-    case 'notEnough': {
-      const have = formatAmount(error.available);
-      return new VaultFailure('notEnoughMoney', `You have ${have}. Send that much or less.`);
-    }
-    case 'tooManyInputs': {
-      const possible = formatAmount(error.possible);
-      const message = `Your money is in many small coins: one payment can carry ${possible}. Send it in parts.`;
-      return new VaultFailure('notEnoughMoney', message);
-    }
-    case 'badAddress':
-      return new VaultFailure('badAddress', addressSentence('mistyped'));
-    case 'memoTooLong':
-      return new VaultFailure(
-        'badText',
-        `The note is too long. It can have ${error.maxBytes} letters.`,
-      );
-    case 'badAmount':
-      return badAmount();
-  }
-}
-
-const badAmount = (): VaultFailure =>
-  new VaultFailure('badAmount', 'Write the amount as a number above zero, for example 2.5.');

@@ -54,6 +54,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
     address: 'safe1qw508d6qejxtdg4y5r3zarvary0c5xw7kg3g4tyqw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4',
     addressWords: 'copper meadow violin',
     faucet: true,
+    notice: '',
     payments: [
       {
         id: 'p1',

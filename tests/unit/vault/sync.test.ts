@@ -256,6 +256,7 @@ function fakeWallets() {
           addressWords: '',
           payments: [],
           faucet: false,
+          notice: '',
         }),
         ask: () => Promise.reject(new Error('not in this test')),
         absorb: (bytes) => {

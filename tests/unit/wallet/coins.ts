@@ -16,7 +16,10 @@ export interface MadeOf {
 }
 
 /** Every output of one transaction as a coin of ours. */
-export function coinsOf(name: string, made: MadeOf = {}): readonly { coin: Coin; source: Source }[] {
+export function coinsOf(
+  name: string,
+  made: MadeOf = {},
+): readonly { coin: Coin; source: Source }[] {
   const { inputs = 1, amounts = [7n], path, signature = 1 } = made;
   const key = (what: string, i: number): Uint8Array => seedOf(`${name} ${what} ${i}`);
   const transaction: Transaction = {

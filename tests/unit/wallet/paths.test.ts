@@ -90,7 +90,7 @@ test('N34: a line of an ended epoch counts with the path its elders give, and no
   const proven = await withPaths(rpc, sections, line);
   expect(asked).toEqual([`prove 0 ${toHex(txidOf(body))}`]);
   const scanned = scanEntry(scanner, emptyWallet, encodeEntry(proven), 0);
-  expect(scanned.ok && balanceOf(scanned.value).available).toBe(700n);
+  expect(scanned.ok && balanceOf(scanned.value.state).available).toBe(700n);
   // What lacks nothing is asked for nowhere.
   expect(await withPaths(rpc, sections, proven)).toEqual(proven);
   expect(asked).toHaveLength(1);

@@ -152,7 +152,9 @@ describe('merge', () => {
         };
         let now = mergeWallets(state, {
           ...emptyWallet,
-          coins: new Map([[toHex(known.keyImage), { ...recordOf(known, proofs[proof]), seenAt: at }]]),
+          coins: new Map([
+            [toHex(known.keyImage), { ...recordOf(known, proofs[proof]), seenAt: at }],
+          ]),
         });
         if (place !== null) now = addPlaces(now, new Map([[toHex(seedOf(name)), place]]));
         if (payment !== null) {
@@ -166,8 +168,7 @@ describe('merge', () => {
             bundle: seedOf(`${payment}${at % 2}`),
           };
           now = addPayment(now, record, [known.keyImage]);
-          if (stage !== null)
-            now = addStage(now, txid, stage, receipts[receipt]);
+          if (stage !== null) now = addStage(now, txid, stage, receipts[receipt]);
         }
         return spender === null ? now : addSpend(now, known.keyImage, seedOf(spender));
       }, emptyWallet),
@@ -204,7 +205,8 @@ describe('merge', () => {
         const read = decodeWallet(encodeWallet(a));
         const coins = new Map(
           [...a.coins].map(([key, each]) => {
-            const whole = each.source?.kind === 'committed' && each.source.certificates.length === 2;
+            const whole =
+              each.source?.kind === 'committed' && each.source.certificates.length === 2;
             return [key, whole ? each : { ...each, source: null }] as const;
           }),
         );
@@ -277,7 +279,7 @@ describe('payments', () => {
     const scan = (who: typeof alice): WalletState =>
       lines.reduce((state, line) => {
         const learnt = scanEntry(who, state, line, 11);
-        return learnt.ok ? learnt.value : state;
+        return learnt.ok ? learnt.value.state : state;
       }, emptyWallet);
     expect(balanceOf(scan(alice)).available).toBe(600n);
     expect(historyOf(scan(alice))).toMatchObject([
@@ -291,7 +293,7 @@ describe('payments', () => {
     const scanner = { keys: faucet, sections, suite: toySuite };
     const learnt = scanEntry(scanner, first(), encodeEntry({ ...committed(intent), index: 0 }), 3);
     expect(
-      learnt.ok && [...learnt.value.coins.values()].some(({ spentBy }) => spentBy.size > 0),
+      learnt.ok && [...learnt.value.state.coins.values()].some(({ spentBy }) => spentBy.size > 0),
     ).toBe(true);
   });
 
@@ -304,7 +306,7 @@ describe('payments', () => {
       scanEntry(scanner, emptyWallet, encodeEntry({ transaction, certificates: forged, index }), 3),
     );
     expect(results.some((result) => !result.ok && result.error === 'badCertificate')).toBe(true);
-    expect(results.every((result) => !result.ok || result.value.coins.size === 0)).toBe(true);
+    expect(results.every((result) => !result.ok || result.value.state.coins.size === 0)).toBe(true);
   });
 
   test('errors say what is missing', () => {
@@ -312,9 +314,7 @@ describe('payments', () => {
       keys: faucet,
       networkId,
       coins: [
-        ...Array.from({ length: 20 }, (_, i) =>
-          addCoin(emptyWallet, ...coinOf(String(i), 10n), 1),
-        ),
+        ...Array.from({ length: 20 }, (_, i) => addCoin(emptyWallet, ...coinOf(String(i), 10n), 1)),
       ].flatMap((state) => spendable(state)),
       address: addressFor('alice'),
       memo: utf8(''),

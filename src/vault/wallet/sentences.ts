@@ -1,0 +1,88 @@
+/** What a person reads about money; never a vague "failed". */
+import type { AddressError } from '#money/address.ts';
+import { formatAmount } from '#money/amount.ts';
+import type { HistoryItem, PlanError } from '#safe/wallet/index.ts';
+import { VaultFailure } from '../failure.ts';
+import type { RpcFailure } from '../rpc.ts';
+
+export function sentenceOf({ state, direction }: HistoryItem): string {
+  if (direction === 'in') return 'Received. It is yours and final.';
+  switch (state) {
+    case 'draft':
+      return 'Written down on this device; the elders are being asked.';
+    case 'committing':
+      return 'The elders have written it down and are signing.';
+    case 'final':
+      return 'Final: nobody can take it back. The recipient’s list is being told.';
+    case 'registered':
+      return 'Final, and in the recipient’s list.';
+    case 'replaced':
+      return 'Another device of this Safe had already spent this coin. Nothing was sent twice and nothing is lost: send again if it is still owed.';
+  }
+}
+
+export function addressSentence(error: AddressError): string {
+  switch (error) {
+    case 'mistyped':
+      return 'This is not a whole address. Copy it again from the other person’s Money page.';
+    case 'wrongNetwork':
+      return 'This address belongs to another network. Ask for one of the network you both use.';
+    case 'wrongVersion':
+      return 'This address was made by a newer version of Safe. Reload to update the app.';
+  }
+}
+
+export function receiptSentence(
+  error: 'mistyped' | 'wrongVersion' | 'wrongNetwork' | 'malformed',
+): string {
+  switch (error) {
+    case 'wrongNetwork':
+      return 'This receipt belongs to another network. It cannot be redeemed here.';
+    case 'wrongVersion':
+      return 'This receipt was made by a newer version of Safe. Reload to update the app.';
+    default:
+      return 'This is not a whole receipt. Copy all of its text, from the first letter to the last.';
+  }
+}
+
+export function planFailure(error: PlanError): VaultFailure {
+  switch (error.kind) {
+    case 'notEnough': {
+      const have = formatAmount(error.available);
+      return new VaultFailure('notEnoughMoney', `You have ${have}. Send that much or less.`);
+    }
+    case 'tooManyInputs': {
+      const possible = formatAmount(error.possible);
+      const message = `Your money is in many small coins: one payment can carry ${possible}. Send it in parts.`;
+      return new VaultFailure('notEnoughMoney', message);
+    }
+    case 'badAddress':
+      return new VaultFailure('badAddress', addressSentence('mistyped'));
+    case 'memoTooLong':
+      return new VaultFailure(
+        'badText',
+        `The note is too long. It can have ${error.maxBytes} letters.`,
+      );
+    case 'badAmount':
+      return badAmount();
+  }
+}
+
+export const badAmount = (): VaultFailure =>
+  new VaultFailure('badAmount', 'Write the amount as a number above zero, for example 2.5.');
+
+export const walletFull = (): VaultFailure =>
+  new VaultFailure(
+    'storageFull',
+    'The list of payments of this Safe is full. Nothing was sent or changed; your money stays yours. Make a new Safe and keep this one for what it holds.',
+  );
+
+/** A Safe that this device is not to remember writes a payment down in the network, or nowhere. */
+export const notWrittenDown = ({ message }: RpcFailure): VaultFailure =>
+  new VaultFailure(
+    'offline',
+    `The payment could not be written down in the network, and this device is not to remember your Safe. Nothing was sent. Look at your list of payments before you try again. ${message}`,
+  );
+
+export const leftSentence =
+  'Small payments to you are waiting in the network: this Safe holds as many small coins as fit beside your files. They stay yours and come in when there is room, which sending money makes. Larger payments arrive as before.';
