@@ -143,7 +143,7 @@ async function openPayer(target: Target) {
       const scanner = { keys, sections, suite: blsSuite };
       for (const entry of reply.value.entries) {
         const scanned = scanEntry(scanner, found, entry, Date.now());
-        if (scanned.ok) found = scanned.value;
+        if (scanned.ok) found = scanned.value.state;
       }
       ({ next: after, more } = reply.value);
     }
