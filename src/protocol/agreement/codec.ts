@@ -26,8 +26,9 @@ const maxFactBytes = 3 * maxAgreementMessageBytes;
 const hash = bytesOf(32);
 const signature = bytesOf(64);
 const voter = intBetween(0, ELDER_COUNT - 1);
-/** Rounds double their waits: nobody lives to see a round of 32 bits. */
-const round = intBetween(0, 2 ** 32 - 1);
+/** Rounds double their waits: nobody lives to see the last one. The next one still fits 32 bits. */
+export const maxRound = 2 ** 31;
+const round = intBetween(0, maxRound);
 const value = listOf(hash, maxProposals, 1);
 const proposal = bytesUpTo(maxProposalBytes, 1);
 const proposals = listOf(proposal, maxProposals);

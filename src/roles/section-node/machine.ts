@@ -328,7 +328,9 @@ function heed(
   switch (payload.kind) {
     case 'agreement': {
       const { generation } = payload;
-      const noticed = isOurs ? noticeIn(config, state, generation, payload.message) : undefined;
+      // Only elders can hold words of ours, and each of them is a signature to check.
+      const mayHold = isOurs && elder > 0;
+      const noticed = mayHold ? noticeIn(config, state, generation, payload.message) : undefined;
       if (noticed !== undefined) return noticed;
       const isMine = state.desk?.generation === payload.generation && elder > 0;
       if (!isMine) return elder > 0 || !isOurs ? flow(state) : blame(state, 'notElder', from);
