@@ -21,6 +21,7 @@ const longRuns = [
   ['handover', 10_000],
   ['split', 1_000],
   ['relocation', 1_000],
+  ['lies', 1_000],
   ['seal', 1_000],
   ['replication', 1_000],
   ['section-life', 200],

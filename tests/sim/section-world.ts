@@ -185,6 +185,8 @@ export interface Story {
   readonly compute?: (job: SectionNodeJob, result: SectionNodeResult) => SectionNodeResult;
   /** Nobody can reach these; none of them may become a member (N40). */
   readonly unreachable?: ReadonlySet<NodeId>;
+  /** Names that speak and are no nodes: blamed they may be. */
+  readonly strangers?: ReadonlySet<NodeId>;
   /** Sees everything; may keep what it saw. */
   readonly watch?: (observation: SectionObservation, api: SectionApi) => void;
 }
@@ -198,7 +200,7 @@ export interface StoryEnd {
 /** Runs a story with the shell's answers and the checks that hold in all of them. */
 export function tell(story: Story, seed: number): StoryEnd {
   const { founding } = story;
-  const check = createChecker(story.unreachable ?? new Set());
+  const check = createChecker(story.unreachable ?? new Set(), story.strangers);
   const keys = new Map<NodeId, Uint8Array>();
   const { suites } = founding.curves;
   const deeds = [...(story.deeds ?? [])].sort((a, b) => a.atMs - b.atMs);
@@ -365,7 +367,10 @@ const toyRoot = (id: NodeId, key: Uint8Array): Uint8Array =>
  * What must hold after every event, of all honest nodes together: one sealed state per key and
  * generation, one successor per key, one key in force per prefix, nobody honest blamed.
  */
-export function createChecker(unreachable: ReadonlySet<NodeId> = new Set()): {
+export function createChecker(
+  unreachable: ReadonlySet<NodeId> = new Set(),
+  strangers: ReadonlySet<NodeId> = new Set(),
+): {
   readonly observe: (observation: SectionObservation) => void;
   readonly members: (observation: SectionObservation, api: SectionApi) => void;
   readonly report: (what: string) => void;
@@ -374,7 +379,7 @@ export function createChecker(unreachable: ReadonlySet<NodeId> = new Set()): {
   const states = new Map<string, string>();
   const successors = new Map<string, string>();
   const violations: string[] = [];
-  const dishonest = new Set<NodeId>();
+  const dishonest = new Set<NodeId>(strangers);
   const rolledBack = new Set<NodeId>();
   const report = (what: string): void => {
     violations.push(what);

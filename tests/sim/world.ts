@@ -87,6 +87,8 @@ export interface WorldApi<Config, State, P extends Protocol> {
    */
   readonly crash: (id: NodeId, since?: (fact: P['fact']) => boolean) => void;
   readonly input: (id: NodeId, input: P['input'], afterMs: number) => void;
+  /** A message from whom it pleases: somebody that is no node of the world may speak, too. */
+  readonly send: (from: NodeId, to: NodeId, message: P['message']) => void;
 }
 
 /** Rewrites one outgoing message, per recipient, so that a node can tell two stories. */
@@ -381,6 +383,7 @@ export function run<Config, State, P extends Protocol>(
     input: (id, input, afterMs) => {
       queue.add(nowMs + afterMs, { kind: 'deliver', to: id, event: { kind: 'input', input } });
     },
+    send: transmit,
   };
 
   for (const [id, config] of scenario.configs) add(id, config, scenario.corrupt?.get(id));

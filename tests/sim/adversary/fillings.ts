@@ -99,6 +99,7 @@ const acts = {
 } satisfies Record<ActKind, Shape<object>>;
 
 export const actBodyShape = union(acts);
+export const actKinds = Object.keys(acts) as readonly ActKind[];
 const actShape = record({
   body: actBodyShape,
   endorsements: listOf(record({ elder, signature }), ELDER_COUNT),

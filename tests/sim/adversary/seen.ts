@@ -60,7 +60,8 @@ export function createSeen(
     const { outline } = shape;
     const inside = value instanceof Uint8Array ? atPath(contents, path) : undefined;
     const opened = inside === undefined ? undefined : decodeCbor(value as Uint8Array);
-    if (inside !== undefined && opened?.ok === true) note(inside, opened.value, path);
+    if (inside !== undefined && opened?.ok === true && inside(opened.value) !== undefined)
+      note(inside, opened.value, path);
     put(storeFor(byShape, shape), value);
     if (value instanceof Uint8Array) put(storeFor(byLength, value.length), value);
     switch (outline?.kind) {

@@ -1,0 +1,389 @@
+/**
+ * Puts a made payload into its sender's own mouth: what must be signed to be listened to is signed
+ * with the keys that the sender really has. All else stays as it was made.
+ */
+import { equalBytes } from '#core/codec/bytes.ts';
+import {
+  proposalHash,
+  reportBody,
+  reportsDigest,
+  statementBytes,
+  strongBody,
+  voteBody,
+  type AgreementMessage,
+  type SignedReport,
+  type StatementPhase,
+  type Value,
+} from '#protocol/agreement/index.ts';
+import { toValue } from '#protocol/agreement/statements.ts';
+import {
+  childSessionId,
+  listHash,
+  performDkgJob,
+  type DkgMessage,
+  type Readiness,
+  type SignedDealing,
+  type SignedKey,
+  type SignedList,
+} from '#protocol/dkg/index.ts';
+import {
+  dealingHash,
+  keyBytes,
+  readinessBytes,
+  signedListBytes,
+  voucherBytes,
+  type Binding,
+} from '#protocol/dkg/transcript.ts';
+import { receiptBytes, type HandoverMessage } from '#protocol/handover/index.ts';
+import {
+  actBodyBytes,
+  decodeAct,
+  decodeActBody,
+  encodeAct,
+  endorse,
+  readyBytes,
+  snapshotBytes,
+  withEndorsements,
+  type ActBody,
+  type ReadyProof,
+} from '#protocol/membership/index.ts';
+import type { SealedState } from '#protocol/section/index.ts';
+import { sessionKey } from '#roles/section-node/session-key.ts';
+import type { SessionPlan } from '#roles/section-node/state.ts';
+import type { NodePayload, SectionNodeState } from '#roles/section-node/index.ts';
+import type { Person } from '../section-world.ts';
+import { actBodyShape, actKinds, bodyFrom, inElderOrder } from './fillings.ts';
+import { caseOf, makeCase, type Making } from './make.ts';
+
+/** Who speaks, and what is known to it: strangers know what their friends inside tell them. */
+export interface Speaker {
+  readonly person: Person;
+  readonly state: SectionNodeState;
+  readonly own: SealedState;
+  /** 1…7 among the elders; 0 for all others. */
+  readonly index: number;
+}
+
+/** What liars made up and may cite, offer and deal: theirs together. */
+export interface Inventions {
+  readonly acts: Uint8Array[];
+  readonly dealings: { readonly sessionId: Uint8Array; readonly dealing: SignedDealing }[];
+}
+
+/** Inventions of one kind that are remembered. */
+const remembered = 64;
+
+export function speak(
+  payload: NodePayload,
+  speaker: Speaker,
+  making: Making,
+  inventions: Inventions,
+): NodePayload {
+  const self: Self = { ...speaker, making, inventions, sign: signerOf(speaker) };
+  switch (payload.kind) {
+    case 'agreement': {
+      if (speaker.index === 0) return payload;
+      const generation = speaker.own.state.authority.generation + 1n;
+      const isNext = making.prng.chance(0.9);
+      const at = isNext ? generation : payload.generation;
+      const message = inAgreement(self, { ...payload.message, generation: at });
+      return { ...payload, generation: at, message };
+    }
+    case 'endorse': {
+      const body = decodeActBody(payload.body);
+      if (!body.ok || speaker.index === 0) return payload;
+      const { identity } = self.person.config.suites;
+      const { own, index, person } = self;
+      const { identitySeed } = person.config;
+      const said = ownBody(self, body.value);
+      const { signature } = endorse(identity, own.state, index, identitySeed, said);
+      const generation = own.state.authority.generation + 1n;
+      return { ...payload, generation, body: actBodyBytes(said), signature };
+    }
+    case 'join': {
+      const body = decodeActBody(payload.body);
+      if (!body.ok || body.value.kind !== 'join') return payload;
+      return { ...payload, body: actBodyBytes({ ...body.value, name: self.person.name }) };
+    }
+    case 'dkg': {
+      const plan = planOf(self, payload.session, payload.child);
+      return plan === undefined
+        ? payload
+        : { ...payload, message: inKeyGeneration(self, plan, payload.message) };
+    }
+    case 'ready':
+      return { ...payload, proof: vouched(self, payload.session, payload.child, payload.proof) };
+    case 'handover':
+      return { ...payload, message: inHandover(self, payload.message) };
+    default:
+      return payload;
+  }
+}
+
+interface Self extends Speaker {
+  readonly making: Making;
+  readonly inventions: Inventions;
+  readonly sign: (bytes: Uint8Array) => Uint8Array;
+}
+
+const signerOf =
+  ({ person: { config } }: Speaker) =>
+  (bytes: Uint8Array): Uint8Array =>
+    config.suites.identity.sign(config.identitySeed, bytes);
+
+function keep<T>(list: T[], item: T): void {
+  list.push(item);
+  if (list.length > remembered) list.shift();
+}
+
+/** An act with the speaker's own endorsement, or its own root where it is a sealed set. */
+export function ownAct(self: Self, bytes: Uint8Array): Uint8Array {
+  const decoded = decodeAct(bytes);
+  if (!decoded.ok) return bytes;
+  const body = ownBody(self, decoded.value.body);
+  const { identity } = self.person.config.suites;
+  const { own, index, person, making } = self;
+  const signed = endorse(identity, own.state, index, person.config.identitySeed, body);
+  const isProven = body.kind === 'handover' || body.kind === 'sealedSet';
+  const act = isProven ? { body, endorsements: [] } : { body, endorsements: [signed] };
+  const made = encodeAct(
+    making.prng.chance(0.3) ? withEndorsements(act, decoded.value.endorsements) : act,
+  );
+  keep(self.inventions.acts, made);
+  return made;
+}
+
+function ownBody(self: Self, body: ActBody): ActBody {
+  const closing = self.state.ending?.closing;
+  const { making, index } = self;
+  if (body.kind !== 'sealedSet' || closing === undefined || index === 0) return body;
+  const others = self.state.ending?.state?.roots ?? new Map();
+  const root = making.prng.bytes(32);
+  const mine = { elder: index, root, signature: self.sign(snapshotBytes(closing, index, root)) };
+  const snapshots = inElderOrder([...body.snapshots, ...others.values(), mine]);
+  return { ...body, snapshots };
+}
+
+/** New acts of one kind: sixteen that nobody has seen cost as much as one statement. */
+function freshActs(self: Self, count: number): void {
+  const { making } = self;
+  const kind = caseOf(making, actKinds);
+  for (let n = 0; n < count; n++) {
+    const body = bodyFrom(makeCase(making, actBodyShape, kind));
+    const bare = self.making.prng.chance(0.5) && body.kind === 'sealedSet';
+    ownAct(self, encodeAct({ body: bare ? { ...body, snapshots: [] } : body, endorsements: [] }));
+  }
+}
+
+/** What was invented, offered and cited: half of the time the same by both. */
+function inventedValue(self: Self, given: Value): Value {
+  const { making, inventions } = self;
+  const { prng } = making;
+  if (prng.chance(0.4)) freshActs(self, prng.pick([1, 16]));
+  const count = Math.min(inventions.acts.length, prng.pick([1, 2, 16, 16]));
+  if (count === 0 || prng.chance(0.3)) return unique(given);
+  return unique(inventions.acts.slice(-count).map(proposalHash));
+}
+
+const unique = (value: Value): Value =>
+  toValue(value).filter((hash, at, all) => at === 0 || !equalBytes(hash, all[at - 1] ?? hash));
+
+function inAgreement(self: Self, message: AgreementMessage): AgreementMessage {
+  const voter = self.index - 1;
+  const { authority } = self.own.state;
+  const scope = {
+    networkId: authority.networkId,
+    key: authority.key,
+    epoch: authority.epoch,
+    generation: message.generation,
+    elders: authority.elders.map(({ name }) => name),
+    identity: self.person.config.suites.identity,
+  };
+  const stated = (round: number, phase: StatementPhase, body: Uint8Array): Uint8Array =>
+    self.sign(statementBytes(scope, round, phase, self.person.name, body));
+  const ownReport = (report: SignedReport): SignedReport => {
+    const round = Math.max(1, report.round);
+    const proposals = inventedValue(self, report.proposals);
+    const { highest } = report;
+    const signature = stated(round, 'report', reportBody(highest, proposals));
+    return { voter, round, highest, proposals, signature };
+  };
+  switch (message.kind) {
+    case 'vote': {
+      const { round } = message.vote;
+      const proposals = message.proposals.map((each) => ownAct(self, each));
+      const reports = round === 0 ? [] : message.vote.reports;
+      const value = inventedValue(self, message.vote.value);
+      const signature = stated(round, 'vote', voteBody(value, reportsDigest(reports)));
+      return { ...message, proposals, vote: { voter, round, value, reports, signature } };
+    }
+    case 'strong': {
+      const { certificate } = message.strong;
+      const signature = stated(certificate.round, 'strong', strongBody(certificate.value));
+      return { ...message, strong: { voter, certificate, signature } };
+    }
+    case 'reports': {
+      const [first, ...rest] = message.reports;
+      return first === undefined
+        ? message
+        : { ...message, reports: [ownReport(first), ...rest.slice(0, 2)] };
+    }
+    case 'proposals': {
+      // What others wait for because it was cited; else something new.
+      const cited = self.inventions.acts.slice(-16);
+      const proposals =
+        cited.length > 0 && self.making.prng.chance(0.6)
+          ? cited
+          : message.proposals.map((each) => ownAct(self, each));
+      return { ...message, proposals };
+    }
+    default:
+      return message;
+  }
+}
+
+function planOf({ state }: Speaker, session: Uint8Array, child: number): SessionPlan | undefined {
+  return state.sessions.get(sessionKey(session, child))?.plan;
+}
+
+const bindingOf = (plan: SessionPlan): Binding => ({
+  networkId: plan.networkId,
+  sessionId: childSessionId(plan.session.id, plan.child),
+});
+
+/** 1…7, 0 for who is no candidate. */
+const candidateOf = ({ person }: Speaker, { session, child }: SessionPlan): number =>
+  (session.children[child]?.candidates ?? []).findIndex((name) => equalBytes(name, person.name)) +
+  1;
+
+function inKeyGeneration(self: Self, plan: SessionPlan, message: DkgMessage): DkgMessage {
+  const candidate = candidateOf(self, plan);
+  const binding = bindingOf(plan);
+  const { sessionId } = binding;
+  if (candidate === 0) return { ...message, sessionId };
+  switch (message.kind) {
+    case 'status':
+      return { ...message, sessionId };
+    case 'parts':
+      return {
+        ...message,
+        sessionId,
+        keys: message.keys.map((key): SignedKey => {
+          const mine = { ...key, candidate };
+          return { ...mine, signature: self.sign(keyBytes(binding, mine)) };
+        }),
+        lists: message.lists.map((list) => ownList(self, plan, candidate, list)),
+        readiness: message.readiness.map((each): Readiness => {
+          const mine = { ...each, candidate };
+          return { ...mine, signature: self.sign(readinessBytes(binding, mine)) };
+        }),
+      };
+    case 'dealing': {
+      const made = secondDealing(self, plan, candidate, message.dealing);
+      return { ...message, sessionId, dealing: made };
+    }
+  }
+}
+
+/** Real dealings of the others, and one of one's own that most have not seen. */
+function ownList(self: Self, plan: SessionPlan, candidate: number, list: SignedList): SignedList {
+  const binding = bindingOf(plan);
+  const held = self.state.sessions.get(sessionKey(plan.session.id, plan.child))?.state;
+  const byDealer = new Map(
+    [...(held?.dealings.values() ?? [])].map(({ dealing, hash }) => [dealing.dealer, hash]),
+  );
+  const second = self.inventions.dealings.findLast(
+    ({ sessionId, dealing }) =>
+      equalBytes(sessionId, binding.sessionId) && dealing.dealer === candidate,
+  );
+  if (second !== undefined) byDealer.set(candidate, dealingHash(binding, second.dealing));
+  const { prng } = self.making;
+  const dealings = list.dealings.map((given, at) =>
+    prng.chance(0.15) ? given : (byDealer.get(at + 1) ?? null),
+  );
+  const mine = { candidate, dealings };
+  return { ...mine, signature: self.sign(signedListBytes(binding, mine)) };
+}
+
+function secondDealing(
+  self: Self,
+  plan: SessionPlan,
+  candidate: number,
+  given: SignedDealing,
+): SignedDealing {
+  const binding = bindingOf(plan);
+  const { sessionId } = binding;
+  const { prng } = self.making;
+  const known = self.inventions.dealings.filter((each) => equalBytes(each.sessionId, sessionId));
+  if (known.length > 0 && prng.chance(0.7)) return prng.pick(known).dealing;
+  const held = self.state.sessions.get(sessionKey(plan.session.id, plan.child))?.state;
+  const keys = [1, 2, 3, 4, 5, 6, 7].map((index) => held?.keys.get(index) ?? null);
+  const result = performDkgJob(
+    {
+      kind: 'deal',
+      binding,
+      dealer: candidate,
+      list: prng.chance(0.8) ? keys : given.keys,
+      fallbackKeys: plan.fallbackKeys,
+      identitySeed: self.person.config.identitySeed,
+      seed: prng.bytes(32),
+    },
+    self.person.config.suites,
+  );
+  if (result.kind !== 'dealt') return given;
+  keep(self.inventions.dealings, { sessionId, dealing: result.dealing });
+  return result.dealing;
+}
+
+/** With one's own name among the vouchers; sometimes all of it of an invented key. */
+function vouched(self: Self, session: Uint8Array, child: number, proof: ReadyProof): ReadyProof {
+  const { prng } = self.making;
+  const open = self.own.state.ledger.sessions.find(({ id }) => equalBytes(id, session));
+  const planned = open?.children[child];
+  if (open === undefined || planned === undefined) return proof;
+  const candidate = planned.candidates.findIndex((name) => equalBytes(name, self.person.name)) + 1;
+  const { networkId } = self.own.state.authority;
+  const binding = { networkId, sessionId: childSessionId(session, child) };
+  const { threshold } = self.person.config.suites;
+  const secret = new Uint8Array(32);
+  secret.set(prng.bytes(7), 25);
+  const isInvented = prng.chance(0.4);
+  const key = isInvented ? threshold.publicKey(secret) : proof.key;
+  const publicShares = isInvented ? proof.publicShares.map(() => key) : proof.publicShares;
+  const hash = listHash(binding, proof.list);
+  const message = readyBytes(self.own.state, open, child, hash, { key, publicShares });
+  const voucher = self.sign(voucherBytes(binding, message));
+  return {
+    ...proof,
+    key,
+    publicShares,
+    signature: isInvented ? threshold.sign(secret, 'READY', message) : proof.signature,
+    vouchers: proof.vouchers.map((each) =>
+      isInvented || each.candidate === candidate ? { ...each, signature: voucher } : each,
+    ),
+  };
+}
+
+function inHandover(self: Self, message: HandoverMessage): HandoverMessage {
+  const closing = self.state.ending?.closing;
+  if (message.kind !== 'news' || closing === undefined) return message;
+  const record = self.state.ending?.state?.successor?.record;
+  const { phase } = closing.ledger;
+  const charters = phase.kind === 'open' ? [] : phase.charters;
+  return {
+    ...message,
+    roots: message.roots.map((each, at) => {
+      if (self.index === 0 || (at > 0 && each.elder !== self.index)) return each;
+      const bytes = snapshotBytes(closing, self.index, each.root);
+      return { ...each, elder: self.index, signature: self.sign(bytes) };
+    }),
+    receipts: message.receipts.map((each) => {
+      const elder = charters[each.child]?.elders.find(({ name }) =>
+        equalBytes(name, self.person.name),
+      );
+      if (elder === undefined || record === undefined) return each;
+      const signature = self.sign(receiptBytes(record, each.child));
+      return { ...each, elder: elder.index, signature };
+    }),
+  };
+}
