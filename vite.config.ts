@@ -87,6 +87,7 @@ export default defineConfig(({ mode }) => ({
           name: 'e2e',
           environment: 'node',
           include: ['tests/e2e/**/*.test.ts', 'tests/adversary/**/*.test.ts'],
+          globalSetup: ['tests/e2e/support/nursery.ts'],
           // Real browsers and real processes on two cores: one at a time, with patience.
           testTimeout: 300_000,
           hookTimeout: 180_000,

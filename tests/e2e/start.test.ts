@@ -52,7 +52,7 @@ describe('a started network', () => {
   let network: TestNetwork;
   let client: NodeClient;
   beforeAll(async () => {
-    network = await startNetwork();
+    network = await startNetwork({ isOwn: true });
     client = await connectClient(network.url, await bootstrapTcpOf(network.data));
   });
   afterAll(async () => {

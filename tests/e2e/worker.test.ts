@@ -82,7 +82,7 @@ test('the app opened against another network at the same address touches nothing
   const { port } = network;
   await person.page.goto('about:blank');
   await network.stop();
-  const other = await startNetwork({ port });
+  const other = await startNetwork({ port, isOwn: true });
   await person.page.goto(network.url);
   await person.page.getByText('This is a different network').waitFor();
   const put = other.log().match(/putPointer|putChunk/g) ?? [];

@@ -78,10 +78,8 @@ export {
 } from './tree.ts';
 export type {
   Charter,
-  DealingHashes,
   ConsumedTicket,
   DkgSession,
-  KeyOrigin,
   GenesisOutput,
   Moving,
   Phase,

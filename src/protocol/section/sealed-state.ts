@@ -100,8 +100,7 @@ export function successorState(
 ): SectionState | undefined {
   const { phase } = ledger;
   if (phase.kind !== 'sealed') return undefined;
-  const at = phase.charters.findIndex(({ key }) => equalBytes(key, childKey));
-  const charter = phase.charters[at];
+  const charter = phase.charters.find(({ key }) => equalBytes(key, childKey));
   if (charter === undefined) return undefined;
   const { networkId, prefix, key, epoch, elders } = charter;
   const generation = authority.generation + 1n;
@@ -126,7 +125,6 @@ export function successorState(
       moving: ledger.moving.filter(inside),
       consumed: ledger.consumed,
       departed: ledger.departed.filter((name) => matches(prefix, name)),
-      origin: { session: phase.sessionId, child: at, list: phase.lists[at] ?? [] },
       phase: { kind: 'open' },
       churnId: ledger.churnId,
     },

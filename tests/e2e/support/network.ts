@@ -1,6 +1,6 @@
 /** A real local network for a test: real processes, real ports, a data folder of its own. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -44,11 +44,35 @@ export interface NetworkOptions {
   readonly program?: string;
   /** Arguments of Node.js itself. */
   readonly nodeArguments?: readonly string[];
+  /** A network of its own, born now, and not a copy of the one that a run of tests shares. */
+  readonly isOwn?: boolean;
+}
+
+/** Where a run of tests keeps the network that most of them begin with a copy of (nursery.ts). */
+export const nurseryVariable = 'SAFE_TEST_NURSERY';
+
+/**
+ * A network that has just been born, in a folder of its own. A birth takes the time of a whole test
+ * file, so a run of tests gives birth once and copies the folder; `start.test.ts` tests births.
+ */
+async function newbornFolder(options: NetworkOptions): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'safe-e2e-'));
+  const nursery = process.env[nurseryVariable];
+  const isUsual = options.adults === undefined && options.isOwn !== true;
+  if (nursery === undefined || !isUsual) return folder;
+  const born = join(nursery, 'born');
+  if (!existsSync(born)) {
+    const data = join(nursery, 'being-born');
+    await (await startNetwork({ data })).stop();
+    renameSync(data, born);
+  }
+  cpSync(born, folder, { recursive: true, preserveTimestamps: true });
+  return folder;
 }
 
 export async function startNetwork(options: NetworkOptions = {}): Promise<TestNetwork> {
   const port = options.port ?? (await freePort());
-  const data = options.data ?? mkdtempSync(join(tmpdir(), 'safe-e2e-'));
+  const data = options.data ?? (await newbornFolder(options));
   const program = options.program ?? join(root, 'src/node/main.ts');
   let child: ChildProcess;
   let log = '';

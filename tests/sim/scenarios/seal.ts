@@ -99,7 +99,6 @@ export function runSeal(
         kind: 'closing',
         sessionId: seedOf('session'),
         charters: heirs.map(({ charter }) => charter),
-        lists: heirs.map(() => Array.from({ length: 7 }, () => null)),
       },
     },
   };
@@ -328,7 +327,7 @@ function agree(
 
 const sealedAfter = (
   { authority, ledger }: SectionState,
-  { sessionId, charters, lists }: Extract<SectionState['ledger']['phase'], { kind: 'closing' }>,
+  { sessionId, charters }: Extract<SectionState['ledger']['phase'], { kind: 'closing' }>,
   snapshots: readonly { readonly elder: number; readonly root: Uint8Array }[],
   sealedRoot: Uint8Array,
 ): SectionState => ({
@@ -339,7 +338,6 @@ const sealedAfter = (
       kind: 'sealed',
       sessionId,
       charters,
-      lists,
       snapshots: snapshots.map(({ elder, root }) => ({ elder, root })),
       sealedRoot,
     },

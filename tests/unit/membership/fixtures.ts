@@ -119,7 +119,6 @@ export function makeSectionOf(
       moving: [],
       consumed: [],
       departed: [],
-      origin: null,
       phase: { kind: 'open' },
       churnId: new Uint8Array(32),
       ...change,
