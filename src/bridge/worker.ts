@@ -9,6 +9,8 @@ export const filesPath = '/safe/files/';
 export const workerHeader = 'x-safe-worker';
 /** The vault names the network its Safe belongs to: a worker on another one refuses the call. */
 export const networkHeader = 'x-safe-network';
+/** On every call: a form of another site cannot send it. */
+export const callHeader = 'x-safe-call';
 
 export type Road = 'relayed' | 'direct' | 'websocket';
 export type RoadPreference = 'automatic' | Road;

@@ -5,6 +5,7 @@
 import type { SafeApp, ShellView } from '#bridge/page.ts';
 import type { VaultView } from '#bridge/vault.ts';
 import {
+  callHeader,
   rpcPath,
   type NetworkView,
   type PageToWorker,
@@ -51,7 +52,7 @@ export function startSafeApp(): SafeApp {
   const status = async (): Promise<void> => {
     try {
       const look = watchers > 0 ? '?look' : '';
-      const answer = await fetch(`${rpcPath}status${look}`, { method: 'POST' });
+      const answer = await callWorker(`status${look}`);
       if (!answer.ok) return;
       const view = (await answer.json()) as NetworkView;
       networkView.set(view);
@@ -89,8 +90,9 @@ export function startSafeApp(): SafeApp {
       case 'network':
         return networkView.set(data.view);
       case 'needRtcHost':
+        return rtc.needed(data.instance);
       case 'alive':
-        return rtc.wanted(data.instance);
+        return rtc.alive(data.instance);
       case 'needFileKey':
         return vault?.post(data);
     }
@@ -117,7 +119,7 @@ export function startSafeApp(): SafeApp {
       return Promise.reject(Object.assign(new Error(message), { kind: 'busy' }));
     },
     setRoad: async (preference: RoadPreference) => {
-      await fetch(`${rpcPath}road`, { method: 'POST', body: JSON.stringify({ preference }) });
+      await callWorker('road', JSON.stringify({ preference }));
       await status();
     },
     watchNetwork: () => {
@@ -135,6 +137,9 @@ export function startSafeApp(): SafeApp {
     },
   };
 }
+
+const callWorker = (call: string, body: string | null = null): Promise<Response> =>
+  fetch(rpcPath + call, { method: 'POST', headers: { [callHeader]: '1' }, body });
 
 /** Resolves when the worker answers this page's fetches; a hard reload may need one soft one. */
 async function controlled(): Promise<void> {

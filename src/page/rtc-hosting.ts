@@ -6,8 +6,10 @@ import type { PageToWorker } from '#bridge/worker.ts';
 import { hostRtc, type RtcHost } from '#network/rtc/host.ts';
 
 export interface RtcHosting {
-  /** The worker asks for a host, or shows by a new instance id that it was restarted. */
-  readonly wanted: (instance: string) => void;
+  /** The worker has no host: it may have given up this page, which was busy or frozen. */
+  readonly needed: (instance: string) => void;
+  /** The worker lives; a new instance id shows that it was restarted. */
+  readonly alive: (instance: string) => void;
 }
 
 export function startRtcHosting(worker: () => ServiceWorker | null): RtcHosting {
@@ -37,7 +39,11 @@ export function startRtcHosting(worker: () => ServiceWorker | null): RtcHosting 
   }
 
   return {
-    wanted: (asking) => {
+    needed: (asking) => {
+      instance = asking;
+      offer();
+    },
+    alive: (asking) => {
       if (asking === instance && host !== undefined) return;
       instance = asking;
       offer();

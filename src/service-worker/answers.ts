@@ -25,6 +25,7 @@ const headers = (type: string): Record<string, string> => ({
   'content-type': type,
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   [workerHeader]: instanceId,
 });
 

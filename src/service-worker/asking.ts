@@ -55,7 +55,12 @@ export interface Asking {
     signal?: AbortSignal,
   ) => Promise<Answered>;
   /** Reads the elder's pages of links towards a name. @returns whether they ended at an authority. */
-  readonly readPages: (elder: Named, name: Uint8Array, timeoutMs: number) => Promise<boolean>;
+  readonly readPages: (
+    elder: Named,
+    name: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ) => Promise<boolean>;
 }
 
 export interface AskingOptions {
@@ -76,6 +81,8 @@ export interface AskingOptions {
 
 /** The head tells messages apart; to hash a whole chunk for every elder asked would cost milliseconds. */
 const bytesOfId = 256;
+/** A reading ends after as many times the wait for one page. */
+const pagesInTime = 4;
 
 export function createAsking(options: AskingOptions): Asking {
   const { host, known, whoAnswers, preference, loaded, refresh, rememberRoad } = options;
@@ -103,20 +110,26 @@ export function createAsking(options: AskingOptions): Asking {
     return { ok: true, value: answer };
   };
 
-  const readFrom: Asking['readPages'] = (elder, name, timeoutMs) =>
-    readPages(known.tree, name, async (from) => {
-      const reply = await exchange(elder, encodeCover({ kind: 'section', name, from }), timeoutMs);
+  const readFrom: Asking['readPages'] = (elder, name, timeoutMs, signal) => {
+    // An elder may give one link per page: the whole reading has an end, too.
+    const untilMs = Date.now() + pagesInTime * timeoutMs;
+    return readPages(known.tree, name, async (from) => {
+      if (signal?.aborted === true || Date.now() >= untilMs) return null;
+      const cover = encodeCover({ kind: 'section', name, from });
+      const reply = await exchange(elder, cover, timeoutMs, signal);
       if (!reply.ok || reply.value.kind !== 'proof') return null;
       known.takeRecords(reply.value.records);
       const proof = decodeProof(reply.value.proof);
       return proof.ok && (await known.believe(proof.value)) ? proof.value : null;
     });
+  };
 
   /** Does what following asks for, until the message is to be sent once more; null to give up. */
   const nextOf = async (
     following: Following,
     first: FollowEvent,
     timeoutMs: number,
+    signal?: AbortSignal,
   ): Promise<Following | null> => {
     const isReached = ({ elders }: SectionAuthority): boolean =>
       elders.every(({ name }) => known.addressesOf(name).length > 0);
@@ -132,7 +145,7 @@ export function createAsking(options: AskingOptions): Asking {
           event = { kind: 'checked', holds: await known.believe(step.proof) };
           break;
         case 'read':
-          await readFrom({ name: following.to }, following.name, timeoutMs);
+          await readFrom({ name: following.to }, following.name, timeoutMs, signal);
           event = { kind: 'read' };
       }
     }
@@ -152,7 +165,7 @@ export function createAsking(options: AskingOptions): Asking {
       if (!reply.ok && reply.error.kind !== 'refused') void refresh();
       const event = eventOf(reply);
       if (event === null || signal?.aborted === true) return reply;
-      const next = await nextOf(following, event, timeoutMs);
+      const next = await nextOf(following, event, timeoutMs, signal);
       if (next === null) return reply;
       following = next;
     }

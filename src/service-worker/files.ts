@@ -109,7 +109,7 @@ function streamFile(request: Request, file: OpenFile, node: LightNode): Response
     'content-type': 'application/octet-stream',
     'content-disposition': `attachment; filename*=UTF-8''${encodeRfc5987(file.name)}`,
     'content-length': String(range.to - range.from),
-    'content-security-policy': "sandbox; default-src 'none'",
+    'content-security-policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
     'cross-origin-resource-policy': 'same-origin',
     'x-content-type-options': 'nosniff',
     'accept-ranges': 'bytes',

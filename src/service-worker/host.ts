@@ -32,7 +32,7 @@ async function begin(): Promise<LightNode> {
 
 export async function setPreference(chosen: RoadPreference): Promise<void> {
   preference = chosen;
-  await memory.keepPreference(chosen);
+  await memory.keepPreference(chosen).catch(() => undefined);
   node?.reconsider();
   changed();
 }

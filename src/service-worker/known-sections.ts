@@ -63,7 +63,7 @@ export interface KnownSections {
   readonly believe: (proof: SectionProof) => Promise<boolean>;
   readonly takeRecords: (records: readonly Uint8Array[]) => void;
   readonly addressesOf: (name: Uint8Array) => readonly string[];
-  /** Whose addresses are known. */
+  /** Whose addresses are known: elders of known sections first. */
   readonly recorded: () => readonly Uint8Array[];
   /** Reads what an earlier life kept. @returns whether there was anything. */
   readonly recall: () => Promise<boolean>;
@@ -93,6 +93,9 @@ export interface SectionStore {
   readonly keepPins: (network: string, kept: KeptSections) => Promise<void>;
 }
 
+/** Address records of nodes that are no elder of a known section: two answers of bootstrap nodes. */
+export const maxOtherRecords = 32;
+
 export function openKnownSections(
   anchor: TrustAnchor,
   store: SectionStore,
@@ -105,15 +108,27 @@ export function openKnownSections(
   const records = new Map<string, { readonly counter: bigint; readonly bytes: Uint8Array }>();
   const made = new Map<string, Section>();
 
+  const elderIds = (): ReadonlySet<string> =>
+    new Set(
+      sectionsOf(pins.tree).flatMap(({ elders }) => elders.map(({ name }) => nameToId(name))),
+    );
+
   const takeRecords = (list: readonly Uint8Array[]): void => {
+    const elders = elderIds();
     for (const bytes of list) {
       const record = decodeAddressRecord(bytes);
       if (!record.ok || !verifyAddressRecord(networkId, record.value).ok) continue;
       const id = nameToId(record.value.name);
       const held = records.get(id);
       if (held !== undefined && held.counter >= record.value.counter) continue;
+      records.delete(id);
       records.set(id, { counter: record.value.counter, bytes });
       made.clear();
+    }
+    // Who is an elder stays; of the others, who may become one, the newest few.
+    const others = [...records.keys()].filter((id) => !elders.has(id));
+    for (const id of others.slice(0, Math.max(0, others.length - maxOtherRecords))) {
+      records.delete(id);
     }
   };
 
@@ -156,11 +171,14 @@ export function openKnownSections(
     return authority === undefined ? undefined : present(authority);
   };
 
+  /** Best effort: on a full disk the next life asks for it again, and this one goes on. */
   const keep = (): Promise<void> =>
-    store.keepPins(network, {
-      pins: encodePins(pins),
-      addresses: [...records.values()].map(({ bytes }) => bytes),
-    });
+    store
+      .keepPins(network, {
+        pins: encodePins(pins),
+        addresses: [...records.values()].map(({ bytes }) => bytes),
+      })
+      .catch(() => undefined);
 
   /** N33: checks what a proof adds, and keeps it. @returns whether it holds. */
   const believe = async (proof: SectionProof): Promise<boolean> => {
@@ -185,11 +203,15 @@ export function openKnownSections(
     believe,
     takeRecords,
     addressesOf,
-    recorded: () =>
-      [...records.values()].flatMap(({ bytes }) => {
+    recorded: () => {
+      const elders = elderIds();
+      const names = [...records.values()].flatMap(({ bytes }) => {
         const record = decodeAddressRecord(bytes);
         return record.ok ? [record.value.name] : [];
-      }),
+      });
+      const isElder = (name: Uint8Array): boolean => elders.has(nameToId(name));
+      return [...names.filter(isElder), ...names.filter((name) => !isElder(name))];
+    },
     recall: async () => {
       const kept = await store.pins(network);
       if (kept === undefined) return false;

@@ -19,12 +19,7 @@ import {
   proofOf,
   type SectionProof,
 } from '#protocol/section/index.ts';
-import {
-  decodeClientReply,
-  encodeClientRequest,
-  type ClientReply,
-  type ClientRequest,
-} from '#roles/wire/client.ts';
+import { decodeClientReply, encodeClientRequest, type ClientReply } from '#roles/wire/client.ts';
 import { CallError, unreachable } from './answers.ts';
 import { createAsking, type AskError, type Asking } from './asking.ts';
 import { memory, type NetworkFile } from './memory.ts';
@@ -113,48 +108,71 @@ export async function startLightNode(
   let loading: Promise<Section> | undefined;
   let refusedBecause: string | undefined;
 
-  /** @param wanted how many bootstrap nodes to hear; the first start compares two (N33). */
-  const askBootstrap = async (
-    request: ClientRequest,
-    wanted = 1,
-  ): Promise<readonly ClientReply[]> => {
-    const replies: ClientReply[] = [];
-    for (let index = 0; index < file.bootstrap.length && replies.length < wanted; index++) {
-      const reply = await host.askBootstrap(index, encodeClientRequest(request), askBootstrapMs);
+  let firstAsked = 0;
+  /**
+   * Asks bootstrap nodes one after the other, each time another one first, until so many have given an
+   * answer that counts: of the kind asked for, and believed. None of them decides alone.
+   */
+  const askBootstrap = async <Kind extends 'authority' | 'addresses'>(
+    kind: Kind,
+    wanted: number,
+    counts: (reply: Extract<ClientReply, { kind: Kind }>) => Promise<boolean>,
+  ): Promise<void> => {
+    const first = firstAsked;
+    let counted = 0;
+    for (let tried = 0; tried < file.bootstrap.length && counted < wanted; tried++) {
+      const index = (first + tried) % file.bootstrap.length;
+      const reply = await host.askBootstrap(index, encodeClientRequest({ kind }), askBootstrapMs);
       whoAnswers.noteBootstrap(index, reply.ok);
-      if (!reply.ok) continue;
-      const decoded = decodeClientReply(reply.value);
-      if (decoded.ok) replies.push(decoded.value);
+      const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
+      if (decoded?.ok !== true || decoded.value.kind !== kind) continue;
+      if (await counts(decoded.value as Extract<ClientReply, { kind: Kind }>)) counted += 1;
     }
-    return replies;
   };
 
+  /** Can all elders of all sections be dialled, as far as addresses go? */
+  const isReachable = (): boolean =>
+    known.sections().every(({ elders }) => elders.every(({ addresses }) => addresses.length > 0));
+
+  let nextReader = 0;
   const fetchSection = async (): Promise<Section | undefined> => {
     const isFirst = current() === undefined || known.recorded().length === 0;
-    const [authorities, addresses] = await Promise.all([
-      askBootstrap({ kind: 'authority' }, isFirst ? bootstrapsCompared : 1),
-      askBootstrap({ kind: 'addresses' }),
+    const wanted = isFirst ? bootstrapsCompared : 1;
+    const told: (readonly Uint8Array[])[] = [];
+    let [heard, refused] = [false, false];
+    await Promise.all([
+      askBootstrap('authority', wanted, async (reply) => {
+        const signed = decodeSignedAuthority(reply.authority);
+        const fits = signed.ok && (await believe(proofOf(signed.value)));
+        heard = true;
+        refused ||= !fits;
+        return fits;
+      }),
+      askBootstrap('addresses', isReachable() ? wanted : bootstrapsCompared, async (reply) => {
+        told.push(reply.records);
+        return reply.records.length > 0;
+      }),
     ]);
-    known.takeRecords(addresses.flatMap((each) => (each.kind === 'addresses' ? each.records : [])));
-    let refused = false;
-    for (const reply of authorities) {
-      if (reply.kind !== 'authority') continue;
-      const signed = decodeSignedAuthority(reply.authority);
-      const fits = signed.ok && (await believe(proofOf(signed.value)));
-      refused ||= !fits;
+    firstAsked += 1;
+    // One record of each in turn, so that none of them alone chooses who is read from.
+    const longest = Math.max(0, ...told.map(({ length }) => length));
+    for (let at = 0; at < longest; at++) {
+      known.takeRecords(told.flatMap((each) => each.slice(at, at + 1)));
     }
     // A chain longer than a page: the elders, whose addresses are signed by themselves, have the rest.
     const isBehind = current() === undefined || refused;
-    const strangers = isBehind ? known.recorded().slice(0, eldersTried) : [];
-    for (const name of strangers) {
-      if (await readPages({ name }, home, askBootstrapMs)) break;
+    const names = isBehind ? known.recorded() : [];
+    let read = 0;
+    for (let tried = 0; tried < Math.min(eldersTried, names.length) && read < wanted; tried++) {
+      const name = names[nextReader++ % names.length];
+      if (name !== undefined && (await readPages({ name }, home, askBootstrapMs))) read += 1;
     }
     const section = current();
     refusedBecause = refused && section === undefined ? wrongAuthority : undefined;
     if (section !== undefined) await known.keep();
     onChange();
     // What shipped with the app alone says nothing about where its elders are today.
-    return authorities.length > 0 || known.recorded().length > 0 ? section : undefined;
+    return heard || known.recorded().length > 0 ? section : undefined;
   };
 
   /** N33: before anybody is asked, and again with each new version of the app. */

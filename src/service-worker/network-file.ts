@@ -1,4 +1,6 @@
 /** The network file: from the origin when it answers, else the one from the last visit. */
+import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { networkIdOf } from '#protocol/section/index.ts';
 import { CallError } from './answers.ts';
 import { memory, type NetworkFile } from './memory.ts';
 
@@ -8,7 +10,8 @@ const hex192 = /^[0-9a-f]{192}$/;
 export async function loadNetworkFile(): Promise<NetworkFile> {
   const served = await fetchNetworkFile();
   if (served !== undefined) {
-    await memory.keepNetworkFile(served);
+    // Best effort: on a full disk only the next start without a network misses it.
+    await memory.keepNetworkFile(served).catch(() => undefined);
     return served;
   }
   const kept = await memory.networkFile();
@@ -49,5 +52,9 @@ export function parseNetworkFile(value: unknown): NetworkFile | undefined {
     bootstrap.every((each) => typeof each === 'string' && each.length <= 256) &&
     (typeof supply === 'string' || typeof supply === 'number') &&
     (faucet === null || typeof faucet === 'string');
-  return fits ? ({ ...file, supply: String(supply) } as NetworkFile) : undefined;
+  if (!fits) return undefined;
+  // A file that contradicts itself never replaces a good one.
+  const key = fromHex(genesisKey);
+  if (!key.ok || toHex(networkIdOf(key.value, name)) !== networkId) return undefined;
+  return { ...file, supply: String(supply) } as NetworkFile;
 }

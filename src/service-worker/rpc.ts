@@ -1,5 +1,5 @@
 /** Calls of page and vault: `POST /safe/rpc/<name>`. Each may be repeated. */
-import { networkHeader, rpcPath, type RoadPreference } from '#bridge/worker.ts';
+import { callHeader, networkHeader, rpcPath, type RoadPreference } from '#bridge/worker.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { bytesAnswer, CallError, failureAnswer, jsonAnswer } from './answers.ts';
 import { getChunk, getPointer, putChunk, putPointer } from './data.ts';
@@ -88,6 +88,7 @@ export async function answerRpc(request: Request): Promise<Response> {
     if (request.method !== 'POST' || call === undefined) {
       throw new CallError(404, { kind: 'internal', message: 'No such call.' });
     }
+    if (!isOwn(request)) throw foreign();
     const meant = request.headers.get(networkHeader);
     // A Safe belongs to one network: bytes of it never go to another that this address serves now.
     if (meant !== null && meant !== (await lightNode()).file.networkId) throw otherNetwork();
@@ -96,6 +97,16 @@ export async function answerRpc(request: Request): Promise<Response> {
     return failureAnswer(error);
   }
 }
+
+/**
+ * A form of another site, or a frame of it, reaches the worker as a navigation into its scope, with
+ * the method and the body it likes; it cannot add a header.
+ */
+const isOwn = (request: Request): boolean =>
+  request.mode !== 'navigate' && request.destination === '' && request.headers.has(callHeader);
+
+const foreign = (): CallError =>
+  new CallError(403, { kind: 'internal', message: 'Only the app itself can ask for this.' });
 
 const otherNetwork = (): CallError =>
   new CallError(409, {

@@ -10,6 +10,7 @@ const waitForHostMs = 1_500;
 const waiting: (() => void)[] = [];
 let onHostChanged: () => void = () => undefined;
 let asked = 0;
+let present: MessagePort | undefined;
 
 export function onRtcHostChanged(then: () => void): void {
   onHostChanged = then;
@@ -18,13 +19,17 @@ export function onRtcHostChanged(then: () => void): void {
 /** A page offered to host: its port replaces the one before. */
 export function takeRtcHost(port: MessagePort, used: number): void {
   attachRtcHost(port, used);
+  present = port;
   // Chromium tells when the other end is gone; elsewhere `probeRtcHost` finds out.
-  port.addEventListener('close', () => loseRtcHost());
+  port.addEventListener('close', () => loseRtcHost(port));
   for (const go of waiting.splice(0)) go();
   onHostChanged();
 }
 
-export function loseRtcHost(): void {
+/** @param port the one that closed; an earlier host's tells nothing about the present one */
+export function loseRtcHost(port?: MessagePort): void {
+  if (port !== undefined && port !== present) return;
+  present = undefined;
   detachRtcHost();
   onHostChanged();
 }

@@ -1,5 +1,5 @@
 /** Calls to the service worker. Each may be repeated; each failure says whether to wait. */
-import { networkHeader, rpcPath, workerHeader } from '#bridge/worker.ts';
+import { callHeader, networkHeader, rpcPath, workerHeader } from '#bridge/worker.ts';
 import { toHex } from '#core/codec/bytes.ts';
 
 /** Why the worker did not do what it was asked. */
@@ -72,7 +72,8 @@ export function createRpc(
     let response: Response;
     try {
       const network = owner.network();
-      const headers = network === null ? {} : { [networkHeader]: network };
+      const known = network === null ? {} : { [networkHeader]: network };
+      const headers = { [callHeader]: '1', ...known };
       response = await fetch(rpcPath + path, { method: 'POST', headers, ...init });
     } catch {
       init.signal?.throwIfAborted();

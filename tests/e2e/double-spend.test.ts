@@ -56,7 +56,11 @@ const listed = (page: Page): Promise<readonly number[]> =>
     Array.from({ length: 7 }, async (_, elder) => {
       const bytes = await page.evaluate(async (index) => {
         const body = JSON.stringify({ elder: index, after: 0 });
-        const answer = await fetch('/safe/rpc/outputs', { method: 'POST', body });
+        const answer = await fetch('/safe/rpc/outputs', {
+          method: 'POST',
+          headers: { 'x-safe-call': '1' },
+          body,
+        });
         return [...new Uint8Array(await answer.arrayBuffer())];
       }, elder);
       const page_ = decodeCbor(new Uint8Array(bytes));

@@ -155,12 +155,13 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
     );
   };
 
-  return {
-    close: () => {
-      for (const connection of connections.values()) connection.close();
-      connections.clear();
-      channels.clear();
-      port.close();
-    },
+  const close = (): void => {
+    for (const connection of connections.values()) connection.close();
+    connections.clear();
+    channels.clear();
+    port.close();
   };
+  // The worker has let go: nobody would ever close what was made for it.
+  port.addEventListener('close', close);
+  return { close };
 }

@@ -185,7 +185,10 @@ export async function stopWorker(page: Page): Promise<void> {
 /** What the worker says about itself and its network. */
 export const networkStatus = (page: Page): Promise<Record<string, never> & NetworkStatus> =>
   page.evaluate(async () => {
-    const answer = await fetch('/safe/rpc/status', { method: 'POST' });
+    const answer = await fetch('/safe/rpc/status', {
+      method: 'POST',
+      headers: { 'x-safe-call': '1' },
+    });
     return (await answer.json()) as never;
   });
 
@@ -210,5 +213,9 @@ export interface NetworkStatus {
 
 export const setRoad = (page: Page, preference: string): Promise<void> =>
   page.evaluate(async (chosen) => {
-    await fetch('/safe/rpc/road', { method: 'POST', body: JSON.stringify({ preference: chosen }) });
+    await fetch('/safe/rpc/road', {
+      method: 'POST',
+      headers: { 'x-safe-call': '1' },
+      body: JSON.stringify({ preference: chosen }),
+    });
   }, preference);

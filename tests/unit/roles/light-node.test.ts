@@ -31,7 +31,10 @@ const disk = new Map<string, unknown>();
 vi.mock('../../../src/service-worker/memory.ts', () => ({
   memory: {
     pins: async (id: string) => disk.get(id),
-    keepPins: async (id: string, kept: unknown) => void disk.set(id, kept),
+    keepPins: async (id: string, kept: unknown) => {
+      if (disk.get('full') === true) throw new DOMException('no room', 'QuotaExceededError');
+      disk.set(id, kept);
+    },
     roads: async () => new Map(),
     keepRoad: async () => undefined,
   },
@@ -429,7 +432,7 @@ test('what shipped does not stand in for a network that does not answer', async 
   world.bootstraps = [counting(knowing(after(2))), counting(knowing(after(2)))];
   const again = await start(2);
   await again.section();
-  expect(asked).toBe(3);
+  expect(asked).toBe(4);
 });
 
 test('checkpoints of another network are not looked at', async () => {
@@ -438,4 +441,78 @@ test('checkpoints of another network are not looked at', async () => {
   const node = await start(1);
   expect((await node.section()).authority.epoch).toBe(0n);
   expect(node.view().checkpointEpoch).toBeNull();
+});
+
+test('no bootstrap node decides alone: one that is busy, or gives no addresses, leaves it to the other', async () => {
+  const seed = sha256(Uint8Array.of(7));
+  const record = signAddressRecord(seed, anchor.networkId, 1n, ['/ip4/127.0.0.1/tcp/1']);
+  const honest = knowing(after(1), [encodeAddressRecord(record)]);
+  const busy: Asked = () => ({ kind: 'refused', refusal: { kind: 'busy', afterMs: 1 } });
+  const hello: Asked = () => ({ kind: 'outputs', entries: [], next: 0, more: false });
+  const noAddresses = knowing(after(1));
+  for (const first of [busy, hello, noAddresses]) {
+    disk.clear();
+    world.bootstraps = [first, honest];
+    const dialled: string[] = [];
+    world.elder = (name) => (bytes) => {
+      dialled.push(name);
+      return knowing(after(20))(bytes);
+    };
+    const node = await start(2);
+    expect((await node.section()).authority.epoch).toBe(1n);
+    expect((disk.get(networkId) as { addresses: unknown[] }).addresses).toHaveLength(1);
+  }
+});
+
+test('no single bootstrap node chooses whom a new device reads the way from', async () => {
+  const living = after(40);
+  const recordsOf = (from: number) =>
+    Array.from({ length: 16 }, (_, n) =>
+      encodeAddressRecord(
+        signAddressRecord(sha256(Uint8Array.of(from, n)), anchor.networkId, 1n, [
+          '/ip4/127.0.0.1/tcp/1',
+        ]),
+      ),
+    );
+  const honest = new Set(
+    Array.from({ length: 16 }, (_, n) => nameToId(ed25519PublicKey(sha256(Uint8Array.of(2, n))))),
+  );
+  // The first one names nodes that show the birth to whoever asks, or nothing.
+  world.bootstraps = [knowing(born, recordsOf(1)), knowing(living, recordsOf(2))];
+  world.elder = (name) => (honest.has(name) ? knowing(living) : knowing(born));
+  const node = await start(2);
+  expect((await node.section()).authority.epoch).toBe(40n);
+});
+
+test('one elder cannot fill the memory of the worker with records of strangers', async () => {
+  const { node, elders } = await startWithElders();
+  const { networkId: of } = elders[0] === undefined ? anchor : await node.section();
+  let made = 0;
+  world.elder = () => () => ({
+    kind: 'proof',
+    proof: new Uint8Array(3),
+    records: Array.from({ length: 16 }, () =>
+      encodeAddressRecord(
+        signAddressRecord(sha256(Uint8Array.of(made >> 8, made++ & 255)), of, 1n, [
+          '/ip4/10.0.0.1/tcp/1',
+        ]),
+      ),
+    ),
+  });
+  const [elder] = elders;
+  if (elder === undefined) throw new Error('an elder');
+  for (let n = 0; n < 5; n++) await node.catchUp(elder, new Uint8Array(32), 1_000);
+  await node.look();
+  const kept = [...disk.values()][0] as { addresses: unknown[] };
+  expect(made).toBeGreaterThanOrEqual(80);
+  expect(kept.addresses.length).toBeLessThanOrEqual(7 + 32);
+  // Elders keep their place.
+  expect((await node.section()).elders.every(({ addresses }) => addresses.length === 1)).toBe(true);
+});
+
+test('without room on the disk the first call is answered all the same', async () => {
+  disk.set('full', true);
+  world.bootstraps = [knowing(after(2))];
+  const node = await start(1);
+  expect((await node.section()).authority.epoch).toBe(2n);
 });
