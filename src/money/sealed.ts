@@ -64,6 +64,67 @@ export function sealedPaths(
   });
 }
 
+/** Hashes beside a run of neighbouring leaves, from the leaves upwards: left before right. */
+export function sealedRanges(
+  leaves: readonly Uint8Array[],
+  ranges: readonly { readonly start: number; readonly length: number }[],
+): readonly (readonly Uint8Array[])[] {
+  const layers = layersOf(leaves);
+  return ranges.map(({ start, length }) => {
+    const siblings: Uint8Array[] = [];
+    let [low, high] = [start, start + length];
+    for (const layer of length === 0 ? [] : layers.slice(0, -1)) {
+      const left = low % 2 === 1 ? layer[low - 1] : undefined;
+      const right = high % 2 === 1 ? layer[high] : undefined;
+      if (left !== undefined) siblings.push(left);
+      if (right !== undefined) siblings.push(right);
+      low >>= 1;
+      high = (high + 1) >> 1;
+    }
+    return siblings;
+  });
+}
+
+/** Are these the leaves from `start` on, of `count` in all, under this root? */
+export function verifyRange(
+  root: Uint8Array,
+  start: number,
+  count: number,
+  leaves: readonly Uint8Array[],
+  siblings: readonly Uint8Array[],
+): boolean {
+  if (siblings.length > 2 * maxSealedSiblings || start + leaves.length > count) return false;
+  if (leaves.length === 0) {
+    const isEmpty = count === 0 && start === 0 && siblings.length === 0;
+    return isEmpty && equalBytes(rootHash(new Uint8Array(hashBytes), 0), root);
+  }
+  let used = 0;
+  let row = [...leaves];
+  let low = start;
+  for (let width = count; width > 1; width = (width + 1) >> 1) {
+    if (low % 2 === 1) {
+      const left = siblings[used++];
+      if (left === undefined) return false;
+      row = [left, ...row];
+      low -= 1;
+    }
+    if (row.length % 2 === 1 && low + row.length < width) {
+      const right = siblings[used++];
+      if (right === undefined) return false;
+      row = [...row, right];
+    }
+    row = pairsOf(row);
+    low >>= 1;
+  }
+  const [top] = row;
+  return (
+    row.length === 1 &&
+    top !== undefined &&
+    used === siblings.length &&
+    equalBytes(rootHash(top, count), root)
+  );
+}
+
 /** N34: was this slot bound to, or decided by, this transaction when the epoch was sealed? */
 export function verifySealed(
   sealedRoot: Uint8Array,
@@ -87,17 +148,22 @@ export function verifySealed(
 function layersOf(leaves: readonly Uint8Array[]): readonly (readonly Uint8Array[])[] {
   const layers: (readonly Uint8Array[])[] = [leaves];
   for (let layer = leaves; layer.length > 1;) {
-    const above: Uint8Array[] = [];
-    for (let at = 0; at < layer.length; at += 2) {
-      const left = layer[at];
-      const right = layer[at + 1];
-      assert(left !== undefined, 'a layer has no holes');
-      above.push(right === undefined ? left : nodeHash(left, right));
-    }
-    layers.push(above);
-    layer = above;
+    layer = pairsOf(layer);
+    layers.push(layer);
   }
   return layers;
+}
+
+/** The layer above: the odd one out rises unchanged. */
+function pairsOf(layer: readonly Uint8Array[]): Uint8Array[] {
+  const above: Uint8Array[] = [];
+  for (let at = 0; at < layer.length; at += 2) {
+    const left = layer[at];
+    const right = layer[at + 1];
+    assert(left !== undefined, 'a layer has no holes');
+    above.push(right === undefined ? left : nodeHash(left, right));
+  }
+  return above;
 }
 
 const nodeHash = (left: Uint8Array, right: Uint8Array): Uint8Array =>

@@ -17,7 +17,13 @@ import {
   type MoneySection,
   type SectionKeys,
 } from './certificate.ts';
-import { sealedLeafHash, sealedRootOf, type SealedLeaf } from './sealed.ts';
+import {
+  sealedLeafHash,
+  sealedRanges,
+  sealedRootOf,
+  verifyRange,
+  type SealedLeaf,
+} from './sealed.ts';
 import {
   decodeTransaction,
   inputAt,
@@ -59,9 +65,6 @@ export type SealedEntry =
 export const maxSealedEntryBytes = 8 * 1024;
 /** What one page of a snapshot carries at most; an entry always fits. */
 export const maxSnapshotPageBytes = 256 * 1024;
-/** A million spends of one epoch in pages of some sixty. */
-export const maxSnapshotPages = 16_384;
-
 const kinds = ['bound', 'decided', 'output'] as const;
 
 export const sealedName = (entry: SealedEntry): Uint8Array =>
@@ -151,8 +154,59 @@ export function snapshotPages(entries: readonly SealedEntry[]): readonly (readon
     pages.at(-1)?.push(bytes);
     size += bytes.length + 4;
   }
-  assert(pages.length <= maxSnapshotPages, 'an epoch ends before it has so many entries');
   return pages;
+}
+
+/** A page with what proves it by itself: nobody has to believe a page until the last one came. */
+export interface SealedPage {
+  /** Place of its first entry, and how many entries the whole list has. */
+  readonly start: number;
+  readonly count: number;
+  /** Hashes beside its entries, up to the root. */
+  readonly siblings: readonly Uint8Array[];
+  /** Encoded entries, in order. */
+  readonly entries: readonly Uint8Array[];
+}
+
+export function sealedPages(entries: readonly SealedEntry[]): readonly SealedPage[] {
+  const count = entries.length;
+  const pages = snapshotPages(entries);
+  let next = 0;
+  const ranges = pages.map(({ length }) => {
+    const start = next;
+    next += length;
+    return { start, length };
+  });
+  const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
+  const proofs = sealedRanges(leaves, ranges);
+  return pages.map((page, at) => ({
+    start: ranges[at]?.start ?? 0,
+    count,
+    siblings: proofs[at] ?? [],
+    entries: page,
+  }));
+}
+
+/**
+ * The entries of one page of the list with this root. `short`: a page that is not the last and has
+ * room for any entry is no page of ours, so nobody can deal a list out by single entries.
+ */
+export function openSealedPage(
+  root: Uint8Array,
+  { start, count, siblings, entries: encoded }: SealedPage,
+): Result<readonly SealedEntry[], 'malformed' | 'otherRoot' | 'short'> {
+  const entries: SealedEntry[] = [];
+  for (const bytes of encoded) {
+    const entry = decodeSealedEntry(bytes);
+    if (!entry.ok) return entry;
+    entries.push(entry.value);
+  }
+  if (!entriesAscend(entries)) return err('malformed');
+  const size = encoded.reduce((sum, { length }) => sum + length + 4, 0);
+  const isLast = start + entries.length === count;
+  if (!isLast && size + maxSealedEntryBytes + 4 <= maxSnapshotPageBytes) return err('short');
+  const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
+  return verifyRange(root, start, count, leaves, siblings) ? ok(entries) : err('otherRoot');
 }
 
 /** Puts pages together; only the very list that its root names comes out. */

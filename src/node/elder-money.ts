@@ -233,6 +233,14 @@ export async function sealedEntriesOf(
   return sortEntries(entries.filter((entry) => entry !== null));
 }
 
+/** What was written under a key that has handed over, once its heirs have all of it. */
+export async function eraseMoneyFacts(
+  facts: FactStore,
+  section: Pick<SectionAuthority, 'epoch' | 'key'>,
+): Promise<void> {
+  for (const machine of ['spentbook', 'mint']) await facts.eraseAll(factsUnder(section, machine));
+}
+
 function toReply<M>(answer: Result<M, AskError>, encode: (message: M) => Uint8Array): ClientReply {
   if (answer.ok) return { kind: 'money', message: encode(answer.value) };
   // The same bytes again are always safe: an elder gives the same share for them.

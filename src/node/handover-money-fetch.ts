@@ -1,21 +1,20 @@
 /**
- * Fetches lists of sealed entries from peers, page by page, one peer at a time. Who is silent is
- * passed over; whose pages do not make the list that the root names is not asked for it again.
+ * Fetches lists of sealed entries from peers, page by page, one peer at a time. Each page proves
+ * itself against the root, so it is on disk as soon as it came and its sender answers for it: memory
+ * holds one page, and what came before a restart or from another peer stays.
  */
-import { toHex } from '#core/codec/bytes.ts';
+import { compareBytes, fromHex, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
-import {
-  decodeSealedEntry,
-  entriesAscend,
-  entriesRoot,
-  maxSnapshotPages,
-  type SealedEntry,
-} from '#money/snapshot.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { entriesAscend, openSealedPage, type SealedEntry } from '#money/snapshot.ts';
 import type { SnapshotPage } from '#protocol/handover/index.ts';
+import type { SealedLists } from './handover-money-lists.ts';
 
 /** Seven snapshots, the merged list, and archives; what is over waits to be asked for again. */
 export const maxFetches = 16;
 const silentMs = 3_000;
+/** A peer that is slow, but not silent, is asked for so long before others have their turn. */
+const turnMs = 20_000;
 
 /** Whether entries of a page may stand in the list; `later`: this node knows too little yet. */
 export type Judgement = 'good' | 'bad' | 'later';
@@ -23,22 +22,24 @@ export type Judgement = 'good' | 'bad' | 'later';
 export interface FetchOptions {
   /** A peer that sends no page for so long is passed over; 3 s by default. */
   readonly silentMs?: number;
+  /** 20 s by default. */
+  readonly turnMs?: number;
+  readonly lists: Pick<SealedLists, 'progress' | 'keepPage' | 'finish'>;
   readonly ask: (key: Uint8Array, to: NodeId, root: Uint8Array, page: number) => void;
   readonly blame: (peer: NodeId, rule: string) => void;
 }
 
 export interface Fetches {
   /**
-   * Resolves with the whole list, its root proven; null when nobody sent it, or when its entries
-   * cannot be judged yet: the asker repeats its wish.
-   * @param judge looks at every page as it comes, so that nobody fills this node's memory with lies
+   * Resolves with true when the whole list is on disk; with false when nobody sent it, or when its
+   * entries cannot be judged yet: the asker repeats its wish, and what came stays.
    */
   readonly fetch: (
     key: Uint8Array,
     root: Uint8Array,
     from: readonly NodeId[],
     judge: (entries: readonly SealedEntry[]) => Promise<Judgement>,
-  ) => Promise<readonly SealedEntry[] | null>;
+  ) => Promise<boolean>;
   readonly take: (from: NodeId, page: SnapshotPage) => Promise<void>;
   readonly stop: () => void;
 }
@@ -49,117 +50,141 @@ interface Fetch {
   /** Peers still to be asked; the first one is being asked. */
   peers: readonly NodeId[];
   readonly judge: (entries: readonly SealedEntry[]) => Promise<Judgement>;
-  entries: SealedEntry[];
-  next: number;
-  /** As the peer says; null before its first page. */
-  pages: number | null;
-  /** Whose pages these are. */
-  readonly senders: Set<NodeId>;
-  /** Pages of several peers did not fit: from now on each peer sends all of them. */
-  alone: boolean;
+  /** The page that is lacking, the place of its first entry, and the entry before it. */
+  page: number;
+  start: number;
+  last: SealedEntry | null;
   judging: boolean;
+  /** Half periods of silence since the last page, and of this peer's turn. */
   quiet: number;
-  readonly promise: Promise<readonly SealedEntry[] | null>;
-  readonly done: (entries: readonly SealedEntry[] | null) => void;
+  turn: number;
+  readonly promise: Promise<boolean>;
+  readonly done: (isWhole: boolean) => void;
 }
 
-export function createFetches({ ask, blame, ...options }: FetchOptions): Fetches {
+export function createFetches(options: FetchOptions): Fetches {
+  const { ask, blame, lists } = options;
   const fetches = new Map<string, Fetch>();
+  const halfMs = (options.silentMs ?? silentMs) / 2;
+  const turns = (options.turnMs ?? turnMs) / halfMs;
 
-  const end = (fetch: Fetch, entries: readonly SealedEntry[] | null): void => {
+  const end = (fetch: Fetch, isWhole: boolean): void => {
     fetches.delete(toHex(fetch.root));
-    fetch.done(entries);
+    fetch.done(isWhole);
   };
   const request = (fetch: Fetch): void => {
     const [peer] = fetch.peers;
     fetch.quiet = 0;
-    if (peer === undefined) end(fetch, null);
-    else ask(fetch.key, peer, fetch.root, fetch.next);
+    if (peer === undefined) end(fetch, false);
+    else ask(fetch.key, peer, fetch.root, fetch.page);
   };
-  const startOver = (fetch: Fetch): void => {
-    Object.assign(fetch, { entries: [], next: 0, pages: null });
-    fetch.senders.clear();
-  };
-  const passOver = (fetch: Fetch): void => {
-    fetch.peers = fetch.peers.slice(1);
-    if (fetch.alone) startOver(fetch);
+  const goOn = (fetch: Fetch, peers: readonly NodeId[]): void => {
+    fetch.peers = peers;
+    fetch.turn = 0;
     request(fetch);
   };
   const accuse = (fetch: Fetch, peer: NodeId, rule: string): void => {
     blame(peer, rule);
-    fetch.peers = fetch.peers.filter((each) => each !== peer);
-    startOver(fetch);
-    request(fetch);
-  };
-  /** Of several senders nobody knows who lied. */
-  const misfit = (fetch: Fetch, peer: NodeId, rule: string): void => {
-    if ([...fetch.senders].every((each) => each === peer)) return accuse(fetch, peer, rule);
-    fetch.alone = true;
-    startOver(fetch);
-    request(fetch);
+    goOn(
+      fetch,
+      fetch.peers.filter((each) => each !== peer),
+    );
   };
 
-  const timer = setInterval(
-    () => {
-      for (const fetch of [...fetches.values()]) {
-        fetch.quiet += 1;
-        if (fetch.quiet > 1 && !fetch.judging) passOver(fetch);
-      }
-    },
-    (options.silentMs ?? silentMs) / 2,
-  );
+  const timer = setInterval(() => {
+    for (const fetch of [...fetches.values()]) {
+      if (fetch.judging) continue;
+      fetch.quiet += 1;
+      fetch.turn += 1;
+      const [peer, ...rest] = fetch.peers;
+      if (fetch.quiet > 1) goOn(fetch, rest);
+      else if (fetch.turn > turns && peer !== undefined) goOn(fetch, [...rest, peer]);
+    }
+  }, halfMs);
+
+  const take = async (fetch: Fetch, from: NodeId, message: SnapshotPage): Promise<void> => {
+    const { root, page, start, count } = message;
+    const opened = openSealedPage(root, message);
+    if (!opened.ok) return accuse(fetch, from, opened.error);
+    const entries = opened.value;
+    // True, but not where the list has come to: another sender has cut its pages otherwise.
+    if (start !== fetch.start) return goOn(fetch, fetch.peers.slice(1));
+    const before = fetch.last === null ? [] : [fetch.last];
+    if (!entriesAscend([...before, ...entries.slice(0, 1)])) return accuse(fetch, from, 'order');
+    const judgement = await fetch.judge(entries).catch((): Judgement => 'later');
+    if (judgement === 'later') return end(fetch, false);
+    if (judgement === 'bad') return accuse(fetch, from, 'entry');
+    await lists.keepPage(root, page, message);
+    fetch.page = page + 1;
+    fetch.start = start + entries.length;
+    fetch.last = entries.at(-1) ?? null;
+    if (fetch.start < count) return request(fetch);
+    await lists.finish(root, fetch.page);
+    end(fetch, true);
+  };
 
   return {
     fetch: (key, root, from, judge) => {
       const known = fetches.get(toHex(root));
       if (known !== undefined) return known.promise;
-      if (fetches.size >= maxFetches || from.length === 0) return Promise.resolve(null);
+      if (fetches.size >= maxFetches || from.length === 0) return Promise.resolve(false);
       let done: Fetch['done'] = () => undefined;
-      const promise = new Promise<readonly SealedEntry[] | null>((resolve) => {
+      const promise = new Promise<boolean>((resolve) => {
         done = resolve;
       });
       const fetch: Fetch = {
-        ...{ key, root, judge, promise, done },
-        ...{ peers: from, entries: [], next: 0, pages: null, senders: new Set() },
-        ...{ alone: false, judging: false, quiet: 0 },
+        ...{ key, root, judge, promise, done, peers: from },
+        ...{ page: 0, start: 0, last: null, judging: true, quiet: 0, turn: 0 },
       };
       fetches.set(toHex(root), fetch);
-      request(fetch);
+      lists.progress(root).then(
+        (progress) => {
+          if (!fetches.has(toHex(root))) return;
+          Object.assign(fetch, progress, { judging: false });
+          request(fetch);
+        },
+        () => end(fetch, false),
+      );
       return promise;
     },
 
-    take: async (from, { root, page, pages, entries }) => {
-      const fetch = fetches.get(toHex(root));
+    take: async (from, message) => {
+      const fetch = fetches.get(toHex(message.root));
       if (fetch === undefined || fetch.judging || fetch.peers[0] !== from) return;
-      if (page !== fetch.next) return; // Sent twice, or late.
-      const decoded = entries.map(decodeSealedEntry);
-      const fresh = decoded.flatMap((each) => (each.ok ? [each.value] : []));
-      const last = fetch.entries.slice(-1);
-      const fits =
-        fresh.length === entries.length &&
-        entriesAscend([...last, ...fresh]) &&
-        page < pages &&
-        pages <= maxSnapshotPages &&
-        (fetch.pages ?? pages) === pages &&
-        (fresh.length > 0 || pages === 1);
-      if (!fits) return misfit(fetch, from, 'page');
+      if (message.page !== fetch.page) return; // Sent twice, or late.
       fetch.judging = true;
-      const judgement = await fetch.judge(fresh).catch((): Judgement => 'later');
-      fetch.judging = false;
-      if (judgement === 'later') return end(fetch, null);
-      if (judgement === 'bad') return accuse(fetch, from, 'entry');
-      fetch.senders.add(from);
-      fetch.entries.push(...fresh);
-      fetch.pages = pages;
-      fetch.next = page + 1;
-      if (fetch.next < pages) return request(fetch);
-      if (toHex(entriesRoot(fetch.entries)) === toHex(root)) return end(fetch, fetch.entries);
-      misfit(fetch, from, 'root');
+      try {
+        await take(fetch, from, message);
+      } catch (error) {
+        end(fetch, false); // This node's disk: the wish is repeated.
+        throw error;
+      } finally {
+        fetch.judging = false;
+      }
     },
 
     stop: () => {
       clearInterval(timer);
-      for (const fetch of [...fetches.values()]) end(fetch, null);
+      for (const fetch of [...fetches.values()]) end(fetch, false);
     },
   };
+}
+
+/** Whom to ask first: drawn for each asker and list, so that no name can be chosen to be it. */
+export function inAskingOrder(
+  self: NodeId,
+  root: Uint8Array,
+  peers: readonly NodeId[],
+): readonly NodeId[] {
+  const bytes = (id: NodeId): Uint8Array => {
+    const name = fromHex(id);
+    return name.ok ? name.value : new Uint8Array();
+  };
+  return peers
+    .map((peer) => ({
+      peer,
+      draw: labelledHash('safe/v1/list-source', bytes(self), root, bytes(peer)),
+    }))
+    .sort((a, b) => compareBytes(a.draw, b.draw))
+    .map(({ peer }) => peer);
 }

@@ -2,23 +2,25 @@
  * The money of a key that ends: performs what the handover asks (R6, N22, N23, N27), and knows what
  * the next key begins with. Every answer is safe to hear twice, and is the same after a crash.
  */
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { keyAt, type SectionKeys } from '#money/certificate.ts';
 import { sealedLeafHash, type SealedLeaf } from '#money/sealed.ts';
 import { decodeTransaction, slotName } from '#money/transaction.ts';
 import { sealedLeafOf, snapshotsRequired, type SealedEntry } from '#money/snapshot.ts';
-import { inheritFrom, type SealedArchive } from '#protocol/handover/index.ts';
+import { addArchive } from '#protocol/handover/index.ts';
+import type { Registration } from '#protocol/mint/index.ts';
 import type {
   SectionAuthority,
   SignedAuthority,
   SignedSuccessor,
 } from '#protocol/section/index.ts';
+import type { InheritedSlot } from '#protocol/spentbook/index.ts';
 import type { SectionNodeInput } from '#roles/section-node/state.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
-import { sealedEntriesOf, type MoneyPast } from './elder-money.ts';
-import { createFetches, type Judgement } from './handover-money-fetch.ts';
+import { eraseMoneyFacts, sealedEntriesOf, type MoneyPast } from './elder-money.ts';
+import { createFetches, inAskingOrder, type Judgement } from './handover-money-fetch.ts';
 import { openMoneyLinks } from './handover-money-links.ts';
 import { openSealedLists } from './handover-money-lists.ts';
 import type { Log } from './log.ts';
@@ -55,6 +57,8 @@ export interface HandoverMoneyOptions {
   readonly log: Log;
   /** For tests: how long a peer may be silent. */
   readonly silentMs?: number;
+  /** For tests: how long until an archive that nobody had is asked for again. */
+  readonly pastRetryMs?: number;
 }
 
 /** Money of these keys has stopped; the key of an instance is the hex of the section key. */
@@ -72,9 +76,12 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   const ended = new Set(await facts.keys(endingMachine));
   /** Hashes of entries that were found good under a key: snapshots differ in few. */
   const proven = new Map<string, Set<string>>();
+  /** Keys whose snapshot is being made. */
+  const sealing = new Set<string>();
   let stopped = false;
 
   const fetches = createFetches({
+    lists,
     ask: (key, to, root, page) =>
       tell({ kind: 'say', key, to: [to], message: { kind: 'askPage', root, page } }),
     ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
@@ -156,7 +163,7 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     return 'good';
   };
 
-  const anything = async (): Promise<Judgement> => 'good'; // The root is proof enough.
+  const anything = async (): Promise<Judgement> => 'good'; // Each page is proven by the root.
 
   /** A list that a sealed root names: from the disk, else from these peers. */
   const obtain = async (
@@ -165,10 +172,7 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     from: readonly NodeId[],
   ): Promise<boolean> => {
     if (await lists.has(root)) return true;
-    const entries = await fetches.fetch(key, root, from, anything);
-    if (entries === null) return false;
-    await lists.keep(entries);
-    return true;
+    return fetches.fetch(key, root, inAskingOrder(options.self, root, from), anything);
   };
 
   const obtainLine = async (
@@ -188,12 +192,16 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   ): Promise<SectionNodeInput | null> => {
     const section = options.authority();
     if (section === null || !equalBytes(section.key, key)) return null;
-    const here = await lists.load(root);
-    const entries = here ?? (await fetches.fetch(key, root, from, (each) => judge(section, each)));
+    // The elder itself has it; whom else to ask first nobody can choose.
+    const [elderId = '', ...others] = from;
+    const sources = [elderId, ...inAskingOrder(options.self, root, others)];
+    const isHere =
+      (await lists.has(root)) ||
+      (await fetches.fetch(key, root, sources, (each) => judge(section, each)));
+    const entries = isHere ? await lists.load(root) : null;
     if (entries === null) return null;
     // A list may be here for another reason, and be no snapshot of this key.
     if ((await judge(section, entries)) !== 'good') return null;
-    await lists.keep(entries);
     await gathered(key, root);
     return { kind: 'snapshotHeld', key, elder, root };
   };
@@ -221,13 +229,19 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   /** Snapshots of a key go when its heirs have everything; what its record names stays (N34). */
   const sweep = async (key: Uint8Array): Promise<void> => {
     const name = toHex(key);
+    const record = links.successorOf(key)?.record;
+    if (record === undefined) return;
     const isReleased = (await facts.load(releasedMachine, name)).length > 0;
-    if (!isReleased || links.successorOf(key) === undefined) return;
+    // An heir that has handed over itself had everything: then this hand-over is long over.
+    const isPast = record.children.some((child) => links.successorOf(child.key) !== undefined);
+    if (!isReleased && !isPast) return;
     const kept = new Set(links.all().map(({ record }) => toHex(record.sealedRoot)));
     for (const root of await facts.load(gatheredMachine, name)) {
       if (!kept.has(toHex(root))) await lists.drop(root);
     }
     await facts.erase(gatheredMachine, name);
+    // What the key's elders wrote is in its sealed root.
+    await eraseMoneyFacts(facts, { epoch: record.epoch, key });
     proven.delete(name);
   };
 
@@ -236,10 +250,16 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     switch (output.kind) {
       case 'sealMoney': {
         ended.add(toHex(key)); // Now, before anything else has its turn.
-        const section = await authorityOf(key);
-        return section === null
-          ? null
-          : { kind: 'moneySealed', key, root: await sealMoney(section) };
+        if (sealing.has(toHex(key))) return null; // Asked for again: the answer is on its way.
+        sealing.add(toHex(key));
+        try {
+          const section = await authorityOf(key);
+          return section === null
+            ? null
+            : { kind: 'moneySealed', key, root: await sealMoney(section) };
+        } finally {
+          sealing.delete(toHex(key));
+        }
       }
       case 'fetch': {
         const { elder, root, from } = output;
@@ -256,14 +276,17 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
         const { to, root, page } = output;
         const held = await lists.page(root, page);
         if (held === null) return null;
-        const message = { kind: 'page', root, page, ...held } as const;
+        const message = { ...held, kind: 'page', root, page } as const;
         return { kind: 'say', key, to: [to], message };
       }
       case 'page':
         await fetches.take(output.from, output.page);
         return null;
-      case 'merge':
-        return merge(output);
+      case 'merge': {
+        const { snapshots } = output;
+        const failed = { kind: 'unmerged', key, snapshots } as const;
+        return (await merge(output).catch(() => null)) ?? failed;
+      }
       case 'release':
         await facts.append(releasedMachine, toHex(key), Uint8Array.of(1));
         await sweep(key);
@@ -272,22 +295,34 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   };
 
   /** Elders of one key hold the same archives: whoever lacks one asks the others. */
+  let wanted: SectionAuthority | null = null;
   let seeking = false;
-  const seekPast = async (
-    authority: SectionAuthority,
-    line: readonly SignedSuccessor[],
-  ): Promise<void> => {
-    if (seeking) return;
-    seeking = true;
+  const seekOnce = async (authority: SectionAuthority): Promise<boolean> => {
+    const line = links.lineOf(authority.key, authority.epoch);
     const from = authority.elders
       .map(({ name }) => toHex(name))
       .filter((peer) => peer !== options.self);
-    while (!stopped && equalBytes(options.authority()?.key ?? new Uint8Array(), authority.key)) {
-      if (await obtainLine(authority.key, line, from)) {
+    return line !== null && obtainLine(authority.key, line, from);
+  };
+  /** For the key that is in force now, which may be another one after each wait. */
+  const seekPast = async (): Promise<void> => {
+    if (seeking) return;
+    seeking = true;
+    while (!stopped && wanted !== null) {
+      const sought: SectionAuthority = wanted;
+      const isWhole = await seekOnce(sought).catch((error: unknown) => {
+        log.write({ event: 'moneyFailed', node: label, kind: 'past', error: String(error) });
+        return false;
+      });
+      const isStill = wanted === sought;
+      if (isWhole && isStill) {
+        wanted = null;
         options.ready();
-        break;
+      } else if (isStill) {
+        await new Promise((go) => setTimeout(go, options.pastRetryMs ?? pastRetryMs).unref());
+        const now = options.authority();
+        if (wanted === sought && now !== null && !equalBytes(now.key, sought.key)) wanted = null;
       }
-      await new Promise((go) => setTimeout(go, pastRetryMs).unref());
     }
     seeking = false;
   };
@@ -307,25 +342,36 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
         ({ record }) => links.successorOf(record.parentKey) === undefined,
       );
       await links.add(fresh);
-      for (const { record } of fresh) await sweep(record.parentKey);
+      if (fresh.length === 0) return;
+      for (const name of await facts.keys(gatheredMachine)) {
+        const key = fromHex(name);
+        if (key.ok) await sweep(key.value);
+      }
     },
     pastOf: async (authority) => {
       const line = links.lineOf(authority.key, authority.epoch);
-      const archives: SealedArchive[] = [];
+      const slots = new Map<string, InheritedSlot>();
+      const outputs = new Map<string, Registration>();
+      let read = 0;
       for (const { record } of line ?? []) {
         const entries = await lists.load(record.sealedRoot);
         if (entries === null) break;
-        archives.push({ epoch: record.epoch, sealedRoot: record.sealedRoot, entries });
+        // One epoch in memory at a time, and messages are answered between two of them.
+        const archive = { epoch: record.epoch, sealedRoot: record.sealedRoot, entries };
+        addArchive(slots, outputs, archive, authority.prefix);
+        read += 1;
       }
-      if (line === null || archives.length < line.length) {
+      if (line === null || read < line.length) {
         log.write({ event: 'pastMissing', node: label, count: Number(authority.epoch) });
-        if (line !== null) void seekPast(authority, line);
+        wanted = authority;
+        void seekPast();
         return null;
       }
+      wanted = null;
       const name = toHex(authority.key);
       return {
         known: () => known(authority),
-        inheritance: inheritFrom(archives, authority.prefix),
+        inheritance: { slots, outputs },
         sealed: () => ended.has(name),
       };
     },

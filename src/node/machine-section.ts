@@ -215,7 +215,10 @@ function perform(
       return;
     case 'probe': {
       const { name } = output;
-      void options.reach(name).then((reachable) => input({ kind: 'reached', name, reachable }));
+      void options
+        .reach(name)
+        .catch(() => false)
+        .then((reachable) => input({ kind: 'reached', name, reachable }));
       return;
     }
     case 'refused':

@@ -9,7 +9,7 @@ import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
   entriesOfPages,
   entriesRoot,
-  snapshotPages,
+  sealedPages,
   sortEntries,
   type SealedEntry,
   type Snapshot,
@@ -159,18 +159,10 @@ export function createSeal(
             }
             case 'serve': {
               const entries = state.lists.get(toHex(output.root));
-              const pages = entries && snapshotPages(entries);
-              const page = pages?.[output.page];
-              if (pages === undefined || page === undefined) break;
+              const page = entries && sealedPages(entries)[output.page];
+              if (page === undefined) break;
               const { root } = output;
-              const count = pages.length;
-              send([output.to], {
-                kind: 'page',
-                root,
-                page: output.page,
-                pages: count,
-                entries: page,
-              });
+              send([output.to], { ...page, kind: 'page', root, page: output.page });
               break;
             }
             case 'page': {

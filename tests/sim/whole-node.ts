@@ -10,7 +10,7 @@ import {
   entriesOfPages,
   entriesRoot,
   mergeSnapshots,
-  snapshotPages,
+  sealedPages,
   sortEntries,
   type SealedEntry,
   type Snapshot,
@@ -153,17 +153,10 @@ function perform(
     }
     case 'serve': {
       const entries = state.lists.get(toHex(output.root));
-      const pages = entries === undefined ? [] : snapshotPages(entries);
-      const page = pages[output.page];
+      const page = entries === undefined ? undefined : sealedPages(entries)[output.page];
       if (page === undefined) return draft;
       const { key, root } = output;
-      const message: HandoverMessage = {
-        kind: 'page',
-        root,
-        page: output.page,
-        pages: pages.length,
-        entries: page,
-      };
+      const message: HandoverMessage = { ...page, kind: 'page', root, page: output.page };
       return tell(config, draft, { kind: 'say', key, to: [output.to], message }, context);
     }
     case 'page': {

@@ -13,7 +13,8 @@ import {
   type Shape,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { maxSealedEntryBytes, maxSnapshotPageBytes, maxSnapshotPages } from '#money/snapshot.ts';
+import { maxSealedSiblings } from '#money/sealed.ts';
+import { maxSealedEntryBytes, maxSnapshotPageBytes } from '#money/snapshot.ts';
 import {
   ELDER_COUNT,
   decodeSuccessor,
@@ -40,7 +41,7 @@ const signed: Shape<SignedSuccessor> = refined(
     return decoded.ok ? decoded.value : undefined;
   },
 );
-const page = intBetween(0, maxSnapshotPages - 1);
+const page = intBetween(0, 2 ** 32 - 1);
 
 export const handoverMessageShape = union({
   news: record({
@@ -54,7 +55,9 @@ export const handoverMessageShape = union({
   page: record({
     root: hash,
     page,
-    pages: intBetween(1, maxSnapshotPages),
+    start: intBetween(0, 2 ** 32 - 1),
+    count: intBetween(0, 2 ** 32 - 1),
+    siblings: listOf(hash, 2 * maxSealedSiblings),
     entries: listOf(bytesUpTo(maxSealedEntryBytes), maxEntriesPerPage),
   }),
 });

@@ -2,6 +2,7 @@ export { handover } from './machine.ts';
 export { performHandoverJob } from './jobs.ts';
 export { receiptBytes } from './receipt.ts';
 export {
+  addArchive,
   inheritFrom,
   proveSealed,
   verifyArchive,

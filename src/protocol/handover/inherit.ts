@@ -34,7 +34,8 @@ export function inheritFrom(archives: readonly SealedArchive[], prefix: Prefix):
   return { slots, outputs };
 }
 
-function addArchive(
+/** Adds one epoch to what the epochs before it left. */
+export function addArchive(
   slots: Map<string, InheritedSlot>,
   outputs: Map<string, Registration>,
   { epoch, entries }: SealedArchive,

@@ -81,7 +81,8 @@ const fresh: HandoverState = {
   dropped: new Set(),
   combining: false,
   successor: null,
-  verifying: null,
+  verifying: new Map(),
+  untrue: new Set(),
   inherited: false,
   activated: false,
   receipts: new Map(),
@@ -169,7 +170,7 @@ function onCited(
     if (name === undefined || !config.identity.verify(name, bytes, signature)) continue;
     if (cited.size >= maxCited) break;
     cited.set(toHex(root), snapshot);
-    effects.push(out({ kind: 'fetch', root, elder, from: others(config) }));
+    effects.push(out({ kind: 'fetch', root, elder, from: sourcesOf(config, elder) }));
   }
   return { state: { ...state, cited }, effects };
 }
@@ -281,11 +282,14 @@ function onNews(
     now = after(onShare(config, now.state, from, message.share), now.effects);
   }
   const { successor } = message;
-  if (successor !== null && now.state.successor === null && now.state.verifying === null) {
+  const { verifying, untrue } = now.state;
+  const isBusy = verifying.has(from) || untrue.has(from);
+  if (successor !== null && now.state.successor === null && !isBusy) {
     if (follows(config, successor.record)) {
       const job = { kind: 'verify', signed: successor } as const;
       const verify: Effect<Handover> = { kind: 'compute', id: `verify|${from}`, job };
-      now = { state: { ...now.state, verifying: successor }, effects: [...now.effects, verify] };
+      const all = new Map(verifying).set(from, successor);
+      now = { state: { ...now.state, verifying: all }, effects: [...now.effects, verify] };
     } else {
       now = { ...now, effects: [...now.effects, blame({ kind: 'badSuccessor', culprit: from })] };
     }
@@ -399,12 +403,17 @@ function onComputed(
     );
     return after(combineDue(config, { ...state, shares, dropped, combining: false }), blames);
   }
-  const { verifying } = state;
-  if (verifying === null) return stay(state);
-  const next = { ...state, verifying: null };
-  if (result.good) return onSuccessor(config, next, verifying);
   const [, culprit = ''] = id.split('|');
-  return { state: next, effects: [blame({ kind: 'badSuccessor', culprit })] };
+  const signed = state.verifying.get(culprit);
+  if (signed === undefined) return stay(state);
+  const verifying = new Map(state.verifying);
+  verifying.delete(culprit);
+  if (result.good) return onSuccessor(config, { ...state, verifying }, signed);
+  const untrue = new Set(state.untrue).add(culprit);
+  return {
+    state: { ...state, verifying, untrue },
+    effects: [blame({ kind: 'badSuccessor', culprit })],
+  };
 }
 
 /** The link exists: the old share has done its last work (N18), the new elders may begin. */
@@ -504,13 +513,15 @@ function repeat(config: HandoverConfig, before: HandoverState): Outcome {
     setTimer(config, state),
   ];
   const { roots, held, chosen, successor } = state;
+  // The shell's disk may have refused: until there is an answer the wish is not done.
+  if (oldSelf(config) !== undefined && state.stopped === null) effects.push(out({ kind: 'stop' }));
   if (oldSelf(config) !== undefined && chosen === null && successor === null) {
     for (const [elder, { root }] of roots) {
-      const from = [idOf(config, elder), ...others(config)];
+      const from = sourcesOf(config, elder);
       if (!held.has(elder)) effects.push(out({ kind: 'fetch', root, elder, from }));
     }
     for (const [, { root, elder }] of state.cited) {
-      effects.push(out({ kind: 'fetch', root, elder, from: others(config) }));
+      effects.push(out({ kind: 'fetch', root, elder, from: sourcesOf(config, elder) }));
     }
     effects.push(...mergeDue(state).effects);
   }
@@ -579,6 +590,12 @@ function others(config: HandoverConfig): readonly NodeId[] {
   ids.delete(toHex(config.name));
   return [...ids];
 }
+
+/** Who has an elder's snapshot: the elder itself, then everybody else. */
+const sourcesOf = (config: HandoverConfig, elder: number): readonly NodeId[] => {
+  const own = idOf(config, elder);
+  return [own, ...others(config).filter((id) => id !== own)];
+};
 
 const idOf = (config: HandoverConfig, index: number): NodeId => {
   const elder = oldElders(config).find((each) => each.index === index);

@@ -1,4 +1,5 @@
 /** What old and new elders say to each other while one key hands over. Nothing secret. */
+import type { SealedPage } from '#money/snapshot.ts';
 import type { SignedSnapshot } from '#protocol/membership/index.ts';
 import type { SignedSuccessor } from '#protocol/section/index.ts';
 
@@ -36,14 +37,10 @@ export type HandoverMessage =
   | { readonly kind: 'askPage'; readonly root: Uint8Array; readonly page: number }
   | SnapshotPage;
 
-export interface SnapshotPage {
+export interface SnapshotPage extends SealedPage {
   readonly kind: 'page';
   readonly root: Uint8Array;
   readonly page: number;
-  /** How many there are. */
-  readonly pages: number;
-  /** Encoded entries, in order. */
-  readonly entries: readonly Uint8Array[];
 }
 
 export type HandoverNews = HandoverMessage & { readonly kind: 'news' };

@@ -51,8 +51,10 @@ export interface HandoverState {
   readonly dropped: ReadonlySet<number>;
   readonly combining: boolean;
   readonly successor: SignedSuccessor | null;
-  /** A signed successor that is being verified. */
-  readonly verifying: SignedSuccessor | null;
+  /** Signed successors that are being verified, by sender: one each, so that none waits for a liar's. */
+  readonly verifying: ReadonlyMap<NodeId, SignedSuccessor>;
+  /** Whose link was false: nobody passes on what it has not verified, so it is asked for no second. */
+  readonly untrue: ReadonlySet<NodeId>;
   /** A new elder holds all that was sealed. */
   readonly inherited: boolean;
   readonly activated: boolean;

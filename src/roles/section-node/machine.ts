@@ -55,9 +55,11 @@ import {
   followEnding,
   merged,
   mergeForProposal,
+  repeatEnding,
   snapshotHeld,
   stepEnding,
   takesPart,
+  unmerged,
 } from './succession.ts';
 import { noteIssue, noteMembers } from './suspicion.ts';
 import { compare, tellJoiner } from './telling.ts';
@@ -277,6 +279,8 @@ function onInput(
       return isEnding(state, input.key)
         ? merged(config, state, input.snapshots, input.root, context)
         : stay(state);
+    case 'unmerged':
+      return isEnding(state, input.key) ? unmerged(state, input.snapshots) : stay(state);
     case 'say': {
       const { key, to, message } = input;
       return flow(state, ...broadcast(state, to, { kind: 'handover', key, message }));
@@ -444,7 +448,7 @@ function onTimer(
       return stepAgreement(config, state, { kind: 'timerFired', timer: inner }, context);
     }
     case 'handover':
-      return stepEnding(config, state, { kind: 'timerFired', timer: 'repeat' }, context);
+      return repeatEnding(config, state, context);
     case 'dkg':
       return stepSession(
         config,

@@ -177,6 +177,8 @@ export interface Ending {
     string,
     { readonly snapshots: readonly SignedSnapshot[]; readonly isOwn: boolean }
   >;
+  /** A merge failed: at the next tick what was proposed is judged again, and the merge asked for. */
+  readonly isUnmerged: boolean;
   /** The link, once this node may begin under the next key. */
   readonly activated: SignedSuccessor | null;
 }
@@ -279,6 +281,12 @@ export type SectionNodeInput =
       readonly key: Uint8Array;
       readonly snapshots: readonly SnapshotRoot[];
       readonly root: Uint8Array;
+    }
+  /** Answers `merge`, too: it failed here, and may be asked for again. */
+  | {
+      readonly kind: 'unmerged';
+      readonly key: Uint8Array;
+      readonly snapshots: readonly SnapshotRoot[];
     }
   /** Answers `fetch` of the merged list. */
   | { readonly kind: 'inherited'; readonly key: Uint8Array; readonly sealedRoot: Uint8Array }

@@ -82,6 +82,7 @@ function begin(
     merged: new Map(),
     held: new Set(),
     merging: new Map(),
+    isUnmerged: false,
     activated: null,
   };
   const started = handover.start(handoverConfig(config, state, closing), facts, context);
@@ -221,6 +222,34 @@ export function merged(
     next,
     (now) => (asked.isOwn ? stepEnding(config, now, { kind: 'input', input }, context) : flow(now)),
     (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
+  );
+}
+
+/** The shell could not merge these: it is asked again with the next tick, not at once. */
+export function unmerged(state: SectionNodeState, snapshots: readonly SnapshotRoot[]): Flow {
+  const { ending } = state;
+  if (ending === null || !ending.merging.has(setId(snapshots))) return flow(state);
+  const merging = new Map(ending.merging);
+  merging.delete(setId(snapshots));
+  return flow({ ...state, ending: { ...ending, merging, isUnmerged: true } });
+}
+
+/** The handover's tick: it says again what may have been lost, here and among the elders. */
+export function repeatEnding(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  context: Context,
+): Flow {
+  const { ending } = state;
+  const again = ending?.isUnmerged === true;
+  const now = again ? { ...state, ending: { ...ending, isUnmerged: false } } : state;
+  return inOrder(
+    now,
+    (then) => stepEnding(config, then, { kind: 'timerFired', timer: 'repeat' }, context),
+    (then) =>
+      again
+        ? stepAgreement(config, then, { kind: 'input', input: { kind: 'retry' } }, context)
+        : flow(then),
   );
 }
 

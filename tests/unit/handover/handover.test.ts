@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EMPTY_PREFIX, child } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
-import { compareBytes } from '#core/codec/bytes.ts';
+import { compareBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
 import { sealedLeafHash, sealedPaths, sealedRootOf, verifySealed } from '#money/sealed.ts';
 import {
@@ -21,6 +21,7 @@ import {
   type HandoverConfig,
   type HandoverFact,
   type HandoverMessage,
+  type HandoverState,
 } from '#protocol/handover/index.ts';
 import {
   emptyLedger,
@@ -144,6 +145,53 @@ describe('C5: one key, one successor', () => {
   });
 });
 
+describe('links that others bring', () => {
+  const record = successorRecordOf(sealedWith([charter(2)], 'a'));
+  if (record === undefined) throw new Error('sealed');
+  const signed = { record, signature: new Uint8Array(48).fill(1) };
+  const bring = (state: HandoverState, from: number) =>
+    handover.step(
+      config,
+      state,
+      {
+        kind: 'received',
+        from: toHex(elders[from]?.name ?? sessionId),
+        message: {
+          ...{ kind: 'news', wants: false, roots: [], share: null, receipts: [] },
+          successor: signed,
+        },
+      },
+      context,
+    );
+  const verifies = (effects: readonly Effect<Handover>[]): readonly string[] =>
+    effects.flatMap((effect) => (effect.kind === 'compute' ? [effect.id] : []));
+
+  test('are verified one for each sender: a true one waits behind nobody', () => {
+    const { state } = bring(handover.start(config, [], context).state, 1);
+    expect(verifies(bring(state, 1).effects)).toEqual([]);
+    expect(verifies(bring(state, 2).effects)).toHaveLength(1);
+  });
+
+  test('of a sender whose link was false no second one is verified', () => {
+    const first = bring(handover.start(config, [], context).state, 1);
+    const [id = ''] = verifies(first.effects);
+    const result = { kind: 'verified', good: false } as const;
+    const judged = handover.step(config, first.state, { kind: 'computed', id, result }, context);
+    expect(judged.effects.map(({ kind }) => kind)).toEqual(['blame']);
+    expect(verifies(bring(judged.state, 1).effects)).toEqual([]);
+    expect(verifies(bring(judged.state, 3).effects)).toHaveLength(1);
+  });
+});
+
+test('N22: a stop that was not answered is asked for again with every tick', () => {
+  const { state } = handover.start(config, [], context);
+  const tick = { kind: 'timerFired', timer: 'repeat' } as const;
+  const { effects } = handover.step(config, state, tick, context);
+  expect(effects.some((effect) => effect.kind === 'output' && effect.output.kind === 'stop')).toBe(
+    true,
+  );
+});
+
 describe('decoders', () => {
   test('noise is refused quietly; messages and facts come back as they went', () => {
     fc.assert(
@@ -167,7 +215,15 @@ describe('decoders', () => {
         receipts: [receipt],
       },
       { kind: 'askPage', root: seedOf('root'), page: 3 },
-      { kind: 'page', root: seedOf('root'), page: 0, pages: 2, entries: [seedOf('entry')] },
+      {
+        kind: 'page',
+        root: seedOf('root'),
+        page: 0,
+        start: 0,
+        count: 2,
+        siblings: [seedOf('beside')],
+        entries: [seedOf('entry')],
+      },
     ];
     for (const message of messages) {
       const value = decodeHandoverMessage(encodeHandoverMessage(message));

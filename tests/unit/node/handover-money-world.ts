@@ -166,6 +166,7 @@ export class MoneyWorld {
       },
       log: silentLog,
       silentMs: 300,
+      pastRetryMs: 100,
     });
     this.nodes.set(person, node);
     return node;

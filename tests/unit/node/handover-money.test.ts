@@ -249,3 +249,45 @@ test('R0: a payment in flight waits for the handover, and ends under the next ke
   const said = await paying;
   expect(said.filter((kind) => kind !== 'outdated')).toEqual(['prepared', 'final', 'registered']);
 });
+
+test('N27: a handover that comes while an archive is sought does not end the search for good', async () => {
+  const root = await world.handOver(first, old);
+  const link = linkOf(first.authority, root, [second.authority]);
+  await world.start('hal');
+  const { ending } = world.node('hal');
+  await ending.heard([link]);
+  for (const person of old) world.silent.add(person);
+  expect(await world.seat('hal', second)).toBe(false);
+  await ending.heard([linkOf(second.authority, root, [last.authority])]);
+  expect(await world.seat('hal', last)).toBe(false);
+  // Long enough for the search under the second key to notice that it is no longer in force.
+  await new Promise((go) => setTimeout(go, 1_000));
+  expect(world.node('hal').readyCount).toBe(0);
+  world.silent.clear();
+  await expect.poll(() => world.node('hal').readyCount, { timeout: 10_000 }).toBe(1);
+  expect(await world.seat('hal', last)).toBe(true);
+});
+
+test('a merge that cannot be done is answered, so that it can be asked for again', async () => {
+  const { key } = first.authority;
+  const snapshots = [1, 2, 3, 4, 5].map((elder) => ({
+    ...{ elder, root: new Uint8Array(32).fill(elder), signature: new Uint8Array(64) },
+  }));
+  expect(await world.wish('ann', { kind: 'merge', key, snapshots })).toEqual({
+    ...{ kind: 'unmerged', key, snapshots },
+  });
+});
+
+test('what was written under a key leaves the disk with its snapshots, also if nobody said release', async () => {
+  await world.pay(world.sectionsOf([first], []), payer, alice, 500n);
+  const root = await world.handOver(first, old);
+  const { ending, facts } = world.node('ann');
+  await expect.poll(async () => (await facts.keys('spentbook')).length).toBeGreaterThan(0);
+  await ending.heard([linkOf(first.authority, root, [second.authority])]);
+  expect(await facts.keys('sealed-gathered')).not.toEqual([]);
+  // The heir of the key has an heir itself: what it was given is whole for long.
+  await ending.heard([linkOf(second.authority, root, [last.authority])]);
+  expect(await facts.keys('sealed-gathered')).toEqual([]);
+  expect([...(await facts.keys('spentbook')), ...(await facts.keys('mint'))]).toEqual([]);
+  expect(await facts.keys('sealed-lists')).toContain(toHex(root));
+});

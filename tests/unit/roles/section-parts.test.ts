@@ -9,6 +9,7 @@ import type { ReadyProof } from '#protocol/membership/index.ts';
 import { bindLedger, type DkgSession, type SectionState } from '#protocol/section/index.ts';
 import { sectionNode, type SectionNodeState } from '#roles/section-node/index.ts';
 import { handoverWish, mergedRootOf, setId } from '#roles/section-node/endings.ts';
+import { repeatEnding, unmerged } from '#roles/section-node/succession.ts';
 import { combined } from '#roles/section-node/sealing.ts';
 import { sessionKey } from '#roles/section-node/session-key.ts';
 import { isSilent } from '#roles/section-node/silence.ts';
@@ -131,6 +132,22 @@ describe('N19: what the end of a key offers', () => {
     expect(mergedRootOf(state, byOthers)).toBeNull();
     expect(mergedRootOf(begun, snapshots)).toBeNull();
   });
+});
+
+test('N9: a merge that failed is asked for again with the next tick, and not before', () => {
+  const snapshots = [1, 2, 3, 4, 5].map((at) => ({
+    ...{ elder: at, root: new Uint8Array(32).fill(at), signature: new Uint8Array(64) },
+  }));
+  const merging = new Map([[setId(snapshots), { snapshots, isOwn: true }]]);
+  const ending = { state: null, merging, isUnmerged: false } as unknown as Ending;
+  const failed = unmerged({ ...begun, ending }, snapshots);
+  expect(failed.effects).toEqual([]);
+  expect(failed.state.ending?.merging.size).toBe(0);
+  expect(failed.state.ending?.isUnmerged).toBe(true);
+  const { state } = repeatEnding(config, failed.state, context);
+  expect(state.ending?.isUnmerged).toBe(false);
+  // What was not asked for is not forgotten either.
+  expect(unmerged({ ...begun, ending }, snapshots.slice(1)).state.ending?.merging.size).toBe(1);
 });
 
 describe('N6: five shares that come late', () => {

@@ -1,0 +1,172 @@
+/**
+ * Goal: whoever is asked for a list of sealed entries can neither fill this node's memory or disk
+ * with anything but that list, nor feed it for hours, and what came before a restart is not asked
+ * for again. Method: the fetcher with real lists on disk and peers that the test plays.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { toHex } from '#core/codec/bytes.ts';
+import { decodeTransaction, txidOf } from '#money/transaction.ts';
+import {
+  decodeSealedEntry,
+  encodeSealedEntry,
+  entriesRoot,
+  sealedPages,
+  type SealedEntry,
+  type SealedPage,
+} from '#money/snapshot.ts';
+import { addressOf } from '#money/address.ts';
+import { createFetches, inAskingOrder } from '#node/handover-money-fetch.ts';
+import { openSealedLists } from '#node/handover-money-lists.ts';
+import { addCoin, emptyWallet, genesisCoin, planPayment, spendable } from '#safe/wallet/index.ts';
+import { openFacts, type FactStore } from '#storage/node/facts.ts';
+import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import {
+  certify,
+  faucet,
+  keysOf,
+  makeSection,
+  networkId,
+  seedOf,
+  toyName,
+} from '../money/fixtures.ts';
+
+const section = makeSection(toySuite, toyScalars, toyName);
+const first = genesisCoin(faucet, section.section);
+if (first === null) throw new Error('the first coin');
+const planned = planPayment({
+  ...{ keys: faucet, networkId, amount: 700n, memo: new Uint8Array() },
+  coins: spendable(addCoin(emptyWallet, first.coin, first.source, 0)),
+  address: addressOf(keysOf('alice')),
+  entropy: seedOf('entropy'),
+});
+if (!planned.ok) throw new Error(planned.error.kind);
+const { transaction } = planned.value.bundle;
+const body = decodeTransaction(transaction);
+if (!body.ok) throw new Error('a transaction');
+const [certificate] = certify(section, toySuite, 'COMMIT', body.value);
+if (certificate === undefined) throw new Error('a certificate');
+const bytes = encodeSealedEntry({
+  ...{ kind: 'output', key: new Uint8Array(32), txid: txidOf(body.value), transaction, index: 0 },
+  certificates: Array.from({ length: 8 }, () => certificate),
+});
+/** Entries that differ in their name alone. */
+const entriesOf = (count: number, salt = 0): readonly SealedEntry[] =>
+  Array.from({ length: count }, (_, at) => {
+    const copy = bytes.slice();
+    new DataView(copy.buffer).setUint32(1, at + salt);
+    const entry = decodeSealedEntry(copy);
+    if (!entry.ok) throw new Error('an entry');
+    return entry.value;
+  });
+
+const key = new Uint8Array(96).fill(1);
+const entries = entriesOf(1_500);
+const root = entriesRoot(entries);
+const pages = sealedPages(entries);
+const good = async () => 'good' as const;
+
+let folder: string;
+let facts: FactStore;
+const open: { readonly stop: () => void }[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-fetch-'));
+  facts = openFacts(join(folder, 'facts'));
+});
+afterEach(() => {
+  for (const each of open.splice(0)) each.stop();
+  facts.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+type Peer = (page: number) => SealedPage | null;
+const honest: Peer = (page) => pages[page] ?? null;
+
+/** Every peer answers at once with what it says of a page. */
+function fetcher(peers: Readonly<Record<string, Peer>>, turnMs = 20_000, delayMs = 0) {
+  const asked: string[] = [];
+  const blamed: string[] = [];
+  const lists = openSealedLists(facts);
+  const fetches = createFetches({
+    ...{ lists, silentMs: 60, turnMs },
+    ask: (_, to, wanted, page) => {
+      asked.push(`${to} ${page}`);
+      const answer = peers[to]?.(page) ?? null;
+      if (answer === null) return;
+      const message = { ...answer, kind: 'page', root: wanted, page } as const;
+      setTimeout(() => void fetches.take(to, message), delayMs);
+    },
+    blame: (peer, rule) => blamed.push(`${peer} ${rule}`),
+  });
+  open.push(fetches);
+  return { fetches, lists, asked, blamed };
+}
+
+test('a list of several pages comes whole, and its sender is asked for each page once', async () => {
+  const { fetches, lists, asked, blamed } = fetcher({ a: honest });
+  expect(pages.length).toBeGreaterThan(3);
+  expect(await fetches.fetch(key, root, ['a'], good)).toBe(true);
+  expect(await lists.load(root)).toEqual(entries);
+  expect(asked).toEqual(pages.map((_, page) => `a ${page}`));
+  expect(blamed).toEqual([]);
+});
+
+test('pages of another list are refused one by one, and nothing of them is kept', async () => {
+  const other = sealedPages(entriesOf(2_000, 10_000));
+  const liar: Peer = (page) => other[page] ?? null;
+  const { fetches, lists, asked, blamed } = fetcher({ liar, a: honest });
+  expect(await fetches.fetch(key, root, ['liar', 'a'], good)).toBe(true);
+  expect(blamed).toEqual(['liar otherRoot']);
+  expect(asked.filter((each) => each.startsWith('liar'))).toHaveLength(1);
+  expect(await lists.load(root)).toEqual(entries);
+});
+
+test('who deals a list out by single entries is refused at the first of them', async () => {
+  const single: Peer = (page) => {
+    const [whole] = pages;
+    return whole === undefined ? null : { ...whole, entries: whole.entries.slice(page, page + 1) };
+  };
+  const { fetches, blamed } = fetcher({ single, a: honest });
+  expect(await fetches.fetch(key, root, ['single', 'a'], good)).toBe(true);
+  expect(blamed).toEqual(['single short']);
+});
+
+test('who drips true pages is passed over in its turn, and what it sent stays', async () => {
+  let dripped = 0;
+  const drip: Peer = (page) => {
+    dripped += 1;
+    return dripped > 1 ? null : honest(page);
+  };
+  const { fetches, asked, blamed } = fetcher({ drip, a: honest });
+  expect(await fetches.fetch(key, root, ['drip', 'a'], good)).toBe(true);
+  expect(blamed).toEqual([]);
+  expect(asked).not.toContain('a 0');
+});
+
+test('a slow peer has its turn and no more', async () => {
+  const { fetches, asked } = fetcher({ slow: honest, b: honest }, 45, 25);
+  expect(await fetches.fetch(key, root, ['slow', 'b'], good)).toBe(true);
+  expect(new Set(asked.map((each) => each.split(' ')[0]))).toEqual(new Set(['slow', 'b']));
+});
+
+test('after a restart the pages that came are not asked for again', async () => {
+  const before = fetcher({ a: (page) => (page < 2 ? honest(page) : null) });
+  expect(await before.fetches.fetch(key, root, ['a'], good)).toBe(false);
+  before.fetches.stop();
+  expect(await before.lists.has(root)).toBe(false);
+  const { fetches, asked, lists } = fetcher({ a: honest });
+  expect(await fetches.fetch(key, root, ['a'], good)).toBe(true);
+  expect(asked[0]).toBe('a 2');
+  expect(await lists.load(root)).toEqual(entries);
+});
+
+test('nobody can choose to be asked first: the order differs with asker and list', () => {
+  const peers = ['01', '02', '03', '04', '05', '06', '07'].map((byte) => byte.repeat(32));
+  const firsts = new Set(
+    Array.from({ length: 40 }, (_, n) => inAskingOrder(toHex(seedOf(`node ${n}`)), root, peers)[0]),
+  );
+  expect(firsts.size).toBeGreaterThan(4);
+  expect([...inAskingOrder('aa'.repeat(32), root, peers)].sort()).toEqual(peers);
+});
