@@ -60,6 +60,15 @@ export default defineConfig(({ mode }) => ({
       {
         extends: true as const,
         test: {
+          name: 'inject',
+          environment: 'node',
+          include: ['tests/inject/**/*.test.ts'],
+          testTimeout: 300_000,
+        },
+      },
+      {
+        extends: true as const,
+        test: {
           name: 'long',
           environment: 'node',
           include: ['tests/long/**/*.test.ts'],

@@ -1,6 +1,6 @@
 /**
  * `npm test`: sets up, checks, builds, and runs every test.
- * `-- --only unit|sim|e2e` runs one kind, `-- --long` the long runs (tests/long).
+ * `-- --only unit|sim|inject|e2e` runs one kind, `-- --long` the long runs (tests/long).
  */
 import { ensureBuilt, ensureSynced } from './lib/build.js';
 import { check } from './lib/check.js';
@@ -12,8 +12,8 @@ import { runProject } from './lib/vitest.js';
 main(async (args) => {
   const started = Date.now();
   const only = args.includes('--only') ? args[args.indexOf('--only') + 1] : undefined;
-  if (only !== undefined && !['check', 'unit', 'sim', 'e2e'].includes(only)) {
-    throw new Stop('--only takes check, unit, sim or e2e.');
+  if (only !== undefined && !['check', 'unit', 'sim', 'inject', 'e2e'].includes(only)) {
+    throw new Stop('--only takes check, unit, sim, inject or e2e.');
   }
   const long = args.includes('--long');
   const wants = (kind) => (long ? kind === 'long' : kind !== 'long' && (only ?? kind) === kind);
@@ -31,7 +31,7 @@ main(async (args) => {
     add({ passed: failed.length === 0 ? 1 : 0, failed: failed.length, skipped: 0 });
   }
   if (browser !== undefined) await ensureBuilt();
-  for (const project of ['unit', 'sim', 'e2e', 'long']) {
+  for (const project of ['unit', 'sim', 'inject', 'e2e', 'long']) {
     if (wants(project))
       add(await runProject(project, { env: browser ? { CHROME_PATH: browser } : {} }));
   }

@@ -1,0 +1,115 @@
+/**
+ * Time of the browser processes: it stands still while anything is being done and then jumps to the
+ * next timer, so that a minute of waiting costs nothing and every run is the same.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** What dies as one: its timers do not fire and its calls do not return afterwards. */
+export interface Mortal {
+  readonly isDead: boolean;
+}
+
+const inside = new AsyncLocalStorage<Mortal>();
+const real = { setTimeout, clearTimeout, setImmediate, now: Date.now.bind(Date) };
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly owner: Mortal | undefined;
+  readonly fire: () => void;
+}
+
+let timers = new Map<number, Timer>();
+let now = 0;
+let order = 0;
+let busy = 0;
+
+export const currentMortal = (): Mortal | undefined => inside.getStore();
+export const runAs = <T>(mortal: Mortal, body: () => T): T => inside.run(mortal, body);
+
+export const clock = {
+  now: (): number => now,
+  reset: (): void => {
+    timers = new Map();
+    now = 1_700_000_000_000;
+    busy = 0;
+  },
+  wait: (ms: number): Promise<void> =>
+    new Promise((done) => void schedule(done, ms, inside.getStore())),
+};
+
+/** Work that the clock waits for. */
+export async function working<T>(work: () => Promise<T>): Promise<T> {
+  busy += 1;
+  try {
+    return await work();
+  } finally {
+    busy -= 1;
+  }
+}
+
+function schedule(fire: () => void, ms: number, owner: Mortal | undefined): number {
+  order += 1;
+  timers.set(order, { at: now + Math.max(0, ms || 0), order, owner, fire });
+  return order;
+}
+
+const turn = (): Promise<void> => new Promise((go) => real.setImmediate(go));
+
+/** Turns of the event loop in which nothing was begun, before time moves on. */
+const quietTurns = 4;
+
+async function quiet(): Promise<void> {
+  let calm = 0;
+  while (calm < quietTurns) {
+    await turn();
+    calm = busy === 0 ? calm + 1 : 0;
+  }
+}
+
+/** Lets the world go on until the promise is settled. */
+export async function drive<T>(promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const mark = (): void => {
+    settled = true;
+  };
+  promise.then(mark, mark);
+  for (;;) {
+    await quiet();
+    if (settled) return promise;
+    const next = [...timers.values()].reduce<Timer | undefined>(
+      (first, each) =>
+        first === undefined ||
+        each.at < first.at ||
+        (each.at === first.at && each.order < first.order)
+          ? each
+          : first,
+      undefined,
+    );
+    if (next === undefined) throw new Error('nothing is left that could go on');
+    timers.delete(next.order);
+    now = Math.max(now, next.at);
+    const { owner, fire } = next;
+    if (owner === undefined) fire();
+    else if (!owner.isDead) inside.run(owner, fire);
+  }
+}
+
+/** From now on what runs inside a process has this clock; everything else keeps the machine's. */
+export function installClock(): void {
+  const patchedSet = (
+    fire: (...given: unknown[]) => void,
+    ms = 0,
+    ...given: unknown[]
+  ): unknown => {
+    const owner = inside.getStore();
+    if (owner === undefined) return real.setTimeout(fire, ms, ...given);
+    return schedule(() => fire(...given), ms, owner);
+  };
+  const patchedClear = (timer: unknown): void => {
+    if (typeof timer === 'number') timers.delete(timer);
+    else real.clearTimeout(timer as NodeJS.Timeout);
+  };
+  Object.assign(globalThis, { setTimeout: patchedSet, clearTimeout: patchedClear });
+  Date.now = () => (inside.getStore() === undefined ? real.now() : now);
+}

@@ -1,0 +1,266 @@
+/**
+ * Seven elders as the node puts their money together, each a process on facts that survive it, and
+ * two payments of one coin: the second begins when the elders have voted for the first.
+ */
+import { equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import { ed25519Identity } from '#money/identity.ts';
+import { txidOf, decodeTransaction } from '#money/transaction.ts';
+import { createElderMoney, type ElderMoney, type ElderMoneyOptions } from '#node/elder-money.ts';
+import { silentLog } from '#node/log.ts';
+import { performMintJob } from '#protocol/mint/index.ts';
+import {
+  decodeSpentbookAnswer,
+  decodeSpentbookRequest,
+  performSpentbookJob,
+} from '#protocol/spentbook/index.ts';
+import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
+import { runPayment } from '#runtime/payment-runner.ts';
+import { onlyPaymentSection, type PaymentBundle, type PaymentFact } from '#safe/payment/index.ts';
+import { emptyWallet, planPayment, scanCommitted, spendable } from '#safe/wallet/index.ts';
+import { addressOf } from '#money/address.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import { createMemoryFacts } from '#storage/node/memory-facts.ts';
+import { toySuite } from '../sim/toy-suite.ts';
+import { clock } from './clock.ts';
+import type { Fault, Interrupt, Run, Scenario } from './faults.ts';
+import { atSites, never, Process, site, type Interruption, type Watcher } from './process.ts';
+import {
+  authority,
+  elderOf,
+  keysNamed,
+  moneySection,
+  Network,
+  networkId,
+  unit,
+} from './section.ts';
+
+const latencyMs = 10;
+const healAtMs = 20_000;
+const endAtMs = 120_000;
+
+/** One elder over all its lives. */
+class ElderNode {
+  readonly #facts: FactStore = createMemoryFacts();
+  readonly #at: number;
+  readonly #watcher: Watcher;
+  #process: Process;
+  #money: Promise<ElderMoney>;
+
+  constructor(at: number, watcher: Watcher) {
+    this.#at = at;
+    this.#watcher = watcher;
+    [this.#process, this.#money] = this.#start();
+  }
+
+  #start(): [Process, Promise<ElderMoney>] {
+    const process = new Process('node', this, this.#watcher);
+    const run = (kind: string, job: unknown): Promise<unknown> =>
+      site(`jobs.${kind}`, async () =>
+        kind === 'spentbook'
+          ? performSpentbookJob(job as never, toySuite)
+          : performMintJob(job as never, toySuite),
+      );
+    const money = process.run(() =>
+      createElderMoney({
+        label: `elder ${this.#at}`,
+        ...elderOf(this.#at),
+        authority,
+        facts: atSites('facts', this.#facts),
+        jobs: { run, stop: async () => undefined } as ElderMoneyOptions['jobs'],
+        log: silentLog,
+      }),
+    );
+    // A start that fails is a process that ends: it is started again, as a service manager does.
+    money.catch(() => process.kill());
+    return [process, money];
+  }
+
+  restart(): void {
+    this.#process.kill();
+    [this.#process, this.#money] = this.#start();
+  }
+
+  get isDead(): boolean {
+    return this.#process.isDead;
+  }
+
+  /** As a client sees it: silence when the process ends meanwhile. */
+  async answer(request: Extract<ClientRequest, { kind: 'slot' | 'output' | 'outputs' }>) {
+    const [process, money] = [this.#process, this.#money];
+    if (process.isDead) return null;
+    const answered = process.run(async () => (await money).answer(request));
+    return Promise.race([
+      answered.catch(() => null),
+      process.died.then(() => null),
+      clock.wait(15_000).then(() => null),
+    ]);
+  }
+}
+
+class EldersRun implements Run, Watcher {
+  readonly violations: string[] = [];
+  readonly #interrupt: Interrupt;
+  readonly #elders: readonly ElderNode[];
+  /** By elder and slot: the transactions it has given a share for. */
+  readonly #votes = new Map<string, Set<string>>();
+  #lasting: (process: Process, label: string) => Interruption = () => ({});
+  #isArmed = true;
+
+  constructor(interrupt: Interrupt) {
+    this.#interrupt = interrupt;
+    this.#elders = Array.from({ length: 7 }, (_, at) => new ElderNode(at, this));
+  }
+
+  reached(process: Process, label: string): Interruption {
+    return this.#isArmed ? this.#interrupt(process, label) : {};
+  }
+
+  still(process: Process, label: string): Interruption {
+    return this.#lasting(process, label);
+  }
+
+  strike(process: Process, label: string, fault: Fault): Interruption {
+    const elder = process.device as ElderNode | null;
+    const fail = {
+      instead: () => {
+        throw new Error('ENOSPC: no space left on device');
+      },
+    };
+    const restart = (): void => elder?.restart();
+    switch (fault) {
+      case 'fails once':
+        return fail;
+      case 'fails from here on':
+        this.#lasting = (other, name) => (other.device === elder && name === label ? fail : {});
+        return fail;
+      case 'never answers':
+        return { instead: never };
+      case 'node restarts before':
+        return { before: restart };
+      case 'node restarts after':
+        return { after: restart };
+      default:
+        return {};
+    }
+  }
+
+  async tell(): Promise<void> {
+    const [first, second] = rivals();
+    const one = this.#pay('first', first);
+    await clock.wait(2_000);
+    const two = this.#pay('second', second);
+    await clock.wait(healAtMs);
+    this.#isArmed = false;
+    for (const elder of this.#elders) elder.restart();
+    await Promise.race([Promise.all([one.ended, two.ended]), clock.wait(endAtMs)]);
+    const words = [one.word(), two.word()];
+    if (words.filter((word) => word === 'registered').length !== 1) {
+      this.violations.push(`one of two payments of a coin must be registered: ${words.join(', ')}`);
+    }
+    if (!words.includes('replaced')) {
+      this.violations.push(`the other payment must be replaced: ${words.join(', ')}`);
+    }
+    await this.#lists();
+  }
+
+  end(): void {
+    for (const elder of this.#elders) elder.restart();
+  }
+
+  #pay(name: string, bundle: PaymentBundle) {
+    const client = new Process('client', null, this);
+    const facts: PaymentFact[] = [];
+    let word = '';
+    const ended = client.run(async () => {
+      const running = await runPayment(
+        {
+          sections: onlyPaymentSection(moneySection, authority.elders),
+          identity: ed25519Identity,
+          bundle,
+          repeatEveryMs: 1_500,
+        },
+        {
+          ask: async (elder, request) => {
+            const reply = await site(
+              `${name}.ask`,
+              () => this.#ask(elder.name, request),
+              [],
+              false,
+            ).catch(() => null);
+            return reply === null ? { ok: false, error: 'silence' } : { ok: true, value: reply };
+          },
+          facts: { load: async () => facts, append: async (fact) => void facts.push(fact) },
+          suite: toySuite,
+          now: clock.now,
+          randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+          onOutput: ({ kind }) => {
+            word = kind;
+          },
+          onFault: ({ kind }) =>
+            this.violations.push(`${name}: an honest elder was blamed: ${kind}`),
+        },
+      );
+      await running.ended;
+    });
+    return { ended, word: () => word };
+  }
+
+  async #ask(name: Uint8Array, request: ClientRequest): Promise<ClientReply | null> {
+    await clock.wait(latencyMs);
+    const at = authority.elders.findIndex((each) => equalBytes(each.name, name));
+    const elder = this.#elders[at];
+    if (elder === undefined || (request.kind !== 'slot' && request.kind !== 'output')) return null;
+    if (elder.isDead) elder.restart();
+    const reply = await elder.answer(request);
+    if (request.kind === 'slot' && reply?.kind === 'money') this.#note(at, request, reply.message);
+    return reply;
+  }
+
+  /** An elder gives its share for one transaction of a slot and never for another. */
+  #note(at: number, request: Extract<ClientRequest, { kind: 'slot' }>, answer: Uint8Array): void {
+    const asked = decodeSpentbookRequest(request.slot, request.message);
+    const told = decodeSpentbookAnswer(answer);
+    if (!asked.ok || !told.ok || !('transaction' in asked.value)) return;
+    if (told.value.kind !== 'prepared' && told.value.kind !== 'committed') return;
+    const transaction = decodeTransaction(asked.value.transaction);
+    if (!transaction.ok) return;
+    const key = `${at} ${toHex(request.slot)}`;
+    const voted = (this.#votes.get(key) ?? new Set()).add(toHex(txidOf(transaction.value)));
+    this.#votes.set(key, voted);
+    if (voted.size > 1) this.violations.push(`elder ${at} voted for two transactions of a coin`);
+  }
+
+  async #lists(): Promise<void> {
+    for (const elder of this.#elders) {
+      const reply = await elder.answer({ kind: 'outputs', after: 0, limit: 64 });
+      if (reply?.kind !== 'outputs') this.violations.push('an elder has no list any more');
+    }
+  }
+}
+
+/** Two payments of one coin, made once: every run plays the same ones. */
+let made: readonly [PaymentBundle, PaymentBundle] | null = null;
+function rivals(): readonly [PaymentBundle, PaymentBundle] {
+  made ??= [plan('bob'), plan('carol')];
+  return made;
+}
+
+function plan(to: string): PaymentBundle {
+  const keys = keysNamed('alice');
+  const paid = new Network().pay(addressOf(keys), [100n * unit]);
+  const planned = planPayment({
+    keys,
+    networkId,
+    coins: spendable(scanCommitted(keys, emptyWallet, paid, 1)),
+    address: addressOf(keysNamed(to)),
+    amount: 5n * unit,
+    memo: utf8(to),
+    entropy: crypto.getRandomValues(new Uint8Array(32)),
+  });
+  if (!planned.ok) throw new Error(planned.error.kind);
+  return planned.value.bundle;
+}
+
+export const elderScenarios: readonly Scenario[] = [
+  { name: 'elders', begin: (interrupt) => new EldersRun(interrupt) },
+];

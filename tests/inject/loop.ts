@@ -1,0 +1,107 @@
+/**
+ * The loop: a story is told once to see which call sites it reaches, and then once more for each
+ * occurrence of a site and each thing that can go wrong there.
+ */
+import { toHex, utf8 } from '#core/codec/bytes.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { clock, drive, installClock } from './clock.ts';
+import { diskScenarios } from './disk-run.ts';
+import { elderScenarios } from './elders-run.ts';
+import { faults, fits, type Fault, type Interrupt, type Run, type Site } from './faults.ts';
+import { installSites } from './process.ts';
+
+const scenarios = [...elderScenarios, ...diskScenarios];
+export const names: readonly string[] = scenarios.map(({ name }) => name);
+
+export interface Case {
+  readonly story: string;
+  readonly site: Site;
+  readonly fault: Fault;
+}
+
+export interface Outcome {
+  readonly violations: readonly string[];
+  /** Was the site reached at all? Another order of things may pass it by. */
+  readonly isReached: boolean;
+}
+
+let isInstalled = false;
+const rejected: string[] = [];
+
+function install(): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  installClock();
+  installSites();
+  process.on('unhandledRejection', (reason) => {
+    const stack = reason instanceof Error ? (reason.stack ?? '') : JSON.stringify(reason);
+    const ours = stack.split('\n').find((line) => line.includes('/src/')) ?? '';
+    const told = `nobody handled ${stack.split('\n')[0] ?? ''} ${ours.trim()}`;
+    if (!rejected.includes(told)) rejected.push(told);
+  });
+}
+
+/** Every site that the story reaches when nothing goes wrong, in order; and what is wrong even so. */
+export async function record(
+  name: string,
+): Promise<{ readonly sites: readonly Site[]; readonly violations: readonly string[] }> {
+  const sites: Site[] = [];
+  const counts = new Map<string, number>();
+  const violations = await tell(name, () => ({ role }, label) => {
+    const occurrence = (counts.get(`${role} ${label}`) ?? 0) + 1;
+    counts.set(`${role} ${label}`, occurrence);
+    sites.push({ role, label, occurrence });
+    return {};
+  });
+  return { sites, violations };
+}
+
+export const casesOf = (story: string, sites: readonly Site[]): readonly Case[] =>
+  sites.flatMap((site) =>
+    faults.filter((fault) => fits(site, fault)).map((fault) => ({ story, site, fault })),
+  );
+
+/** The same order for the same seed, so that a part of the cases is a fair part. */
+export function shuffled(cases: readonly Case[], seed: string): readonly Case[] {
+  return cases
+    .map((each) => ({ each, at: toHex(sha256(utf8(`${seed} ${showCase(each)}`))) }))
+    .sort((a, b) => (a.at < b.at ? -1 : 1))
+    .map(({ each }) => each);
+}
+
+export const showCase = ({ story, site, fault }: Case): string =>
+  `${story}: ${site.role} ${site.label} #${site.occurrence}: ${fault}`;
+
+export async function play({ story, site, fault }: Case): Promise<Outcome> {
+  let count = 0;
+  let isReached = false;
+  const violations = await tell(story, (run) => (process, label) => {
+    const isHere = process.role === site.role && label === site.label;
+    if (isHere) count += 1;
+    if (!isHere || count !== site.occurrence) return isReached ? run().still(process, label) : {};
+    isReached = true;
+    return run().strike(process, label, fault);
+  });
+  return { violations, isReached };
+}
+
+async function tell(
+  name: string,
+  interrupter: (run: () => Run) => Interrupt,
+): Promise<readonly string[]> {
+  install();
+  clock.reset();
+  rejected.length = 0;
+  const scenario = scenarios.find((each) => each.name === name);
+  if (scenario === undefined) throw new Error(`there is no story ${name}`);
+  const run: Run = scenario.begin(interrupter(() => run));
+  const broke: string[] = [];
+  try {
+    await drive(run.tell());
+  } catch (error) {
+    broke.push(`the run broke: ${error instanceof Error ? error.message : JSON.stringify(error)}`);
+  } finally {
+    run.end();
+  }
+  return [...run.violations, ...broke, ...rejected];
+}
