@@ -5,7 +5,11 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
-import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import {
+  circuitRelayServer,
+  circuitRelayTransport,
+  type CircuitRelayService,
+} from '@libp2p/circuit-relay-v2';
 import { identify } from '@libp2p/identify';
 import { FaultTolerance, type Connection, type PeerId, type Stream } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
@@ -13,15 +17,17 @@ import { tcp } from '@libp2p/tcp';
 import { webRTC, webRTCDirect, type TransportCertificate } from '@libp2p/webrtc';
 import { webSockets } from '@libp2p/websockets';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { nameToId } from '#address/xor-name.ts';
 import { err, type Result } from '#core/result.ts';
 import { addressOfPeer } from './dial.ts';
 import { watchListeners } from './own-listeners.ts';
+import { addressGroup, createInbound, type Caller } from './inbound.ts';
 import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
 import { serveRpc, type ByteStream, type RpcError } from './rpc.ts';
+import { mayReserve } from './relay-places.ts';
 import { limitInboundDials } from './rtc/inbound-limit.ts';
 import { createStreamPool } from './streams.ts';
 
@@ -46,6 +52,10 @@ export interface Remote {
   readonly peerId: string;
   /** The remote's 32-byte name, or `null` for other kinds of keys. */
   readonly name: Uint8Array | null;
+  /** See {@link addressGroup}; null where no address tells peers apart. */
+  readonly address: string | null;
+  /** Says that this request was one no program of ours sends; repeated, its sender is cut off. */
+  readonly invalid: () => void;
 }
 
 export interface NodeHost {
@@ -74,17 +84,28 @@ export interface NodeHost {
   ) => Promise<boolean>;
   /** No traffic with these names (hex) from now on, in either direction: fault injection. */
   readonly cut: (names: ReadonlySet<string>) => Promise<void>;
+  /**
+   * Who is a member of a section this node knows. Until it is told, everybody may reserve a place at
+   * its relay: a network is being founded.
+   */
+  readonly know: (isMember: (name: Uint8Array) => boolean) => void;
+  /** Bytes held for requests that are incomplete, at work, or answered and not sent. */
+  readonly heldBytes: () => number;
   readonly connections: () => number;
   readonly stop: () => Promise<void>;
 }
 
-/** One household or one machine is one address: bound work per peer, not connections per address. */
+/** All addresses together; what one address may have is in inbound.ts. */
 const maxInboundPerSecond = 2_000;
 const maxConnections = 2_000;
+/** A program of ours uses one; another may be opened before the old one has ended. */
+const maxStreamsPerProtocol = 16;
 /** Relay reservations the bootstrap node grants: elders and nodes behind routers. */
 const maxReservations = 512;
 /** New WebRTC-Direct handshakes per second; each may cost 130 kB before it proves anything. */
 const maxRtcHandshakesPerSecond = 25;
+/** Of these, what one address may take. */
+const maxRtcHandshakesPerAddress = 5;
 
 /** Errors: throws {@link PortTaken}. */
 export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost> {
@@ -109,6 +130,11 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     const name = cutOff.size === 0 ? null : peerIdToName(peerId);
     return name !== null && cutOff.has(nameToId(name));
   };
+  const inbound = createInbound();
+  let isMember: ((name: Uint8Array) => boolean) | null = null;
+  const isKnown = (name: Uint8Array | null): boolean => name !== null && isMember?.(name) === true;
+  const addressOf = ({ remoteAddr }: { readonly remoteAddr: Multiaddr }): string | null =>
+    addressGroup(remoteAddr.toString());
 
   const libp2p = await createLibp2p({
     start: false,
@@ -120,7 +146,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       ...(reachable && !isBootstrap ? [webRTC({ rtcConfiguration })] : []),
       ...(options.rtcDirectPort === null
         ? []
-        : [limitInboundDials(direct, maxRtcHandshakesPerSecond)]),
+        : [limitInboundDials(direct, maxRtcHandshakesPerSecond, maxRtcHandshakesPerAddress)]),
     ],
     // A relay that is away must not keep a node from starting.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
@@ -129,7 +155,17 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     connectionGater: {
       denyDialMultiaddr: () => false,
       denyDialPeer: isCut,
-      denyInboundEncryptedConnection: isCut,
+      // Before any key agreement: what is refused here costs its sender more than this node.
+      denyInboundConnection: (connection) => {
+        const address = addressOf(connection);
+        if (!inbound.connect(address)) return true;
+        connection.addEventListener('close', () => inbound.disconnected(address));
+        return false;
+      },
+      denyInboundEncryptedConnection: (peerId, connection) =>
+        isCut(peerId) ||
+        inbound.isCutOff({ peerId: peerId.toString(), address: addressOf(connection) }),
+      denyInboundRelayReservation: (peerId) => !mayTakePlace(peerId),
     },
     connectionManager: {
       maxConnections,
@@ -142,6 +178,19 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       ...(isBootstrap ? { relay: circuitRelayServer({ reservations: { maxReservations } }) } : {}),
     },
   });
+  const { relay } = libp2p.services as { readonly relay?: CircuitRelayService };
+  // The library keeps a place for two hours, also when its holder is gone.
+  libp2p.addEventListener('peer:disconnect', ({ detail: peerId }) => {
+    if (isMember !== null && !isKnown(peerIdToName(peerId))) relay?.reservations.delete(peerId);
+  });
+  const mayTakePlace = (peerId: PeerId): boolean => {
+    if (isMember === null || isKnown(peerIdToName(peerId))) return true;
+    const taken = [...(relay?.reservations ?? [])].flatMap(([holder, { addr }]) =>
+      isKnown(peerIdToName(holder)) || holder.equals(peerId) ? [] : [addressGroup(addr.toString())],
+    );
+    const from = libp2p.getConnections(peerId)[0];
+    return mayReserve(taken, from === undefined ? null : addressOf(from));
+  };
   const listeners = watchListeners(libp2p);
   await libp2p.start();
   // Only a relay may be missing: without a port of its own a node would lack a road and not know it.
@@ -181,18 +230,44 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     addresses: listeners.addresses,
     serve: async (kind, tag, handler) => {
       const accept = (stream: Stream, connection: Connection): void => {
-        const from: Remote = {
-          peerId: connection.remotePeer.toString(),
-          name: peerIdToName(connection.remotePeer),
+        const peerId = connection.remotePeer.toString();
+        const name = peerIdToName(connection.remotePeer);
+        const caller: Caller = {
+          peerId,
+          address: addressOf(connection),
+          isKnown: () => isKnown(name),
         };
-        serveRpc(stream as unknown as ByteStream, async (request) => {
-          if (isCut(connection.remotePeer)) throw new Error('cut off');
-          return handler(request, from);
-        });
+        const from: Remote = {
+          peerId,
+          name,
+          address: caller.address,
+          invalid: () => {
+            if (!inbound.strike(caller)) return;
+            for (const open of libp2p.getConnections(connection.remotePeer)) {
+              open.abort(new Error('too many invalid requests'));
+            }
+          },
+        };
+        if (inbound.isCutOff(caller)) {
+          stream.abort(new Error('too many invalid requests'));
+          return;
+        }
+        const account = inbound.open(caller, () =>
+          stream.abort(new Error('others need what this peer holds')),
+        );
+        serveRpc(
+          stream as unknown as ByteStream,
+          async (request) => {
+            if (isCut(connection.remotePeer)) throw new Error('cut off');
+            return handler(request, from);
+          },
+          undefined,
+          account,
+        );
       };
       await libp2p.handle(protocolName(kind, tag), accept, {
-        maxInboundStreams: 64,
-        maxOutboundStreams: 64,
+        maxInboundStreams: maxStreamsPerProtocol,
+        maxOutboundStreams: maxStreamsPerProtocol,
       });
     },
     request: async (to, kind, tag, request, { timeoutMs }) => {
@@ -227,6 +302,10 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       for (const { remotePeer } of open) streams.drop(remotePeer.toString());
       for (const connection of open) connection.abort(new Error('cut off'));
     },
+    know: (members) => {
+      isMember = members;
+    },
+    heldBytes: inbound.heldBytes,
     connections: () => libp2p.getConnections().length,
     stop: async () => {
       await libp2p.stop();

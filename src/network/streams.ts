@@ -20,51 +20,86 @@ export interface StreamPool {
   ) => Promise<Result<Uint8Array, RpcError>>;
   readonly counters: (peer: string) => RpcCounters;
   readonly drop: (peer: string) => void;
+  /** Streams open or being opened, and peers whose bytes are counted. */
+  readonly sizes: () => { readonly streams: number; readonly counted: number };
 }
+
+/** Peers whose bytes are counted; beyond, those without a stream are forgotten, the oldest first. */
+const maxCounted = 1_024;
 
 export function createStreamPool(): StreamPool {
   const clients = new Map<string, Promise<RpcClient>>();
   const counters = new Map<string, RpcCounters>();
+  /** How many streams a peer has. */
+  const open = new Map<string, number>();
   const countersOf = (peer: string): RpcCounters => {
     const known = counters.get(peer) ?? { bytesIn: 0, bytesOut: 0 };
     counters.set(peer, known);
+    if (counters.size > maxCounted) {
+      for (const other of counters.keys()) {
+        if (counters.size <= maxCounted) break;
+        if (other !== peer && !open.has(other)) counters.delete(other);
+      }
+    }
     return known;
   };
+  const change = (peer: string, by: number): void => {
+    const left = (open.get(peer) ?? 0) + by;
+    if (left > 0) open.set(peer, left);
+    else open.delete(peer);
+  };
 
-  const open = async (
+  const openClient = async (
     peer: string,
     protocol: string,
     connect: () => Promise<Connection>,
     timeoutMs: number,
+    onEnd: () => void,
   ): Promise<RpcClient> => {
     const connection = await connect();
     const stream = await connection.newStream(protocol, {
       signal: AbortSignal.timeout(timeoutMs),
       maxOutboundStreams: 64,
     });
-    return createRpcClient(stream as unknown as ByteStream, countersOf(peer));
+    return createRpcClient(stream as unknown as ByteStream, countersOf(peer), onEnd);
+  };
+
+  /** The open client, or a new one that forgets itself when it ends or cannot be opened. */
+  const clientFor = (
+    peer: string,
+    protocol: string,
+    connect: () => Promise<Connection>,
+    timeoutMs: number,
+  ): Promise<RpcClient> => {
+    const key = `${peer} ${protocol}`;
+    const known = clients.get(key);
+    if (known !== undefined) return known;
+    let ended = false;
+    const forget = (): void => {
+      if (ended) return;
+      ended = true;
+      change(peer, -1);
+      if (clients.get(key) === opening) clients.delete(key);
+    };
+    change(peer, 1);
+    const opening = openClient(peer, protocol, connect, timeoutMs, forget);
+    clients.set(key, opening);
+    opening.catch(forget);
+    return opening;
   };
 
   return {
     request: async (peer, protocol, connect, payload, timeoutMs, signal) => {
-      const key = `${peer} ${protocol}`;
+      const startedMs = performance.now();
       let client: RpcClient;
       try {
-        let opening = clients.get(key);
-        if (opening !== undefined && (await opening).closed()) {
-          clients.delete(key);
-          opening = undefined;
-        }
-        if (opening === undefined) {
-          opening = clients.get(key) ?? open(peer, protocol, connect, timeoutMs);
-          clients.set(key, opening);
-        }
-        client = await opening;
+        client = await before(signal, clientFor(peer, protocol, connect, timeoutMs));
       } catch {
-        clients.delete(key);
-        return err({ kind: 'unreachable' });
+        return err({ kind: signal?.aborted === true ? 'timeout' : 'unreachable' });
       }
-      return client.request(payload, timeoutMs, signal);
+      // What connecting took is part of the time.
+      const leftMs = Math.max(1, timeoutMs - (performance.now() - startedMs));
+      return client.request(payload, leftMs, signal);
     },
     counters: countersOf,
     drop: (peer) => {
@@ -74,5 +109,22 @@ export function createStreamPool(): StreamPool {
         void opening.then((client) => client.close()).catch(() => undefined);
       }
     },
+    sizes: () => ({ streams: clients.size, counted: counters.size }),
   };
+}
+
+/** Waits no longer than the signal; what was begun goes on for others. */
+async function before<T>(signal: AbortSignal | undefined, awaited: Promise<T>): Promise<T> {
+  if (signal === undefined) return awaited;
+  let leave: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    leave = () => reject(new Error('aborted'));
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([awaited, aborted]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
 }

@@ -44,7 +44,12 @@ export interface AdultOptions {
 
 export interface AdultService {
   /** Answers one request of the data protocol; rejects only in mode `off`. */
-  readonly handle: (request: Uint8Array, from: Uint8Array | null) => Promise<Uint8Array>;
+  /** @param invalid called when no program of ours would have sent these bytes. */
+  readonly handle: (
+    request: Uint8Array,
+    from: Uint8Array | null,
+    invalid?: () => void,
+  ) => Promise<Uint8Array>;
   readonly setMode: (mode: AdultMode) => void;
 }
 
@@ -139,10 +144,13 @@ export function createAdultService(options: AdultOptions): AdultService {
   });
 
   return {
-    handle: async (bytes, from) => {
+    handle: async (bytes, from, invalid) => {
       if (mode === 'off') throw new Error('switched off for a test');
       const request = decodeNodeRequest(bytes);
-      if (!request.ok) return encodeNodeReply(refused({ kind: 'malformed', what: 'request' }));
+      if (!request.ok) {
+        invalid?.();
+        return encodeNodeReply(refused({ kind: 'malformed', what: 'request' }));
+      }
       metrics.count('safe_adult_requests_total', request.value.kind);
       if (from === null)
         return encodeNodeReply(refused({ kind: 'notAllowed', rule: 'eldersOnly' }));

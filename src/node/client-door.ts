@@ -10,6 +10,7 @@ import {
   type ClientRequest,
   type Cover,
 } from '#roles/wire/client.ts';
+import type { Remote } from '#network/node-host.ts';
 import { openUnder, proofFor, type UnderView } from '#roles/wire/under.ts';
 import { createGate, type Gate } from './gate.ts';
 import type { Log } from './log.ts';
@@ -30,23 +31,27 @@ export interface DoorOptions {
   readonly gate?: Gate;
 }
 
+export type ClientFrom = Pick<Remote, 'peerId' | 'address' | 'invalid'>;
+
 /** @returns the handler of the client protocol; it never rejects. */
 export function createClientDoor(
   options: DoorOptions,
-): (bytes: Uint8Array, from: { readonly peerId: string }) => Promise<Uint8Array> {
+): (bytes: Uint8Array, from: ClientFrom) => Promise<Uint8Array> {
   const { metrics } = options;
   const gate = options.gate ?? createGate(metrics);
 
-  return async (bytes, { peerId }) => {
-    const request = decodeDoorRequest(bytes);
-    if (!request.ok) {
-      metrics.count('safe_client_requests_total', 'malformed');
-      return encodeClientReply(refused({ kind: 'malformed', what: 'request' }));
-    }
-    const { kind } = request.value;
-    metrics.count('safe_client_requests_total', kind);
-    metrics.count('safe_bytes_in_total', `client/${kind}`, bytes.length);
-    const answered = await gate.enter('client', peerId, bytes.length, async () => {
+  return async (bytes, from) => {
+    let kind = 'unread';
+    // The size is known before anything is decoded: whom the gate turns away costs no more than that.
+    const answered = await gate.enter('client', from, bytes.length, async () => {
+      const request = decodeDoorRequest(bytes);
+      kind = request.ok ? request.value.kind : 'malformed';
+      metrics.count('safe_client_requests_total', kind);
+      if (!request.ok) {
+        from.invalid();
+        return refused({ kind: 'malformed', what: 'request' });
+      }
+      metrics.count('safe_bytes_in_total', `client/${kind}`, bytes.length);
       try {
         return await answerCovered(options, request.value);
       } catch (error) {

@@ -7,7 +7,7 @@ import { encodeSignedAuthority, proofOf, type SignedAuthority } from '#protocol/
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
-import { createClientDoor, refused, type DoorOptions } from './client-door.ts';
+import { createClientDoor, refused, type ClientFrom, type DoorOptions } from './client-door.ts';
 import { createElderData } from './elder-data-service.ts';
 import { createElderMoney, type ElderMoney, type MoneyPast } from './elder-money.ts';
 import type { Log } from './log.ts';
@@ -47,7 +47,7 @@ export interface ElderOptions {
 export interface ClientService {
   /** What the door asks: may reject, and then the door says "busy". */
   readonly answer: (request: ClientRequest) => Promise<ClientReply>;
-  readonly handle: (bytes: Uint8Array, from: { readonly peerId: string }) => Promise<Uint8Array>;
+  readonly handle: (bytes: Uint8Array, from: ClientFrom) => Promise<Uint8Array>;
   readonly stop: () => void;
 }
 

@@ -8,14 +8,22 @@ export interface Gate {
   /** Runs `work` when it is its turn. Errors: `busy` with the time to come back and a credit. */
   readonly enter: <T>(
     lane: Lane,
-    peerId: string,
+    from: GateFrom,
     bytes: number,
     work: () => Promise<T>,
   ) => Promise<Result<T, Refusal & { readonly kind: 'busy' }>>;
 }
 
+export interface GateFrom {
+  readonly peerId: string;
+  /** See `addressGroup` of network/inbound.ts; null where no address tells peers apart. */
+  readonly address: string | null;
+}
+
 /** Twice the window of one stream: a peer with several streams gets no more than others. */
 export const maxPerPeer = 32;
+/** Peer ids cost nothing, addresses do: so many requests of one address are at work or wait. */
+export const maxPerAddress = 64;
 
 /** One gate per node; several nodes of one process each have their own. */
 export function createGate(metrics: Metrics, now: () => number = () => performance.now()): Gate {
@@ -26,17 +34,25 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
     system: new Map(),
     client: new Map(),
   };
+  const atWorkByAddress: typeof atWork = { system: new Map(), client: new Map() };
+  const leave = (counts: Map<string, number>, id: string): void => {
+    const left = (counts.get(id) ?? 1) - 1;
+    if (left > 0) counts.set(id, left);
+    else counts.delete(id);
+  };
   for (const lane of lanes) {
     metrics.gauge(`safe_${lane}_waiting`, () => load[lane].waiting.length);
     metrics.gauge(`safe_${lane}_running`, () => load[lane].running);
   }
 
   return {
-    enter: async (lane, peerId, bytes, work) => {
+    enter: async (lane, { peerId, address }, bytes, work) => {
       const peers = atWork[lane];
+      const addresses = atWorkByAddress[lane];
       const ofPeer = peers.get(peerId) ?? 0;
+      const ofAddress = address === null ? 0 : (addresses.get(address) ?? 0);
       const ticket = ++tickets;
-      if (ofPeer >= maxPerPeer) {
+      if (ofPeer >= maxPerPeer || ofAddress >= maxPerAddress) {
         return err({ kind: 'busy', afterMs: 500, credit: maxPerPeer });
       }
       const request = { ticket, cost: costOf(bytes) };
@@ -47,14 +63,14 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
         return err(verdict);
       }
       peers.set(peerId, ofPeer + 1);
+      if (address !== null) addresses.set(address, ofAddress + 1);
       if (verdict.kind === 'wait') await new Promise<void>((go) => begin.set(ticket, go));
       const startedMs = now();
       try {
         return ok(await work());
       } finally {
-        const left = (peers.get(peerId) ?? 1) - 1;
-        if (left > 0) peers.set(peerId, left);
-        else peers.delete(peerId);
+        leave(peers, peerId);
+        if (address !== null) leave(addresses, address);
         const [after, starting] = release(load, lane, now() - startedMs);
         load = after;
         for (const each of starting) {

@@ -3,7 +3,7 @@
  * merged to (R6). A list is here when its last page is; what a crash left half written is not.
  */
 import { Reader, Writer, toHex } from '#core/codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { decodeCbor, encodeCbor, ownItems } from '#core/codec/cbor.ts';
 import { bytesOf, bytesUpTo, intBetween, listOf, record, type Shape } from '#core/codec/shape.ts';
 import { maxSealedSiblings } from '#money/sealed.ts';
 import {
@@ -63,7 +63,7 @@ export function openSealedLists(facts: FactStore): SealedLists {
 
   const readPage = async (root: Uint8Array, page: number): Promise<SealedPage | null> => {
     const [bytes] = await facts.load(pagesOf(root), String(page));
-    const value = bytes === undefined ? undefined : decodeCbor(bytes);
+    const value = bytes === undefined ? undefined : decodeCbor(bytes, ownItems);
     return value?.ok === true ? (pageShape(value.value) ?? null) : null;
   };
 

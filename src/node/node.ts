@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { EMPTY_PREFIX, matches, showPrefix, type Prefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
-import type { NodeHost } from '#network/node-host.ts';
+import type { NodeHost, Remote } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
 import {
   emptyTree,
@@ -144,6 +144,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     );
     book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
   };
+
+  host.know((each) => {
+    const id = nameToId(each);
+    return members.has(id) || elders.has(id);
+  });
 
   /** What clients are led by: every state that came out of the section's machine is verified. */
   let tree = emptyTree(anchor);
@@ -341,9 +346,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     wanted: memberNames,
   });
 
-  const answerSection = async (bytes: Uint8Array, from: Uint8Array | null): Promise<NodeReply> => {
+  const answerSection = async (
+    bytes: Uint8Array,
+    { name: from, invalid }: Remote,
+  ): Promise<NodeReply> => {
     const request = decodeNodeRequest(bytes);
-    if (!request.ok) return refusedNode({ kind: 'malformed', what: 'request' });
+    if (!request.ok) {
+      invalid();
+      return refusedNode({ kind: 'malformed', what: 'request' });
+    }
     if (from === null) return refusedNode({ kind: 'notAllowed', rule: 'nodesOnly' });
     const { value } = request;
     const kind = `section/${value.kind}`;
@@ -371,16 +382,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await host.serve('client', tag, door);
   await host.serve('data', tag, async (bytes, from) => {
     metrics.count('safe_bytes_in_total', 'data', bytes.length);
-    const answered = await gate.enter('system', from.peerId, bytes.length, () =>
-      adult.handle(bytes, from.name),
+    const answered = await gate.enter('system', from, bytes.length, () =>
+      adult.handle(bytes, from.name, from.invalid),
     );
     const reply = answered.ok ? answered.value : encodeNodeReply(refusedNode(answered.error));
     metrics.count('safe_bytes_out_total', 'data', reply.length);
     return reply;
   });
   await host.serve('section', tag, async (bytes, from) => {
-    const answered = await gate.enter('system', from.peerId, bytes.length, () =>
-      answerSection(bytes, from.name),
+    const answered = await gate.enter('system', from, bytes.length, () =>
+      answerSection(bytes, from),
     );
     return encodeNodeReply(answered.ok ? answered.value : refusedNode(answered.error));
   });

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { lobbyTag, networkTag } from '#network/protocols.ts';
 import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
@@ -121,13 +121,17 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   });
   stops.push(guide.stop);
   sections = guide.sections;
+  const isMember = (name: Uint8Array): boolean =>
+    guide.sections.members().some((member) => equalBytes(member, name));
+  host.know(isMember);
   await host.serve('client', tag, guide.service.handle);
   const greeter = createGreeter({ host, book: known, tag, wanted: guide.sections.members });
   stops.push(greeter.stop);
   const gate = createGate(metrics);
   await host.serve('section', tag, async (bytes, from) => {
-    const answered = await gate.enter('system', from.peerId, bytes.length, async () => {
+    const answered = await gate.enter('system', from, bytes.length, async () => {
       const asked = decodeNodeRequest(bytes);
+      if (!asked.ok) from.invalid();
       if (!asked.ok || asked.value.kind !== 'greet' || from.name === null) return notHere;
       return greeter.answer(asked.value, from.name);
     });

@@ -6,9 +6,14 @@
 import { decode, encode, Type, Token, type EncodeOptions } from 'cborg';
 import { err, ok, type Result } from '../result.ts';
 import { equalBytes } from './bytes.ts';
+import { scanCbor } from './cbor-scan.ts';
 
 /** Deep enough for a request that carries a transaction with its proofs; shallow enough to scan. */
 const maxDepth = 12;
+/** More items than any message between nodes has; some 10 ms of decoding. */
+const messageItems = 8 * 1024;
+/** For what this program wrote itself: its size on disk is bound enough. */
+export const ownItems = Number.MAX_SAFE_INTEGER;
 
 const noFloats: EncodeOptions = {
   typeEncoders: {
@@ -24,13 +29,19 @@ export function encodeCbor(value: unknown): Uint8Array {
   return encode(value, noFloats);
 }
 
-/** @returns the value, or `malformed` for anything that is not the one strict encoding of it. */
-export function decodeCbor(bytes: Uint8Array): Result<unknown, 'malformed'> {
-  const decoded = decodeWithLibrary(bytes);
+/**
+ * @param maxItems how many items the value may have: what its reader expects at most.
+ * @returns the value, or `malformed` for anything that is not the one strict encoding of it.
+ */
+export function decodeCbor(
+  bytes: Uint8Array,
+  maxItems = messageItems,
+): Result<unknown, 'malformed'> {
+  const decoded = decodeWithLibrary(bytes, maxItems);
   if (!decoded.ok) return decoded;
   try {
-    // The library lets unsorted keys, floats and broken UTF-8 through: only what encodes to the
-    // very same bytes is the one encoding of its value.
+    // The library lets unsorted keys and broken UTF-8 through: only what encodes to the very same
+    // bytes is the one encoding of its value.
     return equalBytes(encodeCbor(decoded.value), bytes) ? decoded : err('malformed');
   } catch {
     return err('malformed');
@@ -38,16 +49,20 @@ export function decodeCbor(bytes: Uint8Array): Result<unknown, 'malformed'> {
 }
 
 /**
- * For values that the caller's shapes know to hold only lists, integers and bytes: there the
- * library's own strictness is complete, and a mebibyte need not be encoded again.
+ * For values that the caller's shapes know to hold only lists, integers and bytes: there the scan
+ * and the library's own strictness are complete, and a mebibyte need not be encoded again.
  */
-export function decodeCborList(bytes: Uint8Array): Result<readonly unknown[], 'malformed'> {
-  const decoded = decodeWithLibrary(bytes);
+export function decodeCborList(
+  bytes: Uint8Array,
+  maxItems = messageItems,
+): Result<readonly unknown[], 'malformed'> {
+  const decoded = decodeWithLibrary(bytes, maxItems);
   if (!decoded.ok) return decoded;
   return Array.isArray(decoded.value) ? ok(decoded.value) : err('malformed');
 }
 
-function decodeWithLibrary(bytes: Uint8Array): Result<unknown, 'malformed'> {
+function decodeWithLibrary(bytes: Uint8Array, maxItems: number): Result<unknown, 'malformed'> {
+  if (scanCbor(bytes, { maxItems, maxDepth }) === undefined) return err('malformed');
   try {
     const value: unknown = decode(bytes, {
       strict: true,
@@ -58,19 +73,8 @@ function decodeWithLibrary(bytes: Uint8Array): Result<unknown, 'malformed'> {
       allowBigInt: true,
       rejectDuplicateMapKeys: true,
     });
-    return depthOf(value, 0) > maxDepth ? err('malformed') : ok(value);
+    return ok(value);
   } catch {
     return err('malformed');
   }
-}
-
-function depthOf(value: unknown, depth: number): number {
-  if (depth > maxDepth || typeof value !== 'object' || value === null) return depth;
-  if (value instanceof Uint8Array) return depth;
-  let deepest = depth;
-  for (const inner of Object.values(value)) {
-    deepest = Math.max(deepest, depthOf(inner, depth + 1));
-    if (deepest > maxDepth) break;
-  }
-  return deepest;
 }

@@ -1,40 +1,49 @@
 /**
  * Rate limit for WebRTC-Direct listeners in Node. One unauthenticated STUN packet allocates an
  * RTCPeerConnection (about 130 kB for 10 s); without a limit 2 000 packets cost 266 MB
- * (measured). The listener asks the upgrader for an abort signal before it allocates, so a token
- * bucket there refuses the excess for almost nothing.
+ * (measured). The listener's own `incomingConnection` is where that begins, and it is told the
+ * address: a bucket per address, then one for all, refuse the excess for almost nothing. Packets of
+ * a connection that is there already pass.
  */
-type Transport = unknown;
-type Factory<Components> = (components: Components) => Transport;
+import { createBuckets, hostGroup } from '../inbound.ts';
+
+/** What is used of the library's listener. */
+interface DirectListener {
+  readonly connections: ReadonlyMap<string, unknown>;
+  incomingConnection: (
+    ufrag: string,
+    remoteHost: string,
+    remotePort: number,
+    signal: AbortSignal,
+  ) => Promise<void>;
+}
 
 export function limitInboundDials<Components extends object, T>(
   factory: (components: Components) => T,
   perSecond: number,
+  perAddress: number,
+  now: () => number = () => performance.now(),
 ): (components: Components) => T {
-  const limited = (components: Components): T => {
-    let tokens = perSecond;
-    let lastMs = performance.now();
-    const admit = (): boolean => {
-      const nowMs = performance.now();
-      tokens = Math.min(perSecond, tokens + ((nowMs - lastMs) * perSecond) / 1000);
-      lastMs = nowMs;
-      if (tokens < 1) return false;
-      tokens -= 1;
-      return true;
-    };
-    return factory(
-      intercept(components, 'upgrader', (upgrader) =>
-        intercept(upgrader as object, 'createInboundAbortSignal', (create) => {
-          return (signal: AbortSignal): AbortSignal => {
-            if (admit()) return (create as (s: AbortSignal) => AbortSignal)(signal);
-            const refused = AbortSignal.abort(new Error('too many WebRTC handshakes at once'));
-            return Object.assign(refused, { clear: () => undefined });
-          };
-        }),
-      ),
-    );
+  const ofAddress = createBuckets(perAddress, now);
+  const ofAll = createBuckets(perSecond, now);
+  const admit = (host: string): boolean => {
+    const address = hostGroup(host);
+    return (address === null || ofAddress.take(address)) && ofAll.take('all');
   };
-  return limited satisfies Factory<Components> as (components: Components) => T;
+  const limit = (listener: DirectListener): DirectListener => {
+    const incoming = listener.incomingConnection.bind(listener);
+    listener.incomingConnection = async (ufrag, host, port, signal) => {
+      if (listener.connections.has(`${host}:${port}:${ufrag}`)) return;
+      if (!admit(host)) throw new Error('too many WebRTC handshakes at once');
+      return incoming(ufrag, host, port, signal);
+    };
+    return listener;
+  };
+  return (components) =>
+    intercept(factory(components) as T & object, 'createListener', (create) => {
+      const make = create as (...given: readonly unknown[]) => DirectListener;
+      return (...given: readonly unknown[]) => limit(make(...given));
+    });
 }
 
 /** The same object with one member replaced; methods keep their own `this`. */

@@ -1,5 +1,5 @@
 /** Bytes ⇄ messages and facts of one generation: strict CBOR, every list and field bounded. */
-import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { decodeCbor, encodeCbor, ownItems } from '#core/codec/cbor.ts';
 import {
   bytesOf,
   bytesUpTo,
@@ -94,15 +94,20 @@ export const decodeAgreementMessage = (bytes: Uint8Array): Result<AgreementMessa
   open(bytes, agreementMessageShape, maxAgreementMessageBytes);
 
 export const decodeAgreementFact = (bytes: Uint8Array): Result<AgreementFact, 'malformed'> =>
-  open(bytes, agreementFactShape, maxFactBytes);
+  open(bytes, agreementFactShape, maxFactBytes, ownItems);
 
 /** Checked with {@link verifyDecision}. */
 export const decodeDecision = (bytes: Uint8Array): Result<Decision, 'malformed'> =>
   open(bytes, decision, maxAgreementMessageBytes);
 
-function open<T>(bytes: Uint8Array, shape: Shape<T>, max: number): Result<T, 'malformed'> {
+function open<T>(
+  bytes: Uint8Array,
+  shape: Shape<T>,
+  max: number,
+  maxItems?: number,
+): Result<T, 'malformed'> {
   if (bytes.length > max) return err('malformed');
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, maxItems);
   if (!decoded.ok) return decoded;
   const shaped = shape(decoded.value);
   return shaped === undefined ? err('malformed') : ok(shaped);

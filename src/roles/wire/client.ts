@@ -37,6 +37,11 @@ export const maxAuthorityBytes = 64 * 1024;
 /** Elders answer for seven holders at the most. */
 export const maxHolders = 7;
 
+/** CBOR items of the longest request, a read that avoids seven holders, with room to spare. */
+const maxRequestItems = 64;
+/** Of the longest reply: a page of outputs, or the receipts of seven holders. */
+const maxReplyItems = 256;
+
 const name = bytesOf(32);
 const signature = bytesOf(64);
 
@@ -126,7 +131,7 @@ export const encodeCover = (cover: Cover): Uint8Array => encodeCbor(cover);
 export const encodeClientReply = (reply: ClientReply): Uint8Array => encodeCbor(reply);
 
 export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'malformed'> {
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, maxRequestItems);
   if (!decoded.ok) return decoded;
   const request = clientRequestShape(decoded.value);
   return request === undefined ? err('malformed') : ok(request);
@@ -134,14 +139,14 @@ export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'm
 
 /** What may come through the client door: a request, or a cover. */
 export function decodeDoorRequest(bytes: Uint8Array): Result<ClientRequest | Cover, 'malformed'> {
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, maxRequestItems);
   if (!decoded.ok) return decoded;
   const request = clientRequestShape(decoded.value) ?? coverShape(decoded.value);
   return request === undefined ? err('malformed') : ok(request);
 }
 
 export function decodeClientReply(bytes: Uint8Array): Result<ClientReply, 'malformed'> {
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, maxReplyItems);
   if (!decoded.ok) return decoded;
   const reply = clientReplyShape(decoded.value);
   return reply === undefined ? err('malformed') : ok(reply);

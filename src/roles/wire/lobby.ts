@@ -27,6 +27,10 @@ export const maxFoundingAdults = 64;
 /** Seventy-one address records of 4 KiB with their keys. */
 export const maxInvitationBytes = 384 * 1024;
 const maxRecordsOfNetwork = 64;
+/** CBOR items of a request, of an invitation with seventy-one founders, and of a reply. */
+const maxRequestItems = 32;
+const maxInvitationItems = 512;
+const maxReplyItems = 128;
 
 /** Stands for the network id in address records that are signed before there is a network. */
 export const lobbyId: Uint8Array = sha256(utf8('safe/v1/lobby'));
@@ -77,19 +81,20 @@ export const encodeLobbyRequest = (request: LobbyRequest): Uint8Array => encodeC
 export const encodeLobbyReply = (reply: LobbyReply): Uint8Array => encodeCbor(reply);
 
 export const decodeInvitation = (bytes: Uint8Array): Result<Invitation, 'malformed'> =>
-  decoded(bytes, invitationShape, maxInvitationBytes);
+  decoded(bytes, invitationShape, maxInvitationBytes, maxInvitationItems);
 export const decodeLobbyRequest = (bytes: Uint8Array): Result<LobbyRequest, 'malformed'> =>
-  decoded(bytes, lobbyRequestShape, 2 * maxAuthorityBytes);
+  decoded(bytes, lobbyRequestShape, 2 * maxAuthorityBytes, maxRequestItems);
 export const decodeLobbyReply = (bytes: Uint8Array): Result<LobbyReply, 'malformed'> =>
-  decoded(bytes, lobbyReplyShape, 2 * maxInvitationBytes);
+  decoded(bytes, lobbyReplyShape, 2 * maxInvitationBytes, maxReplyItems);
 
 function decoded<T>(
   bytes: Uint8Array,
   shape: (value: unknown) => T | undefined,
   max: number,
+  maxItems: number,
 ): Result<T, 'malformed'> {
   if (bytes.length > max) return err('malformed');
-  const value = decodeCbor(bytes);
+  const value = decodeCbor(bytes, maxItems);
   if (!value.ok) return value;
   const shaped = shape(value.value);
   return shaped === undefined ? err('malformed') : ok(shaped);

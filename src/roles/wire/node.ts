@@ -27,6 +27,8 @@ export const maxRecordsTold = 64;
 /** Names whose addresses are asked for at once. */
 export const maxNamesWanted = 32;
 const addressRecord = bytesUpTo(4096);
+/** CBOR items of a greeting that is full, or its answer, with room to spare. */
+const maxItems = 128;
 
 export const nodeRequestShape = union({
   /** `stamp`: the sealed state by which the asker chose the holder (N41). */
@@ -63,14 +65,14 @@ export const encodeNodeRequest = (request: NodeRequest): Uint8Array => encodeCbo
 export const encodeNodeReply = (reply: NodeReply): Uint8Array => encodeCbor(reply);
 
 export function decodeNodeRequest(bytes: Uint8Array): Result<NodeRequest, 'malformed'> {
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, maxItems);
   if (!decoded.ok) return decoded;
   const request = nodeRequestShape(decoded.value);
   return request === undefined ? err('malformed') : ok(request);
 }
 
 export function decodeNodeReply(bytes: Uint8Array): Result<NodeReply, 'malformed'> {
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, maxItems);
   if (!decoded.ok) return decoded;
   const reply = nodeReplyShape(decoded.value);
   return reply === undefined ? err('malformed') : ok(reply);

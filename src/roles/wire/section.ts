@@ -3,7 +3,7 @@
  * their own codecs and limits and travel as bytes.
  */
 import { toXorName } from '#address/xor-name.ts';
-import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { decodeCbor, encodeCbor, ownItems } from '#core/codec/cbor.ts';
 import {
   bytesOf,
   bytesUpTo,
@@ -181,7 +181,7 @@ export function encodeNodeFact(fact: SectionNodeFact): Uint8Array {
 }
 
 export function decodeNodeFact(bytes: Uint8Array): Result<SectionNodeFact, 'malformed'> {
-  const fact = shaped(bytes, nodeFactShape);
+  const fact = shaped(bytes, nodeFactShape, ownItems);
   if (fact === undefined) return err('malformed');
   switch (fact.kind) {
     case 'agreement':
@@ -199,8 +199,12 @@ export function decodeNodeFact(bytes: Uint8Array): Result<SectionNodeFact, 'malf
   }
 }
 
-function shaped<T>(bytes: Uint8Array, shape: (value: unknown) => T | undefined): T | undefined {
-  const value = decodeCbor(bytes);
+function shaped<T>(
+  bytes: Uint8Array,
+  shape: (value: unknown) => T | undefined,
+  maxItems?: number,
+): T | undefined {
+  const value = decodeCbor(bytes, maxItems);
   return value.ok ? shape(value.value) : undefined;
 }
 

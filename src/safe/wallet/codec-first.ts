@@ -3,7 +3,7 @@
  * program that wrote it checked less than it read, so this reads whatever it can have written.
  */
 import { fromHex, toHex, utf8 } from '#core/codec/bytes.ts';
-import { decodeCbor } from '#core/codec/cbor.ts';
+import { decodeCbor, ownItems } from '#core/codec/cbor.ts';
 import {
   bytesOf,
   bytesUpTo,
@@ -73,7 +73,7 @@ export const firstLayoutByte = 0xa3;
 
 /** @returns undefined for anything that version 0.1 has not written. */
 export function decodeFirstWallet(bytes: Uint8Array): WalletState | undefined {
-  const decoded = decodeCbor(bytes);
+  const decoded = decodeCbor(bytes, ownItems);
   const shaped = decoded.ok ? walletShape(decoded.value) : undefined;
   if (shaped === undefined) return undefined;
   const coins = shaped.coins.map((each): [string, CoinRecord] => [

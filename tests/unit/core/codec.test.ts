@@ -1,8 +1,13 @@
 /** Goal: bytes become values at one door, with limits, and in one way only. */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { compareBytes, equalBytes, fromHex, Reader, toHex, Writer } from '#core/codec/bytes.ts';
-import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
+import { scanCbor } from '#core/codec/cbor-scan.ts';
+import { decodeCbor, decodeCborList, encodeCbor } from '#core/codec/cbor.ts';
+import { decodeDoorRequest } from '#roles/wire/client.ts';
+import { decodeLobbyReply, decodeLobbyRequest } from '#roles/wire/lobby.ts';
+import { decodeNodeReply, decodeNodeRequest } from '#roles/wire/node.ts';
+import { decode } from 'cborg';
 import {
   bytesOf,
   intBetween,
@@ -134,4 +139,95 @@ test('hex has one form, and bytes have one order', () => {
   expect(fromHex('0af').ok).toBe(false);
   expect(compareBytes(new Uint8Array([1]), new Uint8Array([1, 0]))).toBeLessThan(0);
   expect(compareBytes(new Uint8Array([2]), new Uint8Array([1, 255]))).toBeGreaterThan(0);
+});
+
+// The library that builds values does so only for bytes whose items were counted before.
+vi.mock('cborg', { spy: true });
+
+/** A list of so many items of the same bytes, with the shortest head. */
+function listOfItems(count: number, item: readonly number[]): Uint8Array {
+  const head = encodeCbor(count);
+  head[0] = (head[0] ?? 0) | 0x80;
+  const bytes = new Uint8Array(head.length + count * item.length);
+  bytes.set(head);
+  for (let i = 0; i < count; i++) bytes.set(item, head.length + i * item.length);
+  return bytes;
+}
+
+/** A map of so many different keys. */
+function mapOfKeys(count: number): Uint8Array {
+  const head = encodeCbor(count);
+  head[0] = (head[0] ?? 0) | 0xa0;
+  const keys = Array.from({ length: count }, (_, i) => [
+    0x64,
+    ...new TextEncoder().encode(i.toString(36).padStart(4, '0')),
+    0,
+  ]);
+  return Uint8Array.from([...head, ...keys.flat()]);
+}
+
+const mebibyte = 1024 * 1024;
+test.each([
+  ['integers', listOfItems(mebibyte, [1])],
+  ['empty lists', listOfItems(mebibyte, [0x80])],
+  ['empty maps', listOfItems(mebibyte, [0xa0])],
+  ['empty texts', listOfItems(mebibyte, [0x60])],
+  ['empty byte strings', listOfItems(mebibyte, [0x40])],
+  ['small maps', listOfItems(mebibyte / 4, [0xa1, 0x61, 0x61, 1])],
+  ['keys of one map', mapOfKeys(20_000)],
+])('a mebibyte of %s is refused at every entry point before a value is built', (_what, bytes) => {
+  const read = vi.mocked(decode);
+  const entryPoints = [
+    decodeDoorRequest,
+    decodeNodeRequest,
+    decodeNodeReply,
+    decodeLobbyRequest,
+    decodeLobbyReply,
+    decodeCbor,
+    decodeCborList,
+  ];
+  for (const open of entryPoints) {
+    read.mockClear();
+    expect(open(bytes)).toEqual({ ok: false, error: 'malformed' });
+    expect(read).not.toHaveBeenCalled();
+  }
+  expect(decodeCbor(listOfItems(8_000, [1])).ok).toBe(true);
+  expect(read).toHaveBeenCalled();
+});
+
+test('the scan counts items and stops at its bounds', () => {
+  const bounds = { maxItems: 10, maxDepth: 2 };
+  const count = (each: unknown): number | undefined => scanCbor(encodeCbor(each), bounds);
+  expect(count(7)).toBe(1);
+  expect(count([1, { a: null }, new Uint8Array(9)])).toBe(6);
+  expect(count(Array.from({ length: 9 }, () => 0))).toBe(10);
+  expect(count(Array.from({ length: 10 }, () => 0))).toBeUndefined();
+  expect(count([[1]])).toBe(3);
+  expect(count([[[1]]])).toBeUndefined();
+  expect(count([[[]]])).toBe(3);
+  expect(count([[[]], 1])).toBe(4);
+});
+
+test('whatever the scan lets through is within its bounds, and what our encoder writes passes', () => {
+  fc.assert(
+    fc.property(value, (each) => {
+      const bytes = encodeCbor(each);
+      expect(scanCbor(bytes, { maxItems: 10_000, maxDepth: 12 })).toBeGreaterThan(0);
+      for (const cut of [bytes.subarray(0, -1), Uint8Array.from([...bytes, 0])]) {
+        expect(scanCbor(cut, { maxItems: 10_000, maxDepth: 12 })).toBeUndefined();
+      }
+    }),
+  );
+});
+
+test('a list that announces more items than bytes follow is refused at its head', () => {
+  for (const head of [
+    '9b0000000100000000',
+    '9bffffffffffffffff',
+    'bb00ffffffffffffff',
+    '5bffffffffffffffff',
+  ]) {
+    const bytes = fromHex(head);
+    expect(bytes.ok && scanCbor(bytes.value, { maxItems: 2 ** 52, maxDepth: 12 })).toBeUndefined();
+  }
 });

@@ -1,6 +1,6 @@
 /** Goal: frames survive any cutting of the stream, and no stream makes the reader hold too much. */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { concat } from '#core/codec/bytes.ts';
 import {
   createFrameReader,
@@ -70,4 +70,54 @@ test('noise never throws: it is a frame, an unfinished frame, or the end', () =>
     }),
     { numRuns: 2_000 },
   );
+});
+
+test('a frame in one-byte pieces costs a copy or two of each byte, and no more is held than arrived', () => {
+  const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(64 * 1024) });
+  const reader = createFrameReader();
+  const copied = vi.spyOn(Uint8Array.prototype, 'set');
+  let got: readonly Frame[] | undefined;
+  let moved = 0;
+  // A shift moves all that is left of a long array.
+  const shift = Array.prototype.shift;
+  vi.spyOn(Array.prototype, 'shift').mockImplementation(function (this: unknown[]) {
+    moved += this.length;
+    return shift.call(this) as unknown;
+  });
+  for (let at = 0; at < frame.length; at++) {
+    got = reader.push(frame.subarray(at, at + 1));
+    for (const [bytes] of copied.mock.calls) moved += bytes.length;
+    copied.mockClear();
+    if (at % 1_000 === 0) expect(reader.held()).toBeLessThanOrEqual(2 * at + 1_024);
+  }
+  vi.restoreAllMocks();
+  expect(got).toHaveLength(1);
+  expect(reader.held()).toBe(0);
+  expect(moved).toBeLessThan(4 * frame.length);
+});
+
+test('a length alone takes no memory: four bytes of a mebibyte frame hold nothing', () => {
+  const head = new Uint8Array(4);
+  new DataView(head.buffer).setUint32(0, maxFrameBytes);
+  const reader = createFrameReader();
+  expect(reader.push(head)).toEqual([]);
+  expect(reader.held()).toBe(0);
+  expect(reader.unfinished()).toBe(true);
+  reader.push(new Uint8Array(10));
+  expect(reader.held()).toBeLessThanOrEqual(1_024);
+});
+
+test('pieces given to the reader may be used for something else afterwards', () => {
+  const payload = new Uint8Array(3_000).fill(7);
+  const frame = encodeFrame({ id: 1, kind: 'request', payload });
+  const reader = createFrameReader();
+  const piece = new Uint8Array(1_000);
+  let got: readonly Frame[] = [];
+  for (let at = 0; at < frame.length; at += piece.length) {
+    const part = frame.subarray(at, at + piece.length);
+    piece.set(part);
+    got = reader.push(piece.subarray(0, part.length)) ?? [];
+  }
+  piece.fill(0);
+  expect(got[0]?.payload).toEqual(payload);
 });

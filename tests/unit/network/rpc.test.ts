@@ -1,6 +1,14 @@
 /** Goal: answers find their requests, and a peer cannot make us hold more than the window. */
-import { expect, test } from 'vitest';
-import { createRpcClient, maxInFlight, serveRpc, type ByteStream } from '#network/rpc.ts';
+import { expect, test, vi } from 'vitest';
+import { encodeFrame } from '#network/frame.ts';
+import { createInbound, maxHeldPerPeer } from '#network/inbound.ts';
+import {
+  createRpcClient,
+  frameTimeoutMs,
+  maxInFlight,
+  serveRpc,
+  type ByteStream,
+} from '#network/rpc.ts';
 
 /** Two ends of a stream in memory; each end hears what the other sends a turn later. */
 function streamPair(): readonly [ByteStream & Ends, ByteStream & Ends] {
@@ -102,4 +110,110 @@ test('silence ends in a timeout, and a late answer is nobody’s', async () => {
   });
   await pause(40);
   expect((await rpc.request(new Uint8Array([7]), 1_000)).ok).toBe(true);
+});
+
+test('requests that were cancelled while they waited leave their turn to the next', async () => {
+  const [client, server] = streamPair();
+  let silent = true;
+  serveRpc(server, (request) =>
+    silent && request[0] === 0 ? new Promise(() => undefined) : Promise.resolve(request),
+  );
+  const rpc = createRpcClient(client);
+  const stop = new AbortController();
+  for (let i = 0; i < maxInFlight; i++) void rpc.request(new Uint8Array([0]), 30);
+  const cancelled = Array.from({ length: 16 }, () =>
+    rpc.request(new Uint8Array([0]), 60_000, stop.signal),
+  );
+  const live = rpc.request(new Uint8Array([5]), 60_000);
+  stop.abort();
+  for (const each of await Promise.all(cancelled)) {
+    expect(each).toEqual({ ok: false, error: { kind: 'timeout' } });
+  }
+  silent = false;
+  expect(await live).toEqual({ ok: true, value: new Uint8Array([5]) });
+});
+
+test('the time of a request runs while it waits for its turn', async () => {
+  const [client, server] = streamPair();
+  serveRpc(server, () => new Promise(() => undefined));
+  const rpc = createRpcClient(client);
+  for (let i = 0; i < maxInFlight; i++) void rpc.request(new Uint8Array(1), 60_000);
+  expect(await rpc.request(new Uint8Array(1), 20)).toEqual({
+    ok: false,
+    error: { kind: 'timeout' },
+  });
+  rpc.close();
+});
+
+test('answers to no request end the stream', async () => {
+  const [client, server] = streamPair();
+  const rpc = createRpcClient(client);
+  server.send(encodeFrame({ id: 99, kind: 'reply', payload: new Uint8Array(1) }));
+  await pause(5);
+  expect(client.aborted?.message).toBe('an answer to no request');
+  expect(rpc.closed()).toBe(true);
+});
+
+test('a frame that does not end is cut off after its time, and what it held is free', async () => {
+  vi.useFakeTimers();
+  try {
+    const inbound = createInbound();
+    const [client, server] = streamPair();
+    const caller = { peerId: 'a', address: null, isKnown: () => false };
+    const account = inbound.open(caller, () => undefined);
+    serveRpc(server, async (request) => request, undefined, account);
+    const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(9_000) });
+    client.send(frame.subarray(0, 5_000));
+    await vi.advanceTimersByTimeAsync(frameTimeoutMs - 1);
+    expect(server.aborted).toBeNull();
+    expect(inbound.heldBytes()).toBeGreaterThanOrEqual(4_096);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(server.aborted?.message).toBe('a frame took too long');
+    expect(inbound.heldBytes()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('a slow but steady asker is not cut off: the time is per frame', async () => {
+  vi.useFakeTimers();
+  try {
+    const [client, server] = streamPair();
+    let served = 0;
+    serveRpc(server, async (request) => {
+      served += 1;
+      return request;
+    });
+    const frame = (id: number): Uint8Array =>
+      encodeFrame({ id, kind: 'request', payload: new Uint8Array(10) });
+    for (let id = 1; id <= 5; id++) {
+      client.send(frame(id).subarray(0, 6));
+      await vi.advanceTimersByTimeAsync(frameTimeoutMs - 10);
+      client.send(frame(id).subarray(6));
+      await vi.advanceTimersByTimeAsync(5);
+    }
+    expect(server.aborted).toBeNull();
+    expect(served).toBe(5);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('requests, answers and half frames of one peer together hold no more than its budget', async () => {
+  const inbound = createInbound();
+  const caller = { peerId: 'a', address: null, isKnown: () => false };
+  const ends: string[] = [];
+  for (let stream = 0; stream < 4; stream++) {
+    const [client, server] = streamPair();
+    const account = inbound.open(caller, () => undefined);
+    serveRpc(server, () => new Promise(() => undefined), undefined, account);
+    server.addEventListener('close', () => ends.push(server.aborted?.message ?? ''));
+    for (let id = 1; id <= 8; id++) {
+      client.send(encodeFrame({ id, kind: 'request', payload: new Uint8Array(1024 * 1024) }));
+    }
+    await pause(1);
+    expect(inbound.heldBytes()).toBeLessThanOrEqual(maxHeldPerPeer);
+  }
+  expect(ends.length).toBeGreaterThan(0);
+  expect(ends[0]).toBe('more bytes than this node holds for a peer');
 });

@@ -3,7 +3,7 @@
  * its share, and nothing is remembered of whoever has gone. Method: the real gate, work by hand.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createGate, maxPerPeer, type Gate } from '#node/gate.ts';
+import { createGate, maxPerAddress, maxPerPeer, type Gate } from '#node/gate.ts';
 import type { Metrics } from '#node/metrics.ts';
 import { maxTogether, maxWaitingPerLane, reservedPerLane } from '#roles/load.ts';
 
@@ -30,10 +30,10 @@ beforeEach(() => {
   gate = createGate(metrics, () => 0);
 });
 
-const enter = (by: string, bytes = 0) =>
+const enter = (by: string, bytes = 0, address: string | null = null) =>
   gate.enter(
     'client',
-    by,
+    { peerId: by, address },
     bytes,
     () =>
       new Promise<string>((done, failed) => {
@@ -104,9 +104,24 @@ describe('the gate', () => {
   test('the other lane is not kept waiting by a full one', async () => {
     for (let n = 0; n < lent + 1; n++) void enter(`peer ${n}`);
     expect(waiting()).toBe(1);
-    expect(await gate.enter('system', 'elder', 0, async () => 'done')).toEqual({
+    expect(
+      await gate.enter('system', { peerId: 'elder', address: null }, 0, async () => 'done'),
+    ).toEqual({
       ok: true,
       value: 'done',
     });
   });
+});
+
+test('many peer ids of one address are one sender; other addresses and this machine are not touched', async () => {
+  for (let n = 0; n < maxPerAddress; n++) void enter(`id ${n}`, 0, '192.0.2.1');
+  expect(working()).toBe(maxPerAddress);
+  expect(await enter('one more id', 0, '192.0.2.1')).toMatchObject({ error: { kind: 'busy' } });
+  void enter('neighbour', 0, '192.0.2.2');
+  void enter('local');
+  expect(working()).toBe(maxPerAddress + 2);
+  endFirst();
+  await settled();
+  void enter('one more id', 0, '192.0.2.1');
+  expect(working()).toBe(maxPerAddress + 2);
 });

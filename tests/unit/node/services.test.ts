@@ -301,15 +301,20 @@ test('the door answers malformed bytes, bounds one peer without touching another
     if (!decoded.ok) throw new Error('no reply');
     return decoded.value.kind === 'refused' ? decoded.value.refusal.kind : decoded.value.kind;
   };
+  const peer = (peerId: string) => ({
+    peerId,
+    address: null,
+    invalid: () => void invalid.push(peerId),
+  });
+  const invalid: string[] = [];
   const hello = encodeClientRequest({ kind: 'hello' });
-  expect(await kindOf(door(randomBytes(9), { peerId: 'a' }))).toBe('malformed');
-  const many = Array.from({ length: 33 }, () => kindOf(door(hello, { peerId: 'a' })));
+  expect(await kindOf(door(randomBytes(9), peer('a')))).toBe('malformed');
+  expect(invalid).toEqual(['a']);
+  const many = Array.from({ length: 33 }, () => kindOf(door(hello, peer('a'))));
   expect(await many[32]).toBe('busy');
-  const other = kindOf(door(hello, { peerId: 'b' }));
+  const other = kindOf(door(hello, peer('b')));
   release();
   expect(await other).toBe('notFound');
   expect(await many[0]).toBe('notFound');
-  expect(await kindOf(door(encodeClientRequest({ kind: 'authority' }), { peerId: 'a' }))).toBe(
-    'busy',
-  );
+  expect(await kindOf(door(encodeClientRequest({ kind: 'authority' }), peer('a')))).toBe('busy');
 });
