@@ -3,6 +3,9 @@ import { Stop } from './root.js';
 
 /** Two nodes must hold a state before a release vouches for it. */
 const leastAgreed = 2;
+/** The bounds of `src/service-worker/checkpoints.ts`; a build with more would start for nobody. */
+const maxNetworks = 16;
+const maxPagesShipped = 16;
 
 /**
  * The checkpoints with this network's sections as `safe network status --json` tells them; those of
@@ -20,6 +23,16 @@ export function withNetwork(checkpoints, status) {
       );
   }
   const proofs = status.sections.flatMap((section) => section.proofs);
+  if (proofs.length > maxPagesShipped) {
+    throw new Stop(
+      `The proofs of this network have ${proofs.length} pages, and the app takes ${maxPagesShipped}: nothing was written.`,
+    );
+  }
   const others = checkpoints.networks.filter((each) => each.networkId !== networkId);
+  if (others.length + 1 > maxNetworks) {
+    throw new Stop(
+      `checkpoints.json names ${others.length} other networks, and the app takes ${maxNetworks} in all: nothing was written.`,
+    );
+  }
   return { format: 1, networks: [...others, { networkId, proofs }] };
 }

@@ -78,8 +78,17 @@ export async function readStatus(command: StatusCommand): Promise<NetworkStatus>
   const host = await createAskingHost();
   try {
     const told = at === undefined ? null : await askLobby(host, at, { kind: 'which' });
-    const file = told?.kind === 'network' ? told.file : kept?.file;
+    // What this folder belongs to is known better here than at a join point.
+    const file = kept?.file ?? (told?.kind === 'network' ? told.file : undefined);
     const parsed = file === undefined ? undefined : parseNetworkFile(file);
+    const other =
+      told?.kind === 'network' ? parseNetworkFile(told.file)?.file.networkId : undefined;
+    if (parsed !== undefined && other !== undefined && other !== parsed.file.networkId) {
+      throw new Problem(
+        'broken',
+        `The node at ${joinText ?? ''} tells another network than the one of this folder: ask another node with --join MULTIADDR, or leave --data out.`,
+      );
+    }
     if (parsed === undefined) throw unreachable(joinText);
     const book = createAddressBook(parsed.anchor.networkId, null);
     const records = told?.kind === 'network' ? told.records : (kept?.records ?? []);

@@ -18,6 +18,8 @@ import { startVault, type VaultClient } from './vault-client.ts';
 /** The browser kills an idle worker after 30 s. */
 const keepAliveMs = 20_000;
 const statusWhileVisibleMs = 3_000;
+/** A registration fetches one file; the app's other files come after. */
+const registrationMs = 30_000;
 
 export function startSafeApp(): SafeApp {
   const vaultView = observable<VaultView>({ kind: 'starting' });
@@ -64,7 +66,10 @@ export function startSafeApp(): SafeApp {
 
   const begin = async (): Promise<void> => {
     if (missing !== null) return;
-    registration = await navigator.serviceWorker.register('/service-worker.js', { type: 'module' });
+    registration = await within(
+      navigator.serviceWorker.register('/service-worker.js', { type: 'module' }),
+      registrationMs,
+    );
     watchUpdates(registration, () => shell.set({ ...shell.get(), updateReady: true }));
     await controlled();
     registration = await navigator.serviceWorker.ready;
@@ -107,7 +112,9 @@ export function startSafeApp(): SafeApp {
       vault?.post({ kind: 'visible', visible });
     });
   }
-  void begin();
+  begin().catch((error: unknown) => {
+    shell.set({ ...shell.get(), unsupported: notStarted(error) });
+  });
 
   return {
     onVault: vaultView.subscribe,
@@ -171,6 +178,20 @@ function watchUpdates(registration: ServiceWorkerRegistration, ready: () => void
   registration.addEventListener('updatefound', () => {
     registration.installing?.addEventListener('statechange', look);
   });
+}
+
+/** Errors: rejects when nothing has happened in this time. */
+function within<T>(what: Promise<T>, ms: number): Promise<T> {
+  const late = new Promise<never>((_, fail) =>
+    setTimeout(() => fail(new Error(`no answer within ${ms / 1000} seconds`)), ms),
+  );
+  return Promise.race([what, late]);
+}
+
+/** The browser refused the service worker: a page that only says "starting" would say it for ever. */
+export function notStarted(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return `The app could not start its service worker (${why}). Allow this site to store data, make room on the disk, then reload the page.`;
 }
 
 function missingFeature(): string | null {

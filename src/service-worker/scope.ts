@@ -1,2 +1,4 @@
-/** The worker's own globals, typed once. */
-export const scope = globalThis as unknown as ServiceWorkerGlobalScope;
+/** The worker's own globals, typed once; programs for Node know no `location` of a worker. */
+export const scope = globalThis as unknown as ServiceWorkerGlobalScope & {
+  readonly location: { readonly origin: string };
+};

@@ -22,7 +22,13 @@ import { charterHash, charterOf } from './charter.ts';
 import { signedAuthorityOf, type SealedState } from './sealed-state.ts';
 import { successorBytes } from './successor.ts';
 import type { SectionAuthority, SignedSuccessor } from './state.ts';
-import { maxKnownKeys, maxKnownSections, type KnownKey, type SectionTree } from './tree.ts';
+import {
+  keysForgottenAtOnce,
+  maxKnownKeys,
+  maxKnownSections,
+  type KnownKey,
+  type SectionTree,
+} from './tree.ts';
 
 /** A page of links, and the authority they end at if it fits on the same page. */
 export interface SectionProof {
@@ -228,7 +234,7 @@ function withLinks(tree: SectionTree, links: readonly SignedSuccessor[]): Sectio
       });
     }
   }
-  return { ...tree, keys: forgetOldest(keys) };
+  return { ...tree, keys: forgetInner(keys) };
 }
 
 /** T5: the newest of its prefix; ancestors whose names are all answered for by others go. */
@@ -271,15 +277,34 @@ function isCovered(prefixes: readonly Prefix[], prefix: Prefix): boolean {
   });
 }
 
-/** T7: the lowest epochs first; roots stay, or nothing could be proved to a stranger. */
-function forgetOldest(keys: Map<string, KnownKey>): ReadonlyMap<string, KnownKey> {
+/**
+ * T7: a key that has no successor yet is never forgotten, for its section speaks; roots stay, or nothing
+ * could be proved to a stranger. Of the keys between, those go that serve the longest chains alone,
+ * lowest epochs first, so that a slow section beside a fast one keeps its whole way.
+ */
+function forgetInner(keys: Map<string, KnownKey>): ReadonlyMap<string, KnownKey> {
   if (keys.size <= maxKnownKeys) return keys;
-  const oldest = [...keys]
-    .filter(([, { link }]) => link !== null)
-    .sort(([, a], [, b]) => Number(a.epoch - b.epoch))
-    .slice(0, keys.size - maxKnownKeys);
-  for (const [name] of oldest) keys.delete(name);
+  const least = leastEpochServed(keys);
+  const served = (name: string): number => least.get(name) ?? 0;
+  const inner = [...keys]
+    .filter(([, { link, successor }]) => link !== null && successor !== null)
+    .sort(([a, x], [b, y]) => served(b) - served(a) || Number(x.epoch - y.epoch))
+    .slice(0, keys.size - maxKnownKeys + keysForgottenAtOnce);
+  for (const [name] of inner) keys.delete(name);
   return keys;
+}
+
+/** Of each key the lowest epoch among the keys without successor that descend from it. */
+function leastEpochServed(keys: ReadonlyMap<string, KnownKey>): ReadonlyMap<string, number> {
+  const least = new Map<string, number>();
+  const latest = [...keys].sort(([, a], [, b]) => Number(b.epoch - a.epoch));
+  for (const [name, { epoch, successor, link }] of latest) {
+    const own = successor === null ? Number(epoch) : (least.get(name) ?? Number(epoch));
+    least.set(name, own);
+    const parent = link === null ? undefined : toHex(link.record.parentKey);
+    if (parent !== undefined) least.set(parent, Math.min(own, least.get(parent) ?? own));
+  }
+  return least;
 }
 
 /** T7: the one least like the newest; it can be learnt again. */

@@ -35,8 +35,10 @@ export interface SectionTree {
   readonly sections: ReadonlyMap<string, SignedAuthority>;
 }
 
-/** 0.7 kB each: at one handover a day, eleven years of one section. */
+/** 0.7 kB each, of all sections together: at one handover a day, 64 sections are there in 64 days. */
 export const maxKnownKeys = 4096;
+/** Forgetting looks at all keys: it is done for so many at a time. */
+export const keysForgottenAtOnce = 256;
 /** Usually 10 kB each. */
 export const maxKnownSections = 256;
 

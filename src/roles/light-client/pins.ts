@@ -2,7 +2,7 @@
  * What a light client believes, and what it keeps of it (N33): the newest authority per prefix with
  * the records that lead there. A later proof moves it on; a second word of a known key never does.
  */
-import { Reader, Writer } from '#core/codec/bytes.ts';
+import { equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { decodeProof, encodeProof, maxProofBytes } from '#protocol/anti-entropy/index.ts';
 import {
   emptyTree,
@@ -52,12 +52,28 @@ export const verifiedEpoch = ({ tree }: Pins): bigint =>
 /** 4096 links and 256 authorities: as much as a tree holds. */
 export const maxPinsBytes = 16 * 1024 * 1024;
 const maxPinnedProofs = 8192;
-const pinsVersion = 1;
+/** Without keys that lost their parent. */
+const wholeChainsVersion = 1;
+const pinsVersion = 2;
 
-/** Our own bytes for our own disk: read back without a single pairing. */
+/**
+ * Our own bytes for our own disk: read back without a single pairing. Of a long chain the tree forgets
+ * keys between: what lost its parent is written as a key of its own, and what was forgotten is named, so
+ * that reading neither loses the one nor takes the other for a key that still speaks.
+ */
 export function encodePins({ tree, fork }: Pins): Uint8Array {
   const proofs = [...linksOf(tree).map(alone), ...authoritiesOf(tree)];
-  const writer = new Writer().u8(pinsVersion).u32(proofs.length);
+  const writer = new Writer().u8(pinsVersion);
+  const orphans = orphansOf(tree);
+  writer.u32(orphans.length);
+  for (const { key, epoch, prefix, charterHash } of orphans) {
+    writer.fixed(key, 96).u64(epoch).u8(prefix.bitCount).fixed(prefix.bits, 32);
+    writer.fixed(charterHash ?? new Uint8Array(32), 32);
+  }
+  const forgotten = forgottenIn(tree);
+  writer.u32(forgotten.length);
+  for (const key of forgotten) writer.fixed(key, 96);
+  writer.u32(proofs.length);
   for (const proof of proofs) writer.sized(encodeProof(proof));
   const forked = fork === null ? [] : [alone(fork.first), alone(fork.second)];
   writer.u8(forked.length);
@@ -73,16 +89,50 @@ export function decodePins(
 ): Pins | undefined {
   if (bytes.length > maxPinsBytes) return undefined;
   const reader = new Reader(bytes);
-  if (reader.u8() !== pinsVersion) return undefined;
+  const version = reader.u8();
+  if (version !== pinsVersion && version !== wholeChainsVersion) return undefined;
+  const isWhole = version === wholeChainsVersion;
+  const orphans = isWhole ? [] : readMany(reader, () => readOrphan(reader));
+  const forgotten = isWhole ? [] : readMany(reader, () => reader.fixed(96));
   const proofs = readProofs(reader, reader.u32());
   const forked = readProofs(reader, reader.u8());
   if (!reader.finish() || proofs === undefined || forked === undefined) return undefined;
-  const tree = proofs.reduce(
+  if (orphans === undefined || forgotten === undefined) return undefined;
+  const learnt = proofs.reduce(
     (before, proof) => learn(before, storedUpdate(proof)).tree,
-    emptyTree(anchor, checkpoints),
+    emptyTree(anchor, [...checkpoints, ...orphans]),
   );
+  const keys = new Map(learnt.keys);
+  for (const key of forgotten) keys.delete(toHex(key));
   const [first, second] = forked.map(({ links }) => links[0]);
-  return { tree, fork: first && second ? { first, second } : null };
+  return { tree: { ...learnt, keys }, fork: first && second ? { first, second } : null };
+}
+
+/** Keys whose parent was forgotten, in this life or an earlier one. */
+const orphansOf = ({ keys, anchor }: SectionTree): readonly TrustedKey[] =>
+  [...keys.values()].filter(({ key, link }) =>
+    link === null ? !equalBytes(key, anchor.genesisKey) : !keys.has(toHex(link.record.parentKey)),
+  );
+
+/** Named by a key that is kept, and forgotten themselves. */
+const forgottenIn = ({ keys }: SectionTree): readonly Uint8Array[] =>
+  [...keys.values()].flatMap(({ successor }) =>
+    (successor?.record.children ?? []).map(({ key }) => key).filter((key) => !keys.has(toHex(key))),
+  );
+
+function readOrphan(reader: Reader): TrustedKey {
+  const [key, epoch, bitCount, bits] = [
+    reader.fixed(96),
+    reader.u64(),
+    reader.u8(),
+    reader.fixed(32),
+  ];
+  return { key, epoch, prefix: { bitCount, bits }, charterHash: reader.fixed(32) };
+}
+
+function readMany<T>(reader: Reader, read: () => T): T[] | undefined {
+  const count = reader.u32();
+  return count > maxPinnedProofs ? undefined : Array.from({ length: count }, read);
 }
 
 function readProofs(reader: Reader, count: number): SectionProof[] | undefined {

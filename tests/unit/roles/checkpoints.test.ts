@@ -69,3 +69,14 @@ test.each([
 ])('%s is refused', (_, file) => {
   expect(() => checkpointsFor(networkId, file)).toThrow(/not of its form/);
 });
+
+test('what the app would not take the tool does not write', () => {
+  const page = '00';
+  const long = {
+    ...status,
+    sections: [{ ...section, proofs: Array.from({ length: 17 }, () => page) }],
+  };
+  expect(() => withNetwork(empty, long)).toThrow(/17 pages, and the app takes 16/);
+  const networks = Array.from({ length: 16 }, (_, n) => ({ networkId: String(n), proofs: [] }));
+  expect(() => withNetwork({ format: 1, networks }, status)).toThrow(/the app takes 16 in all/);
+});
