@@ -114,6 +114,8 @@ export function createVault(ports: VaultPorts): Vault {
       for (const plan of await ports.store.listPlans(owner)) await ports.store.deletePlan(plan.id);
     }
     if (id !== undefined && id !== null) await ports.store.deleteSafe(id);
+    // What the worker keeps of payments that are over; without one it forgets them at its next start.
+    void rpc.call('pay/done', { body: '{}' }).catch(() => undefined);
     await chooseRecord();
     show();
     return null;

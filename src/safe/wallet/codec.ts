@@ -7,6 +7,7 @@
 import { compareBytes, fromHex, Reader, toHex, utf8, Writer } from '#core/codec/bytes.ts';
 import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
+import { labelledHash } from '#crypto/hash.ts';
 import {
   decodeCommitted,
   encodeCommitted,
@@ -106,16 +107,16 @@ function proofsOf(coins: readonly CoinRecord[]): Proofs {
     const text = known.get(transaction);
     if (text !== undefined) return text;
     const bytes = encodeCommitted(new Writer(), { transaction, certificates }).finish();
-    const fresh = toHex(bytes);
+    const fresh = toHex(labelledHash('safe/v1/wallet/proof', bytes));
     known.set(transaction, fresh);
     byText.set(fresh, bytes);
     return fresh;
   };
   for (const { source } of coins) if (source?.kind === 'committed') textOf(source);
-  const list = [...byText.values()].sort(compareBytes);
-  const places = new Map(list.map((bytes, place) => [toHex(bytes), place]));
+  const ordered = [...byText].sort(([, a], [, b]) => compareBytes(a, b));
+  const places = new Map(ordered.map(([text], place) => [text, place]));
   return {
-    list,
+    list: ordered.map(([, bytes]) => bytes),
     placeOf: (source) => {
       const place = places.get(textOf(source));
       assert(place !== undefined, 'every proof has its place');

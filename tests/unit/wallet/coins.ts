@@ -60,6 +60,13 @@ export function coinsOf(
   }));
 }
 
+/** The transaction that made a coin of this name. */
+export function transactionOf(name: string): { transaction: Uint8Array; txid: Uint8Array } {
+  const { coin, source } = oneCoin(name);
+  if (source.kind === 'genesis' || coin.txid === null) throw new Error('a transaction made it');
+  return { transaction: source.transaction, txid: coin.txid };
+}
+
 export function oneCoin(name: string, made: MadeOf = {}): { coin: Coin; source: Source } {
   const [only] = coinsOf(name, made);
   if (only === undefined) throw new Error('a transaction has an output');
