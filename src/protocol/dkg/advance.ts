@@ -1,5 +1,5 @@
 /** What the parts at hand allow: to deal, to name a list, to add one up, to prove it ready. */
-import { toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Context } from '#core/machine.ts';
 import { hkdf } from '#crypto/hash.ts';
 import { ELDER_COUNT, SHARES_REQUIRED } from '#protocol/section/index.ts';
@@ -66,7 +66,7 @@ function nameList(config: DkgConfig, state: Open): Taken {
   const self = ownIndex(config);
   const dealings = firstByDealer(state);
   if (state.named.has(self) || dealings.size < SHARES_REQUIRED) return unchanged(state);
-  if (isAnyReady(state)) return unchanged(state);
+  if (isAnyReady(state) || config.late === true) return unchanged(state);
   const fiveAt = state.fiveAt ?? state.tick;
   const next: Open = { ...state, fiveAt };
   const rank = namingRank(config);
@@ -111,6 +111,11 @@ function derive(config: DkgConfig, state: Open, id: string): Taken {
     const each = state.dealings.get(toHex(hash));
     if (each === undefined) return unchanged(state);
     const key = each.dealing.keys[ownIndex(config) - 1] ?? null;
+    const mine = state.keys.get(ownIndex(config));
+    if (key !== null && !(mine !== undefined && equalBytes(key.sharingKey, mine.sharingKey))) {
+      // Sealed to a key whose secret is no longer here: no dealer's fault, and no use.
+      return unchanged(setList(state, { ...list, stage: { kind: 'useless' } }));
+    }
     // N12: what was sealed while this candidate was silent opens with its agreed key.
     const secret = key === null ? config.fallbackSecret : state.sharingSecret;
     openings.push({ dealing: each.dealing, secret });

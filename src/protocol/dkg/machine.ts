@@ -26,13 +26,14 @@ import { answer, ask, isSettled, tell } from './gossip.ts';
 import type { DkgMessage, SignedKey } from './messages.ts';
 import { computed } from './results.ts';
 import type { Dkg, DkgConfig, DkgFact, DkgInput, DkgState, Held, Open } from './state.ts';
-import { learnKey, takeMessage } from './take.ts';
+import { takeMessage } from './take.ts';
 import { keyBytes } from './transcript.ts';
 
 export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
   start: (config, facts, context) => {
     assert(config.candidates.length === ELDER_COUNT, 'seven candidates generate a key');
     assert(ownIndex(config) > 0, 'this node is a candidate');
+    if (config.late === true) return ask(config, lateState);
     return facts.length === 0 ? announce(config, context) : recover(config, facts, context);
   },
 
@@ -82,14 +83,19 @@ function announce(config: DkgConfig, context: Context): DkgStep {
   };
 }
 
-const beginning = (sharingSecret: Uint8Array, key: SignedKey): Open => ({
-  kind: 'gathering',
-  keys: new Map([[key.candidate, key]]),
+const nothingHeld: Held = {
+  keys: new Map(),
   dealings: new Map(),
   named: new Map(),
   lists: new Map(),
   sent: new Map(),
   tick: 0,
+};
+
+const beginning = (sharingSecret: Uint8Array, key: SignedKey): Open => ({
+  kind: 'gathering',
+  ...nothingHeld,
+  keys: new Map([[key.candidate, key]]),
   sharingSecret,
   checking: new Map(),
   blamed: new Set(),
@@ -97,37 +103,32 @@ const beginning = (sharingSecret: Uint8Array, key: SignedKey): Open => ({
   won: null,
 });
 
+/**
+ * For who was away while the others made the key: it takes what they hold and adds nothing, for of
+ * what it may have said before it knows nothing either.
+ */
+const lateState: Open = {
+  ...nothingHeld,
+  kind: 'dealt',
+  sharingSecret: new Uint8Array(32),
+  checking: new Map(),
+  blamed: new Set(),
+  fiveAt: null,
+  won: null,
+};
+
 /** D10: what was said before is said again; everything else is asked of the others. */
 function recover(config: DkgConfig, facts: readonly DkgFact[], context: Context): DkgStep {
+  if (facts.some(({ kind }) => kind === 'ended')) {
+    const state = recallEnded(config, facts);
+    return { state, effects: [{ kind: 'output', output: { kind: 'ended' } }] };
+  }
   const [first] = facts;
   assert(first?.kind === 'announced', 'the first fact of a session is the announced key');
   let state = beginning(first.sharingSecret, first.key);
   for (const fact of facts) {
-    switch (fact.kind) {
-      case 'announced':
-        break;
-      case 'accepted': {
-        const each = held(config, fact.dealing);
-        const dealings = new Map(state.dealings).set(toHex(each.hash), each);
-        const mine = fact.dealing.dealer === ownIndex(config);
-        state = { ...state, dealings, kind: mine ? 'dealt' : state.kind };
-        for (const key of fact.dealing.keys) {
-          if (key !== null) state = learnKey(config, state, key).state;
-        }
-        break;
-      }
-      case 'named':
-        state = {
-          ...state,
-          named: new Map(state.named).set(fact.list.candidate, fact.list),
-          lists: withList(config, state.lists, fact.list.dealings, false),
-        };
-        break;
-      case 'ended':
-        return { state: ended(state), effects: [{ kind: 'output', output: { kind: 'ended' } }] };
-      default:
-        return assertNever(fact);
-    }
+    const mine = fact.kind === 'accepted' && fact.dealing.dealer === ownIndex(config);
+    state = { ...recall(config, state, fact), kind: mine ? 'dealt' : state.kind };
   }
   return inTurn(state, [
     (s) => tell(config, s, { keys: [first.key] }),
@@ -135,6 +136,34 @@ function recover(config: DkgConfig, facts: readonly DkgFact[], context: Context)
     (s) => ask(config, s),
   ]);
 }
+
+function recall<State extends Held>(config: DkgConfig, before: State, fact: DkgFact): State {
+  switch (fact.kind) {
+    case 'announced':
+    case 'ended':
+      return before;
+    case 'accepted': {
+      const each = held(config, fact.dealing);
+      const keys = new Map(before.keys);
+      for (const key of fact.dealing.keys) {
+        if (key !== null && !keys.has(key.candidate)) keys.set(key.candidate, key);
+      }
+      return { ...before, keys, dealings: new Map(before.dealings).set(toHex(each.hash), each) };
+    }
+    case 'named':
+      return {
+        ...before,
+        named: new Map(before.named).set(fact.list.candidate, fact.list),
+        lists: withList(config, before.lists, fact.list.dealings, false),
+      };
+    default:
+      return assertNever(fact);
+  }
+}
+
+/** D11: what is public stays; the secret's fact may be gone from the disk by now. */
+const recallEnded = (config: DkgConfig, facts: readonly DkgFact[]): DkgState =>
+  ended(facts.reduce<Held>((before, fact) => recall(config, before, fact), nothingHeld));
 
 function input(config: DkgConfig, state: DkgState, asked: DkgInput, context: Context): DkgStep {
   if (state.kind === 'ended') return stay(state);

@@ -28,6 +28,8 @@ export interface DkgConfig {
   readonly fallbackSecret: Uint8Array;
   /** What the new key signs to show that it lives: pure, and the same for all seven. */
   readonly readyBytes: (list: Uint8Array, keys: DealtKeys) => Uint8Array;
+  /** The key is made and this candidate was away: it wants its share and takes no other part. */
+  readonly late?: boolean;
   readonly gossipEveryMs: number;
   readonly suites: DkgSuites;
 }

@@ -161,7 +161,7 @@ function close(state: SectionState, { sessionId, ready }: Handover): Progress {
   const charters = ready.map((keys, child) => charterFor(state, session, child, keys));
   const closing = withLedger(state, {
     sessions: [],
-    phase: { kind: 'closing', sessionId, charters },
+    phase: { kind: 'closing', sessionId, charters, lists: ready.map(({ list }) => list) },
   });
   return { state: withoutPast(closing), events: [{ kind: 'handoverChosen', sessionId }] };
 }

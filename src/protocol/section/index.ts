@@ -78,8 +78,10 @@ export {
 } from './tree.ts';
 export type {
   Charter,
+  DealingHashes,
   ConsumedTicket,
   DkgSession,
+  KeyOrigin,
   GenesisOutput,
   Moving,
   Phase,

@@ -6,7 +6,9 @@ import { labelledHash } from '#crypto/hash.ts';
 import { ELDER_COUNT } from './quorum.ts';
 import type {
   Charter,
+  DealingHashes,
   DkgSession,
+  KeyOrigin,
   Moving,
   Phase,
   SectionElder,
@@ -29,6 +31,7 @@ export const emptyLedger: SectionLedger = {
   moving: [],
   consumed: [],
   departed: [],
+  origin: null,
   phase: { kind: 'open' },
   churnId: new Uint8Array(32),
 };
@@ -51,6 +54,7 @@ export function encodeLedger(ledger: SectionLedger): Uint8Array {
   for (const { ticket, sourceEpoch } of ledger.consumed) writer.fixed(ticket, 32).u64(sourceEpoch);
   writer.u32(ledger.departed.length);
   for (const name of ledger.departed) writer.fixed(name, 32);
+  writeOrigin(writer, ledger.origin);
   return writePhase(writer, ledger.phase).finish();
 }
 
@@ -68,6 +72,7 @@ export function decodeLedger(bytes: Uint8Array): Result<SectionLedger, 'malforme
     sourceEpoch: reader.u64(),
   }));
   const departed = list(reader, reader.u32(), () => toXorName(reader.fixed(32)));
+  const origin = readOrigin(reader);
   const phase = readPhase(reader);
   if (!reader.finish() || phase === undefined) return err('malformed');
   if (!sessions || !moving || !consumed || !departed) return err('malformed');
@@ -78,6 +83,7 @@ export function decodeLedger(bytes: Uint8Array): Result<SectionLedger, 'malforme
     moving,
     consumed,
     departed,
+    origin,
     phase,
     churnId,
   };
@@ -151,11 +157,37 @@ const readMoving = (reader: Reader): Moving => ({
   reason: reader.u8() === 0 ? 'reward' : 'demotion',
 });
 
+function writeOrigin(writer: Writer, origin: KeyOrigin | null): void {
+  writer.u8(origin === null ? 0 : 1);
+  if (origin === null) return;
+  writer.fixed(origin.session, 32).u8(origin.child);
+  writeHashes(writer, origin.list);
+}
+
+function readOrigin(reader: Reader): KeyOrigin | null {
+  if (reader.u8() === 0) return null;
+  return { session: reader.fixed(32), child: reader.u8(), list: readHashes(reader) };
+}
+
+function writeHashes(writer: Writer, list: DealingHashes): void {
+  for (let at = 0; at < ELDER_COUNT; at++) {
+    const hash = list[at] ?? null;
+    if (hash === null) writer.u8(0);
+    else writer.u8(1).fixed(hash, 32);
+  }
+}
+
+const readHashes = (reader: Reader): DealingHashes =>
+  Array.from({ length: ELDER_COUNT }, () => (reader.u8() === 0 ? null : reader.fixed(32)));
+
 function writePhase(writer: Writer, phase: Phase): Writer {
   writer.u8(phases.indexOf(phase.kind));
   if (phase.kind === 'open') return writer;
   writer.fixed(phase.sessionId, 32).u8(phase.charters.length);
-  for (const charter of phase.charters) writeCharter(writer, charter);
+  for (const [at, charter] of phase.charters.entries()) {
+    writeCharter(writer, charter);
+    writeHashes(writer, phase.lists[at] ?? []);
+  }
   if (phase.kind === 'closing') return writer;
   writer.u8(phase.snapshots.length);
   for (const { elder, root } of phase.snapshots) writer.u8(elder).fixed(root, 32);
@@ -167,13 +199,18 @@ function readPhase(reader: Reader): Phase | undefined {
   if (kind === undefined) return undefined;
   if (kind === 'open') return { kind };
   const sessionId = reader.fixed(32);
-  const charters = Array.from({ length: Math.min(reader.u8(), 2) }, () => readCharter(reader));
-  if (kind === 'closing') return { kind, sessionId, charters };
+  const made = Array.from({ length: Math.min(reader.u8(), 2) }, () => ({
+    charter: readCharter(reader),
+    list: readHashes(reader),
+  }));
+  const charters = made.map(({ charter }) => charter);
+  const lists = made.map(({ list: hashes }) => hashes);
+  if (kind === 'closing') return { kind, sessionId, charters, lists };
   const snapshots = Array.from(
     { length: Math.min(reader.u8(), ELDER_COUNT) },
     (): SnapshotRoot => ({ elder: reader.u8(), root: reader.fixed(32) }),
   );
-  return { kind, sessionId, charters, snapshots, sealedRoot: reader.fixed(32) };
+  return { kind, sessionId, charters, lists, snapshots, sealedRoot: reader.fixed(32) };
 }
 
 function writeCharter(writer: Writer, { networkId, prefix, key, epoch, elders }: Charter): void {

@@ -100,7 +100,8 @@ export function successorState(
 ): SectionState | undefined {
   const { phase } = ledger;
   if (phase.kind !== 'sealed') return undefined;
-  const charter = phase.charters.find(({ key }) => equalBytes(key, childKey));
+  const at = phase.charters.findIndex(({ key }) => equalBytes(key, childKey));
+  const charter = phase.charters[at];
   if (charter === undefined) return undefined;
   const { networkId, prefix, key, epoch, elders } = charter;
   const generation = authority.generation + 1n;
@@ -125,6 +126,7 @@ export function successorState(
       moving: ledger.moving.filter(inside),
       consumed: ledger.consumed,
       departed: ledger.departed.filter((name) => matches(prefix, name)),
+      origin: { session: phase.sessionId, child: at, list: phase.lists[at] ?? [] },
       phase: { kind: 'open' },
       churnId: ledger.churnId,
     },

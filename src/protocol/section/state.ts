@@ -104,6 +104,20 @@ export interface SnapshotRoot {
   readonly root: Uint8Array;
 }
 
+/** Per dealer 1…7 the hash of its dealing, or null: the sum of these dealings is a key (N13). */
+export type DealingHashes = readonly (Uint8Array | null)[];
+
+/**
+ * How the present key was made. Whoever of its elders missed the key generation finds its share from
+ * this and the dealings that others hold.
+ */
+export interface KeyOrigin {
+  /** 32 bytes: the session, and which of its children. */
+  readonly session: Uint8Array;
+  readonly child: number;
+  readonly list: DealingHashes;
+}
+
 export type Phase =
   /** Ordinary work. */
   | { readonly kind: 'open' }
@@ -112,12 +126,15 @@ export type Phase =
       readonly kind: 'closing';
       readonly sessionId: Uint8Array;
       readonly charters: readonly Charter[];
+      /** Of each charter the list of dealings that made its key. */
+      readonly lists: readonly DealingHashes[];
     }
   /** The sealed set is decided: the successor record follows from this state alone. */
   | {
       readonly kind: 'sealed';
       readonly sessionId: Uint8Array;
       readonly charters: readonly Charter[];
+      readonly lists: readonly DealingHashes[];
       readonly snapshots: readonly SnapshotRoot[];
       /** 32 bytes: root of the merged money state. */
       readonly sealedRoot: Uint8Array;
@@ -135,6 +152,8 @@ export interface SectionLedger {
   readonly consumed: readonly ConsumedTicket[];
   /** Names that were members once; none of them comes back. Oldest first. */
   readonly departed: readonly XorName[];
+  /** Null under the first key of a network. */
+  readonly origin: KeyOrigin | null;
   readonly phase: Phase;
   /** 32 bytes: the chance of the last decision (N36). */
   readonly churnId: Uint8Array;

@@ -11,13 +11,14 @@ import type { Context, Effect, Event } from '#core/machine.ts';
 import {
   childSessionId,
   dkg,
+  listHash,
   type Dkg,
   type DkgConfig,
   type DkgFact,
   type DkgOutput,
 } from '#protocol/dkg/index.ts';
 import { readyBytes } from '#protocol/membership/index.ts';
-import type { SealedState } from '#protocol/section/index.ts';
+import type { DealingHashes, KeyOrigin, SealedState } from '#protocol/section/index.ts';
 import { after, flow, forEach, type Flow } from './flow.ts';
 import { broadcast, elderIds, stamp } from './peers.ts';
 import { sessionKey } from './session-key.ts';
@@ -38,28 +39,90 @@ export function followSessions(
 ): Flow {
   const { own } = state;
   if (own === null) return flow(state);
-  const plans = plansFor(config, own).filter(({ id }) => !state.sessions.has(id));
-  const begun = forEach(state, plans, (now, { id, plan }) =>
+  const isNew = ({ id }: { readonly id: string }): boolean => !state.sessions.has(id);
+  const called = forEach(state, plansFor(config, own).filter(isNew), (now, { id, plan }) =>
     after(flow(now, { kind: 'persist', fact: { kind: 'session', id, plan } }), (then) =>
+      beginSession(config, then, id, plan, [], context),
+    ),
+  );
+  // Not on disk: it follows from the sealed state, also after a restart.
+  const begun = after(called, (now) =>
+    forEach(now, missedBy(config, now, own).filter(isNew), (then, { id, plan }) =>
       beginSession(config, then, id, plan, [], context),
     ),
   );
   return after(begun, (now) =>
     forEach(withoutOld(now, own), [...now.sessions.keys()], (then, id) =>
-      endIfOver(config, then, id, context),
+      after(finishDecided(config, then, id, context), (last) =>
+        endIfOver(config, last, id, context),
+      ),
     ),
   );
 }
 
-/** What an ended session still answers is of use under the key it made, and not under the next. */
-function withoutOld(
+/**
+ * D12: the list that was decided is the list to finish, whatever this candidate holds of others. A
+ * liar shows different lists to different candidates, and only the decision is the same for all.
+ */
+function finishDecided(
+  config: SectionNodeConfig,
   state: SectionNodeState,
-  { state: { authority } }: SealedState,
-): SectionNodeState {
+  id: string,
+  context: Context,
+): Flow {
+  const session = state.sessions.get(id);
+  const list = session && state.own && decidedList(state.own, session.plan);
+  if (session === undefined || session.state.kind === 'ended' || !list) return flow(state);
+  const hash = toHex(listHash(bindingOf(session.plan), list));
+  if (session.state.lists.get(hash)?.wanted === true) return flow(state);
+  return stepSession(
+    config,
+    state,
+    id,
+    { kind: 'input', input: { kind: 'finish', list } },
+    context,
+  );
+}
+
+/** What the section decided to make of this child, as its closing states and the next key's say it. */
+function decidedList(
+  { state: { ledger } }: SealedState,
+  { session, child }: SessionPlan,
+): DealingHashes | undefined {
+  const { phase, origin } = ledger;
+  if (phase.kind !== 'open' && equalBytes(phase.sessionId, session.id)) return phase.lists[child];
+  return isOrigin(origin, session.id, child) ? origin.list : undefined;
+}
+
+const isOrigin = (
+  origin: KeyOrigin | null,
+  session: Uint8Array,
+  child: number,
+): origin is KeyOrigin =>
+  origin !== null && origin.child === child && equalBytes(origin.session, session);
+
+/** What an ended session still answers is of use under the key it made, and under no other. */
+function withoutOld(state: SectionNodeState, { state: { ledger } }: SealedState): SectionNodeState {
   const sessions = [...state.sessions].filter(
-    ([, { plan, state: inner }]) => inner.kind !== 'ended' || authority.epoch === plan.epoch + 1n,
+    ([, { plan, state: inner }]) =>
+      inner.kind !== 'ended' || isOrigin(ledger.origin, plan.session.id, plan.child),
   );
   return { ...state, sessions: new Map(sessions) };
+}
+
+/** D11: an ended session answers again after a restart, from the public part of its facts. */
+export function resumeEnded(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  id: string,
+  plan: SessionPlan,
+  facts: readonly DkgFact[],
+  context: Context,
+): SectionNodeState {
+  const { own } = state;
+  if (own === null || !isOrigin(own.state.ledger.origin, plan.session.id, plan.child)) return state;
+  const { state: inner } = dkg.start(dkgConfig(config, plan), facts, context);
+  return { ...state, sessions: new Map(state.sessions).set(id, { plan, state: inner }) };
 }
 
 /** Also after a restart, with the facts of this instance. */
@@ -131,6 +194,8 @@ function heed(
     case 'share': {
       const { key, secretShare, index } = output.share;
       const share = { key, secretShare, index };
+      // Said again after a restart, and when the list is decided.
+      if (state.shares.has(toHex(key))) return shareStored(config, state, key, context);
       const shares = new Map(state.shares).set(toHex(key), share);
       const stored = flow(
         { ...state, shares },
@@ -140,7 +205,8 @@ function heed(
     }
     case 'ended': {
       // D11: whoever missed the end of the key in force finishes from what this node still holds.
-      const isOurs = state.own !== null && state.own.state.authority.epoch > plan.epoch;
+      const { origin } = state.own?.state.ledger ?? { origin: null };
+      const isOurs = isOrigin(origin, plan.session.id, plan.child);
       const sessions = isOurs ? state.sessions : without(state.sessions, id);
       return flow({ ...state, sessions }, { kind: 'persist', fact: { kind: 'sessionOver', id } });
     }
@@ -192,12 +258,9 @@ function endIfOver(
       ? flow(state)
       : end(config, state, id, null, context);
   }
-  const isElderNow = authority.elders.some(({ name }) => equalBytes(name, config.name));
-  const isMine = candidatesOf(plan).every((name, at) =>
-    equalBytes(name, authority.elders[at]?.name ?? new Uint8Array()),
-  );
+  const isMine = isOrigin(ledger.origin, plan.session.id, plan.child);
   // The key in force came out of this session and my share is still out: keep looking for it.
-  if (isElderNow && isMine && !state.shares.has(toHex(authority.key))) return flow(state);
+  if (isMine && !state.shares.has(toHex(authority.key))) return flow(state);
   return end(config, state, id, isMine ? authority.key : null, context);
 }
 
@@ -231,6 +294,37 @@ function plansFor(
   );
 }
 
+/**
+ * The key generation of the key in force, at one of its elders that was away while it went on: the
+ * others hold the dealings, which are sealed to the agreed key of its member record (N12).
+ */
+function missedBy(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  { state: { authority, ledger } }: SealedState,
+): readonly { readonly id: string; readonly plan: SessionPlan }[] {
+  const { networkId, prefix, key, epoch, elders, members } = authority;
+  const { origin } = ledger;
+  const isElderNow = elders.some(({ name }) => equalBytes(name, config.name));
+  if (origin === null || !isElderNow || state.shares.has(toHex(key))) return [];
+  const candidates = elders.map(({ name }) => name);
+  const fallbackKeys = candidates.map(
+    (name) => members.find((each) => equalBytes(each.name, name))?.sharingKey,
+  );
+  // Once an elder was voted out its key is in no state any more, and the binding cannot be checked.
+  if (!fallbackKeys.every((each) => each !== undefined)) return [];
+  const children = Array.from({ length: origin.child + 1 }, () => ({ prefix, candidates }));
+  const session = { id: origin.session, opened: 0n, children };
+  const plan = {
+    ...{ session, child: origin.child, networkId, fallbackKeys },
+    ...{ parentKey: parentKeyOf(state, key), epoch: epoch - 1n, late: true },
+  };
+  return [{ id: sessionKey(session.id, origin.child), plan }];
+}
+
+const parentKeyOf = ({ tree }: SectionNodeState, key: Uint8Array): Uint8Array =>
+  tree.keys.get(toHex(key))?.link?.record.parentKey ?? key;
+
 const candidatesOf = ({ session, child }: SessionPlan): readonly XorName[] =>
   session.children[child]?.candidates ?? [];
 
@@ -251,6 +345,7 @@ function dkgConfig(config: SectionNodeConfig, plan: SessionPlan): DkgConfig {
     fallbackSecret: config.sharingSecret,
     readyBytes: (list, keys) =>
       readyBytes({ authority: plan }, plan.session, plan.child, list, keys),
+    late: plan.late === true,
     gossipEveryMs: config.paceMs,
     suites: config.suites,
   };

@@ -31,7 +31,14 @@ import {
   uncombined,
 } from './desk.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
-import { beginSession, followSessions, isCandidate, readyAgain, stepSession } from './keygen.ts';
+import {
+  beginSession,
+  followSessions,
+  isCandidate,
+  readyAgain,
+  resumeEnded,
+  stepSession,
+} from './keygen.ts';
 import { adopt, announce, heard, verified } from './knowledge.ts';
 import { recallLinks } from './links.ts';
 import { answerMemory, askMemory, noticeIn, remembered } from './memory.ts';
@@ -191,12 +198,12 @@ function resumeSessions(
   context: Context,
 ): Flow {
   const over = new Set(facts.flatMap((fact) => (fact.kind === 'sessionOver' ? [fact.id] : [])));
-  const begun = facts.flatMap((fact) =>
-    fact.kind === 'session' && !over.has(fact.id) ? [fact] : [],
-  );
+  const begun = facts.flatMap((fact) => (fact.kind === 'session' ? [fact] : []));
   return forEach(state, begun, (now, { id, plan }) => {
     const own = facts.flatMap((fact) => (fact.kind === 'dkg' && fact.id === id ? [fact.fact] : []));
-    return beginSession(config, now, id, plan, own, context);
+    return over.has(id)
+      ? flow(resumeEnded(config, now, id, plan, own, context))
+      : beginSession(config, now, id, plan, own, context);
   });
 }
 

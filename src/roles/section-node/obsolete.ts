@@ -5,6 +5,7 @@
  */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { decodeSealedState, type SealedState } from '#protocol/section/index.ts';
+import { sessionKey } from './session-key.ts';
 import type { SectionNodeFact } from './state.ts';
 
 /**
@@ -24,6 +25,8 @@ export function obsoleteAfter(facts: readonly SectionNodeFact[]): readonly numbe
     facts.findLastIndex((fact) => fact.kind === kind);
   const [joiningAt, removedAt] = [lastAt('joining'), lastAt('removed')];
   const { key, generation } = own.value.state.authority;
+  const { origin } = own.value.state.ledger;
+  const made = origin === null ? null : sessionKey(origin.session, origin.child);
 
   const isObsolete = (fact: SectionNodeFact, at: number): boolean => {
     switch (fact.kind) {
@@ -34,10 +37,12 @@ export function obsoleteAfter(facts: readonly SectionNodeFact[]): readonly numbe
       case 'forgot': // A later key has named this node anew.
       case 'handover': // A key that has handed over never does so again: its last state is behind us.
         return !equalBytes(fact.key, key);
+      case 'dkg': // N18: the secret of an ended session goes first.
+        if (over.has(fact.id) && fact.fact.kind === 'announced') return true;
+        return over.has(fact.id) && fact.id !== made;
       case 'session':
-      case 'dkg':
-      case 'sessionOver':
-        return over.has(fact.id);
+      case 'sessionOver': // D11: of the session that made the key in force others still ask.
+        return over.has(fact.id) && fact.id !== made;
       case 'share':
       case 'shareErased': // N18: what signs nothing any more is nowhere on the disk.
         return at <= (erasedAt.get(toHex(fact.key)) ?? -1);

@@ -147,6 +147,8 @@ export interface SessionPlan {
   readonly epoch: bigint;
   /** Of candidates 1…7. */
   readonly fallbackKeys: readonly Uint8Array[];
+  /** This node was away while the key was made; such a plan is on no disk. */
+  readonly late?: boolean;
 }
 
 export interface KeyGeneration {

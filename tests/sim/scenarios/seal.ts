@@ -99,6 +99,7 @@ export function runSeal(
         kind: 'closing',
         sessionId: seedOf('session'),
         charters: heirs.map(({ charter }) => charter),
+        lists: heirs.map(() => Array.from({ length: 7 }, () => null)),
       },
     },
   };
@@ -327,7 +328,7 @@ function agree(
 
 const sealedAfter = (
   { authority, ledger }: SectionState,
-  { sessionId, charters }: Extract<SectionState['ledger']['phase'], { kind: 'closing' }>,
+  { sessionId, charters, lists }: Extract<SectionState['ledger']['phase'], { kind: 'closing' }>,
   snapshots: readonly { readonly elder: number; readonly root: Uint8Array }[],
   sealedRoot: Uint8Array,
 ): SectionState => ({
@@ -338,6 +339,7 @@ const sealedAfter = (
       kind: 'sealed',
       sessionId,
       charters,
+      lists,
       snapshots: snapshots.map(({ elder, root }) => ({ elder, root })),
       sealedRoot,
     },

@@ -55,9 +55,12 @@ const stateOf = (phase: SectionState['ledger']['phase'], generation: bigint): Se
   ledger: { ...emptyLedger, phase },
 });
 const sessionId = seedOf('session');
-const closing = stateOf({ kind: 'closing', sessionId, charters: [charter(2)] }, 9n);
+const closing = stateOf({ kind: 'closing', sessionId, charters: [charter(2)], lists: [] }, 9n);
 const sealedWith = (charters: readonly Charter[], root: string): SectionState =>
-  stateOf({ kind: 'sealed', sessionId, charters, snapshots: [], sealedRoot: seedOf(root) }, 10n);
+  stateOf(
+    { kind: 'sealed', sessionId, charters, lists: [], snapshots: [], sealedRoot: seedOf(root) },
+    10n,
+  );
 const seed = Array.from({ length: 7 }, (_, i) => seedOf(`e${i}`)).find(
   (each) => compareBytes(toyName(each), elders[0]?.name ?? each) === 0,
 );

@@ -119,6 +119,7 @@ export function makeSectionOf(
       moving: [],
       consumed: [],
       departed: [],
+      origin: null,
       phase: { kind: 'open' },
       churnId: new Uint8Array(32),
       ...change,

@@ -296,8 +296,8 @@ describe('N38: the ticket of a member that moves', () => {
   test('N22: it signs none once its key comes to an end', () => {
     const { phase } = succeed(genesis('arrivals', 3), 'heir').sealed.ledger;
     if (phase.kind === 'open') throw new Error('a sealed set');
-    const { charters } = phase;
-    const closing: Phase = { kind: 'closing', sessionId: new Uint8Array(32), charters };
+    const { charters, lists } = phase;
+    const closing: Phase = { kind: 'closing', sessionId: new Uint8Array(32), charters, lists };
     const ends = next({ moving: [moving], phase: closing }, without(adult.name));
     expect(signs(told(begin(), ends).state, adult.id, ticket)).toBe(false);
   });

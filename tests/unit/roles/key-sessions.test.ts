@@ -6,9 +6,9 @@
  */
 import { describe, expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
-import { equalBytes } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
-import { childSessionId, type DealingList } from '#protocol/dkg/index.ts';
+import { childSessionId, listHash, type DealingList } from '#protocol/dkg/index.ts';
 import type { ReadyProof } from '#protocol/membership/index.ts';
 import {
   bindLedger,
@@ -18,6 +18,7 @@ import {
   type SealedState,
 } from '#protocol/section/index.ts';
 import {
+  obsoleteAfter,
   sectionNode,
   type NodePayload,
   type SectionNode,
@@ -31,7 +32,7 @@ import { genesis, grow, only, sign, succeed, type Living } from '../section/netw
 
 const context = { now: 0, entropy: new Uint8Array(32) };
 const born = genesis('key sessions', 6);
-const { prefix, elders, key } = born.state.authority;
+const { prefix, elders, key, networkId } = born.state.authority;
 const candidates = elders.map(({ name }) => name);
 const [own, peer] = candidates;
 if (own === undefined || peer === undefined) throw new Error('seven elders');
@@ -145,8 +146,8 @@ describe('N13: a candidate whose key is ready', () => {
     const { phase } = succeed(born, 'key sessions 1').sealed.ledger;
     if (phase.kind === 'open') throw new Error('a sealed set');
     const { authority, ledger } = grow(waitingFor(born, [])).state;
-    const { charters } = phase;
-    const chosen = { kind: 'closing', sessionId: session.id, charters } as const;
+    const { charters, lists } = phase;
+    const chosen = { kind: 'closing', sessionId: session.id, charters, lists } as const;
     const closing = bindLedger({ authority, ledger: { ...ledger, phase: chosen } });
     const { state } = told(waiting, { ...born, state: closing });
     expect(state.sessions.has(id)).toBe(true);
@@ -154,8 +155,68 @@ describe('N13: a candidate whose key is ready', () => {
   });
 });
 
+/** The first state of a key that the section says is the sum of this list. */
+function from(made: DkgSession, list: DealingList): Living {
+  const living = only(succeed(born, 'key sessions 1').children);
+  const { authority, ledger } = living.state;
+  const origin = { session: made.id, child: 0, list };
+  const { members } = born.state.authority;
+  const state = { authority: { ...authority, elders, members }, ledger: { ...ledger, origin } };
+  return { ...living, state: bindLedger(state) };
+}
+
+describe('D12: the list that was decided is the list that is finished', () => {
+  const other: DealingList = candidates.map((_, at) => new Uint8Array(32).fill(100 + at));
+  const wanted = (effects: readonly Effect<SectionNode>[]): number =>
+    new Set(
+      sent(effects, 'dkg').flatMap(({ payload }) =>
+        payload.kind === 'dkg' && payload.message.kind === 'status'
+          ? payload.message.wants.flatMap(({ hash }) => hash?.[0] ?? [])
+          : [],
+      ),
+    ).size;
+  const closing = (list: DealingList): Living => {
+    const { phase } = succeed(born, 'key sessions 1').sealed.ledger;
+    if (phase.kind === 'open') throw new Error('a sealed set');
+    const { authority, ledger } = grow(waitingFor(born, [])).state;
+    const { charters } = phase;
+    const chosen = {
+      ...({ kind: 'closing', sessionId: session.id, charters } as const),
+      lists: [list],
+    };
+    return { ...born, state: bindLedger({ authority, ledger: { ...ledger, phase: chosen } }) };
+  };
+
+  test('by a candidate that holds another key and heard of the decided list in the decision', () => {
+    const waiting = withReady(begin(), proof);
+    expect(wanted(told(waiting, closing(other)).effects)).toBe(7);
+  });
+
+  test('by one that heard nothing before the first state of the new key', () => {
+    const waiting = withReady(begin(), proof);
+    const { state, effects } = told(waiting, from(session, other));
+    expect(wanted(effects)).toBe(7);
+    expect(state.sessions.get(id)?.state.kind).not.toBe('ended');
+  });
+
+  test('by an elder of the new key that has nothing on its disk but the state of it', () => {
+    const { state, effects } = told(begin(), from(sessionOf(3), other));
+    expect(state.sessions.get(id)?.state.kind).toBeUndefined();
+    expect(state.sessions.has(sessionKey(sessionOf(3).id, 0))).toBe(true);
+    expect(wanted(effects)).toBe(7);
+    const again = told(state, grow(from(sessionOf(3), other)));
+    expect(again.state.sessions.size).toBe(1);
+    // It may have made a key and a dealing that it forgot: it makes no second.
+    const said = effects.flatMap((each) =>
+      each.kind === 'persist' && each.fact.kind === 'dkg' ? [each.fact.fact.kind] : [],
+    );
+    expect(said).toEqual(['ended']);
+  });
+});
+
 describe('D11, N18: a key generation that is over', () => {
-  const first = only(succeed(born, 'key sessions 1').children);
+  /** The key of this session: its elders are the candidates. */
+  const first = from(session, dealings);
   const second = only(succeed(first, 'key sessions 2').children);
   const asked: NodePayload = {
     kind: 'dkg',
@@ -167,6 +228,24 @@ describe('D11, N18: a key generation that is over', () => {
       holding: { tick: 1, keys: 0, lists: 0, readiness: [] },
       wants: [],
     },
+  };
+  /** A candidate that has its share of the key. */
+  const finished = (): SectionNodeState => {
+    const state = withReady(begin(), { ...proof, key: first.state.authority.key });
+    const share = { key: first.state.authority.key, secretShare: new Uint8Array(32), index: 1 };
+    const held = state.sessions.get(id);
+    if (held === undefined || held.state.kind === 'ended') throw new Error('a candidate');
+    const lists = new Map(
+      [...held.state.lists].map(([, list]) => [
+        toHex(listHash({ networkId, sessionId: childSessionId(session.id, 0) }, dealings)),
+        { ...list, stage: { ...list.stage, result: { ...share, publicShares: [] } } as never },
+      ]),
+    );
+    return {
+      ...state,
+      shares: new Map([[toHex(share.key), share]]),
+      sessions: new Map([[id, { ...held, state: { ...held.state, lists } }]]),
+    };
   };
   /** The links that a node has read before the state comes. */
   const linksTo = (living: Living): SectionNodeFact => ({
@@ -190,7 +269,7 @@ describe('D11, N18: a key generation that is over', () => {
   });
 
   test('is held, without secrets, under the next key, and dropped under the one after', () => {
-    const next = told(begin(), first);
+    const next = told(finished(), first);
     expect(hasEnded(next.effects)).toBe(true);
     expect(next.state.sessions.get(id)?.state.kind).toBe('ended');
     expect(answers(next.state)).toBe(1);
@@ -201,6 +280,33 @@ describe('D11, N18: a key generation that is over', () => {
     expect(equalBytes(last.own?.state.authority.key ?? key, second.state.authority.key)).toBe(true);
     expect(isHeld(last)).toBe(false);
     expect(answers(last)).toBe(0);
+  });
+
+  test('of it a node answers after a restart, too, and its secret is off the disk', () => {
+    const sealed = encodeSealedState(sealedOf(opened));
+    const start = [{ kind: 'sealed', sealed } as const, linksTo(first)];
+    const begun = sectionNode.start(config, start, context);
+    const persisted = (effects: readonly Effect<SectionNode>[]) =>
+      effects.flatMap((each) => (each.kind === 'persist' ? [each.fact] : []));
+    const next = told(
+      { ...begun.state, shares: finished().shares, sessions: finished().sessions },
+      first,
+    );
+    const share = finished().shares.get(toHex(first.state.authority.key));
+    if (share === undefined) throw new Error('a share');
+    const facts: readonly SectionNodeFact[] = [
+      ...start,
+      ...persisted(begun.effects),
+      { kind: 'share', ...share },
+      ...persisted(next.effects),
+      { kind: 'sealed', sealed: encodeSealedState(sealedOf(grow(first))) },
+    ];
+    const gone = new Set(obsoleteAfter(facts));
+    const left = facts.filter((_, at) => !gone.has(at));
+    const secret = (each: SectionNodeFact) => each.kind === 'dkg' && each.fact.kind === 'announced';
+    expect([facts.some(secret), left.some(secret)]).toEqual([true, false]);
+    const { state } = sectionNode.start(config, left, context);
+    expect(state.sessions.get(id)?.state.kind).toBe('ended');
   });
 
   test('at a node that slept through the next key it goes with the second state it hears', () => {

@@ -59,6 +59,7 @@ const closing = {
   kind: 'closing' as const,
   sessionId: session.id,
   charters: [charterOf(born.state.authority)],
+  lists: [[hash('d1'), null, hash('d3'), hash('d4'), hash('d5'), null, hash('d7')]],
 };
 const full: SectionLedger = {
   activated: 2n,
@@ -67,6 +68,11 @@ const full: SectionLedger = {
   moving: [moving],
   consumed: [{ ticket: hash('ticket'), sourceEpoch: 9n }],
   departed: [name('gone')],
+  origin: {
+    session: hash('made'),
+    child: 1,
+    list: [1, 2, 3, 4, 5, 6, 7].map((n) => hash(`o${n}`)),
+  },
   phase: {
     ...closing,
     kind: 'sealed',
@@ -93,6 +99,8 @@ describe('ledger', () => {
       { moving: [{ ...moving, reason: 'demotion' }] },
       { consumed: [] },
       { departed: [name('other')] },
+      { origin: null },
+      { phase: { ...closing, lists: [closing.lists[0]!.slice().reverse()] } },
       { churnId: hash('other') },
       { phase: closing },
       { phase: { kind: 'open' } },

@@ -101,6 +101,7 @@ export function succeed(living: Living, ...words: readonly [string] | readonly [
         kind: 'sealed',
         sessionId: sha256(utf8(words.join())),
         charters: made.map(({ charter }) => charter),
+        lists: made.map((_, at) => Array.from({ length: 7 }, () => sha256(utf8(`list ${at}`)))),
         snapshots: [],
         sealedRoot: sha256(utf8(`sealed ${words.join()}`)),
       },
