@@ -7,7 +7,7 @@ import { expect, test, vi } from 'vitest';
 import { payloadKinds } from './adversary/adversary.ts';
 import { runLies } from './scenarios/lies.ts';
 
-const seeds = Number(process.env['SEEDS'] ?? 9);
+const seeds = Number(process.env['SEEDS'] ?? 6);
 vi.setConfig({ testTimeout: 240_000 });
 
 const told = new Set<string>();

@@ -27,6 +27,8 @@ export interface AdversaryPlan {
   readonly everyMs: number;
   /** How likely an own message is changed on its way out, for each receiver alone. */
   readonly changed: number;
+  /** Kinds that this run is about, in bursts; without it chance chooses them. */
+  readonly about?: readonly string[];
 }
 
 export interface Told {
@@ -42,6 +44,12 @@ export const payloadKinds: readonly Kind[] =
 
 /** Real messages of one kind that are kept to be repeated. */
 const keptPerKind = 24;
+
+/** Nothing, some kinds, or all. */
+function withheldBy(prng: Prng): readonly Kind[] {
+  const much = prng.pick([0, 0.3, 1]);
+  return payloadKinds.filter(() => prng.chance(much));
+}
 
 /** Two kinds of message, and of each thing inside that has kinds one: what this run is about. */
 function favouritesFor(prng: Prng): ReadonlySet<string> {
@@ -65,14 +73,16 @@ export function withAdversary(
     contents,
     fillings,
     most: { items: 16, bytes: 512 },
-    favoured: favouritesFor(prng),
+    favoured: plan.about === undefined ? favouritesFor(prng) : new Set(plan.about),
   };
   const manners = {
     /** How often many of one kind are said at once. */
-    burst: prng.pick([0.02, 0.15, 0.5]),
+    burst: plan.about === undefined ? prng.pick([0.02, 0.15, 0.5]) : 0.5,
     /** How often what was really said is the beginning of a lie. */
     real: prng.pick([0.3, 0.75]),
     strangers: prng.pick([0, 1, 4]),
+    /** What liars never say as their machine would: else they help out where honest ones are stuck. */
+    withheld: new Set(withheldBy(prng)),
   };
   const inventions: Inventions = { acts: [], dealings: [] };
   const heard = new Map<string, unknown[]>();
@@ -185,6 +195,7 @@ export function withAdversary(
   /** What a liar says of itself, changed for this receiver alone. */
   function changedFor(person: Person, message: NodeMessage, chance: Prng): readonly NodeMessage[] {
     listen(message.payload);
+    if (manners.withheld.has(message.payload.kind)) return [];
     if (!chance.chance(plan.changed)) return [message];
     const decoded = decodeCbor(encodeNodePayload(message.payload));
     if (!decoded.ok || chance.chance(0.2)) return [];

@@ -35,6 +35,8 @@ export interface LiesPlan {
   readonly machine?: SectionMachine;
   readonly compute?: Story['compute'];
   readonly turn?: Turn;
+  /** Kinds of message, or of what is in them, that the liars prefer. */
+  readonly about?: readonly string[];
 }
 
 /** What the section has to come through while they lie. */
@@ -85,7 +87,13 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
       ],
       watch: ({ node }) => bounds.look(node),
     },
-    { liars, strangers, everyMs: 40, changed: 0.1 },
+    {
+      liars,
+      strangers,
+      everyMs: 40,
+      changed: 0.1,
+      ...(plan.about === undefined ? {} : { about: plan.about }),
+    },
     seed,
   );
   try {
