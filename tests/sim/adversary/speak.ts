@@ -323,7 +323,7 @@ function secondDealing(
       kind: 'deal',
       binding,
       dealer: candidate,
-      list: prng.chance(0.8) ? keys : given.keys,
+      list: keys,
       fallbackKeys: plan.fallbackKeys,
       identitySeed: self.person.config.identitySeed,
       seed: prng.bytes(32),
