@@ -54,7 +54,10 @@ export interface PaymentPorts {
 }
 
 export interface RunningPayment {
-  /** Resolves when the payment is registered or replaced, or when {@link stop} was called. */
+  /**
+   * Resolves when the payment is registered or replaced, or when {@link stop} was called. Rejects
+   * when a fact could not be kept: nothing more is done then, and a new run goes on from what is.
+   */
   readonly ended: Promise<void>;
   /** After `outdated`, or whenever a newer section was verified. */
   readonly update: (sections: PaymentSections) => void;
@@ -73,9 +76,12 @@ export async function runPayment(
   let elders = eldersOf(sections);
   let stopped = false;
   let end: () => void = () => undefined;
-  const ended = new Promise<void>((resolve) => {
+  let fail: (error: unknown) => void = () => undefined;
+  const ended = new Promise<void>((resolve, reject) => {
     end = resolve;
+    fail = reject;
   });
+  ended.catch(() => undefined); // Whoever waits for it hears of it.
   let push: (from: NodeId, message: PaymentMessage) => void = () => undefined;
 
   const send = async (to: NodeId, message: PaymentMessage): Promise<void> => {
@@ -108,6 +114,7 @@ export async function runPayment(
     }
     seeking.delete(before);
   };
+  let halt: () => void = () => undefined;
   // What `start` sends may be answered before the driver exists: hold those answers back.
   const early: (readonly [NodeId, PaymentMessage])[] = [];
   push = (from, message) => void early.push([from, message]);
@@ -120,7 +127,16 @@ export async function runPayment(
       },
     },
     randomBytes: ports.randomBytes,
-    facts: ports.facts,
+    facts: {
+      load: ports.facts.load,
+      append: (fact) =>
+        ports.facts.append(fact).catch((error: unknown) => {
+          stopped = true;
+          halt();
+          fail(error);
+          throw error;
+        }),
+    },
     compute: ports.compute ?? (async (job) => performPaymentJob(job, ports.suite)),
     transport: { send: (to, message) => void send(to, message).catch(() => undefined) },
     onOutput: (output) => {
@@ -132,6 +148,8 @@ export async function runPayment(
     },
     onFault: ports.onFault,
   });
+  halt = driver.stop;
+  if (stopped) halt();
   push = (from, message) => driver.push({ kind: 'received', from, message });
   for (const [from, message] of early) push(from, message);
   update = (known) => {

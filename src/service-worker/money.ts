@@ -83,7 +83,8 @@ export async function pay(
     ['final', 'registered', 'replaced', 'waiting'].includes(run.progress.state) &&
     run.progress.state !== known;
   const deadline = Date.now() + answerWithinMs;
-  while (!telling() && Date.now() < deadline) {
+  // A run that broke off is begun again by the next call.
+  while (!telling() && runs.get(paymentId) === run && Date.now() < deadline) {
     await new Promise<void>((go) => {
       const timer = setTimeout(go, deadline - Date.now());
       run.changed.add(() => {
@@ -250,10 +251,17 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
   void run.running.then(
     async (running) => {
       const stop = node.onNews(() => running.update(node.paymentSections()));
-      await running.ended;
-      stop();
-      run.ended = true;
-      keepAWhile(paymentId, run);
+      try {
+        await running.ended;
+        run.ended = true;
+        keepAWhile(paymentId, run);
+      } catch {
+        // What the elders answered could not be stored: it is asked for again.
+        runs.delete(paymentId);
+        tell(run.progress);
+      } finally {
+        stop();
+      }
     },
     () => runs.delete(paymentId),
   );

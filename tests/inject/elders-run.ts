@@ -171,7 +171,11 @@ class EldersRun implements Run, Watcher {
     const client = new Process('client', null, this);
     const facts: PaymentFact[] = [];
     let word = '';
-    const ended = client.run(async () => {
+    const kept = atSites('payment', {
+      load: async () => facts,
+      append: async (fact: PaymentFact) => void facts.push(fact),
+    });
+    const once = async (): Promise<void> => {
       const running = await runPayment(
         {
           sections: onlyPaymentSection(moneySection, authority.elders),
@@ -189,7 +193,7 @@ class EldersRun implements Run, Watcher {
             ).catch(() => null);
             return reply === null ? { ok: false, error: 'silence' } : { ok: true, value: reply };
           },
-          facts: { load: async () => facts, append: async (fact) => void facts.push(fact) },
+          facts: kept,
           suite: toySuite,
           now: clock.now,
           randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
@@ -201,6 +205,16 @@ class EldersRun implements Run, Watcher {
         },
       );
       await running.ended;
+    };
+    // As the service worker does: what broke off is begun again from what is kept.
+    const ended = client.run(async () => {
+      for (;;) {
+        try {
+          return await once();
+        } catch {
+          await clock.wait(1_000);
+        }
+      }
     });
     return { ended, word: () => word };
   }
