@@ -40,8 +40,11 @@ export type VaultRequest =
       readonly remember: boolean;
     }
   | { readonly kind: 'lock' }
-  /** Removes this Safe from this device; the Safe itself stays. */
-  | { readonly kind: 'forget' }
+  /**
+   * Removes this Safe from this device; the Safe itself stays. Refused while something of it is on
+   * this device only, unless the person was told and wants it gone.
+   */
+  | { readonly kind: 'forget'; readonly evenUnsaved: boolean }
   | { readonly kind: 'upload'; readonly file: File }
   | { readonly kind: 'resumeUpload'; readonly transferId: string; readonly file: File }
   | { readonly kind: 'cancelUpload'; readonly transferId: string }

@@ -2,7 +2,7 @@
 import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
 import { fetchNetworkFile, type ServedNetwork } from './network-file.ts';
 import type { VaultPorts } from './ports.ts';
-import type { Rpc } from './rpc.ts';
+import { createRpc, type Rpc } from './rpc.ts';
 
 export interface VaultContext {
   readonly ports: VaultPorts;
@@ -11,6 +11,8 @@ export interface VaultContext {
   readonly changed: () => void;
   /** The network this origin serves, as far as it was ever heard; asks again. */
   readonly askNetwork: () => Promise<ServedNetwork | null>;
+  /** Something other than our worker answers; the page is told once. */
+  readonly uncontrolled: () => void;
   /** The last answer of {@link askNetwork}. */
   readonly served: () => ServedNetwork | null;
 }
@@ -19,12 +21,22 @@ export interface VaultContext {
 export const isElsewhere = (network: PinnedNetwork | null, served: ServedNetwork | null): boolean =>
   network !== null && served !== null && network.networkId !== served.networkId;
 
-export function createContext(ports: VaultPorts, rpc: Rpc, changed: () => void): VaultContext {
+export function createContext(ports: VaultPorts, changed: () => void): VaultContext {
   let served: ServedNetwork | null = null;
-  return {
+  let told = false;
+  const uncontrolled = (): void => {
+    if (!told) ports.post({ kind: 'uncontrolled' });
+    told = true;
+  };
+  const context: VaultContext = {
     ports,
-    rpc,
+    rpc: createRpc(ports.fetch, {
+      network: () => null,
+      onUncontrolled: uncontrolled,
+      onOtherNetwork: () => void context.askNetwork(),
+    }),
     changed,
+    uncontrolled,
     served: () => served,
     askNetwork: async () => {
       const before = served;
@@ -33,6 +45,7 @@ export function createContext(ports: VaultPorts, rpc: Rpc, changed: () => void):
       return served;
     },
   };
+  return context;
 }
 
 /** Waits between tries: 1 s, doubling, at most 30 s. */

@@ -2,13 +2,16 @@
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { encodeDataMap } from '#data/data-map.ts';
 import { openDataMap } from '#runtime/jobs/read-file.ts';
-import type { VaultContext } from './context.ts';
-import { VaultFailure } from './failure.ts';
+import { backOffMs } from './context.ts';
+import { safeIsLocked, VaultFailure } from './failure.ts';
 import type { OpenSafe } from './open-safe.ts';
 import type { FileKey } from './rpc.ts';
 
 /** Files whose keys are kept ready to be given again after the worker's death. */
 const maxOpenFiles = 64;
+/** A worker that does not answer is being started anew, and then it holds nothing. */
+const takeBackTries = 4;
+const never = new AbortController().signal;
 
 export interface Downloads {
   /** @returns the address under which the worker streams the file. */
@@ -17,17 +20,41 @@ export interface Downloads {
   readonly giveAgain: (token: string) => Promise<void>;
 }
 
-export function openDownloads({ ports, rpc }: VaultContext, safe: OpenSafe): Downloads {
+export function openDownloads(safe: OpenSafe): Downloads {
+  const { closed, afterwards } = safe.session;
+  const { ports, rpc } = safe.session.context;
   const keys = new Map<string, FileKey>();
+  /** All that the worker may still hold, also what is not kept ready any more. */
+  const given = new Set<string>();
+
   // Locked means that nothing of this Safe can be read here any more, by the worker neither.
-  safe.closed.signal.addEventListener('abort', () => {
-    const tokens = [...keys.keys()];
+  const takeBack = async (tokens: readonly string[]): Promise<void> => {
+    for (let failures = 0; tokens.length > 0 && failures < takeBackTries; failures++) {
+      try {
+        return await afterwards.forgetFileKeys(tokens);
+      } catch {
+        await ports.wait(backOffMs(failures + 1), never);
+      }
+    }
+  };
+  closed.addEventListener('abort', () => {
     keys.clear();
-    if (tokens.length > 0) void rpc.forgetFileKeys(tokens).catch(() => undefined);
+    void takeBack([...given]);
   });
+
+  /** Not cut off by Lock: only a call that has ended can be undone for sure. */
+  const give = async (key: FileKey): Promise<string> => {
+    if (closed.aborted) throw safeIsLocked();
+    given.add(key.token);
+    try {
+      return await afterwards.giveFileKey(key);
+    } finally {
+      if (closed.aborted) void takeBack([key.token]);
+    }
+  };
   return {
     open: async (fileId) => {
-      const entry = safe.index.files.get(fileId);
+      const entry = safe.known.index.files.get(fileId);
       if (entry === undefined || !fromHex(fileId).ok) {
         throw new VaultFailure('fileChanged', 'This file is not in your Safe any more.');
       }
@@ -48,13 +75,15 @@ export function openDownloads({ ports, rpc }: VaultContext, safe: OpenSafe): Dow
         dataMap: toBase64(encodeDataMap(map.value)),
         secret: toBase64(entry.secret),
       };
+      const url = await give(key);
+      if (closed.aborted) throw safeIsLocked();
       keys.set(key.token, key);
       if (keys.size > maxOpenFiles) keys.delete(keys.keys().next().value ?? '');
-      return rpc.giveFileKey(key);
+      return url;
     },
     giveAgain: async (token) => {
       const key = keys.get(token);
-      if (key !== undefined && !safe.closed.signal.aborted) await rpc.giveFileKey(key);
+      if (key !== undefined) await give(key);
     },
   };
 }

@@ -12,6 +12,8 @@ declare const self: DedicatedWorkerGlobalScope;
 const post = (message: FromVault): void => self.postMessage(message);
 
 let visible = true;
+/** Between the vaults of this browser's tabs: the owner key of a Safe whose record has changed. */
+const tabs = new BroadcastChannel('safe-store');
 
 const vault = createVault({
   fetch: (path, init) => fetch(path, init),
@@ -21,11 +23,16 @@ const vault = createVault({
   wait,
   visible: () => visible,
   withLock: async (name, body) => navigator.locks.request(name, body),
+  announce: (owner) => tabs.postMessage(owner),
   stretch: stretchPassword,
   stretchParameters: STRETCH_STANDARD,
   post,
   wallets: walletFactory,
 });
+
+tabs.onmessage = ({ data }: MessageEvent<unknown>) => {
+  if (typeof data === 'string') vault.storeChanged(data).catch(() => undefined);
+};
 
 type Heard = ToVault | WorkerToPage | { readonly kind: 'visible'; readonly visible: boolean };
 

@@ -1,45 +1,59 @@
-/** The Safe while it is open: its keys, and the index as this tab knows it. */
+/** The Safe while it is open: its keys, the index as this tab knows it, and the one stored record. */
 import { concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import { err, type Result } from '#core/result.ts';
 import type { StretchParameters } from '#crypto/stretch.ts';
 import { openWithNonce, sealWithNonce } from '#runtime/jobs/ciphers.ts';
-import { indexContext, wipeKeys, type RootKeys, type StrongKey } from '#safe/credentials/keys.ts';
+import { indexContext, type RootKeys, type StrongKey } from '#safe/credentials/keys.ts';
 import {
   decodeEnvelope,
   decodePlace,
   encodeEnvelope,
   encodePlace,
+  MAX_LOCAL_SEALED_BYTES,
   type IndexPlace,
 } from '#safe/index/envelope.ts';
 import {
   decodeIndex,
   encodeIndex,
-  MAX_INDEX_BYTES,
+  fits,
   mergeIndex,
   type MergeWallet,
   type SafeIndex,
 } from '#safe/index/index-set.ts';
 import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
-import type { VaultContext } from './context.ts';
-import { safeIsLocked } from './failure.ts';
+import { forgottenHere, tooLarge, unreadableHere } from './failure.ts';
 import type { VaultPorts, WalletPort } from './ports.ts';
+import type { Session } from './session.ts';
+
+/** What is known of a Safe, in this tab and in the record that its tabs share. */
+export interface Known {
+  readonly index: SafeIndex;
+  readonly network: PinnedNetwork | null;
+  /** Highest version of the pointer record seen. */
+  readonly version: bigint;
+  /** The network has acknowledged this very index. */
+  readonly published: boolean;
+  /** SHA-256 of the body of a pointer record whose index is part of this one. */
+  readonly acknowledged: Uint8Array | null;
+}
 
 /** Mutable on purpose: one object per unlocking, owned by the vault, dropped when it locks. */
 export interface OpenSafe {
+  readonly session: Session;
   readonly strong: StrongKey;
   readonly keys: RootKeys;
   readonly owner: string;
   /** 8 bytes that tell this device's changes from another's. */
   readonly device: Uint8Array;
   readonly parameters: StretchParameters;
-  /** Fires when the Safe is locked: everything that runs for it stops. */
-  readonly closed: AbortController;
   /** `null` when this device is not to remember the Safe. */
   readonly recordId: string | null;
-  network: PinnedNetwork | null;
-  index: SafeIndex;
-  /** Highest version of the pointer record seen. */
-  version: bigint;
-  published: boolean;
+  /** As it was last read or written; what is stored may have more (another tab). */
+  known: Known;
+  /** The index on the network was read and found whole since the Safe was opened. */
+  looked: boolean;
+  /** SHA-256 of the body of the last old record that was written over. */
+  above: Uint8Array | null;
   /** One sentence when the last exchange with the network failed, else empty. */
   notice: string;
   wallet: WalletPort | null;
@@ -49,26 +63,36 @@ export interface OpenSafe {
 
 export const ownerId = (strong: StrongKey): string => toHex(strong.owner);
 
+/** Held while the stored record of a Safe is read and written. */
+export const storeLock = (owner: string): string => `safe-store-${owner}`;
+
 /** Without a wallet there is one section at most; by bytes, so that merging keeps its laws. */
 const largerSection: MergeWallet = (a, b) => (toHex(a) >= toHex(b) ? a : b);
 
-const mergeFor = (ports: VaultPorts, a: SafeIndex, b: SafeIndex): SafeIndex =>
-  mergeIndex(a, b, ports.wallets?.merge ?? largerSection);
+export const sameIndex = (a: SafeIndex, b: SafeIndex): boolean =>
+  a === b || equalBytes(encodeIndex(a), encodeIndex(b));
 
 /** Merges and keeps the first object when nothing is new: "unchanged" is told by identity. */
-export function mergeKeeping(ports: VaultPorts, index: SafeIndex, other: SafeIndex): SafeIndex {
-  const both = mergeFor(ports, index, other);
-  return equalBytes(encodeIndex(both), encodeIndex(index)) ? index : both;
+export function mergeKeeping(
+  ports: Pick<VaultPorts, 'wallets'>,
+  index: SafeIndex,
+  other: SafeIndex,
+): SafeIndex {
+  if (sameIndex(index, other)) return index;
+  const both = mergeIndex(index, other, ports.wallets?.merge ?? largerSection);
+  return sameIndex(both, index) ? index : both;
 }
 
 /** The context that ties a wrapped member key to the Safe whose record holds it. */
 export const memberContext = (owner: string): Uint8Array =>
   concat(utf8('safe/v1/device-memory'), utf8(owner));
 
+type Keys = Pick<OpenSafe, 'keys' | 'strong'>;
+
 /** Seals a place of the index with the stretching parameters in front. */
 export async function sealPlace(
   ports: Pick<VaultPorts, 'randomBytes'>,
-  safe: Pick<OpenSafe, 'keys' | 'strong' | 'parameters'>,
+  safe: Keys & Pick<OpenSafe, 'parameters'>,
   place: IndexPlace,
 ): Promise<Uint8Array> {
   const sealed = await sealWithNonce(
@@ -80,98 +104,137 @@ export async function sealPlace(
   return encodeEnvelope({ parameters: safe.parameters, sealed });
 }
 
-/** @returns `null` when these keys do not open it: the password is not the one. */
+/** `wrongKey`: these keys do not open it. `unreadable`: damaged, or of another version of the app. */
+export type Unopened = 'wrongKey' | 'unreadable';
+
 export async function openPlace(
-  safe: Pick<OpenSafe, 'keys' | 'strong'>,
+  safe: Keys,
   envelope: Uint8Array,
-): Promise<IndexPlace | null> {
-  const decoded = decodeEnvelope(envelope, MAX_INDEX_BYTES);
-  if (!decoded.ok) return null;
+): Promise<Result<IndexPlace, Unopened>> {
+  const decoded = decodeEnvelope(envelope, MAX_LOCAL_SEALED_BYTES);
+  if (!decoded.ok) return err('unreadable');
   const context = indexContext(safe.strong.owner);
   const bytes = await openWithNonce(safe.keys.index.reveal(), decoded.value.sealed, context);
-  const place = bytes === null ? null : decodePlace(bytes);
-  return place !== null && place.ok ? place.value : null;
+  if (bytes === null) return err('wrongKey');
+  const place = decodePlace(bytes);
+  return place.ok ? place : err('unreadable');
 }
 
 /** The copy of the index that a device keeps; also what tells a right password without a network. */
 export async function openLocal(
-  safe: Pick<OpenSafe, 'keys' | 'strong'>,
+  safe: Keys,
   record: SafeRecord,
-): Promise<SafeIndex | null> {
+): Promise<Result<SafeIndex, Unopened>> {
   const place = await openPlace(safe, record.envelope);
-  if (place === null || place.kind !== 'inline') return null;
-  const index = decodeIndex(place.index);
-  return index.ok ? index.value : null;
+  if (!place.ok) return place;
+  const index = place.value.kind === 'inline' ? decodeIndex(place.value.index) : err('unreadable');
+  return index.ok ? index : err('unreadable');
 }
 
-export const sealLocal = (
+/** The parts of a stored record that change while a Safe is open. */
+export async function sealKnown(
   ports: Pick<VaultPorts, 'randomBytes'>,
-  safe: Pick<OpenSafe, 'keys' | 'strong' | 'parameters'>,
-  index: SafeIndex,
-): Promise<Uint8Array> => sealPlace(ports, safe, { kind: 'inline', index: encodeIndex(index) });
+  safe: Keys & Pick<OpenSafe, 'parameters'>,
+  { index, network, version, published, acknowledged }: Known,
+): Promise<Pick<SafeRecord, 'envelope' | 'network' | 'version' | 'published' | 'acknowledged'>> {
+  const place: IndexPlace = { kind: 'inline', index: encodeIndex(index) };
+  const envelope = await sealPlace(ports, safe, place);
+  return { envelope, network, version: String(version), published, acknowledged };
+}
 
-/** What is known about the pointer record besides the index itself. */
+/** What a stored record says; its index is opened by {@link openLocal}. */
+export const knownOf = (record: SafeRecord, index: SafeIndex): Known => ({
+  index,
+  network: record.network,
+  version: BigInt(record.version),
+  published: record.published,
+  acknowledged: record.acknowledged ?? null,
+});
+
+/** What an exchange has learnt besides a change of the index. */
 export interface SyncFacts {
+  readonly network?: PinnedNetwork;
   readonly version?: bigint;
-  /** The index that the network has acknowledged. */
-  readonly acknowledged?: SafeIndex;
+  /** The network holds this index, in a pointer record whose body has this hash. */
+  readonly held?: { readonly index: SafeIndex; readonly bodyHash: Uint8Array };
 }
 
 /**
- * Changes the index: merged with what another tab has stored, durable on this device, then visible.
- * For a Safe that this device is not to remember it changes this tab's memory alone; a change that
- * a person makes goes through `commit` (sync.ts), which waits for the network then.
+ * Changes the one record of a Safe: read under the lock that all tabs share, merged with what this
+ * tab holds, changed, written; and only then visible here. For a Safe that this device is not to
+ * remember it changes this tab's memory alone; what a person changes goes through `commit`
+ * (sync.ts), which waits for the network then.
  * @param change pure; may be given a richer index than the caller has seen
  * @returns the index as it is now
+ * @throws when the Safe is locked, or when what is stored cannot be read or the new not be written;
+ *   nothing has changed then
  */
 export async function updateIndex(
-  context: VaultContext,
   safe: OpenSafe,
   change: (index: SafeIndex) => SafeIndex,
   facts: SyncFacts = {},
 ): Promise<SafeIndex> {
-  const { ports } = context;
-  const index = await ports.withLock(`safe-store-${safe.owner}`, async () => {
-    if (safe.closed.signal.aborted) throw safeIsLocked();
-    const record = await recordOf(ports, safe);
-    const stored = record === undefined ? null : await openLocal(safe, record);
-    const before = stored === null ? safe.index : mergeKeeping(ports, safe.index, stored);
-    const next = change(before);
-    const version = facts.version ?? safe.version;
-    const acknowledged = facts.acknowledged ?? (safe.published ? safe.index : null);
-    const published = next === acknowledged;
-    if (record !== undefined) {
-      const envelope = await sealLocal(ports, safe, next);
-      const usedAt = ports.now();
-      const { network } = safe;
-      const kept = { ...record, network, envelope, version: String(version), published, usedAt };
-      await ports.store.putSafe(kept);
+  const { ports, changed } = safe.session.context;
+  const next = await ports.withLock(storeLock(safe.owner), async () => {
+    const record = safe.recordId === null ? null : await ports.store.getSafe(safe.recordId);
+    // Forgotten by another tab: what a person wanted gone is not written again.
+    if (record === undefined) {
+      safe.session.close();
+      throw forgottenHere();
     }
-    // Locked while this was written: the keys are gone, and nobody looks at the index any more.
-    if (safe.closed.signal.aborted) return next;
-    safe.index = next;
-    safe.version = version;
-    safe.published = published;
+    const stored = record === null ? safe.known : await readRecord(safe, record);
+    const before = mergeKeeping(ports, safe.known.index, stored.index);
+    const index = change(before);
+    const known = learn(safe.known, stored, index, facts);
+    if (record !== null && !sameKnown(known, stored)) {
+      const storable = fits(index);
+      if (!storable.ok) throw tooLarge(storable.error);
+      await ports.store.putSafe({ ...record, ...(await sealKnown(ports, safe, known)) });
+      ports.announce(safe.owner);
+    }
+    // Locked while it was written: the keys are gone, and nobody looks at the index any more.
+    if (safe.session.closed.aborted) return index;
+    safe.known = known;
     giveToWallet(safe);
-    return next;
+    return index;
   });
-  context.changed();
-  return index;
+  changed();
+  return next;
 }
 
-/** Stops everything that runs for the Safe and forgets its keys. */
-export function closeSafe(safe: OpenSafe): void {
-  safe.closed.abort();
-  wipeKeys(safe.keys);
-  safe.strong.wipe();
+async function readRecord(safe: OpenSafe, record: SafeRecord): Promise<Known> {
+  const index = await openLocal(safe, record);
+  if (index.ok) return knownOf(record, index.value);
+  throw unreadableHere();
 }
 
-async function recordOf(ports: VaultPorts, safe: OpenSafe): Promise<SafeRecord | undefined> {
-  return safe.recordId === null ? undefined : ports.store.getSafe(safe.recordId);
+function learn(mine: Known, stored: Known, index: SafeIndex, facts: SyncFacts): Known {
+  const versions = [mine.version, stored.version, facts.version ?? 0n];
+  const { held } = facts;
+  return {
+    index,
+    network: stored.network ?? mine.network ?? facts.network ?? null,
+    version: versions.reduce((a, b) => (a > b ? a : b)),
+    published:
+      held === undefined
+        ? stored.published && sameIndex(index, stored.index)
+        : sameIndex(index, held.index),
+    acknowledged: held?.bodyHash ?? stored.acknowledged,
+  };
 }
+
+const sameKnown = (a: Known, b: Known): boolean =>
+  sameIndex(a.index, b.index) &&
+  a.network?.networkId === b.network?.networkId &&
+  a.version === b.version &&
+  a.published === b.published &&
+  (a.acknowledged === null
+    ? b.acknowledged === null
+    : b.acknowledged !== null && equalBytes(a.acknowledged, b.acknowledged));
 
 function giveToWallet(safe: OpenSafe): void {
-  if (safe.wallet === null || equalBytes(safe.index.wallet, safe.walletSection)) return;
-  safe.walletSection = safe.index.wallet;
-  safe.wallet.absorb(safe.index.wallet);
+  const { wallet } = safe.known.index;
+  if (safe.wallet === null || equalBytes(wallet, safe.walletSection)) return;
+  safe.walletSection = wallet;
+  safe.wallet.absorb(wallet);
 }

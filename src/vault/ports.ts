@@ -19,6 +19,8 @@ export interface VaultPorts {
   readonly visible: () => boolean;
   /** Runs the body while no other tab holds the lock of this name. */
   readonly withLock: <T>(name: string, body: () => Promise<T>) => Promise<T>;
+  /** Tells this browser's other tabs that what is stored of this owner's Safe has changed. */
+  readonly announce: (owner: string) => void;
   readonly stretch: Stretch;
   /** For Safes made here; weaker ones are injected by unit tests only. */
   readonly stretchParameters: StretchParameters;

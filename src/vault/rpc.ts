@@ -1,6 +1,7 @@
 /** Calls to the service worker. Each may be repeated; each failure says whether to wait. */
 import { callHeader, networkHeader, rpcPath, workerHeader } from '#bridge/worker.ts';
 import { toHex } from '#core/codec/bytes.ts';
+import { VaultFailure } from './failure.ts';
 
 /** Why the worker did not do what it was asked. */
 export class RpcFailure extends Error {
@@ -56,7 +57,7 @@ export const offlineSentence =
 export interface RpcOwner {
   /** Hex of the network that the open Safe belongs to; `null` before the first contact. */
   readonly network: () => string | null;
-  /** Called once, when something other than our worker answers. */
+  /** Called when something other than our worker answers. */
   readonly onUncontrolled: () => void;
   /** The worker speaks to another network than the Safe's. */
   readonly onOtherNetwork: () => void;
@@ -66,8 +67,6 @@ export function createRpc(
   fetch: (path: string, init?: RequestInit) => Promise<Response>,
   owner: RpcOwner,
 ): Rpc {
-  let told = false;
-
   const call = async (path: string, init: RequestInit = {}): Promise<Response> => {
     let response: Response;
     try {
@@ -75,13 +74,14 @@ export function createRpc(
       const known = network === null ? {} : { [networkHeader]: network };
       const headers = { [callHeader]: '1', ...known };
       response = await fetch(rpcPath + path, { method: 'POST', headers, ...init });
-    } catch {
+    } catch (error) {
+      // Refused on this side: the Safe is locked.
+      if (error instanceof VaultFailure) throw error;
       init.signal?.throwIfAborted();
       throw new RpcFailure('offline', 0, offlineSentence);
     }
     if (!response.headers.has(workerHeader)) {
-      if (!told) owner.onUncontrolled();
-      told = true;
+      owner.onUncontrolled();
       throw new RpcFailure('offline', 0, 'The app is still starting. It goes on by itself.');
     }
     if (response.ok) return response;

@@ -23,6 +23,8 @@ export interface Transfer {
   plan: UploadPlan | null;
   file: File | null;
   failures: number;
+  /** Once the plan is noted as one of this network. */
+  bound: Promise<void> | null;
   state: TransferState;
   readonly show: (state: TransferState, sentence: string) => void;
   readonly view: () => TransferView;
@@ -50,6 +52,7 @@ export function showTransfer(
     plan: null,
     file: null,
     failures: 0,
+    bound: null,
     state: 'preparing',
     show: (state, why) => {
       transfer.state = state;

@@ -5,97 +5,100 @@
 import type { VaultErrorKind } from '#bridge/vault.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { StretchParameters } from '#crypto/stretch.ts';
-import { StrongKey, unlockRoot, type RootKeys } from '#safe/credentials/keys.ts';
+import { sha256Fast } from '#runtime/jobs/ciphers.ts';
+import { allKeys, StrongKey, unlockRoot, type RootKeys } from '#safe/credentials/keys.ts';
 import { toPassword, type Password } from '#safe/credentials/password.ts';
 import { passwordStrength } from '#safe/credentials/strength.ts';
 import { decodeEnvelope } from '#safe/index/envelope.ts';
-import { EMPTY_INDEX, type SafeIndex } from '#safe/index/index-set.ts';
+import { EMPTY_INDEX } from '#safe/index/index-set.ts';
 import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
-import { isElsewhere, type VaultContext } from './context.ts';
-import { VaultFailure } from './failure.ts';
+import { isElsewhere } from './context.ts';
+import { forgottenHere, otherVersion, unreadableHere, VaultFailure } from './failure.ts';
 import {
+  knownOf,
   memberContext,
   openLocal,
   openPlace,
   ownerId,
-  sealLocal,
+  sealKnown,
+  storeLock,
+  type Known,
   type OpenSafe,
 } from './open-safe.ts';
-import type { VaultPorts } from './ports.ts';
 import { fetchRecord, networkIdOf, readIndex } from './remote-index.ts';
 import { RpcFailure } from './rpc.ts';
+import type { Session } from './session.ts';
 
 /** Everything that is known once a password has fitted. */
 interface Opened {
   readonly strong: StrongKey;
   readonly keys: RootKeys;
   readonly parameters: StretchParameters;
-  readonly index: SafeIndex;
-  readonly network: PinnedNetwork | null;
-  readonly version: bigint;
-  readonly published: boolean;
+  readonly known: Known;
 }
 
 /** Makes a Safe from phrase and password alone: needs no network. */
 export async function createSafe(
-  context: VaultContext,
+  session: Session,
   words: string,
   typed: string,
 ): Promise<OpenSafe> {
-  const { ports } = context;
-  const strong = acceptPhrase(words);
+  const { ports } = session.context;
+  const strong = session.keep(acceptPhrase(words));
   const strength = passwordStrength(typed);
   if (!strength.acceptable) throw new VaultFailure('weakPassword', strength.sentence);
-  const known = await recordFor(context, strong);
+  const known = await recordFor(session, strong);
   // The same phrase again on this device: that Safe exists, so open it instead of hiding it.
-  if (known !== undefined) return openRecord(context, strong, known, acceptPassword(typed));
+  if (known !== undefined) return openRecord(session, strong, known, acceptPassword(typed));
   const parameters = ports.stretchParameters;
-  const keys = await stretchTo(ports, strong, acceptPassword(typed), parameters);
-  const index = EMPTY_INDEX;
-  const opened = { strong, keys, parameters, index, network: null, version: 0n, published: false };
-  return remember(context, opened);
+  const keys = await stretchTo(session, strong, acceptPassword(typed), parameters);
+  return remember(session, { strong, keys, parameters, known: nothingKnown });
 }
 
-/** Opens the Safe this device remembers. */
+/** Opens a Safe this device remembers. */
 export async function unlockHere(
-  context: VaultContext,
-  record: SafeRecord | null,
+  session: Session,
+  id: string | null,
   typed: string,
 ): Promise<OpenSafe> {
-  if (record === null) throw new VaultFailure('locked', 'There is no Safe on this device yet.');
-  refuseElsewhere(context, record.network);
-  const member = await context.ports.store.unwrap(record.member, memberContext(record.owner));
+  if (id === null) throw new VaultFailure('locked', 'There is no Safe on this device yet.');
+  const { ports } = session.context;
+  const record = await ports.store.getSafe(id);
+  if (record === undefined) throw forgottenHere();
+  refuseElsewhere(session, record.network);
+  const member = await ports.store.unwrap(record.member, memberContext(record.owner));
   if (member === null) {
     throw new VaultFailure(
       'phraseUnknown',
       'This device’s own key is gone. Open your Safe with the phrase instead.',
     );
   }
-  return openRecord(context, StrongKey.fromDevice(member), record, acceptPassword(typed));
+  const strong = session.keep(StrongKey.fromDevice(member));
+  return openRecord(session, strong, record, acceptPassword(typed));
 }
 
 /** Opens a Safe by its phrase: from this device when it is known here, else from the network. */
 export async function unlockWithPhrase(
-  context: VaultContext,
+  session: Session,
   words: string,
   typed: string,
   keep: boolean,
 ): Promise<OpenSafe> {
-  const strong = acceptPhrase(words);
-  const known = await recordFor(context, strong);
-  if (known !== undefined) return openRecord(context, strong, known, acceptPassword(typed));
-  const opened = await openFromNetwork(context, strong, acceptPassword(typed));
-  return keep ? remember(context, opened) : assemble(context.ports, opened, null);
+  const strong = session.keep(acceptPhrase(words));
+  const known = await recordFor(session, strong);
+  if (known !== undefined) return openRecord(session, strong, known, acceptPassword(typed));
+  const opened = await openFromNetwork(session, strong, acceptPassword(typed));
+  return keep ? remember(session, opened) : assemble(session, opened, null);
 }
 
 async function openFromNetwork(
-  context: VaultContext,
+  session: Session,
   strong: StrongKey,
   password: Password,
 ): Promise<Opened> {
-  const { ports, rpc } = context;
+  const { rpc, askNetwork } = session.context;
   try {
-    const served = await context.askNetwork();
+    const served = await askNetwork();
     if (served === null) throw offlineHere();
     const { name, networkId, genesisKey } = served;
     const network = { name, networkId, genesisKey };
@@ -107,19 +110,16 @@ async function openFromNetwork(
       );
     }
     const envelope = decodeEnvelope(record.ciphertext);
-    if (!envelope.ok) {
-      throw new VaultFailure(
-        'networkRefused',
-        'Your Safe was written by another version of the app. Reload to update, then try again.',
-      );
-    }
+    if (!envelope.ok) throw otherVersion();
     const { parameters } = envelope.value;
-    const keys = await stretchTo(ports, strong, password, parameters);
+    const keys = await stretchTo(session, strong, password, parameters);
     const place = await openPlace({ strong, keys }, record.ciphertext);
-    if (place === null) throw wrongPassword();
-    const index = await readIndex(rpc, place);
+    if (!place.ok) throw place.error === 'wrongKey' ? wrongPassword() : otherVersion();
+    const index = await readIndex(rpc, place.value);
     const { version } = record;
-    return { strong, keys, parameters, index, network, version, published: true };
+    const acknowledged = await sha256Fast(record.ciphertext);
+    const known = { index, network, version, published: true, acknowledged };
+    return { strong, keys, parameters, known };
   } catch (error) {
     if (error instanceof RpcFailure) throw offlineHere();
     throw error;
@@ -127,64 +127,73 @@ async function openFromNetwork(
 }
 
 async function openRecord(
-  context: VaultContext,
+  session: Session,
   strong: StrongKey,
   record: SafeRecord,
   password: Password,
 ): Promise<OpenSafe> {
-  const { ports } = context;
-  refuseElsewhere(context, record.network);
+  const { ports } = session.context;
+  refuseElsewhere(session, record.network);
   const envelope = decodeEnvelope(record.envelope, record.envelope.length);
-  if (!envelope.ok) {
-    throw new VaultFailure(
-      'internal',
-      'What this device kept of your Safe is damaged. Open it with the phrase on another device, or forget it here and open it again.',
-    );
-  }
+  if (!envelope.ok) throw unreadableHere();
   const { parameters } = envelope.value;
-  const keys = await stretchTo(ports, strong, password, parameters);
-  const index = await openLocal({ strong, keys }, record);
-  if (index === null) throw wrongPassword();
-  const { network, published } = record;
-  const version = BigInt(record.version);
-  await ports.store.putSafe({ ...record, usedAt: ports.now() });
-  const opened = { strong, keys, parameters, index, network, version, published };
-  return assemble(ports, opened, record);
+  const keys = await stretchTo(session, strong, password, parameters);
+  // Anew, and while no other tab writes: another one may have changed it since, or forgotten it.
+  return ports.withLock(storeLock(record.owner), async () => {
+    const latest = await ports.store.getSafe(record.id);
+    if (latest === undefined) throw forgottenHere();
+    const index = await openLocal({ strong, keys }, latest);
+    if (!index.ok) throw index.error === 'wrongKey' ? wrongPassword() : unreadableHere();
+    // It only decides which Safe is offered first: a full disk keeps nobody out.
+    await ports.store.putSafe({ ...latest, usedAt: ports.now() }).catch(() => undefined);
+    const opened = { strong, keys, parameters, known: knownOf(latest, index.value) };
+    return assemble(session, opened, latest);
+  });
 }
 
 /** Stores the Safe on this device: from now on it needs the password only. */
-async function remember(context: VaultContext, opened: Opened): Promise<OpenSafe> {
-  const { ports } = context;
-  const { strong, network, version, published } = opened;
+async function remember(session: Session, opened: Opened): Promise<OpenSafe> {
+  const { ports } = session.context;
+  const { strong } = opened;
   const owner = ownerId(strong);
-  const record: SafeRecord = {
-    id: toHex(ports.randomBytes(16)),
-    owner,
-    fingerprint: strong.fingerprint,
-    network,
-    device: ports.randomBytes(8),
-    member: await ports.store.wrap(strong.member().reveal(), memberContext(owner)),
-    envelope: await sealLocal(ports, opened, opened.index),
-    version: String(version),
-    published,
-    usedAt: ports.now(),
-  };
-  await ports.store.putSafe(record);
-  return assemble(ports, opened, record);
+  return ports.withLock(storeLock(owner), async () => {
+    if ((await recordFor(session, strong)) !== undefined) throw openedElsewhere();
+    const record: SafeRecord = {
+      id: toHex(ports.randomBytes(16)),
+      owner,
+      fingerprint: strong.fingerprint,
+      device: ports.randomBytes(8),
+      member: await ports.store.wrap(strong.member().reveal(), memberContext(owner)),
+      ...(await sealKnown(ports, opened, opened.known)),
+      usedAt: ports.now(),
+    };
+    await ports.store.putSafe(record);
+    return assemble(session, opened, record);
+  });
 }
 
-function assemble(ports: VaultPorts, opened: Opened, record: SafeRecord | null): OpenSafe {
+function assemble(session: Session, opened: Opened, record: SafeRecord | null): OpenSafe {
   return {
     ...opened,
+    session,
     owner: ownerId(opened.strong),
-    device: record?.device ?? ports.randomBytes(8),
-    closed: new AbortController(),
+    device: record?.device ?? session.context.ports.randomBytes(8),
     recordId: record?.id ?? null,
+    looked: false,
+    above: null,
     notice: '',
     wallet: null,
-    walletSection: opened.index.wallet,
+    walletSection: opened.known.index.wallet,
   };
 }
+
+const nothingKnown: Known = {
+  index: EMPTY_INDEX,
+  network: null,
+  version: 0n,
+  published: false,
+  acknowledged: null,
+};
 
 function acceptPhrase(words: string): StrongKey {
   const strong = StrongKey.fromPhrase(words);
@@ -204,13 +213,17 @@ function acceptPassword(typed: string): Password {
 }
 
 async function stretchTo(
-  ports: VaultPorts,
+  session: Session,
   strong: StrongKey,
   password: Password,
   parameters: StretchParameters,
 ): Promise<RootKeys> {
-  const keys = await unlockRoot(strong, password, parameters, ports.stretch);
-  if (keys.ok) return keys.value;
+  const { stretch } = session.context.ports;
+  const keys = await unlockRoot(strong, password, parameters, stretch);
+  if (keys.ok) {
+    for (const key of allKeys(keys.value)) session.keep(key);
+    return keys.value;
+  }
   throw new VaultFailure(
     'internal',
     'This device ran out of memory checking the password. Close other tabs and try again.',
@@ -218,18 +231,16 @@ async function stretchTo(
 }
 
 /** This phrase on this device, for the network served here or for none yet. */
-async function recordFor(
-  context: VaultContext,
-  strong: StrongKey,
-): Promise<SafeRecord | undefined> {
-  const records = await context.ports.store.listSafes();
-  const served = context.served();
+async function recordFor(session: Session, strong: StrongKey): Promise<SafeRecord | undefined> {
+  const { ports, served: servedNow } = session.context;
+  const records = await ports.store.listSafes();
+  const served = servedNow();
   return records.find(
     ({ owner, network }) => owner === ownerId(strong) && !isElsewhere(network, served),
   );
 }
 
-function refuseElsewhere(context: VaultContext, network: PinnedNetwork | null): void {
+function refuseElsewhere({ context }: Session, network: PinnedNetwork | null): void {
   if (!isElsewhere(network, context.served())) return;
   throw failure(
     'otherNetwork',
@@ -242,6 +253,9 @@ const failure = (kind: VaultErrorKind, message: string): VaultFailure =>
 
 const wrongPassword = (): VaultFailure =>
   failure('wrongPassword', 'That password doesn’t fit this Safe. Check Caps Lock and try again.');
+
+const openedElsewhere = (): VaultFailure =>
+  failure('busy', 'This Safe is being opened in another tab as well. Try again.');
 
 const offlineHere = (): VaultFailure =>
   failure('offline', 'To open your Safe on a new device, go online once.');

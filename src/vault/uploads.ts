@@ -9,7 +9,8 @@ import { pieceBorders, pieceCount } from '#data/self-encryption.ts';
 import { openWithNonce, sealWithNonce, sha256Fast } from '#runtime/jobs/ciphers.ts';
 import { sealDataMap, sealPiece } from '#runtime/jobs/read-file.ts';
 import { indexContext } from '#safe/credentials/keys.ts';
-import { MAX_FILES, putFile } from '#safe/index/index-set.ts';
+import { MAX_FILE_ENTRY_BYTES } from '#safe/index/file-entry.ts';
+import { encodeIndex, MAX_FILES, MAX_INDEX_BYTES, putFile } from '#safe/index/index-set.ts';
 import {
   decodePlan,
   encodePlan,
@@ -19,8 +20,8 @@ import {
   storedBytes,
   type UploadPlan,
 } from '#safe/upload/plan.ts';
-import { backOffMs, isElsewhere, type VaultContext } from './context.ts';
-import { toVaultError, VaultFailure } from './failure.ts';
+import { backOffMs, isElsewhere } from './context.ts';
+import { tooLarge, toVaultError, VaultFailure } from './failure.ts';
 import type { OpenSafe } from './open-safe.ts';
 import { offlineSentence, RpcFailure } from './rpc.ts';
 import { commit } from './sync.ts';
@@ -41,14 +42,11 @@ export interface Uploads {
 }
 
 /** @param onStored called after a file has become part of the index */
-export async function openUploads(
-  context: VaultContext,
-  safe: OpenSafe,
-  onStored: () => void,
-): Promise<Uploads> {
+export async function openUploads(safe: OpenSafe, onStored: () => void): Promise<Uploads> {
+  const { context } = safe.session;
   const { ports, rpc } = context;
   const transfers = new Map<string, Transfer>();
-  for (const transfer of await loadTransfers(context, safe)) transfers.set(transfer.id, transfer);
+  for (const transfer of await loadTransfers(safe)) transfers.set(transfer.id, transfer);
   let woken = new AbortController();
 
   /** Pass 1. Reads the file once; memory stays at one piece. */
@@ -61,6 +59,7 @@ export async function openUploads(
       transfer.meter.set(pieceBorders(file.size, i).to);
       context.changed();
     }
+    transfer.cancelled.signal.throwIfAborted();
     return hashes;
   };
 
@@ -79,6 +78,7 @@ export async function openUploads(
     await ports.store.putPlan({
       id: transfer.id,
       owner: safe.owner,
+      network: safe.known.network?.networkId ?? null,
       sealed: await sealWithNonce(
         safe.keys.plans.reveal(),
         ports.randomBytes(12),
@@ -89,15 +89,28 @@ export async function openUploads(
     return plan;
   };
 
+  /** From the first stored piece on a plan belongs to the network that holds it. */
+  const bind = async (transfer: Transfer): Promise<void> => {
+    const { network } = safe.known;
+    const plan = await ports.store.getPlan(transfer.id);
+    if (plan === undefined) throw new CancelledElsewhere();
+    if (network === null || plan.network === network.networkId) return;
+    // What version 0.1 noted as stored, nobody knows where, goes with it.
+    if (plan.network === undefined && transfer.stored.size === 0) {
+      await ports.store.deletePlan(plan.id);
+    }
+    await ports.store.putPlan({ ...plan, network: network.networkId });
+  };
+
   /** Repeats until it succeeds, while the reason is one that passes by itself. */
   const persist = async (transfer: Transfer, put: () => Promise<void>): Promise<void> => {
     for (;;) {
       transfer.cancelled.signal.throwIfAborted();
       try {
-        if (isElsewhere(safe.network, context.served())) {
+        if (isElsewhere(safe.known.network, context.served())) {
           throw new RpcFailure('offline', 0, 'This page serves another network now.');
         }
-        if (safe.network === null) throw new RpcFailure('offline', 0, offlineSentence);
+        if (safe.known.network === null) throw new RpcFailure('offline', 0, offlineSentence);
         await put();
         transfer.failures = 0;
         if (transfer.state === 'waiting') transfer.show('sending', '');
@@ -125,6 +138,8 @@ export async function openUploads(
     if (!sealed.ok) throw fileChanged();
     const { name, bytes } = sealed.value;
     await persist(transfer, () => rpc.putChunk(name, bytes, transfer.cancelled.signal));
+    transfer.bound ??= bind(transfer);
+    await transfer.bound;
     await ports.store.markPiece(transfer.id, index, name);
     transfer.stored.set(index, name);
     transfer.meter.set(storedBytes(plan, transfer.stored));
@@ -149,10 +164,21 @@ export async function openUploads(
     const map = await sealDataMap(plan.secret, finishPlan(plan, transfer.stored));
     await persist(transfer, () => rpc.putChunk(map.name, map.bytes, transfer.cancelled.signal));
     transfer.cancelled.signal.throwIfAborted();
+    if ((await ports.store.getPlan(transfer.id)) === undefined) throw new CancelledElsewhere();
     const { fileId: id, name, type, size, addedAt, secret } = plan;
-    await commit(context, safe, (index) =>
-      putFile(index, safe.device, { id, name, type, size, addedAt, secret, dataMapName: map.name }),
-    );
+    const file = { id, name, type, size, addedAt, secret, dataMapName: map.name };
+    await persist(transfer, async () => {
+      try {
+        // Another tab may have finished it, and the file may have been removed since.
+        await commit(safe, (index) =>
+          index.files.has(toHex(id)) ? index : putFile(index, safe.device, file),
+        );
+      } catch (error) {
+        // Adding the same file once more changes nothing: it can simply be repeated.
+        if (!(error instanceof VaultFailure) || error.kind !== 'offline') throw error;
+        throw new RpcFailure('offline', 0, error.message);
+      }
+    });
     await ports.store.deletePlan(transfer.id);
     transfers.delete(transfer.id);
     onStored();
@@ -168,7 +194,8 @@ export async function openUploads(
       await sendAll(transfer, plan);
       if (isStored(plan, transfer.stored)) await finish(transfer, plan);
     } catch (error) {
-      if (!transfer.cancelled.signal.aborted) {
+      if (error instanceof CancelledElsewhere) transfers.delete(transfer.id);
+      else if (!transfer.cancelled.signal.aborted) {
         const { message } = error instanceof RpcFailure ? error : toVaultError(error);
         transfer.show('failed', message);
         // The other lanes of this transfer have nothing left to do.
@@ -179,10 +206,17 @@ export async function openUploads(
   };
 
   const newTransfer = (id: string, name: string, size: number): Transfer =>
-    showTransfer(id, name, size, ports.now, safe.closed.signal);
+    showTransfer(id, name, size, ports.now, safe.session.closed);
+
+  /** Another tab has finished it: the file is in the list, and nothing is left to be done. */
+  const isDone = ({ plan }: Transfer): boolean =>
+    plan !== null && safe.known.index.files.has(toHex(plan.fileId));
 
   return {
-    views: () => [...transfers.values()].map((transfer) => transfer.view()),
+    views: () =>
+      [...transfers.values()]
+        .filter((transfer) => !isDone(transfer))
+        .map((transfer) => transfer.view()),
 
     start: (file) => {
       if (!checkFileSize(file.size).ok) {
@@ -191,13 +225,11 @@ export async function openUploads(
           'This file is larger than 15 GiB, the most one file may have. Split it and try again.',
         );
       }
-      if (safe.index.files.size + transfers.size >= MAX_FILES) {
-        const most = MAX_FILES.toLocaleString('en');
-        throw new VaultFailure(
-          'storageFull',
-          `This Safe holds ${most} files, removed ones included: the most one list can have. Use a second Safe.`,
-        );
-      }
+      // Asked before anything is sent: at the end the list decides.
+      const { index } = safe.known;
+      if (index.files.size + transfers.size >= MAX_FILES) throw tooLarge('tooManyFiles');
+      const most = (transfers.size + 1) * MAX_FILE_ENTRY_BYTES;
+      if (encodeIndex(index).length + most > MAX_INDEX_BYTES) throw tooLarge('tooManyBytes');
       const id = toHex(ports.randomBytes(16));
       const transfer = newTransfer(id, clipText(file.name, 1024), file.size);
       transfer.file = file;
@@ -257,24 +289,32 @@ export async function openUploads(
 }
 
 /** Uploads of this Safe that a closed tab left behind. */
-async function loadTransfers(
-  { ports }: VaultContext,
-  safe: OpenSafe,
-): Promise<readonly Transfer[]> {
+async function loadTransfers(safe: OpenSafe): Promise<readonly Transfer[]> {
+  const { ports } = safe.session.context;
+  const { index, network } = safe.known;
   const loaded: Transfer[] = [];
-  for (const { id, sealed } of await ports.store.listPlans(safe.owner)) {
+  const alone =
+    (await ports.store.listSafes()).filter(({ owner }) => owner === safe.owner).length < 2;
+  for (const { id, sealed, network: bound } of await ports.store.listPlans(safe.owner)) {
+    // Its pieces are on another network, where the same phrase is another Safe.
+    if (typeof bound === 'string' && bound !== network?.networkId) continue;
     const bytes = await openWithNonce(safe.keys.plans.reveal(), sealed, planContext(safe));
     const plan = bytes === null ? null : decodePlan(bytes);
-    // Finished but for its removal, or of another password: nothing to go on with.
-    if (plan === null || !plan.ok || safe.index.files.has(toHex(plan.value.fileId))) {
-      await ports.store.deletePlan(id);
+    // Of another password or another version of the app: not ours to judge, nor to delete.
+    if (plan === null || !plan.ok) continue;
+    if (index.files.has(toHex(plan.value.fileId))) {
+      // Finished but for its removal, which can wait for the next time.
+      await ports.store.deletePlan(id).catch(() => undefined);
       continue;
     }
     const { name, size } = plan.value;
-    const transfer = showTransfer(id, name, size, ports.now, safe.closed.signal);
+    const transfer = showTransfer(id, name, size, ports.now, safe.session.closed);
     transfer.plan = plan.value;
-    for (const [index, chunkName] of await ports.store.listPieces(id)) {
-      if (index < plan.value.plainHashes.length) transfer.stored.set(index, chunkName);
+    // A plan of version 0.1 does not say on which of two networks its pieces are.
+    if (typeof bound === 'string' || (bound === undefined && alone)) {
+      for (const [piece, chunkName] of await ports.store.listPieces(id)) {
+        if (piece < plan.value.plainHashes.length) transfer.stored.set(piece, chunkName);
+      }
     }
     transfer.meter.set(storedBytes(plan.value, transfer.stored));
     transfer.show('needsFile', '');
@@ -288,12 +328,17 @@ const planContext = (safe: OpenSafe): Uint8Array => indexContext(safe.strong.own
 /** A file that was moved, deleted or saved again since it was chosen cannot be read any more. */
 async function readPiece(file: File, index: number): Promise<Uint8Array> {
   const { from, to } = pieceBorders(file.size, index);
-  try {
-    return new Uint8Array(await file.slice(from, to).arrayBuffer());
-  } catch {
-    throw fileChanged();
-  }
+  const bytes = await file
+    .slice(from, to)
+    .arrayBuffer()
+    .catch(() => null);
+  // Some file systems give less than was asked for and no error.
+  if (bytes?.byteLength !== to - from) throw fileChanged();
+  return new Uint8Array(bytes);
 }
+
+/** The plan is gone: a person cancelled the upload in another tab. */
+class CancelledElsewhere extends Error {}
 
 const fileChanged = (): VaultFailure =>
   new VaultFailure(

@@ -5,17 +5,18 @@ import { readPhrase } from '#safe/credentials/phrase-problem.ts';
 import { newPhrase } from '#safe/credentials/phrase.ts';
 import { passwordStrength } from '#safe/credentials/strength.ts';
 import { setRemoved, withWallet } from '#safe/index/index-set.ts';
-import type { SafeRecord } from '#storage/browser/vault-store.ts';
+import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
 import { createContext, isElsewhere, type VaultContext } from './context.ts';
 import { openDownloads, type Downloads } from './downloads.ts';
-import { safeIsLocked, toVaultError, VaultFailure } from './failure.ts';
-import { closeSafe, type OpenSafe } from './open-safe.ts';
+import { elsewhere, safeIsLocked, toVaultError, VaultFailure } from './failure.ts';
+import { storeLock, updateIndex, type OpenSafe } from './open-safe.ts';
 import type { VaultPorts } from './ports.ts';
-import { createRpc, RpcFailure } from './rpc.ts';
+import { RpcFailure } from './rpc.ts';
+import { openSession, type Session } from './session.ts';
 import { commit, startSync, type Sync } from './sync.ts';
 import { createSafe, unlockHere, unlockWithPhrase } from './unlock.ts';
 import { openUploads, type Uploads } from './uploads.ts';
-import { buildView } from './view.ts';
+import { buildView, type OfferedSafe } from './view.ts';
 
 /** The page is told at most five times a second. */
 const showEveryMs = 200;
@@ -27,6 +28,8 @@ export interface Vault {
   ) => Promise<VaultReplies[Kind]>;
   /** The worker lost the read key of a file that somebody is reading. */
   readonly giveFileKey: (token: string) => Promise<void>;
+  /** Another tab of this browser has changed what is stored of this owner's Safe. */
+  readonly storeChanged: (owner: string) => Promise<void>;
 }
 
 /** The parts that run while a Safe is open. */
@@ -39,90 +42,105 @@ interface Open {
 
 export function createVault(ports: VaultPorts): Vault {
   let ready = false;
-  let remembered: SafeRecord | null = null;
+  let remembered: OfferedSafe | null = null;
   let open: Open | null = null;
-  let entering = false;
+  let entering: Session | null = null;
   const show = throttle(ports, () => {
     ports.post({ kind: 'view', view: buildView(ready, remembered, open, context.served()) });
   });
-  const rpc = createRpc(ports.fetch, {
-    network: () => open?.safe.network?.networkId ?? null,
-    onUncontrolled: () => ports.post({ kind: 'uncontrolled' }),
-    onOtherNetwork: () => void context.askNetwork(),
-  });
-  const context: VaultContext = createContext(ports, rpc, show);
+  const context: VaultContext = createContext(ports, show);
 
   /** The Safe to offer: of the network served here first, and of those the one used last. */
   const chooseRecord = async (): Promise<void> => {
     const records = [...(await ports.store.listSafes())].sort((a, b) => b.usedAt - a.usedAt);
     const served = context.served();
-    remembered = records.find(({ network }) => !isElsewhere(network, served)) ?? records[0] ?? null;
+    const chosen = records.find(({ network }) => !isElsewhere(network, served)) ?? records[0];
+    remembered = chosen === undefined ? null : offered(chosen);
   };
 
-  const starting = (async () => {
-    await context.askNetwork();
-    await chooseRecord();
-    ready = true;
-    show();
-  })();
+  let starting: Promise<void> | null = null;
+  const started = (): Promise<void> => {
+    starting ??= (async () => {
+      await context.askNetwork();
+      await chooseRecord();
+      ready = true;
+      show();
+    })();
+    // A store that failed is asked again by whoever comes next.
+    return starting.catch((error: unknown) => {
+      starting = null;
+      throw error;
+    });
+  };
+  started().catch(() => undefined);
 
-  const enter = async (opening: () => Promise<OpenSafe>): Promise<null> => {
-    await starting;
-    if (entering) throw new VaultFailure('busy', 'A Safe is being opened already. Wait a moment.');
-    entering = true;
+  const enter = async (opening: (session: Session) => Promise<OpenSafe>): Promise<null> => {
+    await started();
+    if (entering !== null) {
+      throw new VaultFailure('busy', 'A Safe is being opened already. Wait a moment.');
+    }
+    let safe: OpenSafe | null = null;
+    const session = openSession(context, () => safe?.known.network?.networkId ?? null);
+    session.closed.addEventListener('abort', () => {
+      if (open?.safe.session === session) open = null;
+      show();
+    });
+    entering = session;
     try {
       if (context.served() === null) await context.askNetwork();
-      const safe = await opening();
-      lock();
-      open = await begin(context, safe);
-      await chooseRecord();
+      safe = await opening(session);
+      open?.safe.session.close();
+      const begun = await begin(safe);
+      // Lock, pressed meanwhile, wins.
+      if (session.closed.aborted) throw safeIsLocked();
+      open = begun;
+    } catch (error) {
+      session.close();
+      throw error;
     } finally {
-      entering = false;
+      entering = null;
+      await chooseRecord().catch(() => undefined);
       show();
     }
     return null;
   };
 
-  const lock = (): void => {
-    if (open !== null) closeSafe(open.safe);
-    open = null;
+  /** Of a Safe that is open and of one that is being opened. */
+  const lock = async (): Promise<void> => {
+    entering?.close();
+    open?.safe.session.close();
+    await chooseRecord();
     show();
   };
 
   const opened = (): Open => {
     if (open === null) throw safeIsLocked();
-    if (!isElsewhere(open.safe.network, context.served())) return open;
-    throw new VaultFailure(
-      'otherNetwork',
-      'This address now serves another network than your Safe’s. Nothing was changed.',
-    );
+    if (!isElsewhere(open.safe.known.network, context.served())) return open;
+    throw elsewhere();
   };
 
   const change = async (fileId: string, removed: boolean): Promise<null> => {
     const { safe, sync } = opened();
-    await commit(context, safe, (index) => setRemoved(index, safe.device, fileId, removed));
+    await commit(safe, (index) => setRemoved(index, safe.device, fileId, removed));
     sync.request();
     return null;
   };
 
-  const forget = async (): Promise<null> => {
-    await starting;
-    const id = open === null ? remembered?.id : open.safe.recordId;
-    const owner = open?.safe.owner ?? remembered?.owner;
-    lock();
-    if (owner !== undefined) {
-      for (const plan of await ports.store.listPlans(owner)) await ports.store.deletePlan(plan.id);
-    }
-    if (id !== undefined && id !== null) await ports.store.deleteSafe(id);
+  /** @param evenUnsaved what has not reached the network may go with it */
+  const forget = async (evenUnsaved: boolean): Promise<null> => {
+    await started();
+    entering?.close();
+    if (open !== null && !evenUnsaved) await open.sync.now();
+    const here = open === null ? remembered : hereOf(open.safe);
+    if (here !== null) await forgetHere(ports, here, evenUnsaved);
     // What the worker keeps of payments that are over; without one it forgets them at its next start.
-    void rpc.call('pay/done', { body: '{}' }).catch(() => undefined);
-    await chooseRecord();
-    show();
+    void context.rpc.call('pay/done', { body: '{}' }).catch(() => undefined);
+    await lock();
     return null;
   };
 
   const refresh = async (): Promise<null> => {
-    await starting;
+    await started();
     await context.askNetwork();
     if (open === null) {
       await chooseRecord();
@@ -150,18 +168,18 @@ export function createVault(ports: VaultPorts): Vault {
       case 'passwordStrength':
         return passwordStrength(request.password);
       case 'createSafe':
-        return enter(() => createSafe(context, request.words, request.password));
+        return enter((session) => createSafe(session, request.words, request.password));
       case 'unlockHere':
-        return enter(() => unlockHere(context, remembered, request.password));
+        return enter((session) => unlockHere(session, remembered?.id ?? null, request.password));
       case 'unlockWithPhrase': {
         const { words, password, remember } = request;
-        return enter(() => unlockWithPhrase(context, words, password, remember));
+        return enter((session) => unlockWithPhrase(session, words, password, remember));
       }
       case 'lock':
-        lock();
+        await lock();
         return null;
       case 'forget':
-        return forget();
+        return forget(request.evenUnsaved);
       case 'upload':
         return { transferId: opened().uploads.start(request.file) };
       case 'resumeUpload':
@@ -201,23 +219,29 @@ export function createVault(ports: VaultPorts): Vault {
       }
     },
     giveFileKey: async (token) => open?.downloads.giveAgain(token),
+    storeChanged: async (owner) => {
+      if (open?.safe.owner === owner) await updateIndex(open.safe, (index) => index);
+      else if (open === null) await chooseRecord();
+      show();
+    },
   };
 }
 
 /** Starts everything that runs while the Safe is open. */
-async function begin(context: VaultContext, safe: OpenSafe): Promise<Open> {
+async function begin(safe: OpenSafe): Promise<Open> {
+  const { context, closed } = safe.session;
   const { ports, rpc } = context;
   const parts: { sync?: Sync } = {};
-  const uploads = await openUploads(context, safe, () => parts.sync?.request());
+  const uploads = await openUploads(safe, () => parts.sync?.request());
   if (ports.wallets !== null) {
     safe.wallet = await ports.wallets.open({
       seed: safe.keys.wallet,
-      section: safe.index.wallet,
+      section: safe.known.index.wallet,
       owner: safe.owner,
       device: safe.device,
-      network: () => safe.network,
+      network: () => safe.known.network,
       update: async (change) => {
-        const { wallet } = await commit(context, safe, (index) => {
+        const { wallet } = await commit(safe, (index) => {
           const section = change(index.wallet);
           if (equalBytes(section, index.wallet)) return index;
           // Here, where changes are serialised: an older change must not be given to the wallet.
@@ -230,13 +254,59 @@ async function begin(context: VaultContext, safe: OpenSafe): Promise<Open> {
       changed: context.changed,
       rpc,
       ports,
-      closed: safe.closed.signal,
+      closed,
     });
   }
-  const sync = startSync(context, safe, () => uploads.wake());
+  const sync = startSync(safe, () => uploads.wake());
   parts.sync = sync;
-  return { safe, uploads, downloads: openDownloads(context, safe), sync };
+  return { safe, uploads, downloads: openDownloads(safe), sync };
 }
+
+const offered = ({ id, owner, fingerprint, network }: SafeRecord): OfferedSafe => ({
+  id,
+  owner,
+  fingerprint,
+  network,
+});
+
+/** What of a Safe is on this device, and under which names. */
+interface Here {
+  readonly id: string | null;
+  readonly owner: string;
+  readonly network: PinnedNetwork | null;
+}
+
+const hereOf = ({ recordId, owner, known }: OpenSafe): Here => ({
+  id: recordId,
+  owner,
+  network: known.network,
+});
+
+async function forgetHere(
+  { withLock, store, announce }: VaultPorts,
+  { id, owner, network }: Here,
+  evenUnsaved: boolean,
+): Promise<void> {
+  await withLock(storeLock(owner), async () => {
+    const record = id === null ? undefined : await store.getSafe(id);
+    if (record?.published === false && !evenUnsaved) throw notSaved();
+    const others = (await store.listSafes()).some((each) => each.owner === owner && each.id !== id);
+    for (const plan of await store.listPlans(owner)) {
+      const bound = plan.network ?? null;
+      // Of the same phrase on another network, or of nobody knows which: not ours to delete.
+      if (bound === null ? others : bound !== network?.networkId) continue;
+      await store.deletePlan(plan.id);
+    }
+    if (id !== null) await store.deleteSafe(id);
+  });
+  announce(owner);
+}
+
+const notSaved = (): VaultFailure =>
+  new VaultFailure(
+    'busy',
+    'Something in this Safe is only on this device so far. Wait until it is on the network, or say that it may be lost.',
+  );
 
 const networkError = ({ kind, message, passes }: RpcFailure): VaultError => ({
   kind: kind === 'networkRefused' || !passes ? 'networkRefused' : 'offline',

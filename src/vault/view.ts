@@ -3,11 +3,19 @@ import type { FileView, MoneyView, VaultView } from '#bridge/vault.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { FileEntry } from '#safe/index/file-entry.ts';
 import { listFiles } from '#safe/index/index-set.ts';
-import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
+import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
 import { isElsewhere } from './context.ts';
 import type { ServedNetwork } from './network-file.ts';
 import type { OpenSafe } from './open-safe.ts';
 import type { Uploads } from './uploads.ts';
+
+/** A Safe that this device remembers, as far as it is shown: never a copy of what is stored. */
+export interface OfferedSafe {
+  readonly id: string;
+  readonly owner: string;
+  readonly fingerprint: string;
+  readonly network: PinnedNetwork | null;
+}
 
 const noMoney: MoneyView = {
   balance: '0',
@@ -20,12 +28,12 @@ const noMoney: MoneyView = {
 
 export function buildView(
   ready: boolean,
-  remembered: SafeRecord | null,
+  remembered: OfferedSafe | null,
   open: { readonly safe: OpenSafe; readonly uploads: Uploads } | null,
   served: ServedNetwork | null,
 ): VaultView {
   if (!ready) return { kind: 'starting' };
-  const network = open?.safe.network ?? (open === null ? (remembered?.network ?? null) : null);
+  const network = (open === null ? remembered?.network : open.safe.known.network) ?? null;
   if (network !== null && served !== null && isElsewhere(network, served)) {
     return { kind: 'otherNetwork', pinned: shown(network), served: shown(served) };
   }
@@ -37,9 +45,9 @@ export function buildView(
   return {
     kind: 'open',
     fingerprint: safe.strong.fingerprint,
-    published: safe.published ? 'published' : 'waiting',
-    files: listFiles(safe.index, false).map(fileView),
-    removedFiles: listFiles(safe.index, true).map(fileView),
+    published: safe.known.published ? 'published' : 'waiting',
+    files: listFiles(safe.known.index, false).map(fileView),
+    removedFiles: listFiles(safe.known.index, true).map(fileView),
     transfers: uploads.views(),
     money: safe.wallet?.view() ?? noMoney,
     notice: safe.notice,

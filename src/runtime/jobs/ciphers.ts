@@ -90,6 +90,12 @@ export async function verifyEd25519Fast(
   return crypto.subtle.verify('Ed25519', key, plain(signature), plain(message));
 }
 
-function importAes(key: Uint8Array, use: 'encrypt' | 'decrypt'): Promise<CryptoKey> {
-  return crypto.subtle.importKey('raw', plain(key), 'AES-GCM', false, [use]);
+/** Takes a copy at once: the key may be wiped while the platform is still at work with it. */
+async function importAes(key: Uint8Array, use: 'encrypt' | 'decrypt'): Promise<CryptoKey> {
+  const copy = key.slice();
+  try {
+    return await crypto.subtle.importKey('raw', plain(copy), 'AES-GCM', false, [use]);
+  } finally {
+    copy.fill(0);
+  }
 }

@@ -31,7 +31,7 @@ export class StrongKey {
 
   private constructor(member: Secret) {
     this.#member = member;
-    this.owner = ed25519PublicKey(this.ownerSeed());
+    this.owner = this.withOwnerSeed(ed25519PublicKey);
     this.fingerprint = fingerprintOf(this.owner);
   }
 
@@ -45,9 +45,14 @@ export class StrongKey {
     return new StrongKey(new Secret(member));
   }
 
-  /** Signs pointer records. */
-  ownerSeed(): Uint8Array {
-    return hkdf(this.#member.reveal(), noSalt, 'safe/v1/pointer-sign', 32);
+  /** Gives the seed that signs pointer records to `use`, and takes it back. */
+  withOwnerSeed<Value>(use: (seed: Uint8Array) => Value): Value {
+    const seed = hkdf(this.#member.reveal(), noSalt, 'safe/v1/pointer-sign', 32);
+    try {
+      return use(seed);
+    } finally {
+      seed.fill(0);
+    }
   }
 
   genesisSalt(): Uint8Array {
@@ -73,14 +78,19 @@ export interface RootKeys {
   readonly wallet: Secret;
 }
 
-/** The genesis root: from password and phrase alone, so a Safe can be made without a network. */
+/**
+ * The genesis root: from password and phrase alone, so a Safe can be made without a network.
+ * @param password wiped afterwards
+ */
 export async function unlockRoot(
   strong: StrongKey,
   password: Password,
   parameters: StretchParameters,
   stretch: Stretch,
 ): Promise<Result<RootKeys, 'outOfRange' | 'outOfMemory'>> {
-  const stretched = await stretch(password, strong.genesisSalt(), parameters);
+  const stretched = await stretch(password, strong.genesisSalt(), parameters).finally(() =>
+    password.fill(0),
+  );
   if (!stretched.ok) return stretched;
   const ikm = concat(stretched.value, strong.member().reveal());
   const root = hkdf(ikm, noSalt, 'safe/v1/genesis', 32);
@@ -91,9 +101,7 @@ export async function unlockRoot(
   return ok(keys);
 }
 
-export function wipeKeys(keys: RootKeys): void {
-  for (const key of [keys.index, keys.plans, keys.wallet]) key.wipe();
-}
+export const allKeys = (keys: RootKeys): readonly Secret[] => [keys.index, keys.plans, keys.wallet];
 
 function fingerprintOf(owner: Uint8Array): string {
   const hash = labelledHash('safe/v1/fingerprint', owner);

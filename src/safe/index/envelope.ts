@@ -13,7 +13,7 @@ import { err, ok, type Result } from '#core/result.ts';
 import { decodeDataMap, encodeDataMap, type DataMap } from '#data/data-map.ts';
 import { MAX_POINTER_CIPHERTEXT_BYTES } from '#data/pointer.ts';
 import { stretchWithinLimits, type StretchParameters } from '#crypto/stretch.ts';
-import { MAX_INDEX_BYTES } from './index-set.ts';
+import { MAX_READ_INDEX_BYTES } from './index-set.ts';
 
 /** An index whose body is larger goes to chunks; 4 KiB stay free for what the body may grow by. */
 export const MAX_INLINE_BYTES = 60 * 1024;
@@ -30,6 +30,9 @@ export interface Envelope {
 export type IndexPlace =
   | { readonly kind: 'inline'; readonly index: Uint8Array }
   | { readonly kind: 'chunks'; readonly secret: Uint8Array; readonly map: DataMap };
+
+/** The sealed part of a device's own copy: inline whatever its size. */
+export const MAX_LOCAL_SEALED_BYTES = MAX_READ_INDEX_BYTES + ENVELOPE_OVERHEAD_BYTES;
 
 export const fitsInline = (index: Uint8Array): boolean =>
   index.length + ENVELOPE_OVERHEAD_BYTES <= MAX_INLINE_BYTES;
@@ -65,13 +68,13 @@ export function decodePlace(bytes: Uint8Array): Result<IndexPlace, 'malformed'> 
   const reader = new Reader(bytes);
   const kind = reader.u8();
   if (kind === 0) {
-    const index = reader.sized(MAX_INDEX_BYTES);
+    const index = reader.sized(MAX_READ_INDEX_BYTES);
     return reader.finish() ? ok({ kind: 'inline', index }) : err('malformed');
   }
   const secret = reader.fixed(32);
   const map = decodeDataMap(reader.sized(MAX_POINTER_CIPHERTEXT_BYTES));
   if (kind !== 1 || !reader.finish() || !map.ok) return err('malformed');
-  return map.value.size <= MAX_INDEX_BYTES
+  return map.value.size <= MAX_READ_INDEX_BYTES
     ? ok({ kind: 'chunks', secret, map: map.value })
     : err('malformed');
 }

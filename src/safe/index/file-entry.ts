@@ -7,6 +7,21 @@ export const DEVICE_ID_BYTES = 8;
 export const MAX_FILE_NAME_BYTES = 1024;
 export const MAX_MEDIA_TYPE_BYTES = 255;
 
+/** Fields of fixed length, the two texts and their lengths. */
+export const MAX_FILE_ENTRY_BYTES =
+  FILE_ID_BYTES +
+  1 +
+  8 +
+  DEVICE_ID_BYTES +
+  8 +
+  8 +
+  32 +
+  32 +
+  4 +
+  4 +
+  MAX_FILE_NAME_BYTES +
+  MAX_MEDIA_TYPE_BYTES;
+
 /** Order of changes without clocks: a counter that has seen all others, then the device. */
 export interface Stamp {
   readonly lamport: bigint;

@@ -8,9 +8,20 @@ import { compareBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { compareEntries, readEntry, writeEntry, type FileEntry, type Stamp } from './file-entry.ts';
 
+/** What a change may let a list grow to. */
 export const MAX_FILES = 100_000;
 export const MAX_WALLET_BYTES = 16 * 1024 * 1024;
 export const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+/**
+ * Devices that each kept to the bounds above may meet: what their lists come to together must be
+ * storable, or none of them could save any more.
+ */
+const mergedTimes = 3;
+/** Reading takes more than anything writes, so that nothing that was written is ever refused. */
+const readTimes = 4;
+export const MAX_READ_FILES = readTimes * MAX_FILES;
+export const MAX_READ_WALLET_BYTES = readTimes * MAX_WALLET_BYTES;
+export const MAX_READ_INDEX_BYTES = readTimes * MAX_INDEX_BYTES;
 
 const layoutVersion = 1;
 
@@ -37,13 +48,16 @@ export function mergeIndex(a: SafeIndex, b: SafeIndex, mergeWallet: MergeWallet)
   return { files, wallet: a.wallet.length === 0 ? wallet : mergeWallet(a.wallet, wallet) };
 }
 
+/** Only who has every key of the Safe can write it: at least saving goes on then. */
+const maxLamport = 2n ** 64n - 1n;
+
 /** A stamp above everything this index has seen. */
 export function nextStamp(index: SafeIndex, device: Uint8Array): Stamp {
   let lamport = 0n;
   for (const { stamp } of index.files.values()) {
     if (stamp.lamport > lamport) lamport = stamp.lamport;
   }
-  return { lamport: lamport + 1n, device };
+  return { lamport: lamport < maxLamport ? lamport + 1n : lamport, device };
 }
 
 export function putFile(
@@ -77,20 +91,47 @@ export const listFiles = (index: SafeIndex, removed: boolean): readonly FileEntr
     .filter((entry) => entry.removed === removed)
     .sort((a, b) => b.addedAt - a.addedAt || compareBytes(a.id, b.id));
 
+export type Misfit = 'tooManyFiles' | 'walletTooLarge' | 'tooManyBytes';
+
+/**
+ * May this index be stored? To be asked before every write, on a device and on the network.
+ * @param before of a change: it may not let a list grow over its bound; without it, a merge is meant
+ * @returns its bytes
+ */
+export function fits(index: SafeIndex, before?: SafeIndex): Result<Uint8Array, Misfit> {
+  const bytes = encodeIndex(index);
+  const over = (most: number, now: number, then: number | undefined): boolean =>
+    now > mergedTimes * most || (then !== undefined && now > most && now > then);
+  if (over(MAX_FILES, index.files.size, before?.files.size)) return err('tooManyFiles');
+  if (over(MAX_WALLET_BYTES, index.wallet.length, before?.wallet.length)) {
+    return err('walletTooLarge');
+  }
+  // A list of files that is too long keeps no payment from being written down.
+  const then = before?.files === index.files ? undefined : before;
+  const thenBytes = then === undefined ? undefined : encodeIndex(then).length;
+  return over(MAX_INDEX_BYTES, bytes.length, thenBytes) ? err('tooManyBytes') : ok(bytes);
+}
+
+const encodings = new WeakMap<SafeIndex, Uint8Array>();
+
 /** Deterministic: equal indexes have equal bytes, whatever order they were built in. */
 export function encodeIndex(index: SafeIndex): Uint8Array {
+  const known = encodings.get(index);
+  if (known !== undefined) return known;
   const entries = [...index.files.values()].sort((a, b) => compareBytes(a.id, b.id));
   const writer = new Writer().u8(layoutVersion).u32(entries.length);
   for (const entry of entries) writeEntry(writer, entry);
-  return writer.sized(index.wallet).finish();
+  const bytes = writer.sized(index.wallet).finish();
+  encodings.set(index, bytes);
+  return bytes;
 }
 
 export function decodeIndex(bytes: Uint8Array): Result<SafeIndex, 'malformed'> {
-  if (bytes.length > MAX_INDEX_BYTES) return err('malformed');
+  if (bytes.length > MAX_READ_INDEX_BYTES) return err('malformed');
   const reader = new Reader(bytes);
   if (reader.u8() !== layoutVersion) return err('malformed');
   const count = reader.u32();
-  if (count > MAX_FILES) return err('malformed');
+  if (count > MAX_READ_FILES) return err('malformed');
   const files = new Map<string, FileEntry>();
   let previous: FileEntry | null = null;
   for (let i = 0; i < count; i++) {
@@ -100,7 +141,7 @@ export function decodeIndex(bytes: Uint8Array): Result<SafeIndex, 'malformed'> {
     files.set(toHex(entry.id), entry);
     previous = entry;
   }
-  const wallet = reader.sized(MAX_WALLET_BYTES);
+  const wallet = reader.sized(MAX_READ_WALLET_BYTES);
   return reader.finish() ? ok({ files, wallet }) : err('malformed');
 }
 

@@ -32,6 +32,11 @@ export interface SafeRecord {
   readonly version: string;
   /** False while the index here has something that the network has not acknowledged. */
   readonly published: boolean;
+  /**
+   * SHA-256 of the body of the pointer record whose index is part of the one here: that record need
+   * not be read again. Absent in records of version 0.1.
+   */
+  readonly acknowledged?: Uint8Array | null;
   /** Milliseconds since the Unix epoch: the Safe offered first is the one used last. */
   readonly usedAt: number;
 }
@@ -40,6 +45,11 @@ export interface SafeRecord {
 export interface PlanRecord {
   readonly id: string;
   readonly owner: string;
+  /**
+   * Hex of the id of the network that the pieces noted as stored are on; `null` before the first
+   * one. Absent in plans of version 0.1, which did not note it.
+   */
+  readonly network?: string | null;
   readonly sealed: Uint8Array;
 }
 
@@ -54,10 +64,11 @@ export interface VaultStore {
   /** `null` when this device's key is gone or not the one that wrapped. */
   readonly unwrap: (wrapped: Uint8Array, context: Uint8Array) => Promise<Uint8Array | null>;
   readonly listPlans: (owner: string) => Promise<readonly PlanRecord[]>;
+  readonly getPlan: (id: string) => Promise<PlanRecord | undefined>;
   /** Resolves when the plan would survive a power cut. */
   readonly putPlan: (plan: PlanRecord) => Promise<void>;
   readonly deletePlan: (id: string) => Promise<void>;
-  /** Notes that the network has acknowledged a piece under this chunk name. */
+  /** Notes that the network has acknowledged a piece under this chunk name; not without its plan. */
   readonly markPiece: (planId: string, index: number, chunkName: Uint8Array) => Promise<void>;
   readonly listPieces: (planId: string) => Promise<ReadonlyMap<number, Uint8Array>>;
 }
@@ -89,7 +100,10 @@ export function createBrowserVaultStore(): VaultStore {
       const tx = (await database()).transaction('safes', 'readwrite', durable);
       await Promise.all([tx.store.put(record), tx.done]);
     },
-    deleteSafe: async (id) => (await database()).delete('safes', id),
+    deleteSafe: async (id) => {
+      const tx = (await database()).transaction('safes', 'readwrite', durable);
+      await Promise.all([tx.store.delete(id), tx.done]);
+    },
     wrap: async (bytes, context) => {
       const key = (await readKey(await database())) ?? (await makeKey(await database()));
       return wrapWith(key, bytes, context);
@@ -99,12 +113,13 @@ export function createBrowserVaultStore(): VaultStore {
       return key === undefined ? null : unwrapWith(key, wrapped, context);
     },
     listPlans: async (owner) => (await database()).getAllFromIndex('plans', 'owner', owner),
+    getPlan: async (id) => (await database()).get('plans', id),
     putPlan: async (plan) => {
       const tx = (await database()).transaction('plans', 'readwrite', durable);
       await Promise.all([tx.store.put(plan), tx.done]);
     },
     deletePlan: async (id) => {
-      const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite');
+      const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite', durable);
       await Promise.all([
         tx.objectStore('plans').delete(id),
         tx.objectStore('pieces').delete(piecesOf(id)),
@@ -113,7 +128,12 @@ export function createBrowserVaultStore(): VaultStore {
     },
     // Relaxed: a lost mark costs one piece sent twice.
     markPiece: async (planId, index, chunkName) => {
-      await (await database()).put('pieces', chunkName, [planId, index]);
+      const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite');
+      const known = (await tx.objectStore('plans').count(planId)) > 0;
+      await Promise.all([
+        known ? tx.objectStore('pieces').put(chunkName, [planId, index]) : undefined,
+        tx.done,
+      ]);
     },
     listPieces: async (planId) => {
       const tx = (await database()).transaction('pieces');

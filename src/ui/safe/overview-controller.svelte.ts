@@ -17,7 +17,10 @@ export class OverviewController {
   }
 
   async forget(): Promise<void> {
-    const done = await this.forgetting.run(() => this.#app.ask({ kind: 'forget' }));
+    // The dialog warns while something is on this device only.
+    const { vault } = this.#app;
+    const evenUnsaved = vault.kind === 'open' && vault.published === 'waiting';
+    const done = await this.forgetting.run(() => this.#app.ask({ kind: 'forget', evenUnsaved }));
     if (done !== null) this.asksToForget = false;
   }
 }

@@ -127,7 +127,7 @@ test('forgetting removes the Safe from this device only', async () => {
   const words = await newWords(tab);
   await tab.ask({ kind: 'createSafe', words, password: goodPassword });
   await tab.until(openWith((view) => view.published === 'published'));
-  await tab.ask({ kind: 'forget' });
+  await tab.ask({ kind: 'forget', evenUnsaved: false });
   await tab.until((view): view is typeof view => view.kind === 'none');
   expect(await browser.store.listSafes()).toEqual([]);
   await tab.ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: true });

@@ -60,6 +60,8 @@ export interface Browser {
   /** Calls that reached the worker, as `name`. */
   readonly calls: string[];
   readonly keys: Map<string, FileKey>;
+  /** The vaults of its tabs, which tell each other when a record has changed. */
+  readonly tabs: Set<Vault>;
   network: FakeNetwork | null;
   online: boolean;
   controlled: boolean;
@@ -75,6 +77,7 @@ export function createBrowser(network: FakeNetwork | null): Browser {
     withLock: createLocks(),
     calls: [],
     keys: new Map(),
+    tabs: new Set(),
     network,
     online: network !== null,
     controlled: true,
@@ -109,6 +112,11 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
     wait: (ms, signal) => wait(ms / speed, signal),
     withLock: browser.withLock,
     visible: () => true,
+    announce: (owner) => {
+      for (const other of browser.tabs) {
+        if (other !== vault) void other.storeChanged(owner).catch(() => undefined);
+      }
+    },
     stretch: (password, salt) => {
       stretched += 1;
       return stretchUnchecked(password, salt, { memoryKiB: 64, passes: 1 });
@@ -122,6 +130,7 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
     },
     wallets,
   });
+  browser.tabs.add(vault);
   return {
     ask: vault.ask,
     vault,
@@ -278,12 +287,14 @@ export function createMemoryStore(plans: Map<string, PlanRecord> = new Map()): V
     wrap: async (bytes, context) => wrapWith(await key, bytes, context),
     unwrap: async (wrapped, context) => unwrapWith(await key, wrapped, context),
     listPlans: async (owner) => [...plans.values()].filter((plan) => plan.owner === owner),
+    getPlan: async (id) => plans.get(id),
     putPlan: async (plan) => void plans.set(plan.id, structuredClone(plan)),
     deletePlan: async (id) => {
       plans.delete(id);
       pieces.delete(id);
     },
     markPiece: async (planId, index, name) => {
+      if (!plans.has(planId)) return;
       pieces.set(planId, new Map(pieces.get(planId)).set(index, name));
     },
     listPieces: async (planId) => pieces.get(planId) ?? new Map(),
