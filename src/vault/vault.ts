@@ -84,6 +84,8 @@ export function createVault(ports: VaultPorts): Vault {
     session.closed.addEventListener('abort', () => {
       if (open?.safe.session === session) open = null;
       show();
+      // It may have been forgotten by another tab.
+      void chooseRecord().then(show, () => undefined);
     });
     entering = session;
     try {
