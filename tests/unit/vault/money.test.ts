@@ -267,7 +267,7 @@ describe('incoming coins', () => {
     await tab.until(openWith((view) => view.money.balance === '107'));
     const { lists } = await storedWallet(money);
     expect(Math.max(...[...lists.values()].map(({ after }) => after))).toBe(1);
-    await tab.ask({ kind: 'forget' });
+    await tab.ask({ kind: 'forget', evenUnsaved: true });
     await tab.ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: true });
     await tab.until(openWith((view) => view.money.balance === '107'));
   });
@@ -361,7 +361,7 @@ test('at Forget the worker is asked to forget what it keeps of payments that are
   const browser = createBrowser(network);
   const { tab } = await makeSafe(browser, createMoney(network, [unit]));
   expect(browser.calls).not.toContain('pay/done');
-  await tab.ask({ kind: 'forget' });
+  await tab.ask({ kind: 'forget', evenUnsaved: false });
   await expect.poll(() => browser.calls).toContain('pay/done');
 });
 
