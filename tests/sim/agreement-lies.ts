@@ -1,5 +1,5 @@
 /** What two lying elders try: one lie per rule of validity. They share their seeds and memories. */
-import { utf8 } from '#core/codec/bytes.ts';
+import { compareBytes, utf8 } from '#core/codec/bytes.ts';
 import {
   proposalHash,
   reportBody,
@@ -32,6 +32,8 @@ export type Lie =
   | 'servesNothing'
   | 'falseDecision'
   | 'foreignVote'
+  | 'manyDeferred'
+  | 'spoiledLock'
   | 'silent';
 
 export const lies: readonly Lie[] = [
@@ -50,6 +52,8 @@ export const lies: readonly Lie[] = [
   'servesNothing',
   'falseDecision',
   'foreignVote',
+  'manyDeferred',
+  'spoiledLock',
   'silent',
 ];
 
@@ -137,6 +141,7 @@ export function lieInAgreement(
 ) {
   let before: AgreementMessage | undefined;
   let victim: string | undefined;
+  const flooded = new Set<string>();
 
   return (
     own: Voice,
@@ -177,6 +182,12 @@ export function lieInAgreement(
         } else if (told.has('foreignVote')) {
           const voter = (index + 1) % 7;
           sent.push({ ...honest, vote: { ...honest.vote, voter } });
+        } else if (told.has('spoiledLock') && round > 0) {
+          // The vote's signature covers which lock a report claims, not the votes that prove it.
+          const reports = honest.vote.reports.map((report) =>
+            report.voter === index ? report : withSpoiledLock(report),
+          );
+          sent.push({ ...honest, vote: { ...honest.vote, reports } });
         } else if (told.has('servesNothing')) {
           sent.push({ ...honest, proposals: [] });
         } else sent.push(honest);
@@ -193,6 +204,19 @@ export function lieInAgreement(
           sent.push({ kind: 'vote', generation, vote, proposals: [] });
           const report = own.report(generation, far, null, honest.vote.value);
           sent.push({ kind: 'reports', generation, reports: [report] });
+        }
+        // Proposals that nobody can judge, sixteen new ones for each round that it claims.
+        if (told.has('manyDeferred') && !flooded.has(`${generation} ${to}`)) {
+          flooded.add(`${generation} ${to}`);
+          for (let far = round + 1; far <= round + 20; far++) {
+            const proposals = Array.from({ length: 16 }, (_, n) =>
+              utf8(`snap:lie ${index} ${generation} ${far} ${n}`),
+            );
+            const hashes = proposals.map(proposalHash).sort(compareBytes);
+            const report = own.report(generation, far, null, hashes);
+            sent.push({ kind: 'reports', generation, reports: [report] });
+            sent.push({ kind: 'proposals', generation, proposals });
+          }
         }
         if (told.has('otherGeneration') && before?.kind === 'vote') {
           sent.push({ ...before, generation });
@@ -236,4 +260,13 @@ export function lieInAgreement(
     }
     return sent;
   };
+}
+
+function withSpoiledLock(report: SignedReport): SignedReport {
+  const { highest } = report;
+  if (highest === null) return report;
+  const votes = highest.votes.map((vote, at) =>
+    at === 0 ? { ...vote, signature: new Uint8Array(64) } : vote,
+  );
+  return { ...report, highest: { ...highest, votes } };
 }

@@ -15,6 +15,7 @@ import {
   decodeAgreementMessage,
   encodeAgreementFact,
   encodeAgreementMessage,
+  proposalHash,
   type Agreement,
   type AgreementConfig,
   type AgreementMessage,
@@ -395,6 +396,7 @@ export const logConfig = (
     identitySeed: elder.seed,
     paceMs: 200,
     silent: false,
+    subjectOf: (proposal) => toHex(proposalHash(proposal)),
   };
 };
 

@@ -58,7 +58,7 @@ type Edit = (
   event: Event<SectionNode> | null,
 ) => NodeStep;
 
-const edited = (edit: Edit): SectionMachine => ({
+export const edited = (edit: Edit): SectionMachine => ({
   start: (config, facts, context) =>
     edit(sectionNode.start(config, facts, context), config, null, null),
   step: (config, state, event, context) =>
@@ -223,7 +223,7 @@ const appliedAs =
       : result;
 
 /** The step, and this elder's endorsement of `body` for everybody. */
-function endorseTo(
+export function endorseTo(
   step: NodeStep,
   config: SectionNodeConfig,
   index: number,

@@ -20,6 +20,8 @@ export interface Faults {
   /** How long a job takes; 0 means its answer is the very next event. */
   readonly computeMs: readonly [min: number, max: number];
   /** Single messages that stay behind for up to this long on top of their latency. */
+  /** Nodes whose messages all take so much longer. */
+  readonly slowMs?: ReadonlyMap<string, number>;
   readonly straggle?: { readonly probability: number; readonly upToMs: number };
   /** Per event: a group of random size is cut off from all others; one group at a time. */
   readonly partition?: {
@@ -207,7 +209,8 @@ export function run<Config, State, P extends Protocol>(
     const copies = faulty() && prng.chance(scenario.faults.duplicateProbability) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       const task: Task<P> = { kind: 'deliver', to, event: { kind: 'received', from, message } };
-      queue.add(nowMs + between(scenario.faults.latencyMs) + straggling(), task);
+      const slow = scenario.faults.slowMs?.get(from) ?? 0;
+      queue.add(nowMs + between(scenario.faults.latencyMs) + straggling() + slow, task);
     }
   };
 

@@ -2,6 +2,7 @@
 import { nameToId } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
+import { isBeingChecked, sawValid } from './held.ts';
 import type { Certificate, SignedReport, SignedVote, Statement } from './messages.ts';
 import type { AgreementFault, HeldProposal, OpenState } from './state.ts';
 import {
@@ -17,10 +18,8 @@ import {
   verifyCertificate,
   verifyStatement,
 } from './statements.ts';
-import { advance, enter, higher, sawValid, startRepeating, type Turn } from './turn.ts';
+import { advance, enter, higher, startRepeating, type Turn } from './turn.ts';
 
-/** Valid proposals kept for one generation: each needs endorsements, so honest life stays far below. */
-export const maxHeldProposals = 256;
 /** Hashes in one question: all that one report can cite. */
 export const maxAsked = 2 * maxProposals;
 
@@ -35,7 +34,9 @@ export function admit(turn: Turn, from: NodeId, statement: Statement): void {
 
   const before = knownOf(turn.state, statement);
   if (before !== undefined) {
-    if (equalBytes(headOf(before).signature, headOf(statement).signature)) return;
+    if (equalBytes(headOf(before).signature, headOf(statement).signature)) {
+      return carriedAgain(turn, from, statement);
+    }
     if (rules.convicts(before, statement)) {
       if (verifyStatement(config, statement)) convict(turn, before, statement);
       return; // N1: the first one counts.
@@ -52,14 +53,37 @@ export function admit(turn: Turn, from: NodeId, statement: Statement): void {
         })
       : blame(turn, fault, from);
   }
-  const held = citedBy(statement).map((hash) => turn.state.proposals.get(toHex(hash)));
+  const sound = withHeldReports(turn.state, statement);
+  const held = citedBy(sound).map((hash) => turn.state.proposals.get(toHex(hash)));
   if (held.every((each) => rules.isSettled(each))) {
-    count(turn, statement);
+    count(turn, sound);
     advance(turn);
     return;
   }
-  if (refuseInvalid(turn, statement)) return;
-  wait(turn, from, statement);
+  if (refuseInvalid(turn, sound)) return;
+  wait(turn, from, sound);
+}
+
+/** Another elder carries a statement that waits: this one may serve what the first one did not. */
+function carriedAgain(turn: Turn, from: NodeId, statement: Statement): void {
+  const slot = slotOf(statement);
+  const waits = turn.state.waiting.get(slot);
+  if (waits === undefined || waits.from === from) return;
+  if (!equalBytes(headOf(waits.statement).signature, headOf(statement).signature)) return;
+  const waiting = new Map(turn.state.waiting).set(slot, { ...waits, from });
+  turn.state = { ...turn.state, waiting };
+}
+
+/**
+ * The five votes inside a report's lock are under no signature: whoever carries the report may have
+ * spoiled them. Our copy was checked, so our copy is what we name and pass on.
+ */
+function withHeldReports(state: OpenState, statement: Statement): Statement {
+  if (statement.kind !== 'vote') return statement;
+  const reports = statement.vote.reports.map((report) =>
+    isHeld(state, report) ? (state.reports.get(report.voter) ?? report) : report,
+  );
+  return { kind: 'vote', vote: { ...statement.vote, reports } };
 }
 
 /** Bytes that somebody cited, or `offered` by this elder itself. */
@@ -87,7 +111,7 @@ export function judged(turn: Turn, jobId: string, verdict: 'valid' | 'invalid' |
   if (verdict === 'later' && Number(retries) < turn.state.retries) return check(turn, id, bytes);
   setHeld(turn, id, verdict === 'invalid' ? { kind: 'invalid' } : { kind: verdict, bytes });
   if (verdict === 'later') return;
-  if (verdict === 'valid') turn.state = sawValid(turn.state, proposalHash(bytes));
+  if (verdict === 'valid') turn.state = sawValid(turn.state, bytes, turn.config.subjectOf);
   release(turn);
   advance(turn);
 }
@@ -268,18 +292,26 @@ function refuseInvalid(turn: Turn, statement: Statement): boolean {
   return true;
 }
 
-/** N9: kept, one per voter and phase, until all it cites is valid. */
+/** N9: kept, one per voter and phase, until all it cites is valid. What the one before cited goes. */
 function wait(turn: Turn, from: NodeId, statement: Statement): void {
   const { state } = turn;
-  const { voter } = headOf(statement);
-  const unknown = citedBy(statement).filter((hash) => !state.proposals.has(toHex(hash)));
-  // Whoever cited an invalid proposal once cannot make us think about another one.
-  if (unknown.length > 0 && state.distrusted.has(voter)) return;
-  if (state.proposals.size + unknown.length > maxHeldProposals) return;
-  const proposals = new Map(state.proposals);
-  for (const hash of unknown) proposals.set(toHex(hash), { kind: 'missing' });
-  const waiting = new Map(state.waiting).set(slotOf(statement), { from, statement });
-  turn.state = prune({ ...state, proposals, waiting });
+  const slot = slotOf(statement);
+  const isUnknown = (hash: Uint8Array): boolean => !state.proposals.has(toHex(hash));
+  if (citedBy(statement).some(isUnknown)) {
+    // Whoever cited an invalid proposal once cannot make us think about another one.
+    if (state.distrusted.has(headOf(statement).voter)) return;
+    // One statement's jobs at a time: it is repeated, and taken when these are done.
+    const before = state.waiting.get(slot);
+    if (before !== undefined && isBeingChecked(state, before.statement)) return;
+  }
+  const waiting = new Map(state.waiting).set(slot, { from, statement });
+  const kept = turn.rules.forget({ ...state, waiting });
+  const proposals = new Map(kept.proposals);
+  for (const hash of citedBy(statement)) {
+    const id = toHex(hash);
+    if (!proposals.has(id)) proposals.set(id, { kind: 'missing' });
+  }
+  turn.state = { ...kept, proposals };
   startRepeating(turn);
 }
 
@@ -301,20 +333,6 @@ export function ask(turn: Turn, whom: (from: NodeId) => boolean): void {
     const message = { kind: 'ask', generation: config.generation, hashes: asked } as const;
     turn.effects.push({ kind: 'send', to: [from], message });
   }
-}
-
-/** Forgets citations that nobody makes any more. */
-function prune(state: OpenState): OpenState {
-  const cited = new Set<string>();
-  for (const { statement } of state.waiting.values()) {
-    for (const hash of citedBy(statement)) cited.add(toHex(hash));
-  }
-  const proposals = [...state.proposals].filter(
-    ([id, { kind }]) => kind !== 'missing' || cited.has(id),
-  );
-  return proposals.length === state.proposals.size
-    ? state
-    : { ...state, proposals: new Map(proposals) };
 }
 
 /** N4, N5: shown once per voter; what it signed still counts where it counts. */

@@ -3,17 +3,8 @@ import { nameToId } from '#address/xor-name.ts';
 import { assertNever } from '#core/assert.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
-import {
-  admit,
-  ask,
-  blame,
-  check,
-  fits,
-  hold,
-  judged,
-  maxHeldProposals,
-  setHeld,
-} from './admit.ts';
+import { admit, ask, blame, check, fits, hold, judged, setHeld } from './admit.ts';
+import { sawValid } from './held.ts';
 import type { AgreementMessage, Decision } from './messages.ts';
 import { agreementRules, type AgreementRules } from './rules.ts';
 import type {
@@ -33,7 +24,6 @@ import {
   leave,
   others,
   reportsMessage,
-  sawValid,
   waitOf,
   type Turn,
 } from './turn.ts';
@@ -102,21 +92,24 @@ function recover(config: AgreementConfig, facts: readonly AgreementFact[]): Outc
         effects: config.silent ? [] : tell(config, others(config), decision, 0),
       };
     }
-    state = remember(state, fact);
+    state = remember(config, state, fact);
   }
   if (config.silent || facts.length === 0) return stay(state);
   return { state: { ...state, repeats: 0 }, effects: sayAgain(config, state, 0) };
 }
 
-function remember(before: OpenState, fact: AgreementFact & { readonly kind: 'said' }): OpenState {
+function remember(
+  config: AgreementConfig,
+  before: OpenState,
+  fact: AgreementFact & { readonly kind: 'said' },
+): OpenState {
   const { message, round, highest } = fact;
   let state: OpenState = { ...before, round, highest: highest ?? before.highest };
   if (round > before.round) state = { ...state, votes: new Map() };
   for (const bytes of fact.proposals) {
-    const hash = proposalHash(bytes);
-    const id = toHex(hash);
+    const id = toHex(proposalHash(bytes));
     const held: HeldProposal = { kind: 'valid', bytes };
-    state = sawValid(state, hash);
+    state = sawValid(state, bytes, config.subjectOf);
     state = {
       ...state,
       proposals: new Map(state.proposals).set(id, held),
@@ -275,25 +268,28 @@ function told(
   if (state.kind !== 'open' || config.silent) return stay(state);
   return within(config, rules, state, (turn) => {
     if (input.kind === 'propose') offer(turn, input.proposal);
-    else retry(turn);
+    else retry(turn, input.only);
   });
 }
 
+/** Its own offers always find room: the role makes few, and others fill their own share only. */
 function offer(turn: Turn, proposal: Uint8Array): void {
-  const { state } = turn;
+  if (!fits(proposal)) return;
   const id = toHex(proposalHash(proposal));
-  if (!fits(proposal) || state.proposals.size >= maxHeldProposals) return;
-  turn.state = { ...state, offered: new Set(state.offered).add(id) };
-  const before = state.proposals.get(id);
+  const before = turn.state.proposals.get(id);
+  const offered = new Set(turn.state.offered).add(id);
+  turn.state = turn.rules.forget({ ...turn.state, offered });
   if (before !== undefined && before.kind !== 'missing') return;
   setHeld(turn, id, { kind: 'checking', bytes: proposal });
   check(turn, id, proposal);
 }
 
-function retry(turn: Turn): void {
+/** @param only what may be judged differently now; without it all that waits is judged again. */
+function retry(turn: Turn, only: readonly Uint8Array[] | undefined): void {
   turn.state = { ...turn.state, retries: turn.state.retries + 1 };
+  const ids = only && new Set(only.map((proposal) => toHex(proposalHash(proposal))));
   for (const [id, held] of turn.state.proposals) {
-    if (held.kind !== 'later') continue;
+    if (held.kind !== 'later' || ids?.has(id) === false) continue;
     setHeld(turn, id, { kind: 'checking', bytes: held.bytes });
     check(turn, id, held.bytes);
   }

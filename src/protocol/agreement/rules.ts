@@ -1,6 +1,7 @@
 /** The rules that make the engine safe and live, one pure function each. Numbers: README.md. */
 import { compareBytes, concat, equalBytes, toHex } from '#core/codec/bytes.ts';
 import { supermajority } from '#protocol/section/index.ts';
+import { prune } from './held.ts';
 import type {
   Certificate,
   SignedReport,
@@ -37,6 +38,8 @@ export interface AgreementRules {
   readonly convicts: (a: Statement, b: Statement) => boolean;
   /** N7: what the validator's answer means. */
   readonly verdict: (result: Agreement['result']) => 'valid' | 'invalid' | 'later';
+  /** N9: forgets proposals that nobody needs any more. */
+  readonly forget: (state: OpenState) => OpenState;
   /** N9: whether a citation no longer keeps a statement waiting. */
   readonly isSettled: (held: HeldProposal | undefined) => boolean;
 }
@@ -112,6 +115,8 @@ export const agreementRules: AgreementRules = {
   },
 
   verdict: ({ kind }) => kind,
+
+  forget: prune,
 
   isSettled: (held) => held?.kind === 'valid',
 };

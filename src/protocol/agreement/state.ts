@@ -33,6 +33,8 @@ export interface AgreementConfig extends AgreementScope {
   readonly paceMs: number;
   /** N10: this elder's store was lost or rolled back, so it only listens. */
   readonly silent: boolean;
+  /** Proposals of one subject are copies of one wish: a report lists one of them. */
+  readonly subjectOf: (proposal: Uint8Array) => string;
 }
 
 /** A proposal somebody cited, by how far we are with it (N9). */
@@ -140,8 +142,8 @@ export type AgreementFault =
 export interface Agreement {
   readonly input:
     | { readonly kind: 'propose'; readonly proposal: Uint8Array }
-    /** What `later` proposals waited for may be held now. */
-    | { readonly kind: 'retry' }
+    /** What these `later` proposals waited for may be held now; without `only` all are meant. */
+    | { readonly kind: 'retry'; readonly only?: readonly Uint8Array[] }
     /** The generation is sealed: stop repeating, only answer (N11). */
     | { readonly kind: 'close' };
   readonly message: AgreementMessage;

@@ -272,12 +272,6 @@ function armTimers(turn: Turn): void {
   }
 }
 
-/** A newer valid proposal: the first `maxProposals` are what this elder reports, for good. */
-export const sawValid = (state: OpenState, hash: Uint8Array): OpenState =>
-  state.seen.length >= maxProposals || state.seen.some((other) => equalBytes(other, hash))
-    ? state
-    : { ...state, seen: [...state.seen, hash] };
-
 export const higher = (state: OpenState, certificate: Certificate): Certificate =>
   state.highest === null || certificate.round > state.highest.round ? certificate : state.highest;
 

@@ -253,9 +253,15 @@ export function proposeFault(
   return [{ ...state, lastProposed: chosen.id, roundsSinceProposal: 0 }, chosen];
 }
 
-/** F8: would this elder endorse that member's removal? Its own view only. */
+/** F8: what this elder itself holds against a member, if it stands out at all: its own view only. */
+export const suspicionOf = (
+  config: FaultDetectionConfig,
+  state: FaultDetectionState,
+  id: NodeId,
+): Suspicion | undefined => suspicionsOf(config, state).find((suspicion) => suspicion.id === id);
+
 export const stillStandsOut = (
   config: FaultDetectionConfig,
   state: FaultDetectionState,
   id: NodeId,
-): boolean => suspicionsOf(config, state).some((suspicion) => suspicion.id === id);
+): boolean => suspicionOf(config, state, id) !== undefined;

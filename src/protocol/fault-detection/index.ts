@@ -4,6 +4,7 @@ export {
   proposeFault,
   startFaultDetection,
   stillStandsOut,
+  suspicionOf,
   suspicionsOf,
 } from './detect.ts';
 export {

@@ -30,7 +30,7 @@ import type {
 
 /** The pause doubles this often at most: sixteen times the first one. */
 const maxDoublings = 4;
-/** Seven proposals of seven roots. */
+/** For each of seven voters one list of each of seven elders. */
 const maxCited = 49;
 
 type Outcome = Step<HandoverState, Handover>;
@@ -119,7 +119,7 @@ function onInput(config: HandoverConfig, state: HandoverState, input: HandoverIn
       return onStopped(config, state, input.root);
     case 'snapshotHeld': {
       const cited = new Map(state.cited);
-      cited.delete(toHex(input.root));
+      cited.delete(citedId(input));
       const known = state.roots.get(input.elder);
       if (known === undefined || !equalBytes(known.root, input.root)) {
         return stay({ ...state, cited });
@@ -152,27 +152,60 @@ function onInput(config: HandoverConfig, state: HandoverState, input: HandoverIn
   }
 }
 
-/** Whatever an elder signed may be in the set, also what it showed to others alone. */
+/**
+ * Whatever an elder signed may be in the set, also what it showed to others alone. The role names at
+ * most one list of each elder for each voter; what it names no more is sought no more.
+ */
 function onCited(
   config: HandoverConfig,
-  state: HandoverState,
+  before: HandoverState,
   snapshots: readonly SignedSnapshot[],
 ): Outcome {
-  if (oldSelf(config) === undefined || state.chosen !== null) return stay(state);
-  const cited = new Map(state.cited);
+  if (oldSelf(config) === undefined || before.chosen !== null) return stay(before);
+  let state: HandoverState = { ...before, cited: new Map() };
   const effects: Effect<Handover>[] = [];
-  for (const snapshot of snapshots) {
-    const { elder, root, signature } = snapshot;
+  for (const snapshot of snapshots.slice(0, maxCited)) {
+    const { elder, root } = snapshot;
+    const id = citedId(snapshot);
     const known = state.roots.get(elder);
     if (known !== undefined && state.held.has(elder) && equalBytes(known.root, root)) continue;
-    const name = oldElders(config).find(({ index }) => index === elder)?.name;
-    const bytes = snapshotBytes(config.closing, elder, root);
-    if (name === undefined || !config.identity.verify(name, bytes, signature)) continue;
-    if (cited.size >= maxCited) break;
-    cited.set(toHex(root), snapshot);
-    effects.push(out({ kind: 'fetch', root, elder, from: sourcesOf(config, elder) }));
+    const isNew = !before.cited.has(id);
+    if (isNew && !isSigned(config, snapshot)) continue;
+    const other = known ?? [...state.cited.values()].find((each) => each.elder === elder);
+    if (other !== undefined && !equalBytes(other.root, root)) {
+      const shown = showTwoRoots(config, state, other, snapshot);
+      state = shown.state;
+      effects.push(...shown.effects);
+    }
+    state = { ...state, cited: new Map(state.cited).set(id, snapshot) };
+    if (isNew) {
+      effects.push(out({ kind: 'fetch', root, elder, from: sourcesOf(config, elder) }));
+    }
   }
-  return { state: { ...state, cited }, effects };
+  return { state, effects };
+}
+
+const citedId = ({ elder, root }: Pick<SignedSnapshot, 'elder' | 'root'>): string =>
+  `${elder}.${toHex(root)}`;
+
+function isSigned(config: HandoverConfig, { elder, root, signature }: SignedSnapshot): boolean {
+  const name = oldElders(config).find(({ index }) => index === elder)?.name;
+  const bytes = snapshotBytes(config.closing, elder, root);
+  return name !== undefined && config.identity.verify(name, bytes, signature);
+}
+
+/** Whoever signed two is left out of our own set, wherever the second one was shown. */
+function showTwoRoots(
+  config: HandoverConfig,
+  state: HandoverState,
+  first: SignedSnapshot,
+  second: SignedSnapshot,
+): Outcome {
+  if (state.twoFaced.has(first.elder)) return stay(state);
+  const twoFaced = new Set(state.twoFaced).add(first.elder);
+  const culprit = idOf(config, first.elder);
+  const fault = { kind: 'twoRoots', culprit, roots: [first, second] } as const;
+  return { state: { ...state, twoFaced }, effects: [blame(fault)] };
 }
 
 /** N22: the root is signed when nothing else will be; a second root would be a second truth. */
@@ -315,17 +348,11 @@ function onRoot(
   const known = state.roots.get(root.elder);
   if (known !== undefined && equalBytes(known.root, root.root)) return stay(state);
   const elder = oldElders(config).find(({ index }) => index === root.elder);
-  const bytes = snapshotBytes(config.closing, root.elder, root.root);
-  if (elder === undefined || !config.identity.verify(elder.name, bytes, root.signature)) {
+  if (elder === undefined || !isSigned(config, root)) {
     return { state, effects: [blame({ kind: 'badRoot', culprit: from })] };
   }
+  if (known !== undefined) return showTwoRoots(config, state, known, root);
   const culprit = toHex(elder.name);
-  if (known !== undefined) {
-    if (state.twoFaced.has(root.elder)) return stay(state);
-    const twoFaced = new Set(state.twoFaced).add(root.elder);
-    const fault = { kind: 'twoRoots', culprit, roots: [known, root] } as const;
-    return { state: { ...state, twoFaced }, effects: [blame(fault)] };
-  }
   const roots = new Map(state.roots).set(root.elder, root);
   const wanted = oldSelf(config) !== undefined && state.chosen === null;
   const sources = [culprit, ...others(config).filter((id) => id !== culprit)];

@@ -35,7 +35,7 @@ export interface HandoverState {
   readonly roots: ReadonlyMap<number, SignedSnapshot>;
   /** Elders that signed two roots: this node proposes neither. */
   readonly twoFaced: ReadonlySet<number>;
-  /** By hex of the root: what others' proposals cite and this node has yet to fetch (N9). */
+  /** By elder and root: what others' proposals cite and this node has yet to fetch (N9). */
   readonly cited: ReadonlyMap<string, SignedSnapshot>;
   /** Elders whose snapshot, of that root, is here and checked (N23). */
   readonly held: ReadonlySet<number>;
@@ -79,7 +79,8 @@ export type HandoverInput =
   | { readonly kind: 'moneySealed'; readonly root: Uint8Array }
   /** The snapshot of this elder with this root is here, every entry checked (N23). */
   | { readonly kind: 'snapshotHeld'; readonly elder: number; readonly root: Uint8Array }
-  /** N9: a proposal cites these; this elder can judge it only when it holds them. */
+  /** N9: proposals cite these; this elder can judge them only when it holds them. All of them: what
+   * was named before and is not now is sought no more. */
   | { readonly kind: 'cited'; readonly snapshots: readonly SignedSnapshot[] }
   /** Answers `merge`. */
   | {

@@ -47,6 +47,6 @@ export {
 } from './rules.ts';
 export { isDrawn, lostElders, presentElders, ticketsDue } from './sections.ts';
 export { charterFor, newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
-export { actNeeds, validateAct, type ActNeeds } from './validate.ts';
+export { actNeeds, subjectOf, validateAct, type ActNeeds } from './validate.ts';
 export type { ActFault } from './verdict.ts';
 export { endorses, isProposable, whyNot, wishes, type Joiner, type Opinions } from './wishes.ts';

@@ -1,9 +1,10 @@
 /** Whether an act may be decided in the generation after a sealed state (B1). */
+import { toHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import type { SectionState } from '#protocol/section/index.ts';
 import type { Act, ActBody } from './acts.ts';
 import { checkEndorsements, checkFit } from './checks.ts';
-import { decodeAct } from './codec.ts';
+import { actId, decodeAct } from './codec.ts';
 import { checkProofs, type ActSuites, type ActView } from './proofs.ts';
 import { sectionRules, type SectionRules } from './rules.ts';
 import { firstRefusal, type ActFault } from './verdict.ts';
@@ -53,4 +54,22 @@ export function actNeeds(body: ActBody): ActNeeds {
     };
   }
   return { kind: 'nothing' };
+}
+
+/**
+ * What a proposal is about. Signatures do not count: an act has as many valid copies as there are
+ * sets of endorsements for it, and a lying signer can sign the same bytes in many ways.
+ */
+export function subjectOf(proposal: Uint8Array): string {
+  const act = decodeAct(proposal);
+  if (!act.ok) return toHex(proposal);
+  const { body } = act.value;
+  switch (body.kind) {
+    case 'handover':
+      return `handover/${[body.sessionId, ...body.ready.map(({ key }) => key)].map(toHex).join('/')}`;
+    case 'sealedSet':
+      return `sealedSet/${body.snapshots.map(({ elder, root }) => `${elder}.${toHex(root)}`).join('/')}`;
+    default:
+      return toHex(actId(body));
+  }
 }

@@ -1,6 +1,7 @@
 /** The two machines inside a birth, as its own: their configurations and the way of their words. */
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import type { Lift } from '#core/compose.ts';
 import type { Agreement, AgreementConfig } from '#protocol/agreement/index.ts';
 import {
@@ -77,5 +78,6 @@ export function agreementConfig(config: GenesisConfig): AgreementConfig {
     identitySeed: config.identitySeed,
     paceMs: config.gossipEveryMs,
     silent: false,
+    subjectOf: toHex,
   };
 }

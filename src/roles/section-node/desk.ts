@@ -17,7 +17,7 @@ import {
   type AgreementFact,
   wordsIn,
 } from '#protocol/agreement/index.ts';
-import { actNeeds, decodeAct, type ActView } from '#protocol/membership/index.ts';
+import { actNeeds, decodeAct, subjectOf, type ActView } from '#protocol/membership/index.ts';
 import { churnMessageBytes } from '#protocol/node-age/index.ts';
 import {
   authoritySigningBytes,
@@ -370,6 +370,7 @@ export const agreementConfig = (
   identitySeed: config.identitySeed,
   paceMs: config.paceMs,
   silent,
+  subjectOf,
 });
 
 const sealingStage = (next: SectionState, early: ReadonlyMap<number, Uint8Array>): Stage => ({

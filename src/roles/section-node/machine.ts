@@ -30,6 +30,7 @@ import {
   takeShare,
   uncombined,
 } from './desk.ts';
+import { settleDeferred } from './deferred.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import {
   beginSession,
@@ -45,7 +46,7 @@ import { answerMemory, askMemory, noticeIn, remembered } from './memory.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
 import { endorsed, offer, wish } from './offering.ts';
 import { broadcast, elderIndex, stamp, stampNewest } from './peers.ts';
-import { answered, beginRound, isPeer } from './rounds.ts';
+import { beginRound, heardFrom } from './rounds.ts';
 import { readied, readyChecked } from './readiness.ts';
 import { combined } from './sealing.ts';
 import { sessionKey } from './session-key.ts';
@@ -61,8 +62,6 @@ import type {
 import {
   followEnding,
   merged,
-  mergeForProposal,
-  repeatEnding,
   snapshotHeld,
   stepEnding,
   takesPart,
@@ -265,7 +264,7 @@ function onInput(
         { kind: 'input', input: { kind: 'moneySealed', root } },
         context,
       );
-      return own === 0 ? told : after(told, (now) => snapshotHeld(config, now, own, root, context));
+      return own === 0 ? told : after(told, (now) => held(config, now, own, root, context));
     }
     case 'inherited': {
       const { sealedRoot } = input;
@@ -280,11 +279,13 @@ function onInput(
     }
     case 'snapshotHeld':
       return isEnding(state, input.key)
-        ? snapshotHeld(config, state, input.elder, input.root, context)
+        ? held(config, state, input.elder, input.root, context)
         : stay(state);
     case 'merged':
       return isEnding(state, input.key)
-        ? merged(config, state, input.snapshots, input.root, context)
+        ? after(merged(config, state, input.snapshots, input.root, context), (now) =>
+            settleDeferred(config, now, context),
+          )
         : stay(state);
     case 'unmerged':
       return isEnding(state, input.key) ? unmerged(state, input.snapshots) : stay(state);
@@ -297,6 +298,18 @@ function onInput(
   }
 }
 
+/** A list is here, and with it perhaps all that a waiting proposal needs. */
+const held = (
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  elder: number,
+  root: Uint8Array,
+  context: Context,
+): Flow =>
+  after(snapshotHeld(config, state, elder, root, context), (now) =>
+    settleDeferred(config, now, context),
+  );
+
 const isEnding = (
   state: SectionNodeState,
   key: Uint8Array,
@@ -306,15 +319,15 @@ const isEnding = (
 /** First what the header says about the sender's knowledge (N30), then the word itself. */
 function receive(
   config: SectionNodeConfig,
-  state: SectionNodeState,
+  before: SectionNodeState,
   from: NodeId,
   { key, generation, payload }: NodeMessage,
   context: Context,
 ): Flow {
-  const heardFrom = heed(config, state, from, key, payload, context);
-  if (payload.kind === 'update' || payload.kind === 'way') return heardFrom;
-  if (payload.kind === 'join') return after(heardFrom, (now) => tellJoiner(now, from, key));
-  return after(heardFrom, (now) => compare(now, from, key, generation));
+  const heeded = heed(config, heardFrom(before, from), from, key, payload, context);
+  if (payload.kind === 'update' || payload.kind === 'way') return heeded;
+  if (payload.kind === 'join') return after(heeded, (now) => tellJoiner(now, from, key));
+  return after(heeded, (now) => compare(now, from, key, generation));
 }
 
 function heed(
@@ -391,7 +404,7 @@ function heed(
       return flow(state, { kind: 'send', to: [from], message });
     }
     case 'pong':
-      return isPeer(state, from) ? answered(state, from, payload.round) : flow(state);
+      return flow(state); // That it came is what it says.
     case 'join':
       return asked(state, from, payload.body, key);
     case 'way':
@@ -455,7 +468,11 @@ function onTimer(
       return stepAgreement(config, state, { kind: 'timerFired', timer: inner }, context);
     }
     case 'handover':
-      return repeatEnding(config, state, context);
+      return after(
+        stepEnding(config, state, { kind: 'timerFired', timer: 'repeat' }, context),
+        // What failed, or was lost, is asked for again.
+        (now) => settleDeferred(config, now, context),
+      );
     case 'dkg':
       return stepSession(
         config,
@@ -508,14 +525,15 @@ function onComputed(
       if (state.desk?.generation !== BigInt(first)) return flow(state);
       const event: Event<never> = { kind: 'computed', id: inner(2), result: result as never };
       const judged = stepAgreement(config, state, event, context);
-      if (result.kind !== 'later' || result.proposal === undefined) return judged;
-      const { proposal } = result;
-      return after(judged, (now) => mergeForProposal(config, now, proposal, context));
+      if (result.kind !== 'later') return judged;
+      return after(judged, (now) => settleDeferred(config, now, context));
     }
     case 'verified':
       return verified(config, state, id, result.sealed, context);
     case 'verifiedLinks':
-      return wayVerified(config, state, id, result.update, context);
+      return after(wayVerified(config, state, id, result.update), (now) =>
+        settleDeferred(config, now, context),
+      );
     case 'unverified':
       return verified(config, state, id, null, context);
     case 'dkg':

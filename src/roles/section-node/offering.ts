@@ -4,6 +4,7 @@
  */
 import { toHex } from '#core/codec/bytes.ts';
 import type { Context } from '#core/machine.ts';
+import { isOffered } from '#protocol/agreement/index.ts';
 import {
   actId,
   decodeActBody,
@@ -24,10 +25,13 @@ import { after, flow, forEach, type Flow } from './flow.ts';
 import { broadcast, decides, deskElders } from './peers.ts';
 import { opinionsFor } from './opinions.ts';
 import type { Desk, SectionNodeConfig, SectionNodeState } from './state.ts';
-import { standsOut } from './suspicion.ts';
+import { agreesAbout } from './suspicion.ts';
 
-/** Acts under discussion in one generation: every elder may bring a few. */
-export const maxDiscussed = 128;
+/**
+ * Acts that one elder may discuss in one generation: all joiners it can know of, whom it speaks against,
+ * and the places it wants. Its newest count, so it fills its own share and nobody else's.
+ */
+export const maxDiscussed = 160;
 
 /**
  * N7: says aloud what this elder wants now, as far as it has not yet; and at the start of a round
@@ -43,7 +47,7 @@ export function wish(
   const accused = [...desk.endorsements.values()]
     .map(({ body }) => body)
     .filter((body) => body.kind === 'leave' || body.kind === 'demote')
-    .filter((body) => standsOut(config, state, body.name) && whyNot(own.state, body).ok);
+    .filter((body) => agreesAbout(config, state, body) && whyNot(own.state, body).ok);
   const endorsed = [...wishes(own.state, opinionsFor(state)), ...accused];
   const wished = forEach(state, endorsed, (now, body) => endorseAct(config, now, body, mode));
   return after(wished, (now) => offerLater(config, now));
@@ -87,7 +91,6 @@ export function endorsed(
   if (!body.ok) return 'malformed';
   const known = desk.endorsements.get(toHex(actId(body.value)));
   if (known?.signatures.has(elder) === true) return flow(state);
-  if (known === undefined && desk.endorsements.size >= maxDiscussed) return flow(state);
   if (!verifyEndorsement(config.suites.identity, own.state, body.value, { elder, signature })) {
     return 'falseEndorsement';
   }
@@ -105,12 +108,14 @@ export function offerLater(config: SectionNodeConfig, state: SectionNodeState): 
 /** Proposes what has endorsements enough, once per generation. */
 export function offer(config: SectionNodeConfig, state: SectionNodeState, context: Context): Flow {
   return forEach(state, toOffer(state), (now, act) => {
-    const { desk } = now;
-    if (desk === null) return flow(now);
+    const proposal = encodeAct(act);
+    const input = { kind: 'propose', proposal } as const;
+    const stepped = stepAgreement(config, now, { kind: 'input', input }, context);
+    const { desk } = stepped.state;
+    // What was not taken is offered again with the next round.
+    if (!decides(desk) || !isOffered(desk.agreement, proposal)) return stepped;
     const offered = new Set(desk.offered).add(toHex(actId(act.body)));
-    const input = { kind: 'propose', proposal: encodeAct(act) } as const;
-    const next = { ...now, desk: { ...desk, offered } };
-    return stepAgreement(config, next, { kind: 'input', input }, context);
+    return { ...stepped, state: { ...stepped.state, desk: { ...desk, offered } } };
   });
 }
 
@@ -135,5 +140,20 @@ function withEndorsement(desk: Desk, body: ActBody, elder: number, signature: Ui
   const id = toHex(actId(body));
   const known = desk.endorsements.get(id)?.signatures ?? new Map<number, Uint8Array>();
   const signatures = new Map(known).set(elder, signature);
-  return { ...desk, endorsements: new Map(desk.endorsements).set(id, { body, signatures }) };
+  const endorsements = new Map(desk.endorsements).set(id, { body, signatures });
+  return { ...desk, endorsements: withinShare(endorsements, elder) };
+}
+
+/** Beyond its share an elder's oldest endorsement goes: what it still wants it says again each round. */
+function withinShare(all: Desk['endorsements'], elder: number): Desk['endorsements'] {
+  const own = [...all].filter(([, { signatures }]) => signatures.has(elder));
+  const [oldest] = own;
+  if (oldest === undefined || own.length <= maxDiscussed) return all;
+  const [id, { body, signatures }] = oldest;
+  const kept = new Map(all);
+  const others = new Map(signatures);
+  others.delete(elder);
+  if (others.size === 0) kept.delete(id);
+  else kept.set(id, { body, signatures: others });
+  return kept;
 }

@@ -1,7 +1,7 @@
 /**
- * The round: an elder asks all members, an adult its elders, whether they are there. The words carry
- * what each knows, so a round is also how whoever was away catches up; and who stays silent while
- * most others answer is, in time, voted out (N40).
+ * The round: an elder asks all members, an adult its elders, whether they are there. The messages carry
+ * what each knows, so a round is also how whoever was away catches up; and who sends nothing at all
+ * while most others do is, in time, voted out (N40).
  */
 import type { NodeId } from '#core/machine.ts';
 import { askIn, askTicket } from './arrival.ts';
@@ -32,8 +32,14 @@ export function beginRound(config: SectionNodeConfig, state: SectionNodeState): 
   );
 }
 
-export const answered = (state: SectionNodeState, from: NodeId, round: number): Flow =>
-  flow(round === state.round ? { ...state, answered: new Set(state.answered).add(from) } : state);
+/**
+ * Whatever a peer signed and sent is an answer, also a late one: whoever is slow is there. Its silence
+ * counts, not its delay.
+ */
+export const heardFrom = (state: SectionNodeState, from: NodeId): SectionNodeState =>
+  state.answered.has(from) || !isPeer(state, from)
+    ? state
+    : { ...state, answered: new Set(state.answered).add(from) };
 
 /** An elder that is a member no more is not asked, but it may still hold votes. */
 export const isPeer = ({ own }: SectionNodeState, id: NodeId): boolean =>

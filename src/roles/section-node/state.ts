@@ -179,8 +179,6 @@ export interface Ending {
     string,
     { readonly snapshots: readonly SignedSnapshot[]; readonly isOwn: boolean }
   >;
-  /** A merge failed: at the next tick what was proposed is judged again, and the merge asked for. */
-  readonly isUnmerged: boolean;
   /** The link, once this node may begin under the next key. */
   readonly activated: SignedSuccessor | null;
 }
@@ -220,7 +218,7 @@ export interface SectionNodeState {
   readonly moving: Mover | null;
   /** Counts this node's rounds of pings. */
   readonly round: number;
-  /** Who answered in the present round. */
+  /** Of which peers anything came in the present round. */
   readonly answered: ReadonlySet<NodeId>;
   /** What this elder has seen others do and leave undone. */
   readonly faults: FaultDetectionState;

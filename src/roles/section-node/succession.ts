@@ -13,7 +13,7 @@ import {
   type HandoverFact,
   type HandoverOutput,
 } from '#protocol/handover/index.ts';
-import { decodeAct, type SignedSnapshot } from '#protocol/membership/index.ts';
+import type { SignedSnapshot } from '#protocol/membership/index.ts';
 import {
   successorState,
   type Phase,
@@ -21,7 +21,7 @@ import {
   type SectionState,
   type SnapshotRoot,
 } from '#protocol/section/index.ts';
-import { openFirstDesk, stepAgreement, takeSeat } from './desk.ts';
+import { openFirstDesk, takeSeat } from './desk.ts';
 import { keyOf, setId } from './endings.ts';
 import { after, flow, forEach, inOrder, type Flow } from './flow.ts';
 import { offerLater } from './offering.ts';
@@ -82,7 +82,6 @@ function begin(
     merged: new Map(),
     held: new Set(),
     merging: new Map(),
-    isUnmerged: false,
     activated: null,
   };
   const started = handover.start(handoverConfig(config, state, closing), facts, context);
@@ -218,39 +217,16 @@ export function merged(
   const results = new Map(ending.merged).set(setId(snapshots), root);
   const next = { ...state, ending: { ...ending, merged: results } };
   const input = { kind: 'merged', snapshots: asked.snapshots, sealedRoot: root } as const;
-  return inOrder(
-    next,
-    (now) => (asked.isOwn ? stepEnding(config, now, { kind: 'input', input }, context) : flow(now)),
-    (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
-  );
+  return asked.isOwn ? stepEnding(config, next, { kind: 'input', input }, context) : flow(next);
 }
 
-/** The shell could not merge these: it is asked again with the next tick, not at once. */
+/** The shell could not merge these: it is asked again with the next tick (`deferred.ts`), not at once. */
 export function unmerged(state: SectionNodeState, snapshots: readonly SnapshotRoot[]): Flow {
   const { ending } = state;
   if (ending === null || !ending.merging.has(setId(snapshots))) return flow(state);
   const merging = new Map(ending.merging);
   merging.delete(setId(snapshots));
-  return flow({ ...state, ending: { ...ending, merging, isUnmerged: true } });
-}
-
-/** The handover's tick: it says again what may have been lost, here and among the elders. */
-export function repeatEnding(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  context: Context,
-): Flow {
-  const { ending } = state;
-  const again = ending?.isUnmerged === true;
-  const now = again ? { ...state, ending: { ...ending, isUnmerged: false } } : state;
-  return inOrder(
-    now,
-    (then) => stepEnding(config, then, { kind: 'timerFired', timer: 'repeat' }, context),
-    (then) =>
-      again
-        ? stepAgreement(config, then, { kind: 'input', input: { kind: 'retry' } }, context)
-        : flow(then),
-  );
+  return flow({ ...state, ending: { ...ending, merging } });
 }
 
 /** An elder's snapshot is here and checked; a set that somebody proposed may be in sight now. */
@@ -265,34 +241,12 @@ export function snapshotHeld(
   if (ending === null) return flow(state);
   const held = new Set(ending.held).add(`${elder}.${toHex(root)}`);
   const input = { kind: 'snapshotHeld', elder, root } as const;
-  return inOrder(
-    { ...state, ending: { ...ending, held } },
-    (now) => stepEnding(config, now, { kind: 'input', input }, context),
-    (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
-  );
+  const next = { ...state, ending: { ...ending, held } };
+  return stepEnding(config, next, { kind: 'input', input }, context);
 }
 
-/** N9, N23: somebody proposed a sealed set; it can be judged when all it cites is here and merged. */
-export function mergeForProposal(
-  config: SectionNodeConfig,
-  state: SectionNodeState,
-  proposal: Uint8Array,
-  context: Context,
-): Flow {
-  const act = decodeAct(proposal);
-  if (state.ending === null || !act.ok || act.value.body.kind !== 'sealedSet') return flow(state);
-  const { snapshots } = act.value.body;
-  const input = { kind: 'cited', snapshots } as const;
-  return after(stepEnding(config, state, { kind: 'input', input }, context), (now) => {
-    const { ending } = now;
-    const isHeld = snapshots.every(
-      ({ elder, root }) => ending?.held.has(`${elder}.${toHex(root)}`) === true,
-    );
-    return ending === null || !isHeld ? flow(now) : askMerge(now, ending, snapshots, false);
-  });
-}
-
-function askMerge(
+/** Has these lists merged: for our own proposal, or to judge one that somebody cites. */
+export function askMerge(
   state: SectionNodeState,
   ending: Ending,
   snapshots: readonly SignedSnapshot[],

@@ -5,11 +5,12 @@ import type { NodeId } from '#core/machine.ts';
 import {
   observe,
   proposeFault,
-  stillStandsOut,
+  suspicionOf,
   usualFaultDetection,
   type FaultDetectionConfig,
   type Issue,
 } from '#protocol/fault-detection/index.ts';
+import type { Demote, Leave } from '#protocol/membership/index.ts';
 import { elderIds, elderIndex, memberIds } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 
@@ -67,12 +68,19 @@ export function noteMembers(config: SectionNodeConfig, state: SectionNodeState):
   return { ...state, faults };
 }
 
-/** Would this elder speak against a member that another one named (N7)? */
-export const standsOut = (
+/**
+ * Would this elder endorse what another one wants done about a member (N7)? Removal is for whoever is
+ * gone and nothing else is; for whoever is there and works badly it is demotion. So no elder makes of
+ * the others' view more than they saw.
+ */
+export function agreesAbout(
   config: SectionNodeConfig,
   state: SectionNodeState,
-  name: Uint8Array,
-): boolean => stillStandsOut(detectionConfig(config), state.faults, nameToId(name));
+  body: Leave | Demote,
+): boolean {
+  const suspicion = suspicionOf(detectionConfig(config), state.faults, nameToId(body.name));
+  return suspicion !== undefined && suspicion.hardSilence === (body.kind === 'leave');
+}
 
 const detectionConfig = ({ self, graceRounds }: SectionNodeConfig): FaultDetectionConfig => ({
   ...usualFaultDetection,

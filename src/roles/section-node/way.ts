@@ -5,7 +5,7 @@
  */
 import { matches } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import type { Context, NodeId } from '#core/machine.ts';
+import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { decodeProof, endOfPage, pagesFor } from '#protocol/anti-entropy/index.ts';
 import {
@@ -25,7 +25,6 @@ import {
   type SignedSuccessor,
   type VerifiedUpdate,
 } from '#protocol/section/index.ts';
-import { stepAgreement } from './desk.ts';
 import { flow, inOrder, type Flow, type NodeEffect } from './flow.ts';
 import { keepLinks, pagesOf } from './links.ts';
 import type { NodePayload } from './messages.ts';
@@ -113,8 +112,7 @@ export function shownWay(
 }
 
 /**
- * Proven links: a ticket that waited for its source can be judged now (N9), and of a page on the way
- * to our own section the next one is asked for. N30: every link is signed by the key before it, so no
+ * Proven links; of a page on the way to our own section the next one is asked for. N30: every link is signed by the key before it, so no
  * liar can make this go on for longer than there were handovers.
  */
 export function wayVerified(
@@ -122,7 +120,6 @@ export function wayVerified(
   state: SectionNodeState,
   id: string,
   update: VerifiedUpdate,
-  context: Context,
 ): Flow {
   const from = state.verifying.get(id);
   const verifying = new Map(state.verifying);
@@ -135,7 +132,6 @@ export function wayVerified(
   return inOrder(
     { ...state, tree, verifying },
     (now) => flow(now, ...keepLinks(state.tree, tree), ...(news ? told(config, update) : [])),
-    (now) => stepAgreement(config, now, { kind: 'input', input: { kind: 'retry' } }, context),
     (now) => (from !== undefined && leadsOn(config, now, links) ? ask(now, from) : flow(now)),
   );
 }

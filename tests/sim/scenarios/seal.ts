@@ -166,6 +166,7 @@ export function runSeal(
   const seen = watchSeal({ old, heirs, actors, amounts, forged, liars });
   const { check, violate, violations, words } = seen;
   const tempted = new Set<string>();
+  const cited = new Map<string, SignedSnapshot>();
   let decided: SectionState | undefined;
 
   const react = (
@@ -194,7 +195,11 @@ export function runSeal(
     if (decided === undefined) {
       for (const output of outputs) {
         if (output.kind !== 'handover' || output.output.kind !== 'propose') continue;
-        const { snapshots } = output.output;
+        // The role names everything that is cited each time.
+        for (const each of output.output.snapshots) {
+          cited.set(`${each.elder}.${toHex(each.root)}`, each);
+        }
+        const snapshots = [...cited.values()];
         for (const { name } of old.charter.elders) {
           for (const at of [0, 3_000, healAtMs]) {
             api.input(toHex(name), { kind: 'cited', snapshots }, at + prng.below(300));
