@@ -285,7 +285,15 @@ function proveUnopenable(
     // A T that is no point is for everybody to see; the proof then needs no key.
     if (T === undefined) return writeProof(j, new Uint8Array(32), 0n, 0n);
     const K = T.multiply(y);
-    const w = hashToScalar('safe/v1/dealing/nonce', secret, binding, round.T);
+    // All that the challenge covers: one nonce under two challenges would give the secret away.
+    const w = hashToScalar(
+      'safe/v1/dealing/nonce',
+      secret,
+      binding,
+      Uint8Array.of(j, receiver),
+      sha512(dealing),
+      round.T,
+    );
     const c = dleqChallenge(binding, j, receiver, [
       G.multiply(y).toBytes(),
       round.T,

@@ -24,6 +24,9 @@ export interface GateFrom {
 export const maxPerPeer = 32;
 /** Peer ids cost nothing, addresses do: so many requests of one address are at work or wait. */
 export const maxPerAddress = 64;
+/** A node that is no member asks to come in or for news: a few messages at once are enough, and
+ * twice as many of one address. */
+export const maxPerOutsider = 8;
 
 /** One gate per node; several nodes of one process each have their own. */
 export function createGate(metrics: Metrics, now: () => number = () => performance.now()): Gate {
@@ -33,8 +36,13 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
   const atWork: Readonly<Record<Lane, Map<string, number>>> = {
     system: new Map(),
     client: new Map(),
+    outside: new Map(),
   };
-  const atWorkByAddress: typeof atWork = { system: new Map(), client: new Map() };
+  const atWorkByAddress: typeof atWork = {
+    system: new Map(),
+    client: new Map(),
+    outside: new Map(),
+  };
   const leave = (counts: Map<string, number>, id: string): void => {
     const left = (counts.get(id) ?? 1) - 1;
     if (left > 0) counts.set(id, left);
@@ -52,8 +60,10 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
       const ofPeer = peers.get(peerId) ?? 0;
       const ofAddress = address === null ? 0 : (addresses.get(address) ?? 0);
       const ticket = ++tickets;
-      if (ofPeer >= maxPerPeer || ofAddress >= maxPerAddress) {
-        return err({ kind: 'busy', afterMs: 500, credit: maxPerPeer });
+      const most = lane === 'outside' ? maxPerOutsider : maxPerPeer;
+      const mostOfAddress = lane === 'outside' ? 2 * maxPerOutsider : maxPerAddress;
+      if (ofPeer >= most || ofAddress >= mostOfAddress) {
+        return err({ kind: 'busy', afterMs: 500, credit: most });
       }
       const request = { ticket, cost: costOf(bytes) };
       const [next, verdict] = admit(load, lane, request, peers.size + (ofPeer === 0 ? 1 : 0));

@@ -178,7 +178,7 @@ export const machineSection =
         });
         await driver.idle().catch((error: unknown) => ports.failed(error));
       },
-      storage: (places) => input({ kind: 'placesWanted', places }),
+      storage: (places, until) => input({ kind: 'placesWanted', places, once: until === 'once' }),
       tell: input,
       misbehaved: (id, issue) => {
         const name = fromHex(id);

@@ -21,7 +21,9 @@ import {
   type VerifiedUpdate,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
+import { lookAtStorage, noStorageNeed } from '#roles/storage-need.ts';
 import { decodeNodeRequest, encodeNodeReply, type NodeReply } from '#roles/wire/node.ts';
+import type { Lane } from '#roles/load.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import type { AddressBook } from './address-book.ts';
@@ -87,10 +89,6 @@ export interface RunningNode {
 /** An adult answers from its disk; a silent one must not hold up a client's own deadline. */
 const adultTimeoutMs = 6_000;
 
-/** N39: so many full adults are a need of places, and so often that is looked at. */
-const holdersFull = 2;
-/** N39: room for one replacement of every holder at once. */
-const placesInNeed = 4;
 const storageLookMs = 5_000;
 
 /** The address to give to others: TCP, and one that is not only this machine's if there is one. */
@@ -138,7 +136,15 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   /** Newest states of other sections, by prefix. */
   const others = new Map<string, SignedAuthority>();
+  /** Members of our section and of those we know by their sealed states: whom the section's work needs. */
+  let known: ReadonlySet<string> = new Set();
+  const laneOf = (from: Uint8Array | null): Lane =>
+    from !== null && known.has(nameToId(from)) ? 'system' : 'outside';
   const pinKnown = (): void => {
+    const theirs = [...others.values()].flatMap(({ authority }) =>
+      authority.members.map((each) => nameToId(each.name)),
+    );
+    known = new Set([...members, ...elders, ...theirs]);
     const elsewhere = [...others.values()].flatMap(({ authority }) =>
       authority.elders.map((each) => nameToId(each.name)),
     );
@@ -280,13 +286,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     options.onStanding?.(next);
   };
 
-  /** N39: places are wanted while adults say that they are full. */
-  let isNeeded = false;
+  let need = noStorageNeed;
   const storageTimer = setInterval(() => {
-    const full = [...replication.full()].filter((id) => members.has(id) && !elders.has(id));
-    const needed = full.length >= holdersFull;
-    if (needed !== isNeeded) section?.storage(needed ? placesInNeed : null);
-    isNeeded = needed;
+    const adults = [...members].filter((id) => !elders.has(id));
+    const [next, places] = lookAtStorage(need, adults, replication.full());
+    need = next;
+    if (places !== null) section?.storage(places, 'once');
   }, storageLookMs);
 
   let settle: () => void = () => undefined;
@@ -382,7 +387,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   await host.serve('client', tag, door);
   await host.serve('data', tag, async (bytes, from) => {
     metrics.count('safe_bytes_in_total', 'data', bytes.length);
-    const answered = await gate.enter('system', from, bytes.length, () =>
+    const answered = await gate.enter(laneOf(from.name), from, bytes.length, () =>
       adult.handle(bytes, from.name, from.invalid),
     );
     const reply = answered.ok ? answered.value : encodeNodeReply(refusedNode(answered.error));
@@ -390,7 +395,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     return reply;
   });
   await host.serve('section', tag, async (bytes, from) => {
-    const answered = await gate.enter('system', from, bytes.length, () =>
+    const answered = await gate.enter(laneOf(from.name), from, bytes.length, () =>
       answerSection(bytes, from),
     );
     return encodeNodeReply(answered.ok ? answered.value : refusedNode(answered.error));

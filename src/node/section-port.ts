@@ -53,8 +53,8 @@ export interface SectionPorts {
 export interface SectionPort {
   /** Resolves when the message has been handled, so that a flood meets back-pressure. */
   readonly receive: (from: NodeId, message: Uint8Array) => Promise<void>;
-  /** N39: how many join places storage needs now; null for "no more". */
-  readonly storage: (places: number | null) => void;
+  /** N39: how many join places storage needs now; null for "no more". `once`: until they are given. */
+  readonly storage: (places: number | null, until?: 'once') => void;
   /** What the node around it has to say, in the machine's own words. */
   readonly tell: (input: SectionNodeInput) => void;
   /** N7: what this node saw a member do; it only decides what this node endorses. */

@@ -1,19 +1,21 @@
 /**
- * How a node shares itself out: work for its section ("system") and work for clients wait in queues
- * of their own, and under load each gets half. Pure: what arrived, what ended and how long it took
+ * How a node shares itself out: requests of members of its section ("system"), of clients, and of nodes
+ * that are no members ("outside") wait in queues of their own, and under load each gets its part. Pure: what arrived, what ended and how long it took
  * come in as facts; what to start, and whom to send away for how long, goes out.
  *
  * Nothing has to be switched back: waiting times are computed from what waits now, so a node whose
  * queues are empty sends nobody away.
  */
 
-export const lanes = ['system', 'client'] as const;
+export const lanes = ['system', 'client', 'outside'] as const;
 export type Lane = (typeof lanes)[number];
 
 /** Requests at work together. Each may hold 1 MiB: 256 MiB at the most. */
 export const maxTogether = 256;
 /** Of these, so many are never lent to the other lane: a flood there cannot fill the node. */
 export const reservedPerLane = 64;
+/** Of nodes that are no members: names cost nothing, so they get little, and share it. */
+export const maxOutside = 32;
 /** Requests that wait in one lane; the next one is told when to come back. */
 export const maxWaitingPerLane = 128;
 /** One unit of cost: a small message, or so many bytes of a large one. */
@@ -42,7 +44,7 @@ interface LaneLoad {
 export type Load = Readonly<Record<Lane, LaneLoad>>;
 
 const idleLane: LaneLoad = { running: 0, waiting: [], given: 0, meanMs: firstGuessMs };
-export const idleLoad: Load = { system: idleLane, client: idleLane };
+export const idleLoad: Load = { system: idleLane, client: idleLane, outside: idleLane };
 
 export const costOf = (bytes: number): number => 1 + Math.floor(bytes / bytesPerUnit);
 
@@ -99,15 +101,20 @@ function startNext(load: Load): readonly [Load, number] | undefined {
   return [started(changed(load, lane, { waiting }), lane, first.cost), first.ticket];
 }
 
-const hasRoom = (load: Load, lane: Lane): boolean =>
-  load.system.running + load.client.running < maxTogether &&
-  load[lane].running < maxTogether - reservedPerLane;
+function hasRoom(load: Load, lane: Lane): boolean {
+  const { system, client, outside } = load;
+  if (system.running + client.running + outside.running >= maxTogether) return false;
+  if (lane === 'outside') return outside.running < maxOutside;
+  return load[lane].running + outside.running < maxTogether - reservedPerLane;
+}
 
 function started(load: Load, lane: Lane, cost: number): Load {
   const own = load[lane];
-  const other = load[otherLane(lane)];
-  // Idle time is not saved up: a lane that comes back starts level with the other.
-  const level = own.running === 0 ? Math.max(own.given, other.given - cost) : own.given;
+  const others = lanes.filter((each) => each !== lane).map((each) => load[each]);
+  const busy = others.filter(({ running }) => running > 0);
+  // Idle time is not saved up: a lane that comes back starts level with those at work.
+  const reached = Math.min(...(busy.length > 0 ? busy : others).map(({ given }) => given)) - cost;
+  const level = own.running === 0 ? Math.max(own.given, reached) : own.given;
   return changed(load, lane, { running: own.running + 1, given: level + cost });
 }
 
@@ -121,8 +128,6 @@ const waitMs = (own: LaneLoad): number =>
 
 const creditFor = (peers: number): number =>
   Math.max(1, Math.floor((maxTogether - reservedPerLane) / Math.max(1, peers)));
-
-const otherLane = (lane: Lane): Lane => (lane === 'system' ? 'client' : 'system');
 
 const changed = (load: Load, lane: Lane, change: Partial<LaneLoad>): Load => ({
   ...load,

@@ -90,6 +90,8 @@ export interface FullnessReport {
   readonly full: boolean;
   /** The tick that brought it. */
   readonly at: number;
+  /** How often it changed of late: each time its next change is believed later. */
+  readonly flips: number;
 }
 
 export interface ReplicationState {

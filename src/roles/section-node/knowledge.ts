@@ -6,6 +6,7 @@ import { matches } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Context, NodeId } from '#core/machine.ts';
+import { labelledHash } from '#crypto/hash.ts';
 import { pushedBy } from '#protocol/anti-entropy/index.ts';
 import {
   decodeSealedState,
@@ -28,20 +29,25 @@ import { takeSeat } from './desk.ts';
 import { after, flow, inOrder, type Flow } from './flow.ts';
 import { followSessions } from './keygen.ts';
 import { keepLinks } from './links.ts';
-import { pruneArrivals } from './opinions.ts';
+import { pruneArrivals, withoutGranted } from './opinions.ts';
 import { elderIndex, memberIds, stamp } from './peers.ts';
 import type { SectionNodeConfig, SectionNodeState } from './state.ts';
 import { isSilent } from './silence.ts';
 import { followEnding } from './succession.ts';
 import { noteMembers } from './suspicion.ts';
 import { ask, nothingMore } from './telling.ts';
-import { maxVerifying } from './verifying.ts';
+import { mayVerify } from './verifying.ts';
 
 /** How a sealed state came to us: what we made ourselves, others must hear. */
 export type Origin = 'made' | 'told' | 'found';
 
 /** Somebody's sealed state: its proof is paid for only if it would be news. */
-export function heard(state: SectionNodeState, from: NodeId, bytes: Uint8Array): Flow {
+export function heard(
+  config: Pick<SectionNodeConfig, 'self'>,
+  state: SectionNodeState,
+  from: NodeId,
+  bytes: Uint8Array,
+): Flow {
   const decoded = decodeSealedState(bytes);
   if (!decoded.ok) {
     return flow(state, { kind: 'blame', fault: { kind: 'malformedUpdate', culprit: from } });
@@ -57,8 +63,8 @@ export function heard(state: SectionNodeState, from: NodeId, bytes: Uint8Array):
   }
   // A client's half of it was learnt before; now the ledger comes, and the seal is checked once more.
   const job = plan.kind === 'verify' ? plan.job : sealOnly(sealed);
-  const id = `verify/${toHex(authority.key)}/${authority.generation}`;
-  if (state.verifying.has(id) || state.verifying.size >= maxVerifying) return flow(state);
+  const id = `verify/${toHex(labelledHash('safe/v1/update-to-verify', bytes))}`;
+  if (!mayVerify(config, state, id, from)) return flow(state);
   return flow(
     { ...state, verifying: new Map(state.verifying).set(id, from) },
     { kind: 'compute', id, job: { kind: 'verifySealed', job, sealed } },
@@ -111,7 +117,7 @@ export function adopt(
   }
   const moved = noteMembers(
     config,
-    pruneArrivals({ ...known, own: sealed, told: new Map(), desk: null }),
+    withoutGranted(pruneArrivals({ ...known, own: sealed, told: new Map(), desk: null })),
   );
   const kept = flow(moved, ...keepLinks(state.tree, known.tree), {
     kind: 'persist',

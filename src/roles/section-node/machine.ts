@@ -124,7 +124,7 @@ const blank = (config: SectionNodeConfig): SectionNodeState => ({
   desk: null,
   recall: null,
   forgot: new Set(),
-  opinions: { arrivals: new Map(), gone: [], faulty: [], places: null },
+  opinions: { arrivals: new Map(), gone: [], faulty: [], places: null, placesOnce: false },
   sessions: new Map(),
   ready: new Map(),
   ending: null,
@@ -228,7 +228,7 @@ function onInput(
 ): Flow {
   switch (input.kind) {
     case 'know':
-      return heard(state, config.self, input.sealed);
+      return heard(config, state, config.self, input.sealed);
     case 'learn':
       return learnt(state, input.proof);
     case 'found': {
@@ -249,7 +249,8 @@ function onInput(
     case 'reached':
       return after(reached(state, input.name, input.reachable), (now) => wish(config, now));
     case 'placesWanted': {
-      const opinions = { ...state.opinions, places: input.places };
+      const placesOnce = input.once === true;
+      const opinions = { ...state.opinions, places: input.places, placesOnce };
       return wish(config, { ...state, opinions });
     }
     case 'misbehaved':
@@ -390,7 +391,7 @@ function heed(
       return stepEnding(config, state, { kind: 'received', from, message }, context);
     }
     case 'update':
-      return heard(state, from, payload.sealed);
+      return heard(config, state, from, payload.sealed);
     case 'recall':
       return answerMemory(state, from, isOurs ? elder : 0, payload.generation);
     case 'recalled':

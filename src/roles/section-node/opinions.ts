@@ -71,6 +71,15 @@ export function pruneArrivals(state: SectionNodeState): SectionNodeState {
   return { ...state, opinions: { ...state.opinions, arrivals } };
 }
 
+/** N39: places that were wanted once are there; whoever takes them makes no further ones. */
+export function withoutGranted(state: SectionNodeState): SectionNodeState {
+  const { own, opinions } = state;
+  const { places, placesOnce } = opinions;
+  if (own === null || !placesOnce || places === null) return state;
+  if (own.state.ledger.places < places) return state;
+  return { ...state, opinions: { ...opinions, places: null, placesOnce: false } };
+}
+
 /** Why the section would not take this node in now; undefined when it would. */
 export function refusalOf(
   state: SectionNodeState,

@@ -135,6 +135,8 @@ export interface Opinions {
   readonly faulty: readonly XorName[];
   /** Join places the section should have; null for "as it is". */
   readonly places: number | null;
+  /** This wish ends when it is granted. */
+  readonly placesOnce: boolean;
 }
 
 /** What one key generation is about; all that its configuration follows from. */
@@ -263,7 +265,8 @@ export type SectionNodeInput =
   | { readonly kind: 'join'; readonly ticket: TicketProof | null }
   /** Answer to the output `probe`. */
   | { readonly kind: 'reached'; readonly name: XorName; readonly reachable: boolean }
-  | { readonly kind: 'placesWanted'; readonly places: number | null }
+  /** `once`: the wish ends when the section has so many places, however many are taken then. */
+  | { readonly kind: 'placesWanted'; readonly places: number | null; readonly once?: boolean }
   /** What the shell saw a member do wrong: fault detection makes of it what it is worth. */
   | { readonly kind: 'misbehaved'; readonly name: XorName; readonly issue: 'data' | 'falsehood' }
   /** Answer to `sealMoney`: all signing under this key has stopped. */

@@ -30,7 +30,7 @@ import { keepLinks, pagesOf } from './links.ts';
 import type { NodePayload } from './messages.ts';
 import type { SectionNodeConfig, SectionNodeFact, SectionNodeState } from './state.ts';
 import { ask, askOnce } from './telling.ts';
-import { maxVerifying } from './verifying.ts';
+import { mayVerify } from './verifying.ts';
 
 /**
  * The links from the last key that lies behind both, by pages: whoever knows `known` can follow the
@@ -104,7 +104,7 @@ export function shownWay(
   if (plan.kind !== 'verify') return flow(state);
   // Seven elders tell the same page: it is checked once.
   const id = `way/${idOf(bytes)}`;
-  if (state.verifying.has(id) || state.verifying.size >= maxVerifying) return flow(state);
+  if (!mayVerify(config, state, id, from)) return flow(state);
   return flow(
     { ...state, verifying: new Map(state.verifying).set(id, from) },
     { kind: 'compute', id, job: { kind: 'verifyLinks', job: plan.job } },

@@ -4,6 +4,7 @@
  * Method: one dealing with the real curves, changed byte by byte in every field; dealers that cheat
  * in the ways the construction is made against; frozen bytes.
  */
+import { ristretto255 } from '@noble/curves/ed25519.js';
 import { describe, expect, test } from 'vitest';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { blsCombine, blsPublicKey, blsScalars, blsSign, blsVerify } from '#crypto/bls.ts';
@@ -161,6 +162,27 @@ describe('N17: a ciphertext that holds nothing', () => {
     const changed = proof.map((byte, at) => (at === 40 ? byte ^ 1 : byte));
     expect(suite.verifyUnopenable(binding, 3, must(keys[2]), cheat, changed)).toBe(false);
     expect(suite.proveUnopenable(binding, 3, third, dealing)).toBeUndefined();
+  });
+
+  test('two proofs with one T have two nonces: one nonce under two challenges would show the secret', () => {
+    // Another dealing of the same points, false for another receiver as well.
+    const another = encodeDealing({
+      ...must(decodeDealing(cheat)),
+      rounds: must(decodeDealing(cheat)).rounds.map((each) =>
+        each.kind === 'opened'
+          ? each
+          : { ...each, e: each.e.map((e, at) => (at === 1 ? blsScalars.reduce(sha256(e)) : e)) },
+      ),
+    });
+    const Y = ristretto255.Point.fromBytes(must(keys[2]));
+    const toScalar = (bytes: Uint8Array): bigint =>
+      bytes.reduceRight((sum, byte) => (sum << 8n) + BigInt(byte), 0n);
+    const nonces = [cheat, another].map((each) => {
+      const proof = must(suite.proveUnopenable(binding, 3, third, each));
+      const [c, s] = [toScalar(proof.slice(33, 65)), toScalar(proof.slice(65, 97))];
+      return toHex(ristretto255.Point.BASE.multiply(s).subtract(Y.multiply(c)).toBytes());
+    });
+    expect(nonces[0]).not.toBe(nonces[1]);
   });
 
   const last = parts.rounds.findLastIndex(({ kind }) => kind === 'unopened');

@@ -348,3 +348,38 @@ test('N41: a stamped receipt names network, key, generation and thing', () => {
   expect(bytesFor(section, hash('other'))).not.toEqual(first);
   expect(bytesFor(section, networkId, hash('other'))).not.toEqual(first);
 });
+
+test('a member that flips its report costs less with every flip, and is believed again when it rests', () => {
+  const self = node(holders[0] ?? '', item);
+  self.adopt();
+  const other = holders[1] ?? '';
+  let counter = 0n;
+  const flipEvery = (ticks: number, from: boolean): number => {
+    let full = from;
+    let asked = 0;
+    for (let tick = 0; tick < 1_200; tick++) {
+      if (tick % ticks === 0) {
+        full = !full;
+        counter += 1n;
+        self.hear(other, { kind: 'fullness', counter, full });
+      }
+      asked += sent(self.tick()).filter(({ kind }) => kind === 'list').length;
+    }
+    return asked;
+  };
+  const quiet = (): number => {
+    let asked = 0;
+    for (let tick = 0; tick < 1_200; tick++) {
+      asked += sent(self.tick()).filter(({ kind }) => kind === 'list').length;
+    }
+    return asked;
+  };
+  const rounds = quiet();
+  expect(flipEvery(10, false)).toBeLessThan(1.5 * rounds);
+  quiet();
+  counter += 1n;
+  self.hear(other, { kind: 'fullness', counter, full: true });
+  self.tick();
+  counter += 1n;
+  expect(self.state().fullness.get(other)?.full).toBe(true);
+});

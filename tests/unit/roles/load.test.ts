@@ -5,6 +5,7 @@ import {
   costOf,
   idleLoad,
   lanes,
+  maxOutside,
   maxTogether,
   maxWaitingPerLane,
   release,
@@ -31,7 +32,7 @@ function simulate(
   let ticket = 0;
   const laneOf = new Map<number, { lane: Lane; since: number }>();
   const ends: { at: number; lane: Lane }[] = [];
-  const zero = (): Record<Lane, number> => ({ system: 0, client: 0 });
+  const zero = (): Record<Lane, number> => ({ system: 0, client: 0, outside: 0 });
   const [served, cost, busy, longestWait] = [zero(), zero(), zero(), zero()];
   const begin = (lane: Lane, tick: number): void => {
     served[lane] += 1;
@@ -72,10 +73,10 @@ function simulate(
 }
 
 const small = { ticks: 10, bytes: 500 };
-const even = { system: small, client: small };
+const even = { system: small, client: small, outside: small };
 
 test('both lanes flooded: each gets half', () => {
-  const { served, busy } = simulate(3_000, () => ({ system: 60, client: 60 }), even);
+  const { served, busy } = simulate(3_000, () => ({ system: 60, client: 60, outside: 0 }), even);
   const share = served.system / (served.system + served.client);
   expect(share).toBeGreaterThan(0.45);
   expect(share).toBeLessThan(0.55);
@@ -84,8 +85,8 @@ test('both lanes flooded: each gets half', () => {
 });
 
 test('clients with chunks of 1 MiB get half of the cost, not half of the requests', () => {
-  const sizes = { system: small, client: { ticks: 10, bytes: 1024 * 1024 } };
-  const { cost } = simulate(3_000, () => ({ system: 300, client: 60 }), sizes);
+  const sizes = { ...even, client: { ticks: 10, bytes: 1024 * 1024 } };
+  const { cost } = simulate(3_000, () => ({ system: 300, client: 60, outside: 0 }), sizes);
   const share = cost.system / (cost.system + cost.client);
   // The reserved slots of the clients cost seventeen times those of the section.
   expect(share).toBeGreaterThan(0.05);
@@ -93,7 +94,11 @@ test('clients with chunks of 1 MiB get half of the cost, not half of the request
 });
 
 test('a flood of clients delays the section’s work by nothing at all', () => {
-  const { served, busy, longestWait } = simulate(3_000, () => ({ system: 2, client: 200 }), even);
+  const { served, busy, longestWait } = simulate(
+    3_000,
+    () => ({ system: 2, client: 200, outside: 0 }),
+    even,
+  );
   expect(served.system).toBe(6_000);
   expect(busy.system).toBe(0);
   expect(longestWait.system).toBe(0);
@@ -102,17 +107,43 @@ test('a flood of clients delays the section’s work by nothing at all', () => {
 });
 
 test('a flood of the section’s messages does not starve clients', () => {
-  const { served, busy, longestWait } = simulate(3_000, () => ({ system: 200, client: 2 }), even);
+  const { served, busy, longestWait } = simulate(
+    3_000,
+    () => ({ system: 200, client: 2, outside: 0 }),
+    even,
+  );
   expect(served.client).toBe(6_000);
   expect(busy.client).toBe(0);
   expect(longestWait.client).toBe(0);
 });
 
+test('ten strangers, or a thousand, delay no member’s message and no client', () => {
+  for (const flood of [320, 1_000]) {
+    const arrivals = (): Record<Lane, number> => ({ system: 2, client: 2, outside: flood });
+    const { served, busy, longestWait } = simulate(1_000, arrivals, even);
+    expect([served.system, served.client]).toEqual([2_000, 2_000]);
+    expect([busy.system, busy.client]).toEqual([0, 0]);
+    expect([longestWait.system, longestWait.client]).toEqual([0, 0]);
+    // And strangers are served as well, in what is theirs.
+    expect(served.outside).toBeGreaterThan((1_000 / 10) * maxOutside * 0.9);
+  }
+});
+
+test('a node that members and clients keep busy still hears who asks to come in', () => {
+  const { longestWait, served } = simulate(
+    1_000,
+    () => ({ system: 60, client: 60, outside: 1 }),
+    even,
+  );
+  expect(served.outside).toBeGreaterThan(980); // The last ones are still at work.
+  expect(longestWait.outside).toBeLessThanOrEqual(20);
+});
+
 test('after a flood nobody is sent away any more', () => {
-  const { busy: during } = simulate(500, () => ({ system: 0, client: 200 }), even);
+  const { busy: during } = simulate(500, () => ({ system: 0, client: 200, outside: 0 }), even);
   const { busy: both, load } = simulate(
     1_000,
-    (tick) => ({ system: 0, client: tick < 500 ? 200 : 5 }),
+    (tick) => ({ system: 0, client: tick < 500 ? 200 : 5, outside: 0 }),
     even,
   );
   // The queue of the flood empties; what comes after it is served.

@@ -436,11 +436,13 @@ describe('N30: what is followed', () => {
     const newer = grow(older);
     const world = openWorld();
     const member = world.start(elderOf(held), factsOf(held));
+    const otherElder = elderOf(held, 1);
     const update = (living: Living): NodeMessage => {
       const payload = { kind: 'update', sealed: encodeSealedState(sealedOf(living)) } as const;
       return { key: keyOf(held), generation: 0n, payload };
     };
-    world.hear(member, stranger, update(newer), update(older));
+    // An elder has two places, everybody else one.
+    world.hear(member, otherElder, update(newer), update(older));
     expect(world.jobs.filter((id) => id.startsWith('verify/'))).toHaveLength(2);
     expect(world.state(member).own?.state.authority.generation).toBe(
       newer.state.authority.generation,
