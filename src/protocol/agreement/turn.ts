@@ -15,7 +15,6 @@ import { decidedStrongs, leadOf, type AgreementRules } from './rules.ts';
 import type { Agreement, AgreementConfig, AgreementState, OpenState, Said } from './state.ts';
 import {
   equalValues,
-  maxProposals,
   reportBody,
   reportsDigest,
   statementBytes,
