@@ -182,6 +182,26 @@ test('an index too large for the record goes to chunks and is read from there', 
   expect(wallets.absorbed.at(-1)).toBe(large);
 });
 
+test('a money part that could not be read again is refused, and the Safe still opens', async () => {
+  const wallets = fakeWallets();
+  const { network, phone, words } = await twoDevices(wallets.factory);
+  const tooMuch = new Uint8Array(17 * 1024 * 1024).fill(120);
+  const before = await phone.store.listSafes();
+  const saving = wallets.contexts[0]?.update(() => tooMuch);
+  await expect(saving).rejects.toMatchObject({ kind: 'storageFull' });
+  expect((await phone.store.listSafes())[0]?.envelope).toEqual(before[0]?.envelope);
+  const password = goodPassword;
+  const again = openTab(phone, wallets.factory);
+  await again.ask({ kind: 'unlockHere', password });
+  // Nor does a Safe whose only copy is on the network take it.
+  const guest = openTab(createBrowser(network), wallets.factory);
+  await guest.ask({ kind: 'unlockWithPhrase', words, password, remember: false });
+  const there = wallets.contexts.at(-1)?.update(() => tooMuch);
+  await expect(there).rejects.toMatchObject({ kind: 'storageFull' });
+  await again.ask({ kind: 'refresh' });
+  expect(again.view()).toMatchObject({ notice: '', published: 'published' });
+});
+
 test('the wallet’s section travels with the index and merges by its own rules', async () => {
   const wallets = fakeWallets();
   const { phone, onPhone, onLaptop } = await twoDevices(wallets.factory);
