@@ -4,13 +4,15 @@
  */
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
+import { browserScenarios } from './browser-run.ts';
+import { installBrowser } from './browser.ts';
 import { clock, drive, installClock } from './clock.ts';
 import { diskScenarios } from './disk-run.ts';
 import { elderScenarios } from './elders-run.ts';
 import { faults, fits, type Fault, type Interrupt, type Run, type Site } from './faults.ts';
 import { installSites } from './process.ts';
 
-const scenarios = [...elderScenarios, ...diskScenarios];
+const scenarios = [...browserScenarios, ...elderScenarios, ...diskScenarios];
 export const names: readonly string[] = scenarios.map(({ name }) => name);
 
 export interface Case {
@@ -31,6 +33,7 @@ const rejected: string[] = [];
 function install(): void {
   if (isInstalled) return;
   isInstalled = true;
+  installBrowser();
   installClock();
   installSites();
   process.on('unhandledRejection', (reason) => {

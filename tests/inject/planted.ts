@@ -47,4 +47,46 @@ export const planted: readonly Planted[] = [
       },
     ],
   },
+  {
+    story: 'files',
+    within: 150,
+    mutants: [
+      {
+        name: 'a Safe that is locked goes on, and a wiped key is given',
+        file: 'src/vault/session.ts',
+        find: '  const refuse = (): void => {\n    if (closed.aborted) throw safeIsLocked();',
+        replace: '  const refuse = (): void => {',
+      },
+      {
+        name: 'a wiped key is given',
+        file: 'src/core/secret.ts',
+        find: '    if (this.#wiped) throw new WipedSecretError();\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    story: 'tabs',
+    within: 60,
+    mutants: [
+      {
+        name: 'a change is made on what this tab remembers instead of what is stored',
+        file: 'src/vault/open-safe.ts',
+        find: 'const stored = record === null ? safe.known : await readRecord(safe, record);',
+        replace: 'const stored = safe.known;',
+      },
+    ],
+  },
+  {
+    story: 'pays',
+    within: 80,
+    mutants: [
+      {
+        name: 'a payment is handed on before it is stored',
+        file: 'src/vault/wallet/wallet.ts',
+        find: '      const next = apply(before);\n',
+        replace: '      const next = apply(before);\n      state = next;\n',
+      },
+    ],
+  },
 ];

@@ -1,0 +1,239 @@
+/** What somebody does with a Safe, step by step; every step can be asked for again. */
+import type { Tab } from './browser.ts';
+import { Refused, type Person } from './person.ts';
+import { addressText, receiptOf, unit } from './section.ts';
+import type { World } from './world.ts';
+
+export interface Step {
+  readonly name: string;
+  /** @param tab another tab that does the same, where the story has none of its own */
+  readonly act: (world: World, tab?: Tab) => Promise<void>;
+  /** Nothing of it can be asked of a second tab. */
+  readonly isOnce?: boolean;
+}
+
+export interface Story {
+  readonly name: string;
+  /** Happens before anything goes wrong. */
+  readonly before: (world: World) => Promise<void>;
+  readonly steps: readonly Step[];
+}
+
+const step = (name: string, act: Step['act']): Step => ({ name, act });
+const once = (name: string, act: Step['act']): Step => ({ name, act, isOnce: true });
+const add = (name: string, size?: number): Step =>
+  step(`add ${name}`, (world, tab) => world.person.add(name, size, tab));
+const remove = (name: string): Step =>
+  step(`remove ${name}`, (world, tab) => world.person.remove(name, tab));
+const restore = (name: string): Step =>
+  step(`restore ${name}`, (world, tab) => world.person.restore(name, tab));
+const send = (amount: string, memo: string): Step =>
+  step(`send ${amount}`, async (world, tab) => {
+    const { person } = world;
+    const other = tab === undefined ? '' : ' from another tab';
+    await person.send(amount, addressText('bob'), memo + other, tab);
+  });
+const lockAndUnlock = once('lock and unlock', async ({ person }) => {
+  await person.lock();
+  await person.atHome();
+});
+const records = (taken: boolean): Step =>
+  once(
+    taken ? 'the network takes records again' : 'the network takes no records',
+    async (world) => {
+      world.network.takesRecords = taken;
+    },
+  );
+
+async function newSafe({ person }: World): Promise<void> {
+  await person.create();
+  await person.published();
+}
+
+async function funded(world: World): Promise<void> {
+  await newSafe(world);
+  await world.pay([100n * unit, 100n * unit, 90n * unit]);
+  await world.person.balance('290');
+  await world.person.published();
+}
+
+const files: Story = {
+  name: 'files',
+  before: async () => undefined,
+  steps: [
+    once('create', ({ person }) =>
+      person.words === '' ? person.create() : person.atHome().then(() => undefined),
+    ),
+    add('a.txt'),
+    add('b.txt', 300),
+    remove('a.txt'),
+    restore('a.txt'),
+    lockAndUnlock,
+  ],
+};
+
+/** The network takes no record for a while: what was shown is on this device alone. */
+const unpublished: Story = {
+  name: 'unpublished',
+  before: newSafe,
+  steps: [
+    add('a.txt'),
+    records(false),
+    add('b.txt'),
+    remove('a.txt'),
+    lockAndUnlock,
+    add('c.txt'),
+    records(true),
+  ],
+};
+
+const pays: Story = {
+  name: 'pays',
+  before: funded,
+  steps: [
+    send('85', 'tea'),
+    once('it is final', async ({ person }) => {
+      const tab = await person.atHome();
+      await person.untilOpen(
+        tab,
+        ({ money }) =>
+          money.payments.some(({ memo, state }) => memo === 'tea' && state === 'registered'),
+        'the payment is registered',
+      );
+    }),
+    send('5', 'milk'),
+    lockAndUnlock,
+  ],
+};
+
+const receives: Story = {
+  name: 'receives',
+  before: newSafe,
+  steps: [
+    once('five come', async (world) => world.payOnce('five', [5n * unit])),
+    once('five are shown', ({ person }) => shown(person, 5)),
+    records(false),
+    once('seven come', async (world) => world.payOnce('seven', [7n * unit])),
+    once('twelve are shown', ({ person }) => shown(person, 12)),
+    lockAndUnlock,
+    records(true),
+  ],
+};
+
+async function shown(person: Person, least: number): Promise<void> {
+  const tab = await person.atHome();
+  await person.untilOpen(
+    tab,
+    ({ money }) => Number(money.balance) >= least,
+    `the balance is ${least}`,
+  );
+}
+
+const redeems: Story = {
+  name: 'redeems',
+  before: newSafe,
+  steps: [
+    step('redeem', async (world) => {
+      await world.payOnce('receipt', [9n * unit], false);
+      const committed = world.paidFor('receipt');
+      await world.person.redeem(receiptOf(committed));
+    }),
+    lockAndUnlock,
+  ],
+};
+
+/** Both tabs were opened before anything changed. */
+const tabs: Story = {
+  name: 'tabs',
+  before: async (world) => {
+    await funded(world);
+    world.otherTab = await world.person.openTab();
+    await world.person.ask(world.otherTab, { kind: 'unlockHere', password: world.password });
+  },
+  steps: [
+    records(false),
+    add('x.txt'),
+    once('the other tab adds', async (world) => world.person.add('y.txt', 40, await world.other())),
+    send('85', 'tea'),
+    once('the other tab sends', async (world) => {
+      const { person } = world;
+      try {
+        await person.send('250', addressText('bob'), 'rent', await world.other());
+      } catch (error) {
+        if (!(error instanceof Refused) || error.kind !== 'notEnoughMoney') throw error;
+      }
+    }),
+    remove('x.txt'),
+    lockAndUnlock,
+    records(true),
+  ],
+};
+
+/** A tab that was loaded while the Safe was locked, and is used when much has happened since. */
+const laterTab: Story = {
+  name: 'later tab',
+  before: async (world) => {
+    await newSafe(world);
+    world.otherTab = await world.person.openTab();
+  },
+  steps: [
+    records(false),
+    add('x.txt'),
+    once('the other tab opens', async (world) => void (await world.other())),
+    once('the other tab adds', async (world) => world.person.add('y.txt', 40, await world.other())),
+    records(true),
+  ],
+};
+
+const devices: Story = {
+  name: 'devices',
+  before: async (world) => {
+    await funded(world);
+    world.otherTab = await world.openElsewhere();
+  },
+  steps: [
+    add('x.txt'),
+    once('the other device adds', async (world) =>
+      world.person.add('y.txt', 40, await world.other()),
+    ),
+    send('85', 'tea'),
+    once('the other device removes', async (world) =>
+      world.person.remove('x.txt', await world.other()),
+    ),
+    once('the other device sends', async (world) => {
+      await world.person.send('50', addressText('bob'), 'rent', await world.other());
+    }),
+    lockAndUnlock,
+  ],
+};
+
+/** A Safe that this device is not to remember. */
+const guest: Story = {
+  name: 'guest',
+  before: async (world) => {
+    await funded(world);
+    world.person.tab?.close();
+    world.person.tab = null;
+    world.person.remembers = false;
+    world.person.device = world.elsewhere;
+    await world.person.atHome();
+  },
+  steps: [
+    send('5', 'tea'),
+    once('the tab is closed at once', async ({ person }) => person.tab?.close()),
+    add('x.txt'),
+    once('the tab is closed again', async ({ person }) => person.tab?.close()),
+  ],
+};
+
+export const stories: readonly Story[] = [
+  files,
+  unpublished,
+  pays,
+  receives,
+  redeems,
+  tabs,
+  laterTab,
+  devices,
+  guest,
+];
