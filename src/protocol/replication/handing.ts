@@ -15,7 +15,15 @@ import {
   type Item,
   type ItemId,
 } from './items.ts';
-import { maxScannedItems, maxStrikes, maxWanted, noticeNewer, withHolder } from './listing.ts';
+import {
+  maxScannedItems,
+  maxStrikes,
+  maxWanted,
+  noticeNewer,
+  shareLeft,
+  sharesOf,
+  withHolder,
+} from './listing.ts';
 import type { Question, ReplicationMessage } from './messages.ts';
 import { copiesWanted, holdersAmong } from './placement.ts';
 import {
@@ -39,6 +47,8 @@ const maxHanding = 64;
 export const maxQuestions = 32;
 /** Proofs under way on our disk for others: beyond that, questions go unanswered. */
 const maxProofsAsked = 128;
+/** Of these for one peer: its questions of one message, and nobody's place but its own. */
+const maxProofsPerPeer = 32;
 /** Who has not confirmed within so many ticks is asked again. */
 const confirmTicks = 3;
 
@@ -143,7 +153,7 @@ export function answerConfirm(
     const own = held(stock.items, itemId(item));
     const holder = isSame && keeps(item.name);
     if (holder && own !== undefined && own.version >= item.version) {
-      if (next.state.proving.size >= maxProofsAsked) return next;
+      if (isProofRefused(next.state, from)) return next;
       const challenge = challengeOf(config.networkId, bytesOf(from), nonce);
       next = prove(next, { kind: 'answer', to: from, item: own, nonce, challenge }, own, challenge);
       continue;
@@ -152,7 +162,7 @@ export function answerConfirm(
     next = and(next, {}, { kind: 'send', to: [from], message: answer });
     if (!holder || !message.offered) continue;
     // Another section does not hear our reports: whoever waits for us is told why in vain.
-    next = next.state.ownFullness.full ? sayFull(next, from) : takeOffer(next, from, item);
+    next = next.state.ownFullness.full ? sayFull(next, from) : takeOffer(next, from, from, item);
   }
   return next;
 }
@@ -165,15 +175,24 @@ const sayFull = (draft: Draft, to: NodeId): Draft =>
   );
 
 /** The item is wanted whoever else has it: its present keeper wants to be rid of it. */
-function takeOffer(draft: Draft, from: NodeId, item: Item): Draft {
+function takeOffer(draft: Draft, by: NodeId, holder: NodeId, item: Item): Draft {
   const { wanted, strikes, ownFullness } = draft.state;
   const id = itemId(item);
-  const distrusted = (strikes.get(from) ?? 0) >= maxStrikes;
+  const distrusted = (strikes.get(holder) ?? 0) >= maxStrikes;
   if (distrusted || ownFullness.full || !sizeFits(item)) return draft;
-  if (wanted.size >= maxWanted && !wanted.has(id)) return draft;
+  const hasRoom = wanted.size < maxWanted && shareLeft(sharesOf(wanted), by) > 0;
+  if (!hasRoom && !wanted.has(id)) return draft;
   return and(draft, {
-    wanted: new Map(wanted).set(id, withHolder(wanted.get(id), item, from, true)),
+    wanted: new Map(wanted).set(id, withHolder(wanted.get(id), item, { by, holder, urgent: true })),
   });
+}
+
+/** Elders audit: the proofs of others take none of theirs. */
+function isProofRefused({ proving, view }: ReplicationState, from: NodeId): boolean {
+  const asked = [...proving.values()].flatMap((each) => (each.kind === 'answer' ? [each.to] : []));
+  if (asked.filter((id) => id === from).length >= maxProofsPerPeer) return true;
+  const isElder = (id: NodeId): boolean => view?.own.elders.has(id) === true;
+  return !isElder(from) && asked.filter((id) => !isElder(id)).length >= maxProofsAsked;
 }
 
 /** An elder's word that a write reached too few: the other holders are asked (N42). */
@@ -192,7 +211,7 @@ export function takeRepair(
     const own = held(state.stock.items, itemId(item));
     if (!keeps(item.name) || (own !== undefined && own.version >= item.version)) continue;
     for (const holder of holdersFor(config, state, item.name)) {
-      if (holder !== selfId(config)) next = takeOffer(next, holder, item);
+      if (holder !== selfId(config)) next = takeOffer(next, from, holder, item);
     }
   }
   return next;

@@ -21,6 +21,8 @@ export const maxScannedItems = 2_000;
 const maxListsAsked = 8;
 /** Names known to be missing; more are asked for when these are here. */
 export const maxWanted = 4_096;
+/** Of these one peer may name so many: whatever it invents, others' items find room. */
+export const maxWantedPerPeer = 1_024;
 /** Empty answers of one source in one round; then its lists are not believed any more. */
 export const maxStrikes = 3;
 /** A page that did not come within so many ticks is asked for again. */
@@ -65,10 +67,11 @@ export function askSources(draft: Draft): Draft {
   const isDue = (source: { readonly askedAt: number }): boolean =>
     source.askedAt + pageTicks <= tick;
   const underWay = asking.filter(({ source }) => !isDue(source)).length;
+  const shares = sharesOf(state.wanted);
   const room = Math.floor((maxWanted - state.wanted.size) / maxListedItems);
   const most = Math.max(0, Math.min(maxListsAsked - underWay, room));
   const chosen = asking
-    .filter(({ source }) => isDue(source))
+    .filter(({ id, source }) => isDue(source) && shareLeft(shares, id) >= maxListedItems)
     .sort((a, b) => a.source.askedAt - b.source.askedAt)
     .slice(0, most);
   const sources = new Map(state.sources);
@@ -138,7 +141,7 @@ export function takeListing(
     if (own !== undefined && own.version >= item.version) continue;
     if (!sizeFits(item) || !keeps(item.name)) continue;
     if (wanted.size < maxWanted || wanted.has(id))
-      wanted.set(id, withHolder(wanted.get(id), item, from));
+      wanted.set(id, withHolder(wanted.get(id), item, { by: from, holder: from, urgent: false }));
   }
   return and(noticeNewer(draft, from, message.stamp), { sources, wanted });
 }
@@ -147,19 +150,36 @@ export function takeListing(
 export function withHolder(
   known: Wanted | undefined,
   item: Wanted['item'],
-  holder: NodeId,
-  urgent = false,
+  {
+    by,
+    holder,
+    urgent,
+  }: { readonly by: NodeId; readonly holder: NodeId; readonly urgent: boolean },
 ): Wanted {
+  const promised = by === holder ? [holder] : [];
   if (known === undefined || known.item.version < item.version) {
-    return { item, holders: [holder], tried: [], turns: 0, notBefore: 0, urgent };
+    return { item, by, holders: [holder], promised, tried: [], turns: 0, notBefore: 0, urgent };
   }
-  const isNew = known.item.version === item.version && !known.holders.includes(holder);
+  const isSame = known.item.version === item.version;
+  const joined = (ids: readonly NodeId[], more: readonly NodeId[]): readonly NodeId[] =>
+    isSame ? [...ids, ...more.filter((id) => !ids.includes(id))] : ids;
   return {
     ...known,
-    holders: isNew ? [...known.holders, holder] : known.holders,
+    holders: joined(known.holders, [holder]),
+    promised: joined(known.promised, promised),
     urgent: known.urgent || urgent,
   };
 }
+
+/** How many missing items each peer named. */
+export function sharesOf(wanted: ReadonlyMap<string, Wanted>): ReadonlyMap<NodeId, number> {
+  const shares = new Map<NodeId, number>();
+  for (const { by } of wanted.values()) shares.set(by, (shares.get(by) ?? 0) + 1);
+  return shares;
+}
+
+export const shareLeft = (shares: ReadonlyMap<NodeId, number>, id: NodeId): number =>
+  maxWantedPerPeer - (shares.get(id) ?? 0);
 
 /** Who speaks of a newer state of a section than ours is asked for it. */
 export function noticeNewer(draft: Draft, peer: NodeId, stamp: Stamp): Draft {

@@ -155,7 +155,10 @@ export function fetched(
       // One proof is enough: nothing more is taken from it in this round.
       return failed(outcome.bytes, maxStrikes, { kind: 'wrongBytes', culprit: holder, item });
     case 'lacking':
-      return failed(0, 1, { kind: 'emptyPromise', culprit: holder, item });
+      // Of whom only an elder said so, that broke no promise.
+      return state.wanted.get(itemId(item))?.promised.includes(holder) === true
+        ? failed(0, 1, { kind: 'emptyPromise', culprit: holder, item })
+        : failed(0, 0);
     case 'refused':
     case 'silent':
       return failed(0, 0);

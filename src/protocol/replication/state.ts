@@ -45,8 +45,12 @@ export type Source =
 /** Something to keep that is not here. */
 export interface Wanted {
   readonly item: Item;
-  /** Who says it has it. */
+  /** Who named it first, and in whose share it counts. */
+  readonly by: NodeId;
+  /** Who has it, as it says itself or as an elder says. */
   readonly holders: readonly NodeId[];
+  /** Those of them that said so themselves: only their promise can be empty. */
+  readonly promised: readonly NodeId[];
   /** Who failed in this turn. */
   readonly tried: readonly NodeId[];
   /** Turns in which all failed. */

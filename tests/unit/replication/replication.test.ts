@@ -383,3 +383,73 @@ test('a member that flips its report costs less with every flip, and is believed
   counter += 1n;
   expect(self.state().fullness.get(other)?.full).toBe(true);
 });
+
+test('one peer that invents items fills its own share, and others’ items find room', () => {
+  const self = node(holders[0] ?? '');
+  self.adopt();
+  const [liar = '', honest = ''] = line.filter((id) => id !== holders[0]);
+  const stamp = stampOf(section);
+  const invented = (from: number): readonly Item[] =>
+    Array.from({ length: 4_000 }, (_, n) => ({
+      ...{ kind: 'chunk' as const, name: hash(`invented ${from + n}`), version: 0n, size: 1_000 },
+    }))
+      .filter(({ name }) => holdersOf(section, name).some(({ id }) => id === holders[0]))
+      .slice(0, 32);
+  for (let at = 0; at < 200; at++) {
+    const questions = invented(at * 4_000).map((each) => ({ item: each, nonce: hash('nonce') }));
+    self.hear(liar, { kind: 'confirm', stamp, offered: true, questions });
+    if (self.state().wanted.size >= 1_024) break;
+  }
+  const before = self.state().wanted.size;
+  expect(before).toBe(1_024);
+  self.hear(liar, {
+    kind: 'confirm',
+    stamp,
+    offered: true,
+    questions: invented(9_000_000).map((each) => ({ item: each, nonce: hash('nonce') })),
+  });
+  expect(self.state().wanted.size).toBe(before);
+  const question = { item, nonce: hash('nonce') };
+  self.hear(honest, { kind: 'confirm', stamp, offered: true, questions: [question] });
+  expect(self.state().wanted.size).toBe(before + 1);
+});
+
+test('an elder that sends adults to fetch what nobody has makes nobody’s promise empty', () => {
+  const self = node(holders[0] ?? '');
+  self.adopt();
+  const elderId = nameToId(hash('elder'));
+  const stamp = stampOf(section);
+  let blames = 0;
+  const take = (effects: readonly Effect<Replication>[]): void => {
+    blames += effects.filter(({ kind }) => kind === 'blame').length;
+    for (const output of outputs(effects)) {
+      if (output.kind !== 'fetch') continue;
+      take(self.input({ kind: 'fetched', id: output.id, outcome: { kind: 'lacking' } }));
+    }
+  };
+  take(self.hear(elderId, { kind: 'repair', stamp, items: [{ ...item, size: 10 }] }));
+  for (let tick = 0; tick < 10; tick++) take(self.tick());
+  expect(blames).toBe(0);
+  expect(
+    self.state().strikes.size === 0 || [...self.state().strikes.values()].every((n) => n === 0),
+  ).toBe(true);
+});
+
+test('one peer’s questions keep no other peer, and nobody’s an elder, from being answered', () => {
+  const self = node(holders[0] ?? '', item);
+  self.adopt();
+  const stamp = stampOf(section);
+  const ask = (from: string, count: number): number => {
+    const questions = Array.from({ length: count }, (_, n) => ({
+      item,
+      nonce: hash(`nonce ${n}`),
+    }));
+    const effects = self.hear(from, { kind: 'confirm', stamp, offered: false, questions });
+    return outputs(effects).filter(({ kind }) => kind === 'prove').length;
+  };
+  const others = line.filter((id) => id !== holders[0]);
+  const [liar = ''] = others;
+  expect(Array.from({ length: 8 }, () => ask(liar, 32)).reduce((a, b) => a + b)).toBe(32);
+  for (const id of others.slice(1)) ask(id, 32);
+  expect(ask(nameToId(hash('elder')), 1)).toBe(1);
+});
