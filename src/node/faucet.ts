@@ -45,6 +45,7 @@ import {
 } from '#safe/wallet/index.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
+import { hostGroup } from '#network/inbound.ts';
 import { createPaymentFollower } from './handover-money-follow.ts';
 import type { JsonAnswer } from './http-front.ts';
 import type { Log } from './log.ts';
@@ -65,23 +66,32 @@ export interface FaucetOptions {
   ) => Promise<Result<Uint8Array, unknown>>;
   readonly log: Log;
   readonly now?: () => number;
+  /** After a failure of the disk; tests do not wait as long. */
+  readonly retryMs?: number;
 }
 
 export interface Faucet {
   /** `POST /faucet` with `{"address": "safe1…"}`. */
-  readonly answer: (body: unknown) => Promise<JsonAnswer>;
+  readonly answer: (body: unknown, from: string) => Promise<JsonAnswer>;
   /** Resolves when everything promised so far is paid (tests). */
   readonly settled: () => Promise<void>;
   readonly stop: () => void;
 }
 
 export const faucetUnits = 100;
-/** What one address may ask in one window; a test with several payments fits, a script does not. */
+/** What one Safe may ask in one window; a test with several payments fits, a script does not. */
 const asksPerWindow = 5;
+/**
+ * What one connection address may ask for all Safes together: addresses of Safes cost nothing. This
+ * machine's own programs are told apart by nothing, and are bounded by the queue alone.
+ */
+export const asksPerConnection = 20;
 const windowMs = 600_000;
 /** At a second each this is two minutes of work. */
 const maxQueued = 120;
 const repeatEveryMs = 2_000;
+const retryMs = 10_000;
+const amount = BigInt(faucetUnits) * PARTS_PER_UNIT;
 
 const id = bytesOf(16);
 const factShape = union({
@@ -98,6 +108,21 @@ const factShape = union({
 type Fact = ShapeOf<typeof factShape>;
 type Asked = Fact & { readonly kind: 'asked' };
 
+/** Facts that no start needs any more, of all that are kept, by place. */
+function obsolete(all: readonly Uint8Array[]): readonly number[] {
+  const read = all.map((bytes) => {
+    const decoded = decodeCbor(bytes);
+    const fact = decoded.ok ? factShape(decoded.value) : undefined;
+    assert(fact !== undefined, 'a stored fact decodes');
+    return fact;
+  });
+  const ended = new Set(read.filter(({ kind }) => kind === 'ended').map((each) => toHex(each.id)));
+  const lastFinal = read.findLastIndex(({ kind }) => kind === 'final');
+  return read.flatMap((fact, place) =>
+    (fact.kind === 'final' ? place !== lastFinal : ended.has(toHex(fact.id))) ? [place] : [],
+  );
+}
+
 export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
   const { facts, jobs, log } = options;
   const { authority } = options.signed;
@@ -106,13 +131,18 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
   const keys = walletKeys(options.seed);
   const queue: Asked[] = [];
   const bundles = new Map<string, PaymentBundle>();
-  const asksByAddress = new Map<string, number[]>();
+  const asksByAddress = new Map<string, readonly number[]>();
+  const asksByConnection = new Map<string, readonly number[]>();
+  /** Requests that are being written to disk: they count before they wait. */
+  let arriving = 0;
   let wallet: WalletState = emptyWallet;
   let running: RunningPayment | undefined;
   let stopped = false;
   let working: Promise<void> = Promise.resolve();
 
-  const keep = (fact: Fact): Promise<void> => facts.append('faucet', 'queue', encodeCbor(fact));
+  /** Of a request that has ended nothing is left, and of final payments the last. */
+  const keep = (fact: Fact): Promise<void> =>
+    facts.appendAndForget('faucet', 'queue', encodeCbor(fact), obsolete);
 
   // The last final payment holds the change that pays the next one; before it, the first coin.
   let last: (Fact & { readonly kind: 'final' }) | undefined;
@@ -159,7 +189,7 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
       networkId: authority.networkId,
       coins: spendable(wallet),
       address: address.value,
-      amount: BigInt(faucetUnits) * PARTS_PER_UNIT,
+      amount,
       memo: new TextEncoder().encode('Faucet'),
       entropy: new Uint8Array(randomBytes(32)),
     });
@@ -221,6 +251,7 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
       if (stopped) return; // It goes on at the next start.
     }
     await keep({ kind: 'ended', id: asked.id });
+    await facts.erase('payment', key);
     bundles.delete(key);
   };
 
@@ -230,26 +261,39 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
       if (!stopped) queue.shift();
     }
   };
+  let retry: ReturnType<typeof setTimeout> | undefined;
   const wake = (): void => {
-    working = working
-      .then(work)
-      .catch((error: unknown) => log.write({ event: 'faucetFailed', error: String(error) }));
+    clearTimeout(retry);
+    working = working.then(work).catch((error: unknown) => {
+      log.write({ event: 'faucetFailed', error: String(error) });
+      // A disk that was full may have room again: what was promised is tried again by itself.
+      clearTimeout(retry);
+      if (!stopped) retry = setTimeout(wake, options.retryMs ?? retryMs);
+    });
   };
   wake();
 
-  const mayAsk = (address: string): number => {
+  /** @returns for how long this asker has to wait, and how to count one more ask. */
+  const waitOf = (
+    asks: Map<string, readonly number[]>,
+    asker: string,
+    max: number,
+  ): { readonly waitMs: number; readonly count: () => void } => {
     const since = now() - windowMs;
-    for (const [other, times] of asksByAddress) {
-      if ((times.at(-1) ?? 0) < since) asksByAddress.delete(other);
+    for (const [other, times] of asks) {
+      if ((times.at(-1) ?? 0) < since) asks.delete(other);
     }
-    const times = (asksByAddress.get(address) ?? []).filter((time) => time >= since);
-    if (times.length >= asksPerWindow) return (times[0] ?? 0) + windowMs - now();
-    asksByAddress.set(address, [...times, now()]);
-    return 0;
+    const times = (asks.get(asker) ?? []).filter((time) => time >= since);
+    const waitMs = times.length >= max ? (times[0] ?? 0) + windowMs - now() : 0;
+    return { waitMs, count: () => void asks.set(asker, [...times, now()]) };
   };
+  /** What is left when everything promised is paid. */
+  const left = (): bigint =>
+    spendable(wallet).reduce((sum, { coin }) => sum + coin.amount, 0n) -
+    BigInt(queue.length + arriving) * amount;
 
   return {
-    answer: async (body) => {
+    answer: async (body, from) => {
       const address = (body as { address?: unknown } | null)?.address;
       if (typeof address !== 'string' || address.length > 256) {
         return refusal(400, 'malformed', 'Send {"address": "safe1…"}.');
@@ -264,29 +308,49 @@ export async function openFaucet(options: FaucetOptions): Promise<Faucet> {
             : 'This is not an address of a Safe: copy it again.',
         );
       }
-      if (queue.length >= maxQueued) {
+      if (left() < amount) {
+        return refusal(503, 'empty', 'The faucet has no more money to give.');
+      }
+      if (queue.length + arriving >= maxQueued) {
         return refusal(503, 'busy', 'The faucet has many requests: try again in two minutes.', 120);
       }
-      const waitMs = mayAsk(address);
+      const bySafe = waitOf(asksByAddress, address, asksPerWindow);
+      const connection = hostGroup(from);
+      const byConnection =
+        connection === null ? undefined : waitOf(asksByConnection, connection, asksPerConnection);
+      const waitMs = Math.max(bySafe.waitMs, byConnection?.waitMs ?? 0);
       if (waitMs > 0) {
         const minutes = Math.ceil(waitMs / 60_000);
-        const sentence = `This address has asked ${asksPerWindow} times: try again in ${minutes} minutes.`;
+        const who =
+          bySafe.waitMs > 0
+            ? `This address has asked ${asksPerWindow} times`
+            : `Your connection has asked ${asksPerConnection} times`;
+        const sentence = `${who}: try again in ${minutes} minutes.`;
         return refusal(429, 'tooOften', sentence, Math.ceil(waitMs / 1000));
       }
+      bySafe.count();
+      byConnection?.count();
       const asked: Asked = {
         kind: 'asked',
         id: new Uint8Array(randomBytes(16)),
         address,
         at: now(),
       };
-      await keep(asked);
-      queue.push(asked);
+      // Counted before it is written: requests of one moment share what is left.
+      arriving += 1;
+      try {
+        await keep(asked);
+        queue.push(asked);
+      } finally {
+        arriving -= 1;
+      }
       wake();
       return { status: 202, body: { accepted: true, amount: String(faucetUnits) } };
     },
     settled: () => working,
     stop: () => {
       stopped = true;
+      clearTimeout(retry);
       running?.stop();
     },
   };

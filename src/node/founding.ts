@@ -4,6 +4,7 @@ import type { NodeHost } from '#network/node-host.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import {
   ELDER_COUNT,
+  SHARES_REQUIRED,
   encodeSignedAuthority,
   type SignedAuthority,
 } from '#protocol/section/index.ts';
@@ -35,6 +36,18 @@ export function keepBirth(
   return file;
 }
 
+/** Founders that are late may still need our answers for so long, once five are born. */
+export const lateFoundersMs = 10 * 60_000;
+/** What a birth needed does not stay on a disk for longer, whoever is silent or lies. */
+export const birthSecretsMs = 6 * 3_600_000;
+const longestPauseMs = 30_000;
+
+/** May what the birth needed be erased, when so many are born and we are for so long? */
+export const isBirthOver = (heard: number, bornForMs: number): boolean =>
+  heard >= ELDER_COUNT ||
+  (heard >= SHARES_REQUIRED && bornForMs >= lateFoundersMs) ||
+  bornForMs >= birthSecretsMs;
+
 /** Until all seven are born somebody may need our answers; then what the birth needed is erased. */
 export async function tellBirth(
   host: NodeHost,
@@ -44,10 +57,12 @@ export async function tellBirth(
   folder: DataFolder,
 ): Promise<void> {
   const authority = encodeSignedAuthority(signed);
-  for (;;) {
+  const bornAt = Date.now();
+  for (let pauseMs = 1_000; ; pauseMs = Math.min(longestPauseMs, 1.2 * pauseMs)) {
     const reply = await askLobby(host, at, { kind: 'born', authority });
-    if (reply?.kind === 'heard' && reply.count === ELDER_COUNT) break;
-    await new Promise((go) => setTimeout(go, 1_000).unref());
+    const heard = reply?.kind === 'heard' ? reply.count : 0;
+    if (isBirthOver(heard, Date.now() - bornAt)) break;
+    await new Promise((go) => setTimeout(go, pauseMs).unref());
   }
   founder.stop();
   await founder.forget();

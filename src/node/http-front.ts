@@ -9,7 +9,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Problem } from '#storage/node/problem.ts';
 import { rejectHost, rejectOrigin, type OwnNames, type Rejected } from './http-origin.ts';
@@ -231,7 +231,18 @@ async function handlePost(request: IncomingMessage, handler: JsonHandler): Promi
   } catch {
     return { status: 400, body: { error: 'malformed', message: 'The request is not JSON.' } };
   }
-  return handler(value, request.socket.remoteAddress ?? '');
+  return handler(value, senderOf(request));
+}
+
+/** Behind a reverse proxy, which reaches us from this machine, the last address that it saw. */
+function senderOf({ socket, headers }: IncomingMessage): string {
+  const direct = socket.remoteAddress ?? '';
+  const forwarded =
+    String(headers['x-forwarded-for'] ?? '')
+      .split(',')
+      .at(-1)
+      ?.trim() ?? '';
+  return isIP(forwarded) === 0 ? direct : forwarded;
 }
 
 async function readBody(request: IncomingMessage): Promise<string | undefined> {

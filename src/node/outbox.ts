@@ -22,6 +22,8 @@ const maxWaitingPerPeer = 128;
 const maxWaitingBytesPerPeer = 4 * 1024 * 1024;
 const atOnce = 4;
 const timeoutMs = 10_000;
+/** Peers without a message under way that are remembered for their failures; the oldest is forgotten. */
+const maxResting = 256;
 /** After a failure nothing is tried for this long, doubled each time. */
 const firstRestMs = 250;
 const longestRestMs = 5_000;
@@ -49,6 +51,8 @@ export function createOutbox(
     [...peers.values()].reduce((sum, { waiting }) => sum + waiting.length, 0),
   );
 
+  metrics.gauge(`safe_${stream}_outbox_peers`, () => peers.size);
+
   const peerOf = (to: NodeId): Peer | undefined => {
     const known = peers.get(to);
     if (known !== undefined) return known;
@@ -66,11 +70,20 @@ export function createOutbox(
     return peer;
   };
 
+  const rest = (to: NodeId, peer: Peer): void => {
+    peers.set(to, peer);
+    const resting = [...peers].filter(([, { running, waiting }]) => running + waiting.length === 0);
+    for (const [id] of resting.slice(0, Math.max(0, resting.length - maxResting))) peers.delete(id);
+  };
+
   const pump = (to: NodeId, peer: Peer): void => {
     while (!stopped && peer.running < atOnce) {
       const message = peer.waiting.shift();
       if (message === undefined) {
-        if (peer.running === 0 && peer.failures === 0) peers.delete(to);
+        if (peer.running > 0) return;
+        peers.delete(to);
+        // Unreachable peers come last in the map, by when they failed; names cost nothing.
+        if (peer.failures > 0) rest(to, peer);
         return;
       }
       peer.bytes -= message.length;

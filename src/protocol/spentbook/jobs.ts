@@ -10,6 +10,7 @@ import {
   type CommittedTransaction,
   type Phase,
   type SectionKeys,
+  type Source,
   type Statement,
 } from '#money/certificate.ts';
 import { decodeTransaction, inputAt, slotName, txidOf } from '#money/transaction.ts';
@@ -37,26 +38,34 @@ function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult
   if (job.bound !== null) return performBound(job, job.bound, suite);
   const decoded = decodeTransaction(job.transaction);
   if (!decoded.ok) return { kind: 'refused', what: decoded.error };
+  // What costs nothing comes first: pairings are for requests in which all the rest is right.
+  const { inputs } = decoded.value;
+  if (job.sources.length !== inputs.length) return { kind: 'refused', what: 'sourceCount' };
+  const input = inputAt(decoded.value, slot);
+  if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
   let unproven: SpentbookResult | undefined;
-  const verified = verifyTransaction(job.transaction, section.networkId, (input, index) => {
+  const verified = verifyTransaction(job.transaction, section.networkId, (each, index) => {
     const source = job.sources[index];
-    if (source === undefined) return undefined;
+    if (source === undefined || !namesOutput(source, each.oneTimeKey)) return undefined;
     const proven = verifySource(known, suite, source);
     if (!proven.ok) {
       if (source.kind === 'committed') unproven ??= whyUnproven(known, source);
       return undefined;
     }
-    return equalBytes(proven.value.oneTimeKey, input.oneTimeKey) ? proven.value.amount : undefined;
+    return equalBytes(proven.value.oneTimeKey, each.oneTimeKey) ? proven.value.amount : undefined;
   });
   if (unproven !== undefined) return unproven;
   if (!verified.ok) return { kind: 'refused', what: verified.error };
-  if (job.sources.length !== verified.value.inputs.length) {
-    return { kind: 'refused', what: 'sourceCount' };
-  }
-  const input = inputAt(verified.value, slot);
-  if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
   const txid = txidOf(verified.value);
   return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });
+}
+
+/** Whether this source is of the output with this key at all; nothing of it is verified. */
+function namesOutput(source: Source, oneTimeKey: Uint8Array): boolean {
+  if (source.kind === 'genesis') return true; // Compared with what this elder knows, at no cost.
+  const decoded = decodeTransaction(source.transaction);
+  const output = decoded.ok ? decoded.value.outputs[source.index] : undefined;
+  return output !== undefined && equalBytes(output.oneTimeKey, oneTimeKey);
 }
 
 /** R6: five elders of an earlier epoch verified it, so nothing but the name has to fit. */
@@ -80,6 +89,8 @@ function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
   }
   const input = inputAt(transaction, job.slot);
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
+  // These bytes may be shown as evidence, and signatures are no part of the txid.
+  if (!signaturesHold(transaction)) return { kind: 'refused', what: 'badSignature' };
   const proven = verifyCertificates(known, suite, 'PREPARE', transaction, prepared);
   if (!proven.ok) {
     const certificates = prepared;
@@ -89,8 +100,6 @@ function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
   // R4, R6: the share belongs to ballot and epoch of this slot's own prepared certificate.
   const own = prepared[transaction.inputs.indexOf(input)];
   if (own?.epoch !== section.epoch) return { kind: 'refused', what: 'otherEpoch' };
-  // These bytes may be shown as evidence, and signatures are no part of the txid.
-  if (!signaturesHold(transaction)) return { kind: 'refused', what: 'badSignature' };
   const statement = { keyImage: input.keyImage, ballot: own.ballot, txid: txidOf(transaction) };
   return shareOf(job, suite, 'COMMIT', statement);
 }

@@ -1,4 +1,5 @@
 /** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
+import { rememberingSuite } from '#crypto/remembering-suite.ts';
 import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import type { MoneySection, SectionKeys } from '#money/certificate.ts';
@@ -49,6 +50,9 @@ export type SnapshotResult =
   | { readonly kind: 'merged'; readonly entries: readonly SealedEntry[] };
 
 export type JobKind = keyof Jobs;
+
+/** Jobs that clients cause; the others are the section's, and wait for no client. */
+export const clientJobs: ReadonlySet<JobKind> = new Set(['spentbook', 'mint', 'payment']);
 export type JobOf<Kind extends JobKind> = Jobs[Kind]['job'];
 export type ResultOf<Kind extends JobKind> = Jobs[Kind]['result'];
 
@@ -64,20 +68,23 @@ export type JobReply =
   | { readonly kind: 'done'; readonly id: number; readonly result: ResultOf<JobKind> }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string };
 
+/** One per thread: certificates come back in every slot of a payment. */
+const moneySuite = rememberingSuite(blsSuite);
+
 export function performJob(request: JobRequest): ResultOf<JobKind> {
   switch (request.kind) {
     case 'genesis':
       return performGenesisJob(request.job, realSuites);
     case 'spentbook':
-      return performSpentbookJob(request.job, blsSuite);
+      return performSpentbookJob(request.job, moneySuite);
     case 'mint':
-      return performMintJob(request.job, blsSuite);
+      return performMintJob(request.job, moneySuite);
     case 'sectionNode':
       return performSectionNodeJob(request.job, realSuites);
     case 'snapshot':
       return performSnapshotJob(request.job, blsSuite);
     case 'payment':
-      return performPaymentJob(request.job, blsSuite);
+      return performPaymentJob(request.job, moneySuite);
   }
 }
 

@@ -1,7 +1,14 @@
 /** Jobs of the protocols on worker threads, so that a node answers while it verifies and signs. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import type { JobKind, JobOf, JobReply, JobRequest, ResultOf } from './pool-node-jobs.ts';
+import {
+  clientJobs,
+  type JobKind,
+  type JobOf,
+  type JobReply,
+  type JobRequest,
+  type ResultOf,
+} from './pool-node-jobs.ts';
 
 export interface JobPool {
   /** Runs one pure job. Rejects when the job throws, which is a bug of ours. */
@@ -20,10 +27,20 @@ interface Thread {
   current: Waiting | undefined;
 }
 
-/** Starts threads when they are first needed; `size` is usually the number of cores. */
+/** After so many jobs of the section in a row one of a client begins, if one waits. */
+const sectionInARow = 4;
+
+/**
+ * Starts threads when they are first needed; `size` is usually the number of cores. The section's
+ * jobs and the clients' wait in queues of their own: clients never have all threads (if there is
+ * more than one), and a thread that is free takes the section's job first.
+ */
 export function createJobPool(size = availableParallelism()): JobPool {
   const threads: Thread[] = [];
-  const queue: Waiting[] = [];
+  const sectionQueue: Waiting[] = [];
+  const clientQueue: Waiting[] = [];
+  const clientThreads = Math.max(1, size - 1);
+  let inARow = 0;
   let nextId = 1;
   let stopped = false;
 
@@ -52,12 +69,22 @@ export function createJobPool(size = availableParallelism()): JobPool {
     if (!stopped) feed();
   };
 
+  const isClients = ({ request }: Waiting): boolean => clientJobs.has(request.kind);
+  const next = (): Waiting | undefined => {
+    const atWork = threads.filter(({ current }) => current !== undefined && isClients(current));
+    const client = atWork.length < clientThreads ? clientQueue[0] : undefined;
+    const clientFirst = client !== undefined && inARow >= sectionInARow;
+    const section = clientFirst ? undefined : sectionQueue.shift();
+    inARow = section === undefined ? 0 : inARow + 1;
+    return section ?? (client === undefined ? undefined : clientQueue.shift());
+  };
   const feed = (): void => {
-    while (queue.length > 0) {
+    while (sectionQueue.length + clientQueue.length > 0) {
       const idle = threads.find((thread) => thread.current === undefined);
-      const thread = idle ?? (threads.length < size ? startThread() : undefined);
-      const waiting = thread === undefined ? undefined : queue.shift();
-      if (thread === undefined || waiting === undefined) return;
+      if (idle === undefined && threads.length >= size) return;
+      const waiting = next();
+      if (waiting === undefined) return;
+      const thread = idle ?? startThread();
       thread.current = waiting;
       thread.worker.ref();
       thread.worker.postMessage(waiting.request);
@@ -71,12 +98,18 @@ export function createJobPool(size = availableParallelism()): JobPool {
           failed(new Error('the job pool is stopped'));
           return;
         }
-        queue.push({ request: { id: nextId++, kind, job } as JobRequest, done, failed });
+        const queue = clientJobs.has(kind) ? clientQueue : sectionQueue;
+        queue.push({
+          request: { id: nextId++, kind, job } as JobRequest,
+          done,
+          failed,
+        });
         feed();
       }),
     stop: async () => {
       stopped = true;
-      for (const { failed } of queue.splice(0)) failed(new Error('the job pool is stopped'));
+      for (const { failed } of [...sectionQueue.splice(0), ...clientQueue.splice(0)])
+        failed(new Error('the job pool is stopped'));
       await Promise.all([...threads].map(({ worker }) => worker.terminate()));
     },
   };

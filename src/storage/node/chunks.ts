@@ -52,8 +52,21 @@ export function openChunks(
   const fresh = join(folder, 'new');
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true, mode: 0o700 });
-  /** A name being written: a second put waits for the first instead of trusting its rename. */
-  const writing = new Map<string, Promise<void>>();
+  /** One change of a name after the other: what one has seen is still so when it acts on it. */
+  const changing = new Map<string, Promise<unknown>>();
+  const alone = async <T>(hex: string, change: () => Promise<T>): Promise<T> => {
+    const changed = (changing.get(hex) ?? Promise.resolve()).then(change);
+    const settled = changed.then(
+      () => undefined,
+      () => undefined,
+    );
+    changing.set(hex, settled);
+    try {
+      return await changed;
+    } finally {
+      if (changing.get(hex) === settled) changing.delete(hex);
+    }
+  };
 
   const sizeByName = new Map<string, number>();
   let used = 0;
@@ -70,19 +83,29 @@ export function openChunks(
 
   const pathOf = (hex: string): string => join(folder, hex.slice(0, 2), hex);
 
-  const get: ChunkStore['get'] = async (name) => {
-    const hex = toHex(name);
-    const path = pathOf(hex);
+  /** `altered`: a file is there that does not fit its name. */
+  const read = async (
+    name: Uint8Array,
+  ): Promise<Result<Uint8Array, 'notFound' | 'altered' | 'broken'>> => {
     try {
-      const bytes = await readFile(path);
-      if (fits(name, bytes))
-        return ok(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
-      await unlink(path);
-      forget(hex);
-      return err('notFound');
+      const bytes = await readFile(pathOf(toHex(name)));
+      if (!fits(name, bytes)) return err('altered');
+      return ok(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
     } catch (error) {
       return err((error as { code?: string }).code === 'ENOENT' ? 'notFound' : 'broken');
     }
+  };
+  const removeFile = async (hex: string): Promise<void> => {
+    await unlink(pathOf(hex)).catch(unlessGone);
+    forget(hex);
+  };
+  /** Looks again when no put is under way: the file may have been replaced by a good one meanwhile. */
+  const dropAltered = async (name: Uint8Array): Promise<void> => {
+    const hex = toHex(name);
+    await alone(hex, async () => {
+      const now = await read(name);
+      if (!now.ok && now.error === 'altered') await removeFile(hex);
+    });
   };
 
   const store = async (hex: string, bytes: Uint8Array): Promise<void> => {
@@ -105,26 +128,34 @@ export function openChunks(
   };
 
   return {
-    get,
+    get: async (name) => {
+      const found = await read(name);
+      if (found.ok) return found;
+      if (found.error !== 'altered') return err(found.error);
+      try {
+        await dropAltered(name);
+        return err('notFound');
+      } catch {
+        return err('broken');
+      }
+    },
     put: async (name, bytes) => {
       if (!fits(name, bytes)) return err('altered');
       const hex = toHex(name);
       try {
         await walked;
-        await writing.get(hex);
-        if ((await get(name)).ok) return ok('stored');
-        if (used + pending + bytes.length > limitBytes()) return err('full');
-        const stored = (writing.get(hex) ?? Promise.resolve()).then(() => store(hex, bytes));
-        writing.set(hex, stored);
-        // Counted while it is written: puts at the same time share what is left.
-        pending += bytes.length;
-        try {
-          await stored;
-        } finally {
-          pending -= bytes.length;
-          if (writing.get(hex) === stored) writing.delete(hex);
-        }
-        return ok('stored');
+        return await alone(hex, async () => {
+          if ((await read(name)).ok) return ok('stored');
+          if (used + pending + bytes.length > limitBytes()) return err('full');
+          // Counted while it is written: puts at the same time share what is left.
+          pending += bytes.length;
+          try {
+            await store(hex, bytes);
+          } finally {
+            pending -= bytes.length;
+          }
+          return ok('stored');
+        });
       } catch (error) {
         return err(kindOfError(error) === 'full' ? 'full' : 'broken');
       }
@@ -132,9 +163,7 @@ export function openChunks(
     remove: async (name) => {
       const hex = toHex(name);
       await walked.catch(() => undefined);
-      await writing.get(hex)?.catch(() => undefined);
-      await unlink(pathOf(hex)).catch(() => undefined);
-      forget(hex);
+      await alone(hex, () => removeFile(hex)).catch(() => undefined);
     },
     pages: async function* () {
       await walked;

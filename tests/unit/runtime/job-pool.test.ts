@@ -21,7 +21,10 @@ function prepareJob(): SpentbookJob {
     prefix: { bitCount: 0, bits: new Uint8Array(32) },
     key: blsSuite.publicKey(secretShare),
     epoch: 0n,
-    genesisOutput: { oneTimeKey: genesisKeyPair(keys.seed.reveal()).oneTimeKey, amount: 1000n },
+    genesisOutput: {
+      oneTimeKey: genesisKeyPair(keys.seed.reveal()).oneTimeKey,
+      amount: 1000n,
+    },
   };
   const first = genesisCoin(keys, section);
   if (first === null) throw new Error('the first coin is ours');
@@ -41,7 +44,14 @@ function prepareJob(): SpentbookJob {
   const slot = slotName(decoded.value.inputs[0]?.keyImage ?? new Uint8Array(32));
   const known = onlySection(section);
   const spend = { ballot: 0, slot, transaction, sources };
-  return { kind: 'prepare', section, secretShare, known, bound: null, ...spend };
+  return {
+    kind: 'prepare',
+    section,
+    secretShare,
+    known,
+    bound: null,
+    ...spend,
+  };
 }
 
 test('a job in a thread has the result it has here', async () => {
@@ -86,4 +96,41 @@ test('a stopped pool says so', async () => {
   const other = createJobPool(1);
   await other.stop();
   await expect(other.run('spentbook', prepareJob())).rejects.toThrow('stopped');
+});
+
+const { section, known } = prepareJob();
+const ofSection = { kind: 'check', section, known, entries: [] } as const;
+
+test('the section’s jobs do not wait behind those of clients, and clients are not starved', async () => {
+  const one = createJobPool(1);
+  const order: string[] = [];
+  const client = prepareJob();
+  const all = [
+    ...Array.from({ length: 12 }, (_, n) =>
+      one.run('spentbook', client).then(() => order.push(`client ${n}`)),
+    ),
+    ...Array.from({ length: 8 }, (_, n) =>
+      one.run('snapshot', ofSection).then(() => order.push(`section ${n}`)),
+    ),
+  ];
+  await Promise.all(all);
+  await one.stop();
+  // The first had begun when the section's came; then four of the section's to one of a client's.
+  expect(order.slice(0, 10)).toEqual([
+    ...['client 0', 'section 0', 'section 1', 'section 2', 'section 3', 'client 1'],
+    ...['section 4', 'section 5', 'section 6', 'section 7'],
+  ]);
+});
+
+test('clients never have all threads, so the section’s next job begins at once', async () => {
+  const two = createJobPool(2);
+  await Promise.all([two.run('snapshot', ofSection), two.run('spentbook', prepareJob())]);
+  const order: string[] = [];
+  const flood = Array.from({ length: 10 }, (_, n) =>
+    two.run('spentbook', prepareJob()).then(() => order.push(`client ${n}`)),
+  );
+  await two.run('snapshot', ofSection).then(() => order.push('section'));
+  expect(order.length).toBeLessThanOrEqual(2);
+  await Promise.all(flood);
+  await two.stop();
 });

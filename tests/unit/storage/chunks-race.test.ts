@@ -1,0 +1,54 @@
+/** Goal: a read that saw a rotten file never removes the good one that has replaced it. */
+import { createHash, randomBytes } from 'node:crypto';
+import type * as FileSystem from 'node:fs/promises';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { openChunks } from '#storage/node/chunks.ts';
+
+/** The first removal of a file waits for this. */
+const held = vi.hoisted(() => ({ until: Promise.resolve() as Promise<void>, first: false }));
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof FileSystem>();
+  return {
+    ...real,
+    unlink: async (path: string) => {
+      if (held.first && /[0-9a-f]{64}$/.test(path)) {
+        held.first = false;
+        await held.until;
+      }
+      return real.unlink(path);
+    },
+  };
+});
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'safe-chunks-race-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test.each(['a read of a rotten file', 'a removal'])(
+  '%s that is slow to remove it does not take away what a put has acknowledged',
+  async (what) => {
+    const bytes = new Uint8Array(randomBytes(2_000));
+    const name = new Uint8Array(createHash('sha256').update(bytes).digest());
+    const hex = Buffer.from(name).toString('hex');
+    mkdirSync(join(folder, hex.slice(0, 2)), { recursive: true });
+    const rotten = what === 'a removal' ? bytes : bytes.slice(0, 100);
+    writeFileSync(join(folder, hex.slice(0, 2), hex), rotten);
+    const chunks = openChunks(folder);
+    let release: () => void = () => undefined;
+    held.until = new Promise((go) => (release = go));
+    held.first = true;
+    const removing = what === 'a removal' ? chunks.remove(name) : chunks.get(name);
+    await vi.waitFor(() => expect(held.first).toBe(false));
+    const put = chunks.put(name, bytes);
+    await Promise.race([put, new Promise((go) => setTimeout(go, 100))]);
+    release();
+    await removing;
+    expect(await put).toEqual({ ok: true, value: 'stored' });
+    expect(await chunks.get(name)).toEqual({ ok: true, value: bytes });
+  },
+);
