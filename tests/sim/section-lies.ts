@@ -4,10 +4,10 @@
  * the way out, with its own keys and all it knows.
  */
 import { nameToId, toXorName, type XorName } from '#address/xor-name.ts';
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { statementBytes, type AgreementMessage } from '#protocol/agreement/index.ts';
+import { proposalHash, statementBytes, type AgreementMessage } from '#protocol/agreement/index.ts';
 import type { DkgConfig } from '#protocol/dkg/index.ts';
 import {
   actBodyBytes,
@@ -308,6 +308,18 @@ const ownLies: readonly SectionLie[] = [
     ]),
   },
   {
+    name: 'sealed sets without number, of roots without lists (N9, N23)',
+    faults: ['twoRoots'],
+    corrupt: (person, gossip) => {
+      const flooded = new Set<NodeId>();
+      return inPayload('handover', (payload, self, to) => {
+        const sets = flooded.has(to) ? [] : setsOf(payload, self);
+        if (sets.length > 0) flooded.add(to);
+        return [payload, ...sets];
+      })(person, gossip);
+    },
+  },
+  {
     name: 'a successor share for another record (N20)',
     faults: ['badShare'],
     corrupt: inPayload('handover', (payload) => {
@@ -392,6 +404,52 @@ function withRoot(
   return { ...payload, message: { ...message, roots } };
 }
 
+/** Sixteen sets for each of twelve rounds: four true roots and one of its own, another in each set. */
+function setsOf(
+  { message }: Extract<NodePayload, { readonly kind: 'handover' }>,
+  self: Speaker,
+): readonly NodePayload[] {
+  const { person, own, index, state } = self;
+  const { authority, ledger } = own.state;
+  const closing = state.ending?.closing;
+  if (message.kind !== 'news' || closing === undefined || index === 0) return [];
+  const others = message.roots.filter(({ elder }) => elder !== index).slice(0, 4);
+  if (ledger.phase.kind !== 'closing' || others.length < 4) return [];
+  const generation = authority.generation + 1n;
+  const voice = voiceOf(index - 1, (_generation, round, phase, body) =>
+    namedIdentity.sign(person.name, statementBytes(scopeOf(own), round, phase, person.name, body)),
+  );
+  return Array.from({ length: 12 }, (_, at) => at + 1).flatMap((round): NodePayload[] => {
+    const proposals = Array.from({ length: 16 }, (_, n) => {
+      const root = labelledHash('safe/toy/one of many roots', Uint8Array.of(index, round, n));
+      const signature = namedIdentity.sign(person.name, snapshotBytes(closing, index, root));
+      const snapshots = [...others, { elder: index, root, signature }];
+      const body: ActBody = {
+        kind: 'sealedSet',
+        snapshots: snapshots.sort((a, b) => a.elder - b.elder),
+        sealedRoot: root,
+      };
+      return encodeAct({ body, endorsements: [] });
+    });
+    const hashes = proposals.map(proposalHash).sort(compareBytes);
+    const reports = [voice.report(generation, round, null, hashes)];
+    return [
+      { kind: 'agreement', generation, message: { kind: 'reports', generation, reports } },
+      { kind: 'agreement', generation, message: { kind: 'proposals', generation, proposals } },
+    ];
+  });
+}
+
+/** What statements of the generation after this state are bound to. */
+const scopeOf = ({ state: { authority } }: SealedState) => ({
+  networkId: authority.networkId,
+  key: authority.key,
+  epoch: authority.epoch,
+  generation: authority.generation + 1n,
+  elders: authority.elders.map(({ name }) => name),
+  identity: toySuites.identity,
+});
+
 /** By what an agreement finds a lie out; the others prove nothing about who told them. */
 const agreementFaults: Partial<Record<AgreementLie, string>> = {
   twoVotes: 'equivocation',
@@ -417,14 +475,7 @@ const inAgreement = (lie: AgreementLie): SectionLie => ({
       const { own, index } = self;
       const { authority } = own.state;
       if (index === 0 || payload.generation !== authority.generation + 1n) return [payload];
-      const scope = {
-        networkId: authority.networkId,
-        key: authority.key,
-        epoch: authority.epoch,
-        generation: payload.generation,
-        elders: authority.elders.map(({ name }) => name),
-        identity: toySuites.identity,
-      };
+      const scope = scopeOf(own);
       const voice = voiceOf(index - 1, (_generation, round, phase, body) =>
         namedIdentity.sign(person.name, statementBytes(scope, round, phase, person.name, body)),
       );
