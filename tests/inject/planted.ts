@@ -3,6 +3,8 @@ import type { Mutant } from './load.ts';
 
 export interface Planted {
   readonly story: string;
+  /** Only cases that are shown so: a rare one is not waited for in npm test. */
+  readonly where?: RegExp;
   /** Cases played until one finds it. */
   readonly within: number;
   readonly mutants: readonly Mutant[];
@@ -79,7 +81,8 @@ export const planted: readonly Planted[] = [
   },
   {
     story: 'pays',
-    within: 80,
+    where: /tab store\.putSafe .*(fails once|full)/,
+    within: 20,
     mutants: [
       {
         name: 'a payment is handed on before it is stored',

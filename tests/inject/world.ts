@@ -145,8 +145,9 @@ export class World implements Watcher {
     let truth = '';
     let isAtRest = false;
     while (!isAtRest && clock.now() < end && !tab.process.isDead) {
-      // A lock that was pressed in the last moment of the story comes now.
+      // What was pressed in the last moment of the story, Lock or Forget, comes now.
       if (tab.view.kind === 'locked') await person.ask(tab, { kind: 'unlockHere', password });
+      if (tab.view.kind === 'none') await person.enter(tab);
       await person.ask(tab, { kind: 'refresh' }).catch(() => undefined);
       truth = formatAmount(await this.#truth());
       isAtRest = tab.view.kind === 'open' && isOver(tab.view, truth);
