@@ -3,6 +3,8 @@ import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { Refusal } from '#core/refusal.ts';
 import type { Result } from '#core/result.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import { lobbyTag } from '#network/protocols.ts';
 import { decodeAddressRecord, verifyAddressRecord } from '#protocol/section/index.ts';
 import {
   decodeLobbyRequest,
@@ -13,6 +15,7 @@ import {
   type Invitation,
   type LobbyReply,
 } from '#roles/wire/lobby.ts';
+import type { Gate } from './gate.ts';
 import type { KeptNetworkFile } from './network-file.ts';
 
 export interface KnownNetwork {
@@ -54,6 +57,20 @@ export async function answerLobby(
   if (!fits.ok) return refused({ kind: 'notAllowed', rule: fits.error });
   return encodeLobbyReply(answers.arrive(founder, from));
 }
+
+/** Serves the lobby to strangers: in the gate's lane for those who are no members. */
+export const serveLobby = (
+  host: Pick<NodeHost, 'serve'>,
+  gate: Gate,
+  answers: LobbyAnswers,
+): Promise<void> =>
+  host.serve('section', lobbyTag, async (bytes, from) => {
+    const answered = await gate.enter('outside', from, bytes.length, async () => {
+      if (!decodeLobbyRequest(bytes).ok) from.invalid();
+      return answerLobby(bytes, answers, from.name);
+    });
+    return answered.ok ? answered.value : refused(answered.error);
+  });
 
 const notHere: Refusal = { kind: 'notAllowed', rule: 'noFoundingHere' };
 const refused = (refusal: Refusal): Uint8Array => encodeLobbyReply({ kind: 'refused', refusal });

@@ -7,7 +7,7 @@ import { EMPTY_PREFIX, matches, showPrefix, type Prefix } from '#address/prefix.
 import { nameToId } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeHost, Remote } from '#network/node-host.ts';
-import { lobbyTag, networkTag } from '#network/protocols.ts';
+import { networkTag } from '#network/protocols.ts';
 import {
   emptyTree,
   encodeAddressRecord,
@@ -37,7 +37,7 @@ import {
 } from './elder-service.ts';
 import { createGate } from './gate.ts';
 import { createGreeter, type Greeter } from './greeter.ts';
-import { answerLobby } from './lobby.ts';
+import { serveLobby } from './lobby.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { KeptNetworkFile } from './network-file.ts';
@@ -401,11 +401,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     return encodeNodeReply(answered.ok ? answered.value : refusedNode(answered.error));
   });
   // Whoever knows this node may come in through it.
-  await host.serve('section', lobbyTag, async (bytes) =>
-    answerLobby(bytes, {
-      network: () => ({ file: options.file, records: book.records(64, memberNames()) }),
-    }),
-  );
+  await serveLobby(host, gate, {
+    network: () => ({ file: options.file, records: book.records(64, memberNames()) }),
+  });
 
   section = await options.openSection(ports);
   const opened = section;

@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
-import { lobbyTag, networkTag } from '#network/protocols.ts';
+import { networkTag } from '#network/protocols.ts';
 import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
 import { createJobPool } from '#runtime/jobs/pool-node.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
@@ -21,7 +21,7 @@ import type { SectionFollower } from './follow-sections.ts';
 import { createGate } from './gate.ts';
 import { createGreeter } from './greeter.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
-import { answerLobby } from './lobby.ts';
+import { serveLobby } from './lobby.ts';
 import { bootstrapAddress } from './network-file.ts';
 import { keepPorts, keptPorts } from './network-folder.ts';
 import { openIdentity, readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
@@ -72,21 +72,16 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   const founding = found(command, folder, identity, faucetSeed, log);
   let book: AddressBook | null = null;
   let sections: SectionFollower | null = null;
-  await host.serve('section', lobbyTag, (bytes, from) =>
-    answerLobby(
-      bytes,
-      {
-        network: () => {
-          const born = founding.network();
-          if (born === null || book === null || sections === null) return null;
-          return { file: born.file, records: book.records(64, sections.elders()) };
-        },
-        arrive: founding.arrive,
-        born: founding.born,
-      },
-      from.name,
-    ),
-  );
+  const gate = createGate(metrics);
+  await serveLobby(host, gate, {
+    network: () => {
+      const born = founding.network();
+      if (born === null || book === null || sections === null) return null;
+      return { file: born.file, records: book.records(64, sections.elders()) };
+    },
+    arrive: founding.arrive,
+    born: founding.born,
+  });
   if (founding.network() === null) {
     progress(`Waiting for ${command.elders + command.adults} founders. Start each with:`);
     process.stdout.write(`safe node --data DIR --join ${address}\n`);
@@ -127,7 +122,6 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   await host.serve('client', tag, guide.service.handle);
   const greeter = createGreeter({ host, book: known, tag, wanted: guide.sections.members });
   stops.push(greeter.stop);
-  const gate = createGate(metrics);
   await host.serve('section', tag, async (bytes, from) => {
     const answered = await gate.enter('system', from, bytes.length, async () => {
       const asked = decodeNodeRequest(bytes);

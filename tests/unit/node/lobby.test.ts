@@ -1,6 +1,10 @@
 /** Goal: seven founders hear the same invitation, and only who speaks for itself is invited. */
 import { expect, test } from 'vitest';
-import { answerLobby, createGathering } from '#node/lobby.ts';
+import { lobbyTag } from '#network/protocols.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import { createGate, maxPerOutsider } from '#node/gate.ts';
+import { answerLobby, createGathering, serveLobby } from '#node/lobby.ts';
+import { createMetrics } from '#node/metrics.ts';
 import { publicKeyOf } from '#node/native-ed25519.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
 import {
@@ -121,4 +125,40 @@ test('every message of the lobby comes back as it went, and a byte more is malfo
   expect(decodeInvitation(encodeInvitation(invitation))).toEqual({ ok: true, value: invitation });
   const six = encodeInvitation({ ...invitation, elders: invitation.elders.slice(1) });
   expect(decodeInvitation(six).ok).toBe(false);
+});
+
+test('the lobby is behind the gate: one stranger has a few questions at once, and noise is held against it', async () => {
+  type Handler = Parameters<NodeHost['serve']>[2];
+  let handler: Handler | undefined;
+  const host: Pick<NodeHost, 'serve'> = {
+    serve: async (_kind, tag, given) => {
+      expect(tag).toBe(lobbyTag);
+      handler = given;
+    },
+  };
+  const metrics = createMetrics();
+  let asked = 0;
+  await serveLobby(host, createGate(metrics), {
+    network: () => {
+      asked += 1;
+      return null;
+    },
+  });
+  const invalid: string[] = [];
+  const from = (peerId: string): Parameters<Handler>[1] => ({
+    peerId,
+    name: seed(9),
+    address: null,
+    invalid: () => void invalid.push(peerId),
+  });
+  const which = encodeLobbyRequest({ kind: 'which' });
+  await Promise.all(Array.from({ length: 50 }, () => handler?.(which, from('eager'))));
+  expect(asked).toBe(maxPerOutsider);
+  await handler?.(which, from('other'));
+  expect(asked).toBe(maxPerOutsider + 1);
+  expect(invalid).toEqual([]);
+  const reply = decodeLobbyReply((await handler?.(Uint8Array.of(1), from('noise'))) ?? seed(0));
+  expect(reply).toMatchObject({ ok: true, value: { kind: 'refused' } });
+  expect(invalid).toEqual(['noise']);
+  metrics.stop();
 });
