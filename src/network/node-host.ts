@@ -82,6 +82,8 @@ export interface NodeHost {
     to: { readonly name: Uint8Array; readonly addresses: readonly string[] },
     options: { readonly timeoutMs: number },
   ) => Promise<boolean>;
+  /** The groups of the addresses (see addressGroup) from which this name is connected now. */
+  readonly comesFrom: (name: Uint8Array) => ReadonlySet<string | null>;
   /** No traffic with these names (hex) from now on, in either direction: fault injection. */
   readonly cut: (names: ReadonlySet<string>) => Promise<void>;
   /**
@@ -296,6 +298,8 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
         return false;
       }
     },
+    comesFrom: (name) =>
+      new Set(libp2p.getConnections(nameToPeerId(name)).map((each) => addressOf(each))),
     cut: async (names) => {
       cutOff = names;
       const open = libp2p.getConnections().filter(({ remotePeer }) => isCut(remotePeer));

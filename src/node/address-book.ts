@@ -27,8 +27,9 @@ export interface AddressBook {
    * Takes an encoded record when it is genuine and newer than ours.
    * @param from who gave it; null for whoever was asked because of what it is: the join point, an
    *   elder. Of a stranger that nobody asked only its own record is taken.
+   * @param address where that one is connected from, see addressGroup
    */
-  readonly offer: (bytes: Uint8Array, from?: Uint8Array | null) => Offered;
+  readonly offer: (bytes: Uint8Array, from?: Uint8Array | null, address?: string | null) => Offered;
   /** This node's own record: never forgotten. */
   readonly offerOwn: (bytes: Uint8Array) => void;
   /** Encoded records: those of `first`, then members', then others, newest offered first. */
@@ -65,6 +66,8 @@ interface Entry {
   readonly bytes: Uint8Array;
   /** It came by a connection with the node that it is about. */
   readonly direct: boolean;
+  /** Where that connection came from; strangers from one address share its places. */
+  readonly address: string | null;
 }
 
 /** @param path where the book is kept between starts; null keeps it in memory only. */
@@ -88,7 +91,12 @@ export function createAddressBook(
   const isPinned = (id: string): boolean => own.has(id) || (pins ?? early).has(id);
   const strangersKnown = (): readonly string[] => [...known.keys()].filter((id) => !isPinned(id));
 
-  const take = (bytes: Uint8Array, from: Uint8Array | null, pinEarly: boolean): Offered => {
+  const take = (
+    bytes: Uint8Array,
+    from: Uint8Array | null,
+    address: string | null,
+    pinEarly: boolean,
+  ): Offered => {
     const decoded = decodeAddressRecord(bytes);
     if (!decoded.ok) return 'forged';
     const record = decoded.value;
@@ -102,27 +110,44 @@ export function createAddressBook(
     const isTrusted = sender === null || direct || isPinned(sender);
     if (!pinned && (!isTrusted || bytes.length > maxStrangerRecordBytes)) return 'refused';
     if (!verifyAddressRecord(networkId, record, isSignedBy).ok) return 'forged';
-    if (pinned ? known.size >= members + strangers : !makeRoom(id, direct)) return 'refused';
+    if (pinned ? known.size >= members + strangers : !makeRoom(id, direct, address))
+      return 'refused';
     if (pinEarly) early.add(id);
     known.delete(id);
-    known.set(id, { record, bytes, direct: direct || ours?.direct === true });
+    const came = direct || ours === undefined ? { direct, address } : ours;
+    known.set(id, { record, bytes, direct: came.direct, address: came.address });
     changed ||= pinned;
     return 'news';
   };
 
-  /** Whom somebody told about gives way to who came itself, never the other way round. */
-  const makeRoom = (id: string, direct: boolean): boolean => {
+  /**
+   * Whom somebody told about gives way to who came itself, never the other way round. Of those that came,
+   * one of the address with the most: names cost nothing, and none of them pushes out who comes from
+   * elsewhere.
+   */
+  const makeRoom = (id: string, direct: boolean, address: string | null): boolean => {
     const others = strangersKnown().filter((each) => each !== id);
     if (others.length < strangers) return true;
     const least = others.find((each) => known.get(each)?.direct !== true);
-    const gives = least ?? (direct ? others[0] : undefined);
+    if (least !== undefined || !direct) return least !== undefined && known.delete(least);
+    const counts = new Map<string | null, number>([[address, 1]]);
+    const addressOf = (each: string): string | null => known.get(each)?.address ?? null;
+    for (const each of others) {
+      counts.set(addressOf(each), (counts.get(addressOf(each)) ?? 0) + 1);
+    }
+    const most = Math.max(...counts.values());
+    const crowded = others.filter((each) => counts.get(addressOf(each)) === most);
+    const gives =
+      counts.get(address) === most && most > 1
+        ? crowded.find((each) => addressOf(each) === address)
+        : crowded[0];
     return gives !== undefined && known.delete(gives);
   };
 
   const lines = path === null ? [] : linesIn(path);
   for (const line of lines.slice(0, members)) {
     const bytes = fromHex(line);
-    if (bytes.ok) take(bytes.value, null, true);
+    if (bytes.ok) take(bytes.value, null, null, true);
   }
   changed = lines.length > members;
 
@@ -152,12 +177,13 @@ export function createAddressBook(
       return all.filter((each) => isDialledByNodes(each, !isPublic));
     },
     recordOf: (name) => known.get(nameToId(name))?.bytes ?? null,
-    offer: (bytes, from = null) => take(bytes, from, from === null && pins === null),
+    offer: (bytes, from = null, address = null) =>
+      take(bytes, from, address, from === null && pins === null),
     offerOwn: (bytes) => {
       const decoded = decodeAddressRecord(bytes);
       if (!decoded.ok) return;
       own.add(nameToId(decoded.value.name));
-      take(bytes, null, false);
+      take(bytes, null, null, false);
       // A node that others reach from elsewhere dials nothing on its own machine for a record.
       isPublic ||= decoded.value.addresses.some(
         (each) => isDialledByNodes(each, true) && !isLoopback(each.split('/')[2] ?? ''),

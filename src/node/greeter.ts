@@ -15,9 +15,10 @@ import {
   type NodeRequest,
 } from '#roles/wire/node.ts';
 import type { AddressBook } from './address-book.ts';
+import { createReachLimits } from './reach-limits.ts';
 
 export interface GreeterOptions {
-  readonly host: Pick<NodeHost, 'name' | 'request' | 'reach'>;
+  readonly host: Pick<NodeHost, 'name' | 'request' | 'reach' | 'comesFrom'>;
   readonly book: AddressBook;
   readonly tag: string;
   /** Names this node must be able to dial: the members of its section. */
@@ -29,15 +30,20 @@ export interface Greeter {
   readonly greet: (name: Uint8Array) => Promise<boolean>;
   /**
    * N40: dials one of its addresses anew, whatever connection is open, and greets it. A connection
-   * that it made itself shows nothing about whether others can reach it.
+   * that it made itself shows nothing about whether others can reach it. What was dialled in vain
+   * waits longer each time, and an address that the node does not come from is dialled seldom.
    */
   readonly reach: (name: Uint8Array) => Promise<boolean>;
   /** Greets everybody we count on an address of, a few at a time. */
   readonly greetAll: () => Promise<void>;
-  /** @param from the peer that greets, by its connection */
+  /**
+   * @param from the peer that greets, by its connection
+   * @param address where that comes from, see addressGroup
+   */
   readonly answer: (
     request: NodeRequest & { readonly kind: 'greet' },
     from: Uint8Array,
+    address: string | null,
   ) => NodeReply;
   readonly stop: () => Promise<void>;
 }
@@ -54,12 +60,17 @@ export function createGreeter(options: GreeterOptions): Greeter {
   const { host, book, tag } = options;
   const own = host.name;
   const self = nameToId(own);
+  const limits = createReachLimits();
   let turn = 0;
   let [nearTurn, farTurn] = [0, 0];
 
   /** Whoever gives a forged record is not read on. */
-  const takeRecords = (records: readonly Uint8Array[], from: Uint8Array): void => {
-    for (const record of records) if (book.offer(record, from) === 'forged') return;
+  const takeRecords = (
+    records: readonly Uint8Array[],
+    from: Uint8Array,
+    address: string | null = null,
+  ): void => {
+    for (const record of records) if (book.offer(record, from, address) === 'forged') return;
   };
 
   const greet = async (name: Uint8Array): Promise<boolean> => {
@@ -105,8 +116,14 @@ export function createGreeter(options: GreeterOptions): Greeter {
   return {
     greet,
     reach: async (name) => {
-      const to = { name, addresses: book.addressesOf(name) };
-      return (await host.reach(to, { timeoutMs: greetTimeoutMs })) && greet(name);
+      const [id, all] = [nameToId(name), book.addressesOf(name)];
+      const addresses = limits.allowed(id, all, host.comesFrom(name));
+      if (addresses.length === 0) return false;
+      const isReached =
+        (await host.reach({ name, addresses }, { timeoutMs: greetTimeoutMs })) &&
+        (await greet(name));
+      limits.note(id, all, isReached);
+      return isReached;
     },
     greetAll: async () => {
       const { near, far } = others();
@@ -115,8 +132,8 @@ export function createGreeter(options: GreeterOptions): Greeter {
         await Promise.all(names.slice(at, at + greetedAtOnce).map(greet));
       }
     },
-    answer: ({ records, wanted }, from) => {
-      takeRecords(records, from);
+    answer: ({ records, wanted }, from, address) => {
+      takeRecords(records, from, address);
       return { kind: 'known', records: book.records(maxRecordsTold, [own, ...wanted]) };
     },
     stop: async () => {

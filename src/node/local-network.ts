@@ -156,7 +156,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
             secretShare === undefined || index === undefined
               ? null
               : { sealed: genesisState(signed), secretShare, index },
-          ask: async () => encodeSignedAuthority(signed),
+          ask: async () => [encodeSignedAuthority(signed)],
           ticket: null,
           reach: async (name) =>
             (await running.get(nameToId(identity.name))?.greeter.reach(name)) ?? false,

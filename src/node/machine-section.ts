@@ -5,12 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { nameToId, toXorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { fromHex } from '#core/codec/bytes.ts';
+import { equalBytes, fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
   decodeSealedState,
-  decodeSignedAuthority,
   emptyLedger,
   encodeSealedState,
   signedAuthorityOf,
@@ -30,6 +29,7 @@ import { decodeNodePayload, encodeNodePayload } from '#roles/wire/section.ts';
 import { startDriver, type Driver } from '#runtime/driver.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
+import { startStateSearch, type StateSearch } from './first-state.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner, isSignedBy } from './native-ed25519.ts';
 import type { NodeIdentity } from './node-folder.ts';
@@ -50,8 +50,8 @@ export interface MachineSectionOptions {
     readonly secretShare: Uint8Array;
     readonly index: number;
   } | null;
-  /** Asks some node for the newest signed authority; null when nobody answered. */
-  readonly ask: () => Promise<Uint8Array | null>;
+  /** Asks some nodes for the newest signed authority, each time others; empty when nobody answered. */
+  readonly ask: () => Promise<readonly Uint8Array[]>;
   /** The proof of a node that was told to move; null for everybody else. */
   readonly ticket: TicketProof | null;
   /** Reaches a joiner at its addresses (N40). */
@@ -63,9 +63,6 @@ const paceMs = 1_000;
 const roundMs = 5_000;
 /** N40: half a minute of rounds in which others answered. */
 const graceRounds = 6;
-
-/** How often a node that knows nothing yet asks for a first state. */
-const seekEveryMs = 1_000;
 
 export const machineSection =
   (options: MachineSectionOptions): OpenSection =>
@@ -110,9 +107,12 @@ export const machineSection =
       driver.push({ kind: 'input', input: value });
       driver.idle().catch((error: unknown) => ports.failed(error));
     };
-    let seeking = true;
-    let stopped = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let [isStateKnown, isMember] = [false, false];
+    const search: { now?: StateSearch } = {};
+    const noteSearch = (): void => {
+      if (isStateKnown) search.now?.known();
+      if (isMember) search.now?.settled();
+    };
     const driver: Driver<SectionNode> = await startDriver(sectionNode, config, {
       clock: systemClock,
       randomBytes: (length) => new Uint8Array(randomBytes(length)),
@@ -123,7 +123,9 @@ export const machineSection =
       onOutput: (output) => {
         // Links alone lead on: whoever told them may go before the state has come.
         const isState = output.kind === 'learned' && output.update.proof.authority !== null;
-        if (output.kind === 'adopted' || isState) seeking = false;
+        isStateKnown ||= output.kind === 'adopted' || isState;
+        isMember ||= output.kind === 'adopted' && output.standing !== 'outside';
+        noteSearch();
         setImmediate(() => perform(options, ports, output, input));
       },
       onFault: ({ kind, culprit }) => ports.blamed(kind, culprit),
@@ -138,24 +140,18 @@ export const machineSection =
       input({ kind: 'join', ticket: options.ticket });
     }
 
-    /** Until a first state is known: the genesis state is whole as clients see it, any other is asked for. */
-    const seek = async (): Promise<void> => {
-      const bytes = seeking ? await options.ask() : null;
-      const told = bytes === null ? undefined : decodeSignedAuthority(bytes);
-      if (!seeking || stopped) return;
-      if (told?.ok === true) {
-        const { authority } = told.value;
-        if (authority.generation === 0n) {
-          input({ kind: 'know', sealed: genesisState(told.value) });
-        } else {
-          const payload = { kind: 'ping', round: 0 } as const;
-          const message = { key: anchor.genesisKey, generation: 0n, payload };
-          for (const { name } of authority.elders) send(nameToId(name), message);
-        }
+    /** The genesis state is whole as clients see it; of any other its elders have the rest. */
+    const take = (told: SignedAuthority): void => {
+      const { generation, key, elders } = told.authority;
+      if (generation === 0n && equalBytes(key, anchor.genesisKey)) {
+        return input({ kind: 'know', sealed: genesisState(told) });
       }
-      timer = setTimeout(() => void seek(), seekEveryMs);
+      const payload = { kind: 'ping', round: 0 } as const;
+      const message = { key: anchor.genesisKey, generation: 0n, payload };
+      for (const { name } of elders) send(nameToId(name), message);
     };
-    void seek();
+    search.now = startStateSearch(options.ask, take);
+    noteSearch();
 
     return {
       receive: async (from, bytes) => {
@@ -185,8 +181,7 @@ export const machineSection =
         if (name.ok) input({ kind: 'misbehaved', name: toXorName(name.value), issue });
       },
       stop: () => {
-        stopped = true;
-        clearTimeout(timer);
+        search.now?.stop();
         driver.stop();
       },
     };

@@ -353,7 +353,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const answerSection = async (
     bytes: Uint8Array,
-    { name: from, invalid }: Remote,
+    { name: from, address, invalid }: Remote,
   ): Promise<NodeReply> => {
     const request = decodeNodeRequest(bytes);
     if (!request.ok) {
@@ -365,7 +365,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const kind = `section/${value.kind}`;
     metrics.count('safe_messages_in_total', kind);
     metrics.count('safe_bytes_in_total', kind, bytes.length);
-    if (value.kind === 'greet') return greeter.answer(value, from);
+    if (value.kind === 'greet') return greeter.answer(value, from, address);
     if (value.kind !== 'deliver' || value.protocol !== 'section' || section === null) {
       return refusedNode({ kind: 'notAllowed', rule: 'sectionProtocol' });
     }

@@ -127,7 +127,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
       const asked = decodeNodeRequest(bytes);
       if (!asked.ok) from.invalid();
       if (!asked.ok || asked.value.kind !== 'greet' || from.name === null) return notHere;
-      return greeter.answer(asked.value, from.name);
+      return greeter.answer(asked.value, from.name, from.address);
     });
     return encodeNodeReply(
       answered.ok ? answered.value : { kind: 'refused', refusal: answered.error },

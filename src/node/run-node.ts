@@ -8,12 +8,12 @@ import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import { decodeTicketProof, type TicketProof } from '#protocol/membership/index.ts';
-import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
 import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem, Problem } from '#storage/node/problem.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
 import { arrive, askLobby, parseJoinPoint, type JoinPoint } from './arrival.ts';
+import { createStateAsking } from './first-state.ts';
 import { startFounder } from './founder.ts';
 import {
   addressesIn,
@@ -175,6 +175,7 @@ async function live(
   });
   over.catch(() => undefined); // It may fail before anybody waits for it.
   let isRemoved = false;
+  const tag = networkTag(anchor.networkId);
   const started = await startNode({
     identity,
     host,
@@ -197,7 +198,14 @@ async function live(
         secretShare === null || elder === undefined || founded === null
           ? null
           : { sealed: genesisState(founded), secretShare, index: elder.index },
-      ask: () => askAuthority(host, book.names(), book.addressesOf, networkTag(anchor.networkId)),
+      ask: createStateAsking({
+        own: identity.name,
+        names: book.names,
+        request: (name, request) =>
+          host.request({ name, addresses: book.addressesOf(name) }, 'client', tag, request, {
+            timeoutMs: askTimeoutMs,
+          }),
+      }),
       ticket: move === null ? null : ticketOf(anchor.networkId, move),
       reach: async (name) => (await now.node?.greeter.reach(name)) ?? false,
     }),
@@ -320,23 +328,6 @@ async function startHost(
   } catch (error) {
     throw asListenProblem(error, command.listen);
   }
-}
-
-/** Asks the nodes we know, in turn, for the newest signed state. */
-async function askAuthority(
-  host: NodeHost,
-  names: readonly Uint8Array[],
-  addressesOf: (name: Uint8Array) => readonly string[],
-  tag: string,
-): Promise<Uint8Array | null> {
-  for (const name of names) {
-    const to = { name, addresses: addressesOf(name) };
-    const request = encodeClientRequest({ kind: 'authority' });
-    const answer = await host.request(to, 'client', tag, request, { timeoutMs: askTimeoutMs });
-    const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
-    if (reply?.ok === true && reply.value.kind === 'authority') return reply.value.authority;
-  }
-  return null;
 }
 
 /** A join point may still be busy being born; without one a returning node has its own book. */

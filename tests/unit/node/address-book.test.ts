@@ -136,6 +136,26 @@ test('a stranger brings its own record and no other; whom a member tells of give
   expect(book.offer(record(5, 1n, at), alice)).toBe('refused');
 });
 
+test('strangers of one address push out each other, and nobody who comes from elsewhere', () => {
+  const book = createAddressBook(networkId, null);
+  book.pin(new Set());
+  const come = (n: number, address: string | null) =>
+    book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n), address);
+  expect(come(1, '198.51.100.7')).toBe('news');
+  for (let n = 2; n <= 200; n++) expect(come(n, '203.0.113.1')).toBe('news');
+  expect(book.names()).toHaveLength(maxStrangers);
+  expect(book.recordOf(nameOf(1))).not.toBeNull();
+  expect(book.recordOf(nameOf(2))).toBeNull();
+  // Who comes later finds room, too, and another one after it.
+  expect(come(201, '198.51.100.8')).toBe('news');
+  expect(come(202, null)).toBe('news');
+  for (let n = 203; n <= 400; n++) come(n, '203.0.113.1');
+  for (const n of [1, 201, 202]) expect(book.recordOf(nameOf(n))).not.toBeNull();
+  // With as many addresses as places the oldest gives way.
+  for (let n = 401; n <= 470; n++) expect(come(n, `198.18.0.${n - 400}`)).toBe('news');
+  expect(book.names()).toHaveLength(maxStrangers);
+});
+
 test('a long record is taken of a member alone, and goes when it is none any more', () => {
   const book = createAddressBook(networkId, null);
   const long = Array.from({ length: 8 }, (_, n) => `/ip4/127.0.0.1/tcp/1/${String(n).repeat(200)}`);

@@ -38,6 +38,7 @@ function greeting(book: AddressBook, members: readonly number[]) {
         return ok(known);
       },
       reach: async () => true,
+      comesFrom: () => new Set(),
     },
     book,
     tag: 'test',
@@ -82,7 +83,7 @@ test('after a forged record nothing more of a greeting is looked at', () => {
   forged.set(new Uint8Array(64), forged.length - 64);
   const offered = vi.spyOn(book, 'offer');
   const records = [record(1), forged, ...Array.from({ length: 14 }, (_, n) => record(20 + n))];
-  const reply = greeter.answer({ kind: 'greet', records, wanted: [] }, nameOf(1));
+  const reply = greeter.answer({ kind: 'greet', records, wanted: [] }, nameOf(1), null);
   expect(reply.kind).toBe('known');
   expect(offered).toHaveBeenCalledTimes(2);
 });
@@ -101,7 +102,7 @@ const answering = async (host: NodeHost, greeter?: Greeter): Promise<void> =>
     if (!request.ok || request.value.kind !== 'greet' || from.name === null) return known;
     return greeter === undefined
       ? known
-      : encodeNodeReply(greeter.answer(request.value, from.name));
+      : encodeNodeReply(greeter.answer(request.value, from.name, from.address));
   });
 
 test('N40: a joiner with the address of another node is not reached, and its own connection is no proof', async () => {
@@ -146,4 +147,69 @@ test('a message for a name never goes to the peer that an address names instead'
   const answer = await elder.request(to, 'section', 'test', Uint8Array.of(1), { timeoutMs: 2_000 });
   expect(answer.ok).toBe(false);
   expect(heard).toEqual([]);
+});
+
+/** A node that dials whatever is allowed, and reaches nobody. */
+function dialling(from: Record<string, string>) {
+  const book = createAddressBook(networkId, null);
+  const dialled: string[] = [];
+  const greeter = createGreeter({
+    host: {
+      name: nameOf(100),
+      request: async () => ok(known),
+      reach: async (to) => {
+        dialled.push(...to.addresses);
+        return false;
+      },
+      comesFrom: (name) => {
+        const address = from[nameToId(name)];
+        return new Set(address === undefined ? [] : [address]);
+      },
+    },
+    book,
+    tag: 'test',
+    wanted: () => [],
+  });
+  stops.push(greeter.stop);
+  return { book, greeter, dialled };
+}
+
+test('who asks again and again with an address in vain is dialled less and less often', async () => {
+  const { book, greeter, dialled } = dialling({ [idOf(1)]: '203.0.113.1' });
+  book.offer(record(1, ['/ip4/203.0.113.1/tcp/1']), nameOf(1));
+  for (let second = 0; second < 600; second++) {
+    expect(await greeter.reach(nameOf(1))).toBe(false);
+    await vi.advanceTimersByTimeAsync(1_000);
+  }
+  expect(dialled.length).toBeGreaterThan(5);
+  expect(dialled.length).toBeLessThan(15);
+});
+
+test('however many strangers ask for it, no address is dialled often that they do not come from', async () => {
+  const strangers = Array.from({ length: 60 }, (_, n) => n + 1);
+  const joiner = 90;
+  const { book, greeter, dialled } = dialling({
+    ...Object.fromEntries(strangers.map((n) => [idOf(n), '203.0.113.1'])),
+    [idOf(joiner)]: '10.0.0.5',
+  });
+  const ask = async (n: number, address: string, counter = 1n) => {
+    book.offer(record(n, [address], counter), nameOf(n));
+    return greeter.reach(nameOf(n));
+  };
+  // Other names, other ports: it stays one machine.
+  for (const n of strangers) await ask(n, `/ip4/10.0.0.5/tcp/${n}`);
+  expect(dialled).toHaveLength(8);
+  // Other machines: they all ask from one address.
+  for (const n of strangers) await ask(n, `/ip4/10.0.1.${n}/tcp/22`, 2n);
+  expect(dialled).toHaveLength(16);
+  // The one that is really there has lost nothing by it, nor has who asks from elsewhere.
+  await ask(joiner, '/ip4/10.0.0.5/tcp/9');
+  expect(dialled.at(-1)).toBe('/ip4/10.0.0.5/tcp/9');
+  await ask(strangers[0] ?? 1, '/ip4/203.0.113.1/tcp/9', 3n);
+  expect(dialled.at(-1)).toBe('/ip4/203.0.113.1/tcp/9');
+  expect(dialled).toHaveLength(18);
+  // A minute later there is room again.
+  await vi.advanceTimersByTimeAsync(60_001);
+  await ask(1, '/ip4/10.0.0.5/tcp/77', 4n);
+  expect(dialled).toHaveLength(19);
 });

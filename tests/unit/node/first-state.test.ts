@@ -1,0 +1,157 @@
+/**
+ * Goal: no single node can keep a new one waiting: others are asked in turn, also when an answer has come
+ * that may be an old one (N33).
+ * Method: nodes that answer from a table; a search with the timers of the test; the section's machine with
+ * a store in memory, for the wiring.
+ */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { nameToId, toXorName } from '#address/xor-name.ts';
+import { err, ok } from '#core/result.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { createStateAsking, startStateSearch } from '#node/first-state.ts';
+import { machineSection } from '#node/machine-section.ts';
+import { createMetrics } from '#node/metrics.ts';
+import { publicKeyOf } from '#node/native-ed25519.ts';
+import type { NodeIdentity } from '#node/node-folder.ts';
+import type { SectionPorts, Standing } from '#node/section-port.ts';
+import { encodeSignedAuthority, type SignedAuthority } from '#protocol/section/index.ts';
+import { performSectionNodeJob } from '#roles/section-node/jobs.ts';
+import { decodeDoorRequest, encodeClientReply } from '#roles/wire/client.ts';
+import type { FactStore } from '#storage/node/facts.ts';
+import { toySuites } from '../../sim/curves.ts';
+import { genesis, only, sign, succeed, type Living } from '../section/network.ts';
+
+const born = genesis('first state', 2);
+const { anchor } = born;
+const later = only(succeed(born, 'later').children);
+const told = (living: Living): Uint8Array =>
+  encodeSignedAuthority(sign(living, living.chain.length));
+const seed = (n: number): Uint8Array => sha256(Uint8Array.of(n));
+const nameOf = (n: number): Uint8Array => publicKeyOf(seed(n));
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const answering = (states: Readonly<Record<number, Uint8Array | null>>) => {
+  const asked: number[] = [];
+  const nodes = Object.keys(states).map(Number);
+  const ask = createStateAsking({
+    own: nameOf(99),
+    names: () => [nameOf(99), ...nodes.map(nameOf)],
+    request: async (name, bytes) => {
+      const request = decodeDoorRequest(bytes);
+      expect(request.ok && request.value.kind).toBe('authority');
+      const at = nodes.find((n) => nameToId(nameOf(n)) === nameToId(name)) ?? 0;
+      asked.push(at);
+      const state = states[at] ?? null;
+      return state === null
+        ? err('away')
+        : ok(encodeClientReply({ kind: 'authority', authority: state }));
+    },
+  });
+  return { ask, asked };
+};
+
+test('two nodes are asked at a time, each time the next ones, and who is silent is passed over', async () => {
+  const [a, b] = [Uint8Array.of(1), Uint8Array.of(2)];
+  const { ask, asked } = answering({ 1: a, 2: a, 3: b, 4: b, 5: null });
+  expect(await ask()).toEqual([a, a]);
+  expect(await ask()).toEqual([b, b]);
+  expect(await ask()).toEqual([a, a]);
+  expect(asked).toEqual([1, 2, 3, 4, 5, 1, 2]);
+});
+
+test('nobody is asked twice in one search, and nobody there is an answer, too', async () => {
+  const { ask, asked } = answering({ 1: null, 2: null, 3: null });
+  expect(await ask()).toEqual([]);
+  expect(asked).toEqual([1, 2, 3]);
+  expect(
+    await createStateAsking({ own: nameOf(1), names: () => [], request: async () => err(0) })(),
+  ).toEqual([]);
+});
+
+test('a search goes on slowly while this node is no member, and ends when it is one', async () => {
+  let asked = 0;
+  const heard: SignedAuthority[] = [];
+  const ask = async () => {
+    asked += 1;
+    return [Uint8Array.of(7), told(born)];
+  };
+  const search = startStateSearch(ask, (state) => heard.push(state));
+  await vi.advanceTimersByTimeAsync(3_500);
+  expect([asked, heard.length]).toEqual([4, 4]);
+  search.known();
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(asked).toBe(9);
+  search.settled();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked).toBe(9);
+});
+
+/** The section of a newcomer that knows nothing yet, and whom it speaks to. */
+async function newcomer(answers: () => readonly Uint8Array[]) {
+  const identity = {
+    name: nameOf(99),
+    seed: seed(99),
+    sharing: { key: new Uint8Array(48).fill(1), secret: new Uint8Array(32).fill(1) },
+  } as unknown as NodeIdentity;
+  const facts = {
+    load: async () => [],
+    append: async () => undefined,
+    appendOnce: async () => undefined,
+    appendAndForget: async () => undefined,
+  } as unknown as FactStore;
+  const spokenTo = new Set<string>();
+  const standings: Standing[] = [];
+  const ports = new Proxy({} as SectionPorts, {
+    get: (_, name) => {
+      if (name === 'send') return (to: string) => void spokenTo.add(to);
+      if (name === 'adopted') return (standing: Standing) => void standings.push(standing);
+      return () => undefined;
+    },
+  });
+  const section = await machineSection({
+    identity,
+    anchor,
+    facts,
+    jobs: {
+      run: async (_kind: string, job: never) => performSectionNodeJob(job, toySuites),
+      stop: async () => undefined,
+    } as never,
+    metrics: createMetrics(),
+    suites: toySuites,
+    founded: null,
+    ask: async () => answers(),
+    ticket: null,
+    reach: async () => false,
+  })(ports);
+  return { section, spokenTo, standings };
+}
+
+test('a liar that always answers first keeps nobody from the elders that another node names', async () => {
+  const lie = encodeSignedAuthority({
+    ...sign(later, 1),
+    authority: {
+      ...later.state.authority,
+      elders: later.state.authority.elders.map((each, n) => ({
+        ...each,
+        name: toXorName(nameOf(200 + n)),
+      })),
+    },
+  });
+  const { section, spokenTo } = await newcomer(() => [lie, told(later)]);
+  await vi.advanceTimersByTimeAsync(10);
+  for (const { name } of later.state.authority.elders) expect(spokenTo).toContain(nameToId(name));
+  section.stop();
+});
+
+test('the state of the birth, shown by somebody who hides what came after, does not end the search', async () => {
+  let answers = [told(born)];
+  const { section, spokenTo, standings } = await newcomer(() => answers);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(standings.map(({ role }) => role)).toEqual(['outsider']);
+  answers = [told(born), told(later)];
+  await vi.advanceTimersByTimeAsync(16_000);
+  for (const { name } of later.state.authority.elders) expect(spokenTo).toContain(nameToId(name));
+  section.stop();
+});
