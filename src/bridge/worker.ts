@@ -94,8 +94,6 @@ export interface NetworkView {
 export type PageToWorker =
   /** Offers a port on which this page hosts RTCPeerConnections; `used`: how many it has made. */
   | { readonly kind: 'rtcHost'; readonly used: number }
-  /** This page gives up hosting. */
-  | { readonly kind: 'rtcHostGone' }
   /** Keeps the worker alive while something is in flight or a visible Safe is unlocked. */
   | { readonly kind: 'keepAlive' }
   /** A page that was loaded past the worker (hard reload) asks to be taken over. */

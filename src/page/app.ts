@@ -14,6 +14,7 @@ import {
 } from '#bridge/worker.ts';
 import { startRtcHosting } from './rtc-hosting.ts';
 import { startVault, type VaultClient } from './vault-client.ts';
+import { activated, applyUpdate, controlled, watchUpdates } from './worker-start.ts';
 
 /** The browser kills an idle worker after 30 s. */
 const keepAliveMs = 20_000;
@@ -41,13 +42,16 @@ export function startSafeApp(): SafeApp {
   let restarted = false;
   let watchers = 0;
 
+  const refuse = (error: unknown): void =>
+    shell.set({ ...shell.get(), unsupported: notStarted(error) });
   const beginVault = (): void => {
     vault = startVault(vaultView.set, () => {
       // A vault started before the worker took this page over cannot reach it: once more, after.
       if (restarted) return;
       restarted = true;
       vault?.stop();
-      void controlled().then(beginVault);
+      const active = worker();
+      if (active !== null) controlled(active).then(beginVault, refuse);
     });
   };
 
@@ -71,8 +75,7 @@ export function startSafeApp(): SafeApp {
       registrationMs,
     );
     watchUpdates(registration, () => shell.set({ ...shell.get(), updateReady: true }));
-    await controlled();
-    registration = await navigator.serviceWorker.ready;
+    await controlled(await activated(registration));
     beginVault();
     post({ kind: 'keepAlive' });
     void status();
@@ -112,9 +115,7 @@ export function startSafeApp(): SafeApp {
       vault?.post({ kind: 'visible', visible });
     });
   }
-  begin().catch((error: unknown) => {
-    shell.set({ ...shell.get(), unsupported: notStarted(error) });
-  });
+  begin().catch(refuse);
 
   return {
     onVault: vaultView.subscribe,
@@ -136,49 +137,12 @@ export function startSafeApp(): SafeApp {
         watchers -= 1;
       };
     },
-    applyUpdate: () => {
-      navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), {
-        once: true,
-      });
-      registration?.waiting?.postMessage({ kind: 'applyUpdate' } satisfies PageToWorker);
-    },
+    applyUpdate: () => applyUpdate(registration),
   };
 }
 
 const callWorker = (call: string, body: string | null = null): Promise<Response> =>
   fetch(rpcPath + call, { method: 'POST', headers: { [callHeader]: '1' }, body });
-
-/** Resolves when the worker answers this page's fetches; a hard reload may need one soft one. */
-async function controlled(): Promise<void> {
-  const { active } = await navigator.serviceWorker.ready;
-  if (navigator.serviceWorker.controller !== null) return;
-  active?.postMessage({ kind: 'claim' } satisfies PageToWorker);
-  await new Promise<void>((go) => {
-    navigator.serviceWorker.addEventListener('controllerchange', () => go(), { once: true });
-    // Where a page loaded by hard reload cannot be claimed, load it once more, the ordinary way.
-    setTimeout(() => {
-      if (navigator.serviceWorker.controller === null && !alreadyReloaded()) location.reload();
-    }, 2_000);
-  });
-}
-
-/** Marked in the history entry: survives the reload, needs no storage, ends with the tab. */
-function alreadyReloaded(): boolean {
-  const state = (history.state ?? {}) as { safeReloaded?: boolean };
-  if (state.safeReloaded === true) return true;
-  history.replaceState({ ...state, safeReloaded: true }, '');
-  return false;
-}
-
-function watchUpdates(registration: ServiceWorkerRegistration, ready: () => void): void {
-  const look = (): void => {
-    if (registration.waiting !== null && navigator.serviceWorker.controller !== null) ready();
-  };
-  look();
-  registration.addEventListener('updatefound', () => {
-    registration.installing?.addEventListener('statechange', look);
-  });
-}
 
 /** Errors: rejects when nothing has happened in this time. */
 function within<T>(what: Promise<T>, ms: number): Promise<T> {

@@ -4,10 +4,10 @@ import { filesPath, type PageToWorker, type WorkerToPage } from '#bridge/worker.
 import { answerFile } from './files.ts';
 import { lightNode } from './host.ts';
 import { answerRpc, isRpc } from './rpc.ts';
-import { checkRtcHost, loseRtcHost, takeRtcHost } from './rtc.ts';
+import { checkRtcHost, takeRtcHost } from './rtc.ts';
 import { instanceId } from './instance.ts';
 import { scope } from './scope.ts';
-import { answerShell, dropOldShells, isShell, storeShell } from './shell.ts';
+import { answerShell, dropShellsOutOfUse, isShell, keepShellsInUse, storeShell } from './shell.ts';
 
 /** Asked in this order; what nobody takes goes to the network. */
 const handlers: readonly {
@@ -24,7 +24,7 @@ const handlers: readonly {
 
 scope.addEventListener('install', (event) => event.waitUntil(storeShell()));
 scope.addEventListener('activate', (event) =>
-  event.waitUntil(dropOldShells().then(() => scope.clients.claim())),
+  event.waitUntil(keepShellsInUse().then(() => scope.clients.claim())),
 );
 scope.addEventListener('fetch', (event) => {
   const handler = handlers.find((each) => each.canHandle(event.request));
@@ -33,11 +33,10 @@ scope.addEventListener('fetch', (event) => {
 scope.addEventListener('message', (event) => {
   const message = event.data as PageToWorker;
   if (message.kind === 'rtcHost' && event.ports[0]) takeRtcHost(event.ports[0], message.used);
-  if (message.kind === 'rtcHostGone') loseRtcHost();
   if (message.kind === 'claim') event.waitUntil(scope.clients.claim());
   if (message.kind === 'applyUpdate') event.waitUntil(scope.skipWaiting());
   if (message.kind === 'keepAlive') {
     event.source?.postMessage({ kind: 'alive', instance: instanceId } satisfies WorkerToPage);
-    event.waitUntil(checkRtcHost());
+    event.waitUntil(Promise.all([checkRtcHost(), dropShellsOutOfUse()]));
   }
 });

@@ -52,5 +52,7 @@ export async function rtcReady(): Promise<void> {
 
 /** A tab that froze or crashed says nothing: after two seconds its connections are given up. */
 export async function checkRtcHost(): Promise<void> {
-  if (hasRtcHost() && !(await probeRtcHost())) loseRtcHost();
+  const asked = present;
+  // Another page may have offered meanwhile: that one has not been silent.
+  if (hasRtcHost() && !(await probeRtcHost())) loseRtcHost(asked);
 }

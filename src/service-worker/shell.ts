@@ -1,14 +1,18 @@
 /**
- * The app's own files, kept so that it opens without a network. A missing hashed asset is answered
- * from the network, and its 404 is passed on as it is: never an HTML page in place of a script.
+ * The app's own files, kept so that it opens without a network. A missing hashed asset is answered from
+ * the shell of an earlier version while a tab runs that, else from the network, and its 404 is passed on
+ * as it is: never an HTML page in place of a script.
  */
 import { build, files, version } from '$service-worker';
 import { scope } from './scope.ts';
 
-const cacheName = `safe-shell-${version}`;
+const shellPrefix = 'safe-shell-';
+const cacheName = shellPrefix + version;
 const start = '/';
 const assets: readonly string[] = [...build, ...files, start];
 const known = new Set(assets);
+/** Named by a hash of what is in them, so those of all versions can be told apart. */
+const hashed = '/_app/immutable/';
 
 /** Stores every file of this version; the version counts as installed only when all are there. */
 export async function storeShell(): Promise<void> {
@@ -16,27 +20,54 @@ export async function storeShell(): Promise<void> {
   await cache.addAll(assets.map((path) => new Request(path, { cache: 'reload' })));
 }
 
-/** Drops the shells of other versions. */
-export async function dropOldShells(): Promise<void> {
+/** In the cache of this version, beside its files: ids of tabs that run an earlier one. */
+const earlierTabs = '/safe/earlier-tabs';
+
+/**
+ * When this version takes over: tabs of earlier ones go on until somebody reloads them, and load parts
+ * that only the shells of their versions have.
+ */
+export async function keepShellsInUse(): Promise<void> {
+  const tabs = (await scope.clients.matchAll({ type: 'window', includeUncontrolled: true })).map(
+    ({ id }) => id,
+  );
+  const cache = await caches.open(cacheName);
+  await cache.put(earlierTabs, new Response(JSON.stringify(tabs)));
+  await dropShellsOutOfUse();
+}
+
+/** Drops the shells of other versions once no tab of then is open. */
+export async function dropShellsOutOfUse(): Promise<void> {
+  const cache = await caches.open(cacheName);
+  const kept = await cache.match(earlierTabs);
+  if (kept === undefined) return;
+  const tabs = (await kept.json()) as readonly string[];
+  const open = await scope.clients.matchAll({ type: 'window', includeUncontrolled: true });
+  if (open.some(({ id }) => tabs.includes(id))) return;
   for (const name of await caches.keys()) {
-    if (name.startsWith('safe-shell-') && name !== cacheName) await caches.delete(name);
+    if (name.startsWith(shellPrefix) && name !== cacheName) await caches.delete(name);
   }
+  await cache.delete(earlierTabs);
 }
 
 export async function shellStored(): Promise<boolean> {
   const cache = await caches.open(cacheName);
-  return (await cache.keys()).length >= known.size;
+  const kept = (await cache.keys()).filter(({ url }) => known.has(new URL(url).pathname));
+  return kept.length >= known.size;
 }
 
 export const isShell = (request: Request): boolean => {
   const url = new URL(request.url);
   if (url.origin !== scope.location.origin || request.method !== 'GET') return false;
-  return request.mode === 'navigate' ? !url.pathname.startsWith('/safe/') : known.has(url.pathname);
+  if (request.mode === 'navigate') return !url.pathname.startsWith('/safe/');
+  return known.has(url.pathname) || url.pathname.startsWith(hashed);
 };
 
 export async function answerShell(request: Request): Promise<Response> {
   const path = request.mode === 'navigate' ? start : new URL(request.url).pathname;
   const cache = await caches.open(cacheName);
   const kept = await cache.match(path);
-  return kept ?? fetch(request);
+  if (request.mode === 'navigate') void dropShellsOutOfUse().catch(() => undefined);
+  const earlier = kept === undefined && path.startsWith(hashed) ? caches.match(path) : undefined;
+  return kept ?? (await earlier) ?? fetch(request);
 }
