@@ -196,6 +196,20 @@ describe('names', () => {
   });
 });
 
+describe('limits.md, entry points', () => {
+  const rows = rowsOf('docs/limits.md', 'entry point', 'processor', 'memory, disk, dials').map(
+    ([entry, , , shown]) => ({ entry, shown: /`(tests\/[^`]+)` “(.+)”/.exec(shown ?? '') }),
+  );
+
+  test('every entry point has a row', () => {
+    expect(rows.length).toBeGreaterThan(15);
+  });
+
+  test.each(rows)('$entry is shown by a test', ({ shown }) => {
+    expect(read(shown?.[1] ?? '').replaceAll("\\'", "'")).toContain(shown?.[2]);
+  });
+});
+
 describe('threats.md', () => {
   const shown = [...read('docs/threats.md').matchAll(/`(tests\/[^`]+)` “(.+?)”(?= *\|)/g)].map(
     (match) => ({ path: match[1] ?? '', name: match[2] ?? '' }),
