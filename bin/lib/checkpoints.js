@@ -1,7 +1,7 @@
 /** What `bin/checkpoints.js` writes: the proofs of one network among those already in the file. */
 import { Stop } from './root.js';
 
-/** Two nodes must hold a state before a release vouches for it. */
+/** Two members of a state must tell it before a release vouches for it. */
 const leastAgreed = 2;
 /** The bounds of `src/service-worker/checkpoints.ts`; a build with more would start for nobody. */
 const maxNetworks = 16;
@@ -9,17 +9,17 @@ const maxPagesShipped = 16;
 
 /**
  * The checkpoints with this network's sections as `safe network status --json` tells them; those of
- * other networks stay. Errors: throws a Stop when a section is not proven or told by one node only.
+ * other networks stay. Errors: throws a Stop when a section is not proven or told by fewer than two of its members.
  */
 export function withNetwork(checkpoints, status) {
   const { networkId } = status.network;
   if (status.sections.length === 0) throw new Stop('No section was told: nothing was written.');
-  for (const { prefix, verified, agreed } of status.sections) {
+  for (const { prefix, verified, agreedMembers } of status.sections) {
     if (!verified)
       throw new Stop(`Section ${prefix} does not follow from the first key: nothing was written.`);
-    if (agreed < leastAgreed)
+    if (!(agreedMembers >= leastAgreed))
       throw new Stop(
-        `Section ${prefix} was told by one node only: nothing was written. Ask again when more nodes answer.`,
+        `Section ${prefix} was told by fewer than two of its members: nothing was written. Ask again when more nodes answer.`,
       );
   }
   const proofs = status.sections.flatMap((section) => section.proofs);

@@ -5,8 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { showPrefix } from '#address/prefix.ts';
-import { ageOf } from '#address/xor-name.ts';
-import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { ageOf, nameToId } from '#address/xor-name.ts';
+import { equalBytes, fromHex, toHex } from '#core/codec/bytes.ts';
 import { createAskingHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import {
@@ -40,6 +40,11 @@ export interface SectionStatus {
   readonly verified: boolean;
   /** How many of the asked nodes hold exactly this state. */
   readonly agreed: number;
+  /**
+   * How many members of this state told it, or another one under its key. Names cost nothing: two nodes
+   * that are no members may be one person's, who shows what is long over.
+   */
+  readonly agreedMembers: number;
   readonly elders: readonly StatusNode[];
   readonly members: readonly StatusNode[];
   /** Hex: pages of links, the last with the authority, for a release to ship (N33). */
@@ -58,11 +63,13 @@ export interface NetworkStatus {
 const timeoutMs = 4_000;
 const leastAnswers = 2;
 
-/** @returns the exit code: 0 when two nodes agree on verified states. Errors: Problem. */
+/** @returns the exit code: 0 when two members tell each state and it is verified. Errors: Problem. */
 export async function showStatus(command: StatusCommand): Promise<number> {
   const status = await readStatus(command);
   process.stdout.write(command.json ? `${JSON.stringify(status)}\n` : inWords(status));
-  return status.sections.every(({ verified }) => verified) ? 0 : 1;
+  const isSure = ({ verified, agreedMembers }: SectionStatus): boolean =>
+    verified && agreedMembers >= leastAnswers;
+  return status.sections.length > 0 && status.sections.every(isSure) ? 0 : 1;
 }
 
 export async function readStatus(command: StatusCommand): Promise<NetworkStatus> {
@@ -91,7 +98,8 @@ export async function readStatus(command: StatusCommand): Promise<NetworkStatus>
     }
     if (parsed === undefined) throw unreachable(joinText);
     const book = createAddressBook(parsed.anchor.networkId, null);
-    const records = told?.kind === 'network' ? told.records : (kept?.records ?? []);
+    // Whom the folder knows is asked, too: a join point may name its own nodes alone.
+    const records = [...(kept?.records ?? []), ...(told?.kind === 'network' ? told.records : [])];
     for (const record of records) book.offer(record);
     const asked = book.names();
     const answers = await Promise.all(
@@ -110,7 +118,7 @@ export async function readStatus(command: StatusCommand): Promise<NetworkStatus>
   }
 }
 
-interface Answer {
+export interface Answer {
   readonly name: Uint8Array;
   readonly role: string;
   readonly authority: SectionAuthority | null;
@@ -146,7 +154,7 @@ async function askNode(
 }
 
 /** The newest state per prefix; a state that does not verify never hides one that does. */
-function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
+export function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
   const best = new Map<
     string,
     {
@@ -181,10 +189,23 @@ function sectionsIn(answers: readonly Answer[]): readonly SectionStatus[] {
     generation: Number(authority.generation),
     verified,
     agreed,
+    agreedMembers: membersTelling(answers, authority),
     elders: shown(authority.elders),
     members: shown(authority.members),
     proofs,
   }));
+}
+
+function membersTelling(
+  answers: readonly Answer[],
+  { key, members, elders }: SectionAuthority,
+): number {
+  const inside = new Set([...members, ...elders].map(({ name }) => nameToId(name)));
+  const telling = answers.filter(
+    ({ name, authority }) =>
+      authority !== null && equalBytes(authority.key, key) && inside.has(nameToId(name)),
+  );
+  return new Set(telling.map(({ name }) => nameToId(name))).size;
 }
 
 function fromFolder(data: string): {
@@ -223,14 +244,18 @@ const unreachable = (at: string | null): Problem =>
       : `Fewer than ${leastAnswers} nodes of the network at ${at} answer: check that it runs, or ask another node with --join MULTIADDR.`,
   );
 
+const fewMembers = (count: number): string =>
+  `Of its own members ${count === 0 ? 'none' : 'only one'} told it, so it may be an old state: ask other nodes with --join MULTIADDR.`;
+
 function inWords(status: NetworkStatus): string {
   const lines = [
     `Network ${status.network.name}: ${status.answered.length} nodes answered, ${status.silent.length} did not.`,
   ];
   for (const section of status.sections) {
-    const { prefix, epoch, generation, verified, elders, members, agreed } = section;
+    const { prefix, epoch, generation, verified, elders, members, agreed, agreedMembers } = section;
     lines.push(
       `Section ${prefix}, epoch ${epoch}, generation ${generation}: ${verified ? 'verified' : 'NOT VERIFIED'}, told by ${agreed}.`,
+      ...(agreedMembers >= leastAnswers ? [] : [`  ${fewMembers(agreedMembers)}`]),
       `  key ${section.key.slice(0, 16)}…, ${elders.length} elders, ${members.length} members`,
     );
     const elderIds = new Set(elders.map(({ name }) => name));

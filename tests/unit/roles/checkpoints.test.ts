@@ -20,7 +20,7 @@ const { withNetwork } = (await import(/* @vite-ignore */ tool)) as {
 const { signed, anchor } = makeSection(toySuite, toyScalars);
 const networkId = toHex(anchor.networkId);
 const proof = toHex(encodeProof(proofOf(signed)));
-const section = { prefix: '()', epoch: 0, verified: true, agreed: 2, proofs: [proof] };
+const section = { prefix: '()', epoch: 0, verified: true, agreedMembers: 2, proofs: [proof] };
 const status = { network: { name: 'test', networkId }, sections: [section] };
 const empty = { format: 1, networks: [] };
 
@@ -37,11 +37,12 @@ test('N33: what the tool writes is what the app pins; other networks stay', () =
   expect(withNetwork(file, status)).toEqual(file);
 });
 
-test('N33: a section that is not proven, or told by one node, is not shipped', () => {
+test('N33: a section that is not proven, or told by one member, is not shipped', () => {
   const given = (part: object) => () =>
     withNetwork(empty, { ...status, sections: [section, { ...section, ...part }] });
   expect(given({ verified: false })).toThrow(/does not follow from the first key/);
-  expect(given({ agreed: 1 })).toThrow(/by one node only/);
+  expect(given({ agreedMembers: 1 })).toThrow(/by fewer than two of its members/);
+  expect(given({ agreedMembers: undefined })).toThrow(/by fewer than two of its members/);
   expect(() => withNetwork(empty, { ...status, sections: [] })).toThrow(/No section was told/);
 });
 
