@@ -211,7 +211,7 @@ describe('limits.md, entry points', () => {
 });
 
 describe('threats.md', () => {
-  const shown = [...read('docs/threats.md').matchAll(/`(tests\/[^`]+)` “(.+?)”(?= *\|)/g)].map(
+  const shown = [...read('docs/threats.md').matchAll(/`(tests\/[^`]+)` “(.+?)”(?=, `| *\|)/g)].map(
     (match) => ({ path: match[1] ?? '', name: match[2] ?? '' }),
   );
 
