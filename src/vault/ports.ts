@@ -55,7 +55,8 @@ export interface WalletContext {
    * while no other tab can write. Resolves with what is stored afterwards, and never before it is
    * durable: on this device, or, for a Safe that this device is not to remember, on the network.
    * Rejects when the Safe was locked or nothing could be written; nothing has changed then.
-   * @param change pure and synchronous; may run again on a newer section
+   * @param change synchronous; may run again on a newer section, and what it made of an older one may
+   *   have been stored all the same: made twice, it must come to the same
    */
   readonly update: (change: (stored: Uint8Array) => Uint8Array) => Promise<Uint8Array>;
   /** The view has changed. */

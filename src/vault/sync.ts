@@ -111,14 +111,13 @@ export async function commit(
     return next;
   };
   if (safe.recordId !== null) return updateIndex(safe, bounded);
-  const { askNetwork } = safe.session.context;
-  if (isElsewhere(safe.known.network, await askNetwork())) throw elsewhere();
   return exchange(safe, bounded);
 }
 
 /**
  * One exchange with the network: afterwards both sides hold the merge of both.
- * @param change made to the merge, and visible here once the network holds it
+ * @param change made to the merge, and visible here once the network holds it; made again when another
+ *   device was faster, so twice must come to the same
  * @throws RpcFailure when the network cannot be reached, VaultFailure when it must not be believed
  */
 export async function exchange(
@@ -127,7 +126,7 @@ export async function exchange(
 ): Promise<SafeIndex> {
   const { ports, rpc, askNetwork } = safe.session.context;
   const served = await askNetwork();
-  if (isElsewhere(safe.known.network, served)) return safe.known.index;
+  if (isElsewhere(safe.known.network, served)) return untouched(safe, change);
   if (safe.known.network === null && served === null) {
     throw new RpcFailure('offline', 0, offlineSentence);
   }
@@ -136,7 +135,7 @@ export async function exchange(
     // What another tab has stored is part of what this one writes.
     await updateIndex(safe, unchanged, safe.known.network === null ? facts : {});
     const { network } = safe.known;
-    if (network === null || isElsewhere(network, served)) return safe.known.index;
+    if (network === null || isElsewhere(network, served)) return untouched(safe, change);
     const networkId = networkIdOf(network);
     for (let round = 0; round < maxRounds; round++) {
       const record = await fetchRecord(rpc, networkId, safe.strong.owner);
@@ -160,6 +159,12 @@ export async function exchange(
     }
     throw new RpcFailure('busy', 503, 'Other devices keep writing. It is tried again in a moment.');
   });
+}
+
+/** Nothing is said to another network; a change that was asked for is refused, not passed over. */
+function untouched(safe: OpenSafe, change: (index: SafeIndex) => SafeIndex): SafeIndex {
+  if (change !== unchanged) throw elsewhere();
+  return safe.known.index;
 }
 
 /** @returns whether it was stored; another device may have taken the version. */

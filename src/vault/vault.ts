@@ -132,8 +132,11 @@ export function createVault(ports: VaultPorts): Vault {
   const forget = async (evenUnsaved: boolean): Promise<null> => {
     await started();
     entering?.close();
-    if (open !== null && !evenUnsaved) await open.sync.now();
-    const here = open === null ? remembered : hereOf(open.safe);
+    // Before anything is awaited: another tab may lock this one meanwhile, and another Safe be offered.
+    const asked = open;
+    const offer = remembered;
+    if (asked !== null && !evenUnsaved) await asked.sync.now();
+    const here = asked === null ? offer : hereOf(asked.safe);
     if (here !== null) await forgetHere(ports, here, evenUnsaved);
     // What the worker keeps of payments that are over; without one it forgets them at its next start.
     void context.rpc.call('pay/done', { body: '{}' }).catch(() => undefined);

@@ -2,12 +2,14 @@
  * Looks for payments to this Safe: pages through the elders' lists of registered outputs with the
  * view key. One elder may leave a line out, so every elder's list is read in turn.
  */
+import { matches } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { decodeCbor } from '#core/codec/cbor.ts';
 import { bool, bytesUpTo, intBetween, listOf, record } from '#core/codec/shape.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { WalletKeys } from '#money/keys.ts';
 import { decodeEntry, encodeEntry, maxEntryBytes, type SectionKeys } from '#money/certificate.ts';
+import { decodeTransaction, slotName } from '#money/transaction.ts';
 import {
   addPlaces,
   leaveAt,
@@ -39,6 +41,8 @@ const eldersPerRound = 2;
 const pagesPerRound = 16;
 /** Places are written with the next coin, or when this much would have to be read again. */
 const keepPlaceEvery = 1024;
+/** Places alone are not written more often: an elder may lie about the length of its list for ever. */
+const keepPlacesEveryMs = 10 * 60_000;
 
 export interface Incoming {
   /**
@@ -66,6 +70,7 @@ interface Read {
 export function createIncoming(parts: IncomingParts): Incoming {
   const { rpc, keys, section, suite, now, closed } = parts;
   let turn = 0;
+  let keptAtMs = -Infinity;
   /** By elder, for this unlocking: at or beyond the stored places, and never beyond stored coins. */
   const places = new Map<string, ListPlace>();
 
@@ -115,7 +120,7 @@ export function createIncoming(parts: IncomingParts): Incoming {
         if (scanned.ok) {
           pageLearnt = scanned.value.state;
           next = leftIn(next, after, scanned.value);
-        } else if (scanned.error === 'unknownKey') ahead = true;
+        } else if (scanned.error === 'unknownKey') ahead ||= isAhead(sections, entry);
       }
       learnt = pageLearnt;
       // The section may have moved on unheard of: this page is read again when its key is known.
@@ -162,10 +167,29 @@ export function createIncoming(parts: IncomingParts): Incoming {
         }
       }
       const worth = [...read].some(([elder, place]) => worthKeeping(state, elder, place));
-      if (learnt !== state || worth) await save(addPlaces(learnt, new Map([...places, ...read])));
+      if (learnt !== state || (worth && now() - keptAtMs >= keepPlacesEveryMs)) {
+        await save(addPlaces(learnt, new Map([...places, ...read])));
+        keptAtMs = now();
+      }
       for (const [elder, place] of read) places.set(elder, place);
     },
   };
+}
+
+/**
+ * Is it signed by a key that may still be heard of? Of a long history the oldest keys are forgotten: who
+ * waited for them would never read on.
+ */
+function isAhead({ current, superseded }: SectionKeys, bytes: Uint8Array): boolean {
+  const entry = decodeEntry(bytes);
+  const transaction = entry.ok ? decodeTransaction(entry.value.transaction) : entry;
+  if (!entry.ok || !transaction.ok) return false;
+  return transaction.value.inputs.some(({ keyImage }, index) => {
+    const epoch = entry.value.certificates[index]?.epoch ?? 0n;
+    const slot = slotName(keyImage);
+    const known = [...current, ...superseded].filter(({ prefix }) => matches(prefix, slot));
+    return known.every((key) => key.epoch < epoch);
+  });
 }
 
 const leftIn = (place: ListPlace, from: number, { left }: Scanned): ListPlace =>

@@ -77,6 +77,13 @@ export const walletFull = (): VaultFailure =>
     'The list of payments of this Safe is full. Nothing was sent or changed; your money stays yours. Make a new Safe and keep this one for what it holds.',
   );
 
+/** Planned on other coins it might be made twice: whoever wants it must look first. */
+export const spentMeanwhile = (): VaultFailure =>
+  new VaultFailure(
+    'busy',
+    'Another device of this Safe spent the same coin at this moment. Look at your list of payments before you send it again.',
+  );
+
 /** A Safe that this device is not to remember writes a payment down in the network, or nowhere. */
 export const notWrittenDown = ({ message }: RpcFailure): VaultFailure =>
   new VaultFailure(

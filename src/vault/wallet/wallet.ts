@@ -48,6 +48,7 @@ import {
   planFailure,
   receiptSentence,
   sentenceOf,
+  spentMeanwhile,
   walletFull,
 } from './sentences.ts';
 
@@ -147,7 +148,9 @@ function openWallet(
       );
     }
     let id = '';
+    let written: WrittenPayment | null = null;
     await change((now) => {
+      if (written !== null) return writeAgain(now, written);
       if (walletBytes(now) >= maxOwnBytes) throw walletFull();
       const planned = planPayment({
         keys,
@@ -159,13 +162,13 @@ function openWallet(
         entropy: context.ports.randomBytes(32),
       });
       if (!planned.ok) throw planFailure(planned.error);
-      const { txid, bundle, spends } = planned.value;
+      const { txid, spends } = planned.value;
       id = toHex(txid);
-      const written = encodeBundle(bundle);
+      const bundle = encodeBundle(planned.value.bundle);
       const at = context.ports.now();
       const to = request.address.trim();
-      const payment = { txid, amount: amount.value, address: to, memo, at, bundle: written };
-      return addPayment(now, payment, spends);
+      written = { payment: { txid, amount: amount.value, address: to, memo, at, bundle }, spends };
+      return addPayment(now, written.payment, spends);
     }).catch((error: unknown) => {
       throw error instanceof RpcFailure ? notWrittenDown(error) : error;
     });
@@ -295,6 +298,22 @@ function openWallet(
     },
     refresh: look,
   };
+}
+
+interface WrittenPayment {
+  readonly payment: Parameters<typeof addPayment>[1];
+  readonly spends: readonly Uint8Array[];
+}
+
+/**
+ * A change is made again when another device wrote first. The earlier writing may have been kept all the
+ * same, by some or in time by all: only the very same payment may follow it, or it would be made twice.
+ */
+function writeAgain(now: WalletState, { payment, spends }: WrittenPayment): WalletState {
+  if (now.payments.has(toHex(payment.txid))) return now;
+  const free = new Set(spendable(now).map(({ coin }) => toHex(coin.keyImage)));
+  if (!spends.every((keyImage) => free.has(toHex(keyImage)))) throw spentMeanwhile();
+  return addPayment(now, payment, spends);
 }
 
 function read(section: Uint8Array): WalletState {

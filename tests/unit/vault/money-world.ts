@@ -49,7 +49,7 @@ export interface MoneyWorld {
   ) => CommittedTransaction;
   readonly list: (elder: string, committed: CommittedTransaction) => void;
   /** The worker's calls about money, and the section as the vault has verified it. */
-  readonly call: (path: string, init?: RequestInit) => Promise<Response>;
+  call: (path: string, init?: RequestInit) => Promise<Response>;
   readonly reader: AuthorityReader;
   /** An address that is nobody's here. */
   readonly stranger: string;
@@ -60,10 +60,11 @@ export function createMoney(
   network: FakeNetwork,
   amounts: readonly bigint[],
   more: WalletState = emptyWallet,
+  epoch = toy.section.epoch,
 ): MoneyWorld {
   const { networkId } = network;
-  const section = { ...toy.section, networkId };
-  const keys: SectionKeys = { ...toy.known, networkId };
+  const section = { ...toy.section, networkId, epoch };
+  const keys: SectionKeys = { ...toy.known, networkId, current: [section] };
   const reader: AuthorityReader = {
     newest: () => Promise.reject(new Error('not asked for')),
     sections: async () => [{ elders: toy.elders.map(({ name }) => ({ name })) } as never],
@@ -147,7 +148,8 @@ export function createMoney(
     factory: {
       merge: factory.merge,
       open: async (given) => {
-        const context = { ...given, rpc: { ...given.rpc, call } };
+        const asked: MoneyWorld['call'] = (path, init) => world.call(path, init);
+        const context = { ...given, rpc: { ...given.rpc, call: asked } };
         contexts.push(context);
         if (given.section.length > 0 || amounts.length === 0) return factory.open(context);
         const seed = given.seed.reveal();

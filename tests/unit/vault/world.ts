@@ -67,6 +67,8 @@ export interface Browser {
   controlled: boolean;
   /** Called before each call of the worker; may throw a `Response` to answer in its place. */
   intercept: (call: string) => void | Promise<void>;
+  /** Called after each call that the network took; may throw a `Response` to answer in its place. */
+  settle: (call: string) => void | Promise<void>;
 }
 
 export function createBrowser(network: FakeNetwork | null): Browser {
@@ -82,6 +84,7 @@ export function createBrowser(network: FakeNetwork | null): Browser {
     online: network !== null,
     controlled: true,
     intercept: () => undefined,
+    settle: () => undefined,
   };
 }
 
@@ -225,7 +228,14 @@ async function answer(browser: Browser, path: string, init: RequestInit = {}): P
     return json({ kind: 'offline', message: 'No elder answers. It goes on by itself.' }, 503);
   }
   init.signal?.throwIfAborted();
-  return onNetwork(network, call, url, init);
+  const response = await onNetwork(network, call, url, init);
+  try {
+    await browser.settle(call);
+  } catch (other) {
+    if (other instanceof Response) return other;
+    throw other;
+  }
+  return response;
 }
 
 async function onNetwork(
