@@ -464,6 +464,18 @@ test('no bootstrap node decides alone: one that is busy, or gives no addresses, 
   }
 });
 
+test('what is no answer to the question does not count as one, however many give it', async () => {
+  const record = signAddressRecord(sha256(Uint8Array.of(7)), anchor.networkId, 1n, [
+    '/ip4/127.0.0.1/tcp/1',
+  ]);
+  const busy: Asked = () => ({ kind: 'refused', refusal: { kind: 'busy', afterMs: 1 } });
+  const hello: Asked = () => ({ kind: 'outputs', entries: [], next: 0, more: false });
+  world.bootstraps = [busy, hello, knowing(after(1), [encodeAddressRecord(record)])];
+  const node = await start(3);
+  expect((await node.section()).authority.epoch).toBe(1n);
+  expect((disk.get(networkId) as { addresses: unknown[] }).addresses).toHaveLength(1);
+});
+
 test('no single bootstrap node chooses whom a new device reads the way from', async () => {
   const living = after(40);
   const recordsOf = (from: number) =>
