@@ -85,6 +85,40 @@ export function sealedRanges(
   });
 }
 
+/**
+ * What `sealedRanges` gives for the part of a run that begins at `from`, out of the run's own leaves
+ * and siblings: whoever holds one page of a list can prove any later part of it.
+ */
+export function siblingsFrom(
+  from: number,
+  start: number,
+  count: number,
+  leaves: readonly Uint8Array[],
+  siblings: readonly Uint8Array[],
+): readonly Uint8Array[] {
+  const found: Uint8Array[] = [];
+  let used = 0;
+  let row = [...leaves];
+  let [low, at] = [start, from];
+  for (let width = count; width > 1; width = (width + 1) >> 1) {
+    if (low % 2 === 1) {
+      row = [siblings[used++] ?? new Uint8Array(hashBytes), ...row];
+      low -= 1;
+    }
+    const left = at % 2 === 1 ? row[at - 1 - low] : undefined;
+    if (left !== undefined) found.push(left);
+    if (row.length % 2 === 1 && low + row.length < width) {
+      const right = siblings[used++] ?? new Uint8Array(hashBytes);
+      row = [...row, right];
+      found.push(right);
+    }
+    row = pairsOf(row);
+    low >>= 1;
+    at >>= 1;
+  }
+  return found;
+}
+
 /** Are these the leaves from `start` on, of `count` in all, under this root? */
 export function verifyRange(
   root: Uint8Array,

@@ -21,6 +21,7 @@ import {
   sealedLeafHash,
   sealedRanges,
   sealedRootOf,
+  siblingsFrom,
   verifyRange,
   type SealedLeaf,
 } from './sealed.ts';
@@ -188,13 +189,38 @@ export function sealedPages(entries: readonly SealedEntry[]): readonly SealedPag
 }
 
 /**
- * The entries of one page of the list with this root. `short`: a page that is not the last and has
- * room for any entry is no page of ours, so nobody can deal a list out by single entries.
+ * A page that is not the last and has room for any further entry. Nobody divides a list like that, but
+ * it is what remains of a page for a peer that has its first entries already.
  */
+export function isShortPage({ start, count, entries }: SealedPage): boolean {
+  const size = entries.reduce((sum, { length }) => sum + length + 4, 0);
+  const isLast = start + entries.length === count;
+  return !isLast && size + maxSealedEntryBytes + 4 <= maxSnapshotPageBytes;
+}
+
+/** The rest of a page of ours, with its own proof. @param from the place of one of its entries. */
+export function restOfPage(page: SealedPage, from: number): SealedPage | null {
+  const { start, count, siblings, entries } = page;
+  if (from < start || from >= start + entries.length) return null;
+  const leaves: Uint8Array[] = [];
+  for (const bytes of entries) {
+    const entry = decodeSealedEntry(bytes);
+    if (!entry.ok) return null;
+    leaves.push(sealedLeafHash(sealedLeafOf(entry.value)));
+  }
+  return {
+    start: from,
+    count,
+    siblings: siblingsFrom(from, start, count, leaves, siblings),
+    entries: entries.slice(from - start),
+  };
+}
+
+/** The entries of one page of the list with this root. */
 export function openSealedPage(
   root: Uint8Array,
   { start, count, siblings, entries: encoded }: SealedPage,
-): Result<readonly SealedEntry[], 'malformed' | 'otherRoot' | 'short'> {
+): Result<readonly SealedEntry[], 'malformed' | 'otherRoot'> {
   const entries: SealedEntry[] = [];
   for (const bytes of encoded) {
     const entry = decodeSealedEntry(bytes);
@@ -202,9 +228,6 @@ export function openSealedPage(
     entries.push(entry.value);
   }
   if (!entriesAscend(entries)) return err('malformed');
-  const size = encoded.reduce((sum, { length }) => sum + length + 4, 0);
-  const isLast = start + entries.length === count;
-  if (!isLast && size + maxSealedEntryBytes + 4 <= maxSnapshotPageBytes) return err('short');
   const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
   return verifyRange(root, start, count, leaves, siblings) ? ok(entries) : err('otherRoot');
 }

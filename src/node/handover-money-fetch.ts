@@ -1,12 +1,13 @@
 /**
  * Fetches lists of sealed entries from peers, page by page, one peer at a time. Each page proves
  * itself against the root, so it is on disk as soon as it came and its sender answers for it: memory
- * holds one page, and what came before a restart or from another peer stays.
+ * holds one page, and what came before a restart or from another peer stays. Pages are asked for by
+ * the place of their first entry, so that it does not matter how another peer had cut the ones before.
  */
 import { compareBytes, fromHex, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { entriesAscend, openSealedPage, type SealedEntry } from '#money/snapshot.ts';
+import { entriesAscend, isShortPage, openSealedPage, type SealedEntry } from '#money/snapshot.ts';
 import type { SnapshotPage } from '#protocol/handover/index.ts';
 import type { SealedLists } from './handover-money-lists.ts';
 
@@ -25,7 +26,7 @@ export interface FetchOptions {
   /** 20 s by default. */
   readonly turnMs?: number;
   readonly lists: Pick<SealedLists, 'progress' | 'keepPage' | 'finish'>;
-  readonly ask: (key: Uint8Array, to: NodeId, root: Uint8Array, page: number) => void;
+  readonly ask: (key: Uint8Array, to: NodeId, root: Uint8Array, start: number) => void;
   readonly blame: (peer: NodeId, rule: string) => void;
 }
 
@@ -50,14 +51,15 @@ interface Fetch {
   /** Peers still to be asked; the first one is being asked. */
   peers: readonly NodeId[];
   readonly judge: (entries: readonly SealedEntry[]) => Promise<Judgement>;
-  /** The page that is lacking, the place of its first entry, and the entry before it. */
-  page: number;
+  /** The place of the first entry that is lacking, and the entry before it. */
   start: number;
   last: SealedEntry | null;
   judging: boolean;
   /** Half periods of silence since the last page, and of this peer's turn. */
   quiet: number;
   turn: number;
+  /** This peer sent no page yet: its first one may be the rest of one that another has cut. */
+  isFirst: boolean;
   readonly promise: Promise<boolean>;
   readonly done: (isWhole: boolean) => void;
 }
@@ -76,11 +78,12 @@ export function createFetches(options: FetchOptions): Fetches {
     const [peer] = fetch.peers;
     fetch.quiet = 0;
     if (peer === undefined) end(fetch, false);
-    else ask(fetch.key, peer, fetch.root, fetch.page);
+    else ask(fetch.key, peer, fetch.root, fetch.start);
   };
   const goOn = (fetch: Fetch, peers: readonly NodeId[]): void => {
     fetch.peers = peers;
     fetch.turn = 0;
+    fetch.isFirst = true;
     request(fetch);
   };
   const accuse = (fetch: Fetch, peer: NodeId, rule: string): void => {
@@ -103,23 +106,24 @@ export function createFetches(options: FetchOptions): Fetches {
   }, halfMs);
 
   const take = async (fetch: Fetch, from: NodeId, message: SnapshotPage): Promise<void> => {
-    const { root, page, start, count } = message;
+    const { root, start, count } = message;
     const opened = openSealedPage(root, message);
     if (!opened.ok) return accuse(fetch, from, opened.error);
     const entries = opened.value;
-    // True, but not where the list has come to: another sender has cut its pages otherwise.
-    if (start !== fetch.start) return goOn(fetch, fetch.peers.slice(1));
+    // Nobody deals a list out by single entries.
+    const isRest = fetch.isFirst && start > 0;
+    if (!isRest && isShortPage(message)) return accuse(fetch, from, 'short');
     const before = fetch.last === null ? [] : [fetch.last];
     if (!entriesAscend([...before, ...entries.slice(0, 1)])) return accuse(fetch, from, 'order');
     const judgement = await fetch.judge(entries).catch((): Judgement => 'later');
     if (judgement === 'later') return end(fetch, false);
     if (judgement === 'bad') return accuse(fetch, from, 'entry');
-    await lists.keepPage(root, page, message);
-    fetch.page = page + 1;
+    await lists.keepPage(root, message);
+    fetch.isFirst = false;
     fetch.start = start + entries.length;
     fetch.last = entries.at(-1) ?? null;
     if (fetch.start < count) return request(fetch);
-    await lists.finish(root, fetch.page);
+    await lists.finish(root, count);
     end(fetch, true);
   };
 
@@ -134,7 +138,7 @@ export function createFetches(options: FetchOptions): Fetches {
       });
       const fetch: Fetch = {
         ...{ key, root, judge, promise, done, peers: from },
-        ...{ page: 0, start: 0, last: null, judging: true, quiet: 0, turn: 0 },
+        ...{ start: 0, last: null, judging: true, quiet: 0, turn: 0, isFirst: true },
       };
       fetches.set(toHex(root), fetch);
       lists.progress(root).then(
@@ -151,7 +155,7 @@ export function createFetches(options: FetchOptions): Fetches {
     take: async (from, message) => {
       const fetch = fetches.get(toHex(message.root));
       if (fetch === undefined || fetch.judging || fetch.peers[0] !== from) return;
-      if (message.page !== fetch.page) return; // Sent twice, or late.
+      if (message.start !== fetch.start) return; // Sent twice, late, or not what was asked for.
       fetch.judging = true;
       try {
         await take(fetch, from, message);

@@ -82,8 +82,8 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
 
   const fetches = createFetches({
     lists,
-    ask: (key, to, root, page) =>
-      tell({ kind: 'say', key, to: [to], message: { kind: 'askPage', root, page } }),
+    ask: (key, to, root, start) =>
+      tell({ kind: 'say', key, to: [to], message: { kind: 'askPage', root, start } }),
     ...(options.silentMs === undefined ? {} : { silentMs: options.silentMs }),
     blame: (peer, rule) => log.write({ event: 'snapshotRefused', node: label, peer, rule }),
   });
@@ -273,10 +273,10 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
         return whole ? { kind: 'inherited', key, sealedRoot: root } : null;
       }
       case 'serve': {
-        const { to, root, page } = output;
-        const held = await lists.page(root, page);
+        const { to, root, start } = output;
+        const held = await lists.page(root, start);
         if (held === null) return null;
-        const message = { ...held, kind: 'page', root, page } as const;
+        const message = { ...held, kind: 'page', root } as const;
         return { kind: 'say', key, to: [to], message };
       }
       case 'page':

@@ -141,7 +141,7 @@ export function createSeal(
                 const from = [0, 1].map((k) => output.from[(fetches + k) % output.from.length]);
                 const first = output.from[0];
                 const to = new Set([first, ...from].filter((id) => id !== undefined));
-                send([...to], { kind: 'askPage', root: output.root, page: 0 });
+                send([...to], { kind: 'askPage', root: output.root, start: 0 });
               }
               break;
             }
@@ -159,10 +159,11 @@ export function createSeal(
             }
             case 'serve': {
               const entries = state.lists.get(toHex(output.root));
-              const page = entries && sealedPages(entries)[output.page];
+              const page =
+                entries && sealedPages(entries).find(({ start }) => start === output.start);
               if (page === undefined) break;
               const { root } = output;
-              send([output.to], { ...page, kind: 'page', root, page: output.page });
+              send([output.to], { ...page, kind: 'page', root });
               break;
             }
             case 'page': {

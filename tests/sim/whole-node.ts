@@ -153,10 +153,10 @@ function perform(
     }
     case 'serve': {
       const entries = state.lists.get(toHex(output.root));
-      const page = entries === undefined ? undefined : sealedPages(entries)[output.page];
+      const page = entries && sealedPages(entries).find(({ start }) => start === output.start);
       if (page === undefined) return draft;
       const { key, root } = output;
-      const message: HandoverMessage = { ...page, kind: 'page', root, page: output.page };
+      const message: HandoverMessage = { ...page, kind: 'page', root };
       return tell(config, draft, { kind: 'say', key, to: [output.to], message }, context);
     }
     case 'page': {
@@ -194,7 +194,7 @@ function want(config: NodeConfig, draft: Draft, wish: Want, context: Context): D
     if (state.lists.has(toHex(root)) || from.length === 0) continue;
     const asked = now.state.asked + 1;
     const to = [from[0] ?? '', from[asked % from.length] ?? ''];
-    const message = { kind: 'askPage', root, page: 0 } as const;
+    const message = { kind: 'askPage', root, start: 0 } as const;
     const say = { kind: 'say', key, to: [...new Set(to)], message } as const;
     now = tell(config, grown(now, { asked }), say, context);
   }

@@ -41,7 +41,7 @@ const signed: Shape<SignedSuccessor> = refined(
     return decoded.ok ? decoded.value : undefined;
   },
 );
-const page = intBetween(0, 2 ** 32 - 1);
+const place = intBetween(0, 2 ** 32 - 1);
 
 export const handoverMessageShape = union({
   news: record({
@@ -51,12 +51,11 @@ export const handoverMessageShape = union({
     successor: nullable(signed),
     receipts: listOf(receipt, 2 * ELDER_COUNT),
   }),
-  askPage: record({ root: hash, page }),
+  askPage: record({ root: hash, start: place }),
   page: record({
     root: hash,
-    page,
-    start: intBetween(0, 2 ** 32 - 1),
-    count: intBetween(0, 2 ** 32 - 1),
+    start: place,
+    count: place,
     siblings: listOf(hash, 2 * maxSealedSiblings),
     entries: listOf(bytesUpTo(maxSealedEntryBytes), maxEntriesPerPage),
   }),

@@ -293,8 +293,8 @@ function onMessage(
     case 'askPage': {
       // N27: whoever holds the list serves it; a late heir finds it at the others when the old ones
       // have let go.
-      const { root, page } = message;
-      return say(state, { kind: 'serve', to: from, root, page });
+      const { root, start } = message;
+      return say(state, { kind: 'serve', to: from, root, start });
     }
     case 'page':
       return say(state, { kind: 'page', from, page: message });

@@ -33,14 +33,13 @@ export type HandoverMessage =
       readonly successor: SignedSuccessor | null;
       readonly receipts: readonly Receipt[];
     }
-  /** N23, N27: one page of a snapshot, or of what was merged, by its root. */
-  | { readonly kind: 'askPage'; readonly root: Uint8Array; readonly page: number }
+  /** N23, N27: the entries of a snapshot, or of what was merged, from this place on; by its root. */
+  | { readonly kind: 'askPage'; readonly root: Uint8Array; readonly start: number }
   | SnapshotPage;
 
 export interface SnapshotPage extends SealedPage {
   readonly kind: 'page';
   readonly root: Uint8Array;
-  readonly page: number;
 }
 
 export type HandoverNews = HandoverMessage & { readonly kind: 'news' };

@@ -118,7 +118,7 @@ export type HandoverOutput =
       readonly kind: 'serve';
       readonly to: NodeId;
       readonly root: Uint8Array;
-      readonly page: number;
+      readonly start: number;
     }
   | { readonly kind: 'page'; readonly from: NodeId; readonly page: SnapshotPage }
   /** The link is made: tell the world. */

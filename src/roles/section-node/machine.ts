@@ -431,7 +431,7 @@ function archivePage(
   if (message.kind === 'news') return flow(state);
   const output =
     message.kind === 'askPage'
-      ? ({ kind: 'serve', key, to: from, root: message.root, page: message.page } as const)
+      ? ({ kind: 'serve', key, to: from, root: message.root, start: message.start } as const)
       : ({ kind: 'page', key, from, page: message } as const);
   return flow(state, { kind: 'output', output });
 }

@@ -217,11 +217,10 @@ describe('decoders', () => {
         successor: signed,
         receipts: [receipt],
       },
-      { kind: 'askPage', root: seedOf('root'), page: 3 },
+      { kind: 'askPage', root: seedOf('root'), start: 3 },
       {
         kind: 'page',
         root: seedOf('root'),
-        page: 0,
         start: 0,
         count: 2,
         siblings: [seedOf('beside')],

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { labelledHash } from '#crypto/hash.ts';
-import { sealedRanges, sealedRootOf, verifyRange } from '#money/sealed.ts';
+import { sealedRanges, sealedRootOf, siblingsFrom, verifyRange } from '#money/sealed.ts';
 
 const leavesOf = (count: number): readonly Uint8Array[] =>
   Array.from({ length: count }, (_, at) => labelledHash('safe/toy/leaf', Uint8Array.of(at)));
@@ -26,6 +26,22 @@ describe('a run of neighbouring leaves', () => {
           expect(verifyRange(root, start, count, run, [...siblings, root])).toBe(false);
           const bent = [...run.slice(0, -1), labelledHash('safe/toy/bent')];
           expect(verifyRange(root, start, count, bent, siblings)).toBe(false);
+        }
+      }
+    }
+  });
+
+  test('proves each later part of itself', () => {
+    for (const count of [1, 2, 3, 5, 8, 13, 21]) {
+      const leaves = leavesOf(count);
+      for (let start = 0; start < count; start++) {
+        for (let end = start + 1; end <= count; end++) {
+          const run = leaves.slice(start, end);
+          const [siblings = []] = sealedRanges(leaves, [{ start, length: run.length }]);
+          for (let from = start; from < end; from++) {
+            const [wanted] = sealedRanges(leaves, [{ start: from, length: end - from }]);
+            expect(siblingsFrom(from, start, count, run, siblings)).toEqual(wanted);
+          }
         }
       }
     }

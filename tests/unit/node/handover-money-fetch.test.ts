@@ -13,11 +13,16 @@ import {
   decodeSealedEntry,
   encodeSealedEntry,
   entriesRoot,
+  isShortPage,
+  openSealedPage,
+  restOfPage,
+  sealedLeafOf,
   sealedPages,
   type SealedEntry,
   type SealedPage,
 } from '#money/snapshot.ts';
 import { addressOf } from '#money/address.ts';
+import { sealedLeafHash, sealedRanges } from '#money/sealed.ts';
 import { createFetches, inAskingOrder } from '#node/handover-money-fetch.ts';
 import { openSealedLists } from '#node/handover-money-lists.ts';
 import { addCoin, emptyWallet, genesisCoin, planPayment, spendable } from '#safe/wallet/index.ts';
@@ -81,8 +86,24 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-type Peer = (page: number) => SealedPage | null;
-const honest: Peer = (page) => pages[page] ?? null;
+/** What a peer answers who is asked for the entries from a place on. */
+type Peer = (start: number) => SealedPage | null;
+/** As whoever made the list itself: its pages, and what is left of the one that holds the place. */
+const honest: Peer = (start) => {
+  const page = pages.find((each) => start < each.start + each.entries.length);
+  if (page === undefined || page.start === start) return page ?? null;
+  return restOfPage(page, start);
+};
+const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
+/** True entries, as many as this, with a true proof. */
+const rangeOf = (start: number, length: number): SealedPage => {
+  const [siblings = []] = sealedRanges(leaves, [{ start, length }]);
+  const encoded = entries.slice(start, start + length).map(encodeSealedEntry);
+  return { start, count: entries.length, siblings, entries: encoded };
+};
+const perPage = pages[0]?.entries.length ?? 0;
+/** Cuts each page short by one entry: too full for a further one of the largest, and no page of ours. */
+const cutter: Peer = (start) => rangeOf(start, Math.min(perPage - 1, entries.length - start));
 
 /** Every peer answers at once with what it says of a page. */
 function fetcher(peers: Readonly<Record<string, Peer>>, turnMs = 20_000, delayMs = 0) {
@@ -91,11 +112,11 @@ function fetcher(peers: Readonly<Record<string, Peer>>, turnMs = 20_000, delayMs
   const lists = openSealedLists(facts);
   const fetches = createFetches({
     ...{ lists, silentMs: 60, turnMs },
-    ask: (_, to, wanted, page) => {
-      asked.push(`${to} ${page}`);
-      const answer = peers[to]?.(page) ?? null;
+    ask: (_, to, wanted, start) => {
+      asked.push(`${to} ${start}`);
+      const answer = peers[to]?.(start) ?? null;
       if (answer === null) return;
-      const message = { ...answer, kind: 'page', root: wanted, page } as const;
+      const message = { ...answer, kind: 'page', root: wanted } as const;
       setTimeout(() => void fetches.take(to, message), delayMs);
     },
     blame: (peer, rule) => blamed.push(`${peer} ${rule}`),
@@ -109,13 +130,13 @@ test('a list of several pages comes whole, and its sender is asked for each page
   expect(pages.length).toBeGreaterThan(3);
   expect(await fetches.fetch(key, root, ['a'], good)).toBe(true);
   expect(await lists.load(root)).toEqual(entries);
-  expect(asked).toEqual(pages.map((_, page) => `a ${page}`));
+  expect(asked).toEqual(pages.map(({ start }) => `a ${start}`));
   expect(blamed).toEqual([]);
 });
 
 test('pages of another list are refused one by one, and nothing of them is kept', async () => {
   const other = sealedPages(entriesOf(2_000, 10_000));
-  const liar: Peer = (page) => other[page] ?? null;
+  const liar: Peer = (start) => other.find((each) => each.start === start) ?? null;
   const { fetches, lists, asked, blamed } = fetcher({ liar, a: honest });
   expect(await fetches.fetch(key, root, ['liar', 'a'], good)).toBe(true);
   expect(blamed).toEqual(['liar otherRoot']);
@@ -124,10 +145,7 @@ test('pages of another list are refused one by one, and nothing of them is kept'
 });
 
 test('who deals a list out by single entries is refused at the first of them', async () => {
-  const single: Peer = (page) => {
-    const [whole] = pages;
-    return whole === undefined ? null : { ...whole, entries: whole.entries.slice(page, page + 1) };
-  };
+  const single: Peer = (start) => rangeOf(start, 1);
   const { fetches, blamed } = fetcher({ single, a: honest });
   expect(await fetches.fetch(key, root, ['single', 'a'], good)).toBe(true);
   expect(blamed).toEqual(['single short']);
@@ -135,9 +153,9 @@ test('who deals a list out by single entries is refused at the first of them', a
 
 test('who drips true pages is passed over in its turn, and what it sent stays', async () => {
   let dripped = 0;
-  const drip: Peer = (page) => {
+  const drip: Peer = (start) => {
     dripped += 1;
-    return dripped > 1 ? null : honest(page);
+    return dripped > 1 ? null : honest(start);
   };
   const { fetches, asked, blamed } = fetcher({ drip, a: honest });
   expect(await fetches.fetch(key, root, ['drip', 'a'], good)).toBe(true);
@@ -152,14 +170,72 @@ test('a slow peer has its turn and no more', async () => {
 });
 
 test('after a restart the pages that came are not asked for again', async () => {
-  const before = fetcher({ a: (page) => (page < 2 ? honest(page) : null) });
+  const before = fetcher({ a: (start) => (start < 2 * perPage ? honest(start) : null) });
   expect(await before.fetches.fetch(key, root, ['a'], good)).toBe(false);
   before.fetches.stop();
   expect(await before.lists.has(root)).toBe(false);
   const { fetches, asked, lists } = fetcher({ a: honest });
   expect(await fetches.fetch(key, root, ['a'], good)).toBe(true);
-  expect(asked[0]).toBe('a 2');
+  expect(asked[0]).toBe(`a ${2 * perPage}`);
   expect(await lists.load(root)).toEqual(entries);
+});
+
+test('who cuts each page a little short stops nobody: others go on from the entry that is lacking', async () => {
+  let sent = 0;
+  const liar: Peer = (start) => (++sent > 3 ? null : cutter(start));
+  const { fetches, lists, asked, blamed } = fetcher({ liar, a: honest });
+  expect(isShortPage(rangeOf(0, perPage - 1))).toBe(false);
+  expect(await fetches.fetch(key, root, ['liar', 'a'], good)).toBe(true);
+  expect(blamed).toEqual([]);
+  expect(await lists.load(root)).toEqual(entries);
+  // What it sent stays: nothing is asked for twice.
+  const [first] = asked.filter((each) => each.startsWith('a'));
+  expect(first).toBe(`a ${3 * (perPage - 1)}`);
+  // And whoever fetched it so gives it on to another, from wherever that one lacks it.
+  const again = openSealedLists(facts);
+  for (const start of [0, 1, perPage - 1, perPage, entries.length - 1]) {
+    const page = await again.page(root, start);
+    if (page === null) throw new Error(`no page from ${start}`);
+    const opened = openSealedPage(root, page);
+    expect(opened.ok && opened.value[0]).toEqual(entries[start]);
+    expect(page.start).toBe(start);
+  }
+  expect(await again.page(root, entries.length)).toBe(null);
+});
+
+test('nor after a restart between its pages and those of others', async () => {
+  let sent = 0;
+  const before = fetcher({ liar: (start) => (++sent > 2 ? null : cutter(start)) });
+  expect(await before.fetches.fetch(key, root, ['liar'], good)).toBe(false);
+  before.fetches.stop();
+  const { fetches, lists, asked, blamed } = fetcher({ a: honest });
+  expect(await fetches.fetch(key, root, ['a'], good)).toBe(true);
+  expect(asked[0]).toBe(`a ${2 * (perPage - 1)}`);
+  expect(blamed).toEqual([]);
+  expect(await lists.load(root)).toEqual(entries);
+});
+
+test('only the first page of a turn may be the rest of another: no peer deals out single entries', async () => {
+  const single: Peer = (start) => rangeOf(start, 1);
+  const begun = fetcher({ drop: (start) => (start === 0 ? cutter(0) : null) });
+  expect(await begun.fetches.fetch(key, root, ['drop'], good)).toBe(false);
+  begun.fetches.stop();
+  const { fetches, lists, blamed, asked } = fetcher({ single, a: honest });
+  expect(await fetches.fetch(key, root, ['single', 'a'], good)).toBe(true);
+  expect(blamed).toEqual(['single short']);
+  expect(asked.filter((each) => each.startsWith('single'))).toHaveLength(2);
+  expect(await lists.load(root)).toEqual(entries);
+});
+
+test('a list that this node makes itself while it fetches it is whole, and cut as its own', async () => {
+  const begun = fetcher({ liar: (start) => (start < perPage ? cutter(start) : null) });
+  expect(await begun.fetches.fetch(key, root, ['liar'], good)).toBe(false);
+  expect(await begun.lists.keep(entries)).toEqual(root);
+  expect(await begun.lists.load(root)).toEqual(entries);
+  expect(await begun.lists.page(root, perPage)).toEqual(pages[1]);
+  await begun.lists.drop(root);
+  expect(await begun.lists.has(root)).toBe(false);
+  expect(await begun.lists.progress(root)).toEqual({ start: 0, last: null });
 });
 
 test('nobody can choose to be asked first: the order differs with asker and list', () => {

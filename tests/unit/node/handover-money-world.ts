@@ -357,7 +357,7 @@ export function withFirstCoin(keys: WalletKeys, authority: SectionAuthority): Pa
 
 const heard = (key: Uint8Array, from: string, message: HandoverMessage): MoneyOutput | null => {
   if (message.kind === 'askPage') {
-    return { kind: 'serve', key, to: from, root: message.root, page: message.page };
+    return { kind: 'serve', key, to: from, root: message.root, start: message.start };
   }
   return message.kind === 'page' ? { kind: 'page', key, from, page: message } : null;
 };
