@@ -28,6 +28,7 @@ import {
   type KeyShareSet,
 } from '#protocol/dkg/index.ts';
 import { SHARES_REQUIRED } from '#protocol/section/index.ts';
+import { createPrng } from './prng.ts';
 import { toyDealings } from './toy-dealing.ts';
 import { toyIdentity, toyIdentitySuite, toySuite } from './toy-suite.ts';
 import {
@@ -149,7 +150,7 @@ export interface Play {
 
 export interface Outcome {
   readonly report: Report<DkgState>;
-  /** The lists that were ready when the decision came, by hex of their hash: any may be picked. */
+  /** The list that the section picked, of those that were ready, by hex of its hash; any may be. */
   readonly chosen: ReadonlyMap<string, DealingList>;
   /** By list, then by node. */
   readonly shares: ReadonlyMap<string, ReadonlyMap<NodeId, KeyShareSet>>;
@@ -199,10 +200,10 @@ export function play(seed: number, given: Play): Outcome {
     }
     if (after >= decideAfter) {
       once('decide', () => {
-        for (const [id, list] of ready) {
-          chosen.set(id, list);
-          for (const { id: to } of api.nodes()) api.input(to, { kind: 'finish', list }, 1);
-        }
+        if (ready.size === 0) return;
+        const [id, list] = createPrng(seed ^ 0xd12).pick([...ready]);
+        chosen.set(id, list);
+        for (const { id: to } of api.nodes()) api.input(to, { kind: 'finish', list }, 1);
       });
     }
     if (after >= forgetAfter) {

@@ -7,7 +7,7 @@
 import { expect, test } from 'vitest';
 import { runHandover } from './scenarios/handover.ts';
 import { lieNamed } from './section-lies.ts';
-import { rough } from './section-world.ts';
+import { living, rough } from './section-world.ts';
 
 const seeds: readonly number[] =
   process.env['SEED'] === undefined
@@ -58,6 +58,19 @@ test.each([1721, 3087, 8708])('seed %i, which once went wrong, ends well', (seed
   const { violations, undelivered } = runHandover(seed);
   expect({ violations, undelivered }).toEqual({ violations: [], undelivered: 0 });
 });
+
+/** In these the second list is the one that wins. */
+test.each([15, 20, 28])(
+  'seed %i: every elder of a key holds its share, although two were never shown what it is made of',
+  (seed) => {
+    const lie = lieNamed('dkg: a second list');
+    const { violations, undelivered, nodes, liars } = runHandover(seed, { lie });
+    expect({ violations, undelivered }).toEqual({ violations: [], undelivered: 0 });
+    expect(liars).toEqual([lie.name]);
+    const elders = living({ nodes }).filter(({ state }) => state.desk !== null);
+    expect(elders.length).toBeGreaterThan(4);
+  },
+);
 
 test('both silent: five go on', () => {
   for (const seed of [3, 4, 6, 9]) {

@@ -37,6 +37,7 @@ import { lies as dkgLies, type Lie as DkgLie } from './dkg-lies.ts';
 import { must, type Cast } from './dkg-world.ts';
 import type { Prng } from './prng.ts';
 import { namedIdentity, toySuites, type Person, type Story } from './section-world.ts';
+import { secondListOf, showSecond, type SecondList } from './second-list.ts';
 import type { Corrupt } from './world.ts';
 
 /** What all liars of one run know: the state of every node, as it was after its last event. */
@@ -538,6 +539,33 @@ const inKeyGeneration = (lie: DkgLie): SectionLie => ({
   },
 });
 
+/**
+ * D12: a key that only some candidates hold a share of, and all can be the choice of the section. Two
+ * honest candidates are never shown what it is made of.
+ */
+const secondList: SectionLie = {
+  name: 'dkg: a second list with another dealing, shown to all but two (D12)',
+  faults: [],
+  corrupt: (person, gossip) => {
+    const made = new Map<string, SecondList>();
+    return inPayload('dkg', (payload, self, to) => {
+      const id = `${toHex(payload.session)}.${payload.child}`;
+      const session = (gossip.get(person.id) ?? self.state).sessions.get(id);
+      if (session === undefined) return [payload];
+      const cast = castOfPlan(session.plan);
+      const config = cast.config(cast.ids.indexOf(person.id) + 1);
+      const second = made.get(id) ?? secondListOf(config, session.state);
+      if (second === null) return [payload];
+      made.set(id, second);
+      const hidden = cast.ids.filter((each) => !gossip.has(each)).slice(-2);
+      return showSecond(second, payload.message, to, hidden).map((message) => ({
+        ...payload,
+        message,
+      }));
+    })(person, gossip);
+  },
+};
+
 type Plan = NonNullable<ReturnType<SectionNodeState['sessions']['get']>>['plan'];
 
 /** The seven of one child of a session: in a toy world everybody's seed is its name. */
@@ -569,6 +597,7 @@ export const sectionLies: readonly SectionLie[] = [
   ...ownLies,
   ...agreementLies.filter((lie) => lie !== 'silent').map(inAgreement),
   ...dkgLies.filter(({ name }) => name !== 'silence').map(inKeyGeneration),
+  secondList,
 ];
 
 export const lieNamed = (part: string): SectionLie =>

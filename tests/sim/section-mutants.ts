@@ -48,6 +48,8 @@ export interface SectionMutant {
   readonly lie?: SectionLie;
   readonly faults?: Faults;
   readonly restless?: boolean;
+  /** The first seed that is run; nothing shows in those before it. */
+  readonly from?: number;
 }
 
 type NodeStep = Step<SectionNodeState, SectionNode>;
@@ -250,7 +252,37 @@ const calm: Faults = {
   partition: { probability: 0, forMs: [0, 0] },
 };
 
+/** Never asks for what the decided list names: as if `finish` were not there. */
+const unfinishing: SectionMachine = edited((step) => {
+  const sessions = new Map(
+    [...step.state.sessions].map(([id, session]) => {
+      const lists = new Map(
+        [...session.state.lists].map(([hash, list]) => [hash, { ...list, wanted: false }]),
+      );
+      return [id, { ...session, state: { ...session.state, lists } }];
+    }),
+  );
+  const effects = step.effects.map((effect): Effect<SectionNode> => {
+    if (effect.kind !== 'send' || effect.message.payload.kind !== 'dkg') return effect;
+    const { payload } = effect.message;
+    if (payload.message.kind !== 'status') return effect;
+    const wants = payload.message.wants.filter(({ hash }) => hash === null);
+    const message = { ...payload.message, wants };
+    return { ...effect, message: { ...effect.message, payload: { ...payload, message } } };
+  });
+  return { state: { ...step.state, sessions }, effects };
+});
+
 export const sectionMutants: readonly SectionMutant[] = [
+  {
+    name: 'D12: the list that the section decided is not finished',
+    story: 'handover',
+    found: /no share|no new elders/,
+    // The second list wins in every sixth seed or so.
+    from: 15,
+    lie: lieNamed('dkg: a second list'),
+    machine: unfinishing,
+  },
   {
     name: 'N36: the churn share is released before the decision',
     story: 'handover',
