@@ -119,6 +119,35 @@ export function siblingsFrom(
   return found;
 }
 
+/** Of a run that is proven: the siblings of each leaf alone, up to the root. */
+export function pathsInRange(
+  start: number,
+  count: number,
+  leaves: readonly Uint8Array[],
+  siblings: readonly Uint8Array[],
+): readonly (readonly Uint8Array[])[] {
+  const paths = leaves.map((): Uint8Array[] => []);
+  let used = 0;
+  let row = [...leaves];
+  let low = start;
+  for (let [width, depth] = [count, 0]; width > 1; width = (width + 1) >> 1, depth++) {
+    const left = low % 2 === 1 ? siblings[used++] : undefined;
+    if (left !== undefined) {
+      row = [left, ...row];
+      low -= 1;
+    }
+    const right = row.length % 2 === 1 && low + row.length < width ? siblings[used++] : undefined;
+    if (right !== undefined) row = [...row, right];
+    for (const [at, path] of paths.entries()) {
+      const beside = row[(((start + at) >> depth) ^ 1) - low];
+      if (beside !== undefined) path.push(beside);
+    }
+    row = pairsOf(row);
+    low >>= 1;
+  }
+  return paths;
+}
+
 /** Are these the leaves from `start` on, of `count` in all, under this root? */
 export function verifyRange(
   root: Uint8Array,

@@ -8,7 +8,7 @@ import { keyAt, type SectionKeys } from '#money/certificate.ts';
 import { sealedLeafHash, type SealedLeaf } from '#money/sealed.ts';
 import { decodeTransaction, slotName } from '#money/transaction.ts';
 import { sealedLeafOf, snapshotsRequired, type SealedEntry } from '#money/snapshot.ts';
-import { addArchive } from '#protocol/handover/index.ts';
+import { addPage } from '#protocol/handover/index.ts';
 import type { Registration } from '#protocol/mint/index.ts';
 import type {
   SectionAuthority,
@@ -294,6 +294,34 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     }
   };
 
+  /**
+   * All payments of an epoch, page by page: each is proven in a thread, and messages are answered
+   * between two of them. @returns false when it is not here whole; what cannot be read goes.
+   */
+  const readArchive = async (
+    { epoch, sealedRoot: root }: SignedSuccessor['record'],
+    prefix: SectionAuthority['prefix'],
+    slots: Map<string, InheritedSlot>,
+    outputs: Map<string, Registration>,
+  ): Promise<boolean> => {
+    if (!(await lists.has(root))) return false;
+    let start = 0;
+    for (let count = 1; start < count;) {
+      const page = await lists.page(root, start);
+      const result = page && (await jobs.run('snapshot', { kind: 'inherit', root, page, prefix }));
+      if (page === null || result?.kind !== 'inherited' || result.page === null) {
+        // Else it would be taken for whole, and nobody would be asked for it.
+        log.write({ event: 'moneyFailed', node: label, kind: 'archive', error: 'unreadable' });
+        await lists.drop(root);
+        return false;
+      }
+      addPage(slots, outputs, epoch, result.page);
+      start += page.entries.length;
+      count = page.count;
+    }
+    return true;
+  };
+
   /** Elders of one key hold the same archives: whoever lacks one asks the others. */
   let wanted: SectionAuthority | null = null;
   let seeking = false;
@@ -354,11 +382,7 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
       const outputs = new Map<string, Registration>();
       let read = 0;
       for (const { record } of line ?? []) {
-        const entries = await lists.load(record.sealedRoot);
-        if (entries === null) break;
-        // One epoch in memory at a time, and messages are answered between two of them.
-        const archive = { epoch: record.epoch, sealedRoot: record.sealedRoot, entries };
-        addArchive(slots, outputs, archive, authority.prefix);
+        if (!(await readArchive(record, authority.prefix, slots, outputs))) break;
         read += 1;
       }
       if (line === null || read < line.length) {

@@ -2,11 +2,13 @@ export { handover } from './machine.ts';
 export { performHandoverJob } from './jobs.ts';
 export { receiptBytes } from './receipt.ts';
 export {
-  addArchive,
+  addPage,
   inheritFrom,
+  inheritPage,
   proveSealed,
   verifyArchive,
   type Inheritance,
+  type InheritedPage,
   type SealedArchive,
 } from './inherit.ts';
 export {

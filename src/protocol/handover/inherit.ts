@@ -2,8 +2,16 @@
 import { matches, type Prefix } from '#address/prefix.ts';
 import { assert } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { sealedPaths, type SealedPath } from '#money/sealed.ts';
-import { entriesRoot, sealedAddress, sealedLeafOf, type SealedEntry } from '#money/snapshot.ts';
+import { ok, type Result } from '#core/result.ts';
+import { pathsInRange, sealedLeafHash, sealedPaths, type SealedPath } from '#money/sealed.ts';
+import {
+  entriesRoot,
+  openSealedPage,
+  sealedAddress,
+  sealedLeafOf,
+  type SealedEntry,
+  type SealedPage,
+} from '#money/snapshot.ts';
 import type { Registration } from '#protocol/mint/index.ts';
 import type { InheritedSlot } from '#protocol/spentbook/index.ts';
 
@@ -34,8 +42,63 @@ export function inheritFrom(archives: readonly SealedArchive[], prefix: Prefix):
   return { slots, outputs };
 }
 
+/** What one page of an archive says of the slots and outputs under a prefix. */
+export interface InheritedPage {
+  readonly slots: readonly {
+    readonly entry: SealedEntry & { readonly kind: 'bound' | 'decided' };
+    readonly path: SealedPath;
+  }[];
+  readonly outputs: readonly Registration[];
+}
+
+/** The slow part, for a worker thread: a page is proven and hashed by itself, whatever the list holds. */
+export function inheritPage(
+  root: Uint8Array,
+  page: SealedPage,
+  prefix: Prefix,
+): Result<InheritedPage, 'malformed' | 'otherRoot'> {
+  const opened = openSealedPage(root, page);
+  if (!opened.ok) return opened;
+  const { start, count, siblings } = page;
+  const leaves = opened.value.map(sealedLeafOf);
+  const paths = pathsInRange(start, count, leaves.map(sealedLeafHash), siblings);
+  const slots: InheritedPage['slots'][number][] = [];
+  const outputs: Registration[] = [];
+  for (const [at, entry] of opened.value.entries()) {
+    if (!matches(prefix, sealedAddress(entry))) continue;
+    if (entry.kind === 'output') {
+      const { key, txid, transaction, certificates, index } = entry;
+      outputs.push({ key, txid, transaction, certificates, index });
+      continue;
+    }
+    const body = leaves[at]?.body;
+    const beside = paths[at];
+    assert(body !== undefined && beside !== undefined, 'every entry of a page has a path');
+    const { kind } = entry;
+    slots.push({ entry, path: { kind, body, index: start + at, count, siblings: beside } });
+  }
+  return ok({ slots, outputs });
+}
+
+/** Adds one page of an epoch to what the epochs before it left; pages of one epoch in any order. */
+export function addPage(
+  slots: Map<string, InheritedSlot>,
+  outputs: Map<string, Registration>,
+  epoch: bigint,
+  page: InheritedPage,
+): void {
+  for (const registration of page.outputs) {
+    const name = toHex(registration.key);
+    if (!outputs.has(name)) outputs.set(name, registration);
+  }
+  for (const { entry, path } of page.slots) {
+    const name = toHex(entry.slot);
+    slots.set(name, withWord(slots.get(name), entry, epoch, path));
+  }
+}
+
 /** Adds one epoch to what the epochs before it left. */
-export function addArchive(
+function addArchive(
   slots: Map<string, InheritedSlot>,
   outputs: Map<string, Registration>,
   { epoch, entries }: SealedArchive,

@@ -1,4 +1,5 @@
 /** Which pure jobs a node's worker threads can do, and the messages between pool and thread. */
+import type { Prefix } from '#address/prefix.ts';
 import { rememberingSuite } from '#crypto/remembering-suite.ts';
 import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
@@ -8,8 +9,10 @@ import {
   mergeSnapshots,
   type EntryProblem,
   type SealedEntry,
+  type SealedPage,
   type Snapshot,
 } from '#money/snapshot.ts';
+import { inheritPage, type InheritedPage } from '#protocol/handover/index.ts';
 import { performMintJob, type MintJob, type MintResult } from '#protocol/mint/index.ts';
 import {
   performSpentbookJob,
@@ -42,12 +45,21 @@ export type SnapshotJob =
       readonly known: SectionKeys;
       readonly entries: readonly SealedEntry[];
     }
-  | { readonly kind: 'merge'; readonly snapshots: readonly Snapshot[] };
+  | { readonly kind: 'merge'; readonly snapshots: readonly Snapshot[] }
+  /** R6: what one page of an archive leaves to a key of this prefix. */
+  | {
+      readonly kind: 'inherit';
+      readonly root: Uint8Array;
+      readonly page: SealedPage;
+      readonly prefix: Prefix;
+    };
 
 export type SnapshotResult =
   /** Null when every entry may stand in a snapshot of that section. */
   | { readonly kind: 'checked'; readonly problem: EntryProblem | null }
-  | { readonly kind: 'merged'; readonly entries: readonly SealedEntry[] };
+  | { readonly kind: 'merged'; readonly entries: readonly SealedEntry[] }
+  /** Null when the page is not of this root. */
+  | { readonly kind: 'inherited'; readonly page: InheritedPage | null };
 
 export type JobKind = keyof Jobs;
 
@@ -91,6 +103,10 @@ export function performJob(request: JobRequest): ResultOf<JobKind> {
 export function performSnapshotJob(job: SnapshotJob, suite: ThresholdSuite): SnapshotResult {
   if (job.kind === 'merge') {
     return { kind: 'merged', entries: mergeSnapshots(job.snapshots).entries };
+  }
+  if (job.kind === 'inherit') {
+    const page = inheritPage(job.root, job.page, job.prefix);
+    return { kind: 'inherited', page: page.ok ? page.value : null };
   }
   const checked = checkEntries(job.section, job.known, suite, job.entries);
   return { kind: 'checked', problem: checked.ok ? null : checked.error };

@@ -4,7 +4,13 @@
  */
 import { describe, expect, test } from 'vitest';
 import { labelledHash } from '#crypto/hash.ts';
-import { sealedRanges, sealedRootOf, siblingsFrom, verifyRange } from '#money/sealed.ts';
+import {
+  pathsInRange,
+  sealedRanges,
+  sealedRootOf,
+  siblingsFrom,
+  verifyRange,
+} from '#money/sealed.ts';
 
 const leavesOf = (count: number): readonly Uint8Array[] =>
   Array.from({ length: count }, (_, at) => labelledHash('safe/toy/leaf', Uint8Array.of(at)));
@@ -31,13 +37,15 @@ describe('a run of neighbouring leaves', () => {
     }
   });
 
-  test('proves each later part of itself', () => {
+  test('proves each later part of itself, and each of its leaves', () => {
     for (const count of [1, 2, 3, 5, 8, 13, 21]) {
       const leaves = leavesOf(count);
       for (let start = 0; start < count; start++) {
         for (let end = start + 1; end <= count; end++) {
           const run = leaves.slice(start, end);
           const [siblings = []] = sealedRanges(leaves, [{ start, length: run.length }]);
+          const single = run.map((_, at) => ({ start: start + at, length: 1 }));
+          expect(pathsInRange(start, count, run, siblings)).toEqual(sealedRanges(leaves, single));
           for (let from = start; from < end; from++) {
             const [wanted] = sealedRanges(leaves, [{ start: from, length: end - from }]);
             expect(siblingsFrom(from, start, count, run, siblings)).toEqual(wanted);

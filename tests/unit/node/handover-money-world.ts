@@ -133,6 +133,8 @@ export class MoneyWorld {
   /** Who sends nothing, and who sends other pages than it was asked for. */
   readonly silent = new Set<string>();
   readonly lying = new Set<string>();
+  /** Jobs of lists, by their kind. */
+  readonly jobsDone: string[] = [];
   readonly folder: string;
 
   constructor(folder: string) {
@@ -156,7 +158,12 @@ export class MoneyWorld {
       label: person,
       self: id,
       facts: node.facts,
-      jobs: toyJobs,
+      jobs: {
+        run: (kind, job) => {
+          if (kind === 'snapshot') this.jobsDone.push((job as { readonly kind: string }).kind);
+          return toyJobs.run(kind, job);
+        },
+      },
       authority: () => node.authority,
       others: () => [],
       tell: (input) => this.carry(id, input),

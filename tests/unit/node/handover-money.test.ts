@@ -212,6 +212,21 @@ test('N27: an elder that was away fetches what it lacks from the others, and the
   expect(await world.seat('hal', second)).toBe(true);
 });
 
+test('R6: what earlier keys left is read page by page in a thread, and what cannot be read is fetched again', async () => {
+  await world.pay(world.sectionsOf([first], []), payer, alice, 500n);
+  const root = await world.handOver(first, old);
+  const link = linkOf(first.authority, root, [second.authority]);
+  await inherit(next, root, [link]);
+  for (const person of next) expect(await world.seat(person, second)).toBe(true);
+  const { facts } = world.node('hal');
+  expect(world.jobsDone.filter((kind) => kind === 'inherit')).toHaveLength(next.length);
+  // The page is on hal's disk no more, its list is.
+  await facts.eraseAll(`sealed-fetched/${toHex(root)}`);
+  expect(await world.seat('hal', second)).toBe(false);
+  await expect.poll(() => world.node('hal').readyCount).toBe(1);
+  expect(await world.seat('hal', second)).toBe(true);
+});
+
 test('N27: snapshots go when the heirs have everything and the link is known; what it names stays', async () => {
   const { key } = first.authority;
   // Gus stops before the others do: his snapshot is the empty one.
