@@ -162,11 +162,19 @@ function writeOrigin(writer: Writer, origin: KeyOrigin | null): void {
   if (origin === null) return;
   writer.fixed(origin.session, 32).u8(origin.child);
   writeHashes(writer, origin.list);
+  for (let at = 0; at < ELDER_COUNT; at++) {
+    writer.fixed(origin.sharingKeys[at] ?? new Uint8Array(32), 32);
+  }
 }
 
 function readOrigin(reader: Reader): KeyOrigin | null {
   if (reader.u8() === 0) return null;
-  return { session: reader.fixed(32), child: reader.u8(), list: readHashes(reader) };
+  return {
+    session: reader.fixed(32),
+    child: reader.u8(),
+    list: readHashes(reader),
+    sharingKeys: Array.from({ length: ELDER_COUNT }, () => reader.fixed(32)),
+  };
 }
 
 function writeHashes(writer: Writer, list: DealingHashes): void {

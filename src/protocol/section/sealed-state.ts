@@ -106,6 +106,12 @@ export function successorState(
   const { networkId, prefix, key, epoch, elders } = charter;
   const generation = authority.generation + 1n;
   const inside = ({ name }: { readonly name: Uint8Array }): boolean => matches(prefix, name);
+  // All of them are members: nobody leaves while a section closes (N22).
+  const sharingKeys = elders.map(
+    ({ name }) =>
+      authority.members.find((each) => equalBytes(each.name, name))?.sharingKey ??
+      new Uint8Array(32),
+  );
   const child: SectionAuthority = {
     networkId,
     prefix,
@@ -126,7 +132,7 @@ export function successorState(
       moving: ledger.moving.filter(inside),
       consumed: ledger.consumed,
       departed: ledger.departed.filter((name) => matches(prefix, name)),
-      origin: { session: phase.sessionId, child: at, list: phase.lists[at] ?? [] },
+      origin: { session: phase.sessionId, child: at, list: phase.lists[at] ?? [], sharingKeys },
       phase: { kind: 'open' },
       churnId: ledger.churnId,
     },

@@ -116,6 +116,11 @@ export interface KeyOrigin {
   readonly session: Uint8Array;
   readonly child: number;
   readonly list: DealingHashes;
+  /**
+   * 32 bytes each: the agreed keys of its elders, to which dealings may be sealed (N12). They are here
+   * since an elder may be voted out of the members while another one still looks for its share.
+   */
+  readonly sharingKeys: readonly Uint8Array[];
 }
 
 export type Phase =

@@ -296,27 +296,22 @@ function plansFor(
 
 /**
  * The key generation of the key in force, at one of its elders that was away while it went on: the
- * others hold the dealings, which are sealed to the agreed key of its member record (N12).
+ * others hold the dealings, which are sealed to the agreed key that the state remembers (N12).
  */
 function missedBy(
   config: SectionNodeConfig,
   state: SectionNodeState,
   { state: { authority, ledger } }: SealedState,
 ): readonly { readonly id: string; readonly plan: SessionPlan }[] {
-  const { networkId, prefix, key, epoch, elders, members } = authority;
+  const { networkId, prefix, key, epoch, elders } = authority;
   const { origin } = ledger;
   const isElderNow = elders.some(({ name }) => equalBytes(name, config.name));
   if (origin === null || !isElderNow || state.shares.has(toHex(key))) return [];
   const candidates = elders.map(({ name }) => name);
-  const fallbackKeys = candidates.map(
-    (name) => members.find((each) => equalBytes(each.name, name))?.sharingKey,
-  );
-  // Once an elder was voted out its key is in no state any more, and the binding cannot be checked.
-  if (!fallbackKeys.every((each) => each !== undefined)) return [];
   const children = Array.from({ length: origin.child + 1 }, () => ({ prefix, candidates }));
   const session = { id: origin.session, opened: 0n, children };
   const plan = {
-    ...{ session, child: origin.child, networkId, fallbackKeys },
+    ...{ session, child: origin.child, networkId, fallbackKeys: origin.sharingKeys },
     ...{ parentKey: parentKeyOf(state, key), epoch: epoch - 1n, late: true },
   };
   return [{ id: sessionKey(session.id, origin.child), plan }];

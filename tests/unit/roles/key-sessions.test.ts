@@ -159,8 +159,12 @@ describe('N13: a candidate whose key is ready', () => {
 function from(made: DkgSession, list: DealingList): Living {
   const living = only(succeed(born, 'key sessions 1').children);
   const { authority, ledger } = living.state;
-  const origin = { session: made.id, child: 0, list };
   const { members } = born.state.authority;
+  const sharingKeys = elders.map(
+    ({ name }) =>
+      members.find((each) => equalBytes(each.name, name))?.sharingKey ?? new Uint8Array(32),
+  );
+  const origin = { session: made.id, child: 0, list, sharingKeys };
   const state = { authority: { ...authority, elders, members }, ledger: { ...ledger, origin } };
   return { ...living, state: bindLedger(state) };
 }
@@ -212,6 +216,19 @@ describe('D12: the list that was decided is the list that is finished', () => {
     );
     expect(said).toEqual(['ended']);
   });
+});
+
+test('N12: an elder of the new key looks for its share also when another one was voted out', () => {
+  const made = from(sessionOf(3), dealings);
+  const { authority, ledger } = made.state;
+  const members = authority.members.filter(({ name }) => !equalBytes(name, peer));
+  expect(members.length).toBe(authority.members.length - 1);
+  const less = bindLedger({ authority: { ...authority, members }, ledger });
+  const { state, effects } = told(begin(), { ...made, state: less });
+  const session = state.sessions.get(sessionKey(sessionOf(3).id, 0));
+  expect(session?.plan.late).toBe(true);
+  expect(session?.plan.fallbackKeys).toEqual(ledger.origin?.sharingKeys);
+  expect(sent(effects, 'dkg').length).toBeGreaterThan(0);
 });
 
 describe('D11, N18: a key generation that is over', () => {

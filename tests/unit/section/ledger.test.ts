@@ -72,6 +72,7 @@ const full: SectionLedger = {
     session: hash('made'),
     child: 1,
     list: [1, 2, 3, 4, 5, 6, 7].map((n) => hash(`o${n}`)),
+    sharingKeys: [1, 2, 3, 4, 5, 6, 7].map((n) => hash(`k${n}`)),
   },
   phase: {
     ...closing,
@@ -100,6 +101,7 @@ describe('ledger', () => {
       { consumed: [] },
       { departed: [name('other')] },
       { origin: null },
+      { origin: { ...full.origin!, sharingKeys: [...full.origin!.sharingKeys].reverse() } },
       { phase: { ...closing, lists: [closing.lists[0]!.slice().reverse()] } },
       { churnId: hash('other') },
       { phase: closing },
