@@ -59,7 +59,7 @@ test.each([1721, 3087, 8708])('seed %i, which once went wrong, ends well', (seed
   expect({ violations, undelivered }).toEqual({ violations: [], undelivered: 0 });
 });
 
-/** In these the second list is the one that wins. */
+/** In these a share, or the whole new key, is missing when nobody finishes the decided list. */
 test.each([15, 20, 28])(
   'seed %i: every elder of a key holds its share, although two were never shown what it is made of',
   (seed) => {
