@@ -111,7 +111,8 @@ function derive(config: DkgConfig, state: Open, id: string): Taken {
     const each = state.dealings.get(toHex(hash));
     if (each === undefined) return unchanged(state);
     const key = each.dealing.keys[ownIndex(config) - 1] ?? null;
-    const mine = state.keys.get(ownIndex(config));
+    // A late candidate has no session secret, also where others show a key that it once signed.
+    const mine = config.late === true ? undefined : state.keys.get(ownIndex(config));
     if (key !== null && !(mine !== undefined && equalBytes(key.sharingKey, mine.sharingKey))) {
       // Sealed to a key whose secret is no longer here: no dealer's fault, and no use.
       return unchanged(setList(state, { ...list, stage: { kind: 'useless' } }));

@@ -238,6 +238,44 @@ test('D12: who is told which list to finish asks for its dealings, and ends with
   expect(output?.kind).toBe('share');
 });
 
+test('D12: who was away, and once announced a key that its store has lost, opens nothing with it', () => {
+  const late = { ...config, late: true };
+  const list = cast.ids.map((_, at) =>
+    at > 0 && at < 6 ? dealingHash(config, dealingOf(at + 1)) : null,
+  );
+  let { state } = dkg.start(late, [], context);
+  const heed = (event: Event<Dkg>): Step<DkgState, Dkg> => {
+    const step = dkg.step(late, state, event, context);
+    ({ state } = step);
+    return step;
+  };
+  heed({ kind: 'input', input: { kind: 'finish', list } });
+  // The others still hold the key, with this candidate's own signature.
+  const parts = { kind: 'parts', sessionId, holding: nothing, lists: [], readiness: [] } as const;
+  const theirs = dealingOf(2).keys.flatMap((key) => key ?? []);
+  heed({ kind: 'received', from: bob, message: { ...parts, keys: theirs } });
+  const effects: Effect<Dkg>[] = [];
+  for (const dealer of [2, 3, 4, 5, 6]) {
+    const from = must(cast.ids[dealer - 1]);
+    const message = {
+      kind: 'dealing',
+      sessionId,
+      holding: nothing,
+      dealing: dealingOf(dealer),
+    } as const;
+    const { effects: begun } = heed({ kind: 'received', from, message });
+    for (const effect of begun) {
+      if (effect.kind !== 'compute') continue;
+      const result = performDkgJob(effect.job, toySuites);
+      effects.push(...heed({ kind: 'computed', id: effect.id, result }).effects);
+    }
+  }
+  expect(state.dealings.size).toBe(5);
+  const jobs = effects.flatMap((effect) => (effect.kind === 'compute' ? [effect.job.kind] : []));
+  expect(jobs).toEqual([]);
+  expect(effects.filter(({ kind }) => kind === 'blame')).toEqual([]);
+});
+
 test('N18: what a deal job returns holds neither seed nor polynomial beyond its public form', () => {
   const seed = sha256(utf8('a secret seed'));
   const dealt = dealWith(1, seed);
