@@ -37,6 +37,7 @@ import {
 } from './elder-service.ts';
 import { createGate } from './gate.ts';
 import { createGreeter, type Greeter } from './greeter.ts';
+import { createKnownMembers } from './known-members.ts';
 import { serveLobby } from './lobby.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -136,15 +137,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   /** Newest states of other sections, by prefix. */
   const others = new Map<string, SignedAuthority>();
-  /** Members of our section and of those we know by their sealed states: whom the section's work needs. */
-  let known: ReadonlySet<string> = new Set();
+  const known = createKnownMembers();
   const laneOf = (from: Uint8Array | null): Lane =>
     from !== null && known.has(nameToId(from)) ? 'system' : 'outside';
   const pinKnown = (): void => {
-    const theirs = [...others.values()].flatMap(({ authority }) =>
-      authority.members.map((each) => nameToId(each.name)),
-    );
-    known = new Set([...members, ...elders, ...theirs]);
+    known.follow([...others.values()].map(({ authority }) => authority));
     const elsewhere = [...others.values()].flatMap(({ authority }) =>
       authority.elders.map((each) => nameToId(each.name)),
     );
@@ -247,6 +244,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const sameElder = elder !== null && keyOf(standing) === keyOf(next);
     members = new Set(authority.members.map((member) => nameToId(member.name)));
     elders = new Set(authority.elders.map((each) => nameToId(each.name)));
+    known.adopted(authority);
     pinKnown();
     await ending.heard(next.signed.chain);
     const changed = standing?.role !== next.role;
