@@ -23,7 +23,7 @@ export async function openAttackers(
   for (const name of names) {
     switch (name) {
       case 'stranger':
-        open.push(await openStranger(target, prng));
+        open.push(openStranger(target, prng));
         break;
       case 'client':
         open.push(await openLyingClient(target));

@@ -1,24 +1,16 @@
 /** A connection of an attacker: requests under any key, and raw bytes where frames are broken. */
-import { noise } from '@chainsafe/libp2p-noise';
-import { yamux } from '@chainsafe/libp2p-yamux';
 import type { Stream } from '@libp2p/interface';
-import { tcp } from '@libp2p/tcp';
-import { webSockets } from '@libp2p/websockets';
-import { multiaddr } from '@multiformats/multiaddr';
-import { createLibp2p } from 'libp2p';
 import { createAskingHost, type NodeHost } from '#network/node-host.ts';
 import type { ProtocolKind } from '#network/protocols.ts';
 import { decodeMintAnswer } from '#protocol/mint/index.ts';
 import { decodeSpentbookAnswer } from '#protocol/spentbook/index.ts';
 import { decodeClientReply } from '#roles/wire/client.ts';
 import { decodeNodeReply } from '#roles/wire/node.ts';
+import { failuresPerKey, type FreshKeys } from '../e2e/support/stranger.ts';
 import type { Outcome } from './attempt.ts';
 import type { NodePlace, Target } from './target.ts';
 
 const timeoutMs = 8_000;
-
-/** Names are free: after so many failures in a row an attacker comes back under a new one. */
-const failuresPerName = 3;
 
 export interface FreshNames {
   readonly ask: (kind: ProtocolKind, to: NodePlace, request: Uint8Array) => Promise<Outcome>;
@@ -40,7 +32,7 @@ export function openFreshNames(target: Target): FreshNames {
       host ??= createAskingHost();
       const outcome = await askWith(await host, target, kind, to, request);
       failures = outcome === 'cut' ? failures + 1 : 0;
-      if (failures >= failuresPerName) await renew();
+      if (failures >= failuresPerKey) await renew();
       return outcome;
     },
     stop: renew,
@@ -88,35 +80,25 @@ function nodeOutcome(bytes: Uint8Array): Outcome {
   return !reply.ok || reply.value.kind === 'refused' ? 'refused' : 'served';
 }
 
-export type RawPeer = Awaited<ReturnType<typeof createRawPeer>>;
-
-/** A libp2p peer without a line of ours. */
-export const createRawPeer = () =>
-  createLibp2p({
-    transports: [tcp(), webSockets()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
-    connectionGater: { denyDialMultiaddr: () => false },
-  });
-
 /** Opens a stream and lets `write` use it; the stream is gone afterwards. */
 export async function onStream(
-  peer: RawPeer,
+  peer: FreshKeys,
   address: string,
   protocol: string,
   write: (stream: Stream) => Promise<void>,
 ): Promise<Outcome> {
   try {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const stream = await peer.dialProtocol(multiaddr(address), protocol, { signal });
-    const isCut = (): boolean => stream.status !== 'open';
+    const stream = await peer.open(address, protocol, timeoutMs);
     try {
       await write(stream);
-      return isCut() ? 'cut' : 'unanswered';
+      const isCut = stream.status !== 'open';
+      peer.report(isCut ? 'cut' : 'open');
+      return isCut ? 'cut' : 'unanswered';
     } finally {
       stream.abort(new Error('done'));
     }
   } catch {
+    peer.report('cut');
     return 'cut';
   }
 }

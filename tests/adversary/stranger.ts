@@ -1,15 +1,15 @@
 /** A stranger: no member, any number of keys, any bytes at any entry point. */
 import { connect } from 'node:net';
-import { multiaddr } from '@multiformats/multiaddr';
 import { encodeFrame, maxFrameBytes } from '#network/frame.ts';
 import { lobbyTag, protocolName } from '#network/protocols.ts';
 import { publicKeyOf } from '#node/native-ed25519.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
 import { encodeNodeRequest } from '#roles/wire/node.ts';
+import { openFreshKeys, type FreshKeys } from '../e2e/support/stranger.ts';
 import type { Prng } from '../sim/prng.ts';
 import type { Attacker, Attempt, Outcome } from './attempt.ts';
-import { askWith, createRawPeer, onStream, type RawPeer } from './connection.ts';
+import { askWith, onStream } from './connection.ts';
 import { deliver, payloads } from './section-messages.ts';
 import type { NodePlace, Target } from './target.ts';
 
@@ -18,8 +18,10 @@ const heldFrames = 32;
 /** Requests under one key before the stranger takes another. */
 const requestsPerKey = 40;
 
-export async function openStranger(target: Target, prng: Prng): Promise<Attacker> {
-  const raw = await createRawPeer();
+export function openStranger(target: Target, prng: Prng): Attacker {
+  const raw = openFreshKeys();
+  // Nobody is cut off for waiting: these stay when the other key is given up.
+  const holder = openFreshKeys();
   const names = openNames(prng);
   const held: { abort: (error: Error) => void }[] = [];
   const anyNode = (from: Prng): NodePlace => from.pick(target.elders);
@@ -40,7 +42,7 @@ export async function openStranger(target: Target, prng: Prng): Promise<Attacker
       name: 'stranger: a frame that never ends',
       once: async (random) => {
         if (held.length >= heldFrames) held.shift()?.abort(new Error('done'));
-        return holdHalfAFrame(raw, anyNode(random).tcp, client, held);
+        return holdHalfAFrame(holder, anyNode(random).tcp, client, held);
       },
     },
     {
@@ -114,7 +116,7 @@ export async function openStranger(target: Target, prng: Prng): Promise<Attacker
     attempts,
     stop: async () => {
       for (const stream of held) stream.abort(new Error('done'));
-      await Promise.all([raw.stop(), names.stop()]);
+      await Promise.all([raw.stop(), holder.stop(), names.stop()]);
     },
   };
 }
@@ -182,20 +184,21 @@ function millionItems(): Uint8Array {
 }
 
 async function holdHalfAFrame(
-  peer: RawPeer,
+  peer: FreshKeys,
   address: string,
   protocol: string,
   held: { abort: (error: Error) => void }[],
 ): Promise<Outcome> {
   try {
-    const signal = AbortSignal.timeout(8_000);
-    const stream = await peer.dialProtocol(multiaddr(address), protocol, { signal });
+    const stream = await peer.open(address, protocol, 8_000);
     const head = new Uint8Array(4 + 1_000);
     new DataView(head.buffer).setUint32(0, maxFrameBytes);
     stream.send(head);
     held.push(stream);
+    peer.report('open');
     return 'unanswered';
   } catch {
+    peer.report('cut');
     return 'cut';
   }
 }

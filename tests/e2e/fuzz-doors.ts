@@ -1,22 +1,17 @@
 /** The doors of a running network, and how chance knocks at each until the time is over. */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
-import { noise } from '@chainsafe/libp2p-noise';
-import { yamux } from '@chainsafe/libp2p-yamux';
 import type { Stream } from '@libp2p/interface';
-import { tcp } from '@libp2p/tcp';
-import { webSockets } from '@libp2p/websockets';
-import { multiaddr } from '@multiformats/multiaddr';
-import { createLibp2p } from 'libp2p';
 import { toHex } from '#core/codec/bytes.ts';
 import { encodeFrame } from '#network/frame.ts';
 import type { Prng } from '../sim/prng.ts';
 import { attack, mutate, type MakeRequest } from './fuzz-chance.ts';
+import type { FreshKeys } from './support/stranger.ts';
 
 /** How often a door was knocked at, and what came of it. */
 export interface Knocks {
   sent: number;
-  /** Connections or streams that were let in. */
+  /** Connections that were let in; streams of our protocols on which something was answered. */
   opened: number;
 }
 
@@ -27,20 +22,20 @@ export interface Until {
 
 const going = ({ endMs }: Until): boolean => performance.now() < endMs;
 const pause = (ms: number): Promise<void> => new Promise((go) => setTimeout(go, ms));
-const soon = (): AbortSignal => AbortSignal.timeout(5_000);
+const soonMs = 5_000;
+const soon = (): AbortSignal => AbortSignal.timeout(soonMs);
 
-export type Stranger = Awaited<ReturnType<typeof createStranger>>;
-
-/** A libp2p node with a key nobody knows. */
-export const createStranger = () =>
-  createLibp2p({
-    transports: [tcp(), webSockets()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
-    connectionGater: { denyDialMultiaddr: () => false },
+/** Resolves with true when bytes come back, false when the stream ends or nobody answers. */
+function answered(stream: Stream): Promise<boolean> {
+  return new Promise((done) => {
+    stream.addEventListener('message', () => done(true));
+    stream.addEventListener('close', () => done(false));
+    setTimeout(() => done(false), 2_000).unref();
   });
+}
 
 async function throughStreams(
+  stranger: FreshKeys,
   open: () => Promise<Stream>,
   until: Until,
   write: (stream: Stream, knocks: Knocks) => Promise<void>,
@@ -50,12 +45,13 @@ async function throughStreams(
   while (going(until)) {
     try {
       const stream = await open();
-      knocks.opened += 1;
       await write(stream, knocks);
+      stranger.report(stream.status === 'open' ? 'open' : 'cut');
       if (prng.chance(0.5)) stream.abort(new Error('gone'));
       else void stream.close({ signal: soon() }).catch(() => stream.abort(new Error('gone')));
     } catch {
       // Cut off, as a stranger who breaks the rules should be.
+      stranger.report('cut');
       knocks.sent += 1;
       await pause(5);
     }
@@ -65,37 +61,43 @@ async function throughStreams(
 
 /** Requests of a protocol of ours: right, changed, wrong and cut. */
 export const ourProtocol = (
-  stranger: Stranger,
+  stranger: FreshKeys,
   address: string,
   protocol: string,
   make: MakeRequest,
   until: Until,
 ): Promise<Knocks> =>
   throughStreams(
-    () => stranger.dialProtocol(multiaddr(address), protocol, { signal: soon() }),
+    stranger,
+    () => stranger.open(address, protocol, soonMs),
     until,
     async (stream, knocks) => {
+      const answer = answered(stream);
       const { prng } = until;
       for (let n = 1 + prng.below(40); n > 0 && going(until); n--) {
+        if (stream.status !== 'open') break;
         if (!stream.send(attack(prng, make))) await stream.onDrain({ signal: soon() });
         knocks.sent += 1;
         if (n % 8 === 0) await pause(5);
       }
+      if (await answer) knocks.opened += 1;
     },
   );
 
 /** Far more requests at once than the window allows, each as large as one may be. */
 export const flood = (
-  stranger: Stranger,
+  stranger: FreshKeys,
   address: string,
   protocol: string,
   make: MakeRequest,
   until: Until,
 ): Promise<Knocks> =>
   throughStreams(
-    () => stranger.dialProtocol(multiaddr(address), protocol, { signal: soon() }),
+    stranger,
+    () => stranger.open(address, protocol, soonMs),
     until,
     async (stream, knocks) => {
+      const answer = answered(stream);
       for (let id = 1; id <= 64; id++) {
         const payload = id % 16 === 0 ? new Uint8Array(1024 * 1024) : make(until.prng);
         if (!stream.send(encodeFrame({ id, kind: 'request', payload }))) {
@@ -103,20 +105,22 @@ export const flood = (
         }
         knocks.sent += 1;
       }
+      if (await answer) knocks.opened += 1;
       await pause(200);
     },
   );
 
 /** Noise at what libp2p itself speaks with everybody. */
 export const libp2pProtocols = (
-  stranger: Stranger,
+  stranger: FreshKeys,
   address: string,
   until: Until,
 ): Promise<Knocks> =>
   throughStreams(
+    stranger,
     () =>
-      stranger.dialProtocol(
-        multiaddr(address),
+      stranger.open(
+        address,
         until.prng.pick([
           '/ipfs/id/1.0.0',
           '/ipfs/id/push/1.0.0',
@@ -124,10 +128,11 @@ export const libp2pProtocols = (
           '/libp2p/circuit/relay/0.2.0/hop',
           '/webrtc-signaling/0.0.1',
         ]),
-        { signal: soon() },
+        soonMs,
       ),
     until,
     async (stream, knocks) => {
+      knocks.opened += 1;
       const { prng } = until;
       for (let n = 1 + prng.below(6); n > 0; n--) {
         // Length-prefixed protobuf, nearly: a hop message that reserves, and its accidents.

@@ -5,7 +5,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { createFrameReader, encodeFrame } from '#network/frame.ts';
@@ -21,7 +20,6 @@ import { createPrng } from '../sim/prng.ts';
 import { clientRequest, nodeRequest } from './fuzz-chance.ts';
 import {
   bareTcp,
-  createStranger,
   datagrams,
   flood,
   http,
@@ -30,7 +28,6 @@ import {
   ourProtocol,
   upgradeHead,
   type Knocks,
-  type Stranger,
   type Until,
 } from './fuzz-doors.ts';
 import {
@@ -40,6 +37,7 @@ import {
   type NodeClient,
 } from './support/node-client.ts';
 import { startNetwork, type TestNetwork } from './support/network.ts';
+import { openFreshKeys, type FreshKeys } from './support/stranger.ts';
 
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? 30);
@@ -47,7 +45,7 @@ const mayGrowBytes = 32 * 1024 * 1024;
 
 let network: TestNetwork;
 let client: NodeClient;
-let strangers: readonly Stranger[] = [];
+let strangers: readonly FreshKeys[] = [];
 let protocolOf: (kind: 'client' | 'section' | 'data') => string;
 
 beforeAll(async () => {
@@ -119,14 +117,12 @@ async function countOf(kind: string): Promise<number> {
 
 /** Asks a node as nobody in particular: one reply for each request, in order of arrival. */
 async function askAsStranger(
-  stranger: Stranger,
+  stranger: FreshKeys,
   address: string,
   kind: 'section' | 'data',
   requests: readonly NodeRequest[],
 ): Promise<readonly NodeReply[]> {
-  const stream = await stranger.dialProtocol(multiaddr(address), protocolOf(kind), {
-    signal: AbortSignal.timeout(10_000),
-  });
+  const stream = await stranger.open(address, protocolOf(kind), 10_000);
   const reader = createFrameReader();
   const replies: NodeReply[] = [];
   const answered = new Promise<void>((done, failed) => {
@@ -159,7 +155,7 @@ const dataRequests: readonly NodeRequest[] = [
 ];
 
 test('adults refuse every request of a stranger; no node takes a section message from one', async () => {
-  const stranger = await createStranger();
+  const stranger = openFreshKeys();
   strangers = [...strangers, stranger];
   const [adult, elder] = [await placeOf('adult-1'), await placeOf('elder-1')];
   for (const reply of await askAsStranger(stranger, adult.tcp, 'data', dataRequests)) {
@@ -188,18 +184,13 @@ test('chance at every door for the whole time changes nothing', async () => {
   ];
   const kinds = ['malformed', 'hello', 'slot', 'output', 'putChunk', 'putPointer', 'outputs'];
   const countsBefore = await Promise.all(kinds.map(countOf));
-  const made = await Promise.all(Array.from({ length: 8 }, createStranger));
-  strangers = [...strangers, ...made];
-  const [a, b, c, d, e, f, g, h] = made as [
-    Stranger,
-    Stranger,
-    Stranger,
-    Stranger,
-    Stranger,
-    Stranger,
-    Stranger,
-    Stranger,
-  ];
+  const stranger = (): FreshKeys => {
+    const made = openFreshKeys();
+    strangers = [...strangers, made];
+    return made;
+  };
+  const [a, b, c, d] = [stranger(), stranger(), stranger(), stranger()];
+  const [e, f, g, h] = [stranger(), stranger(), stranger(), stranger()];
   const endMs = performance.now() + seconds * 1000;
   let next = seed;
   const until = (): Until => ({ prng: createPrng(next++), endMs });
@@ -237,7 +228,10 @@ test('chance at every door for the whole time changes nothing', async () => {
     expect(grown, kind).toBeGreaterThan(seconds);
   });
 
-  await Promise.allSettled(made.map((stranger) => stranger.stop()));
+  // Invalid requests cost each of them its key, again and again.
+  for (const each of [a, b, c, d, e, f]) expect(each.keys()).toBeGreaterThan(1);
+
+  await Promise.allSettled(strangers.map((each) => each.stop()));
   // What was being worked on ends, and half-open handshakes run into their time limits.
   await new Promise((go) => setTimeout(go, 12_000));
   await answersRightly();
