@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import type { NodeHost } from '#network/node-host.ts';
+import type { NodeHost, Remote } from '#network/node-host.ts';
 import {
   decodeGenesisFact,
   decodeGenesisMessage,
@@ -16,11 +16,13 @@ import {
   genesis,
   type Born,
   type GenesisConfig,
+  type GenesisMessage,
 } from '#roles/genesis/index.ts';
 import { decodeNodeRequest, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
 import { startDriver } from '#runtime/driver.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
+import type { Gate } from './gate.ts';
 import type { Log } from './log.ts';
 import type { NodeIdentity } from './node-folder.ts';
 import { systemClock } from './system-clock.ts';
@@ -34,6 +36,7 @@ export interface FounderOptions {
   readonly facts: FactStore | null;
   readonly jobs: JobPool;
   readonly log: Log;
+  readonly gate: Gate;
 }
 
 export interface Founder {
@@ -97,20 +100,15 @@ export async function startFounder(options: FounderOptions): Promise<Founder> {
   );
   driver.idle().catch((error: Error) => settle.failed(error));
 
-  await host.serve('section', tag, async (bytes, from) => {
-    const request = decodeNodeRequest(bytes);
-    const sender = from.name === null ? '' : nameToId(from.name);
-    if (!request.ok || request.value.kind !== 'deliver' || !others.has(sender)) {
-      return encodeNodeReply({ kind: 'refused', refusal: { kind: 'notAllowed', rule: 'G1' } });
-    }
-    const message = decodeGenesisMessage(request.value.message);
-    if (!message.ok) {
-      return encodeNodeReply({ kind: 'refused', refusal: { kind: 'malformed', what: 'genesis' } });
-    }
-    driver.push({ kind: 'received', from: sender, message: message.value });
+  const receive = (from: string, message: GenesisMessage): void => {
+    driver.push({ kind: 'received', from, message });
     driver.idle().catch((error: Error) => settle.failed(error));
-    return encodeNodeReply({ kind: 'taken' });
-  });
+  };
+  await host.serve(
+    'section',
+    tag,
+    answerFounders(options.gate, (id) => others.has(id), receive),
+  );
 
   return {
     born,
@@ -118,3 +116,45 @@ export async function startFounder(options: FounderOptions): Promise<Founder> {
     stop: driver.stop,
   };
 }
+
+const notFounder = encodeNodeReply({
+  kind: 'refused',
+  refusal: { kind: 'notAllowed', rule: 'G1' },
+});
+const malformed = encodeNodeReply({
+  kind: 'refused',
+  refusal: { kind: 'malformed', what: 'genesis' },
+});
+
+/**
+ * Answers requests of a birth. Messages of a key generation are long: nothing is decoded for anybody
+ * but a founder, and for a founder only when it is its turn.
+ */
+export const answerFounders =
+  (
+    gate: Gate,
+    isFounder: (id: string) => boolean,
+    receive: (from: string, message: GenesisMessage) => void,
+  ) =>
+  async (bytes: Uint8Array, from: Remote): Promise<Uint8Array> => {
+    const sender = from.name === null ? null : nameToId(from.name);
+    if (sender === null || !isFounder(sender)) {
+      from.invalid();
+      return notFounder;
+    }
+    const answered = await gate.enter('system', from, bytes.length, async () => {
+      const request = decodeNodeRequest(bytes);
+      const isGenesis =
+        request.ok && request.value.kind === 'deliver' && request.value.protocol === 'genesis';
+      const message = isGenesis ? decodeGenesisMessage(request.value.message) : null;
+      if (message?.ok !== true) {
+        from.invalid();
+        return malformed;
+      }
+      receive(sender, message.value);
+      return encodeNodeReply({ kind: 'taken' });
+    });
+    return answered.ok
+      ? answered.value
+      : encodeNodeReply({ kind: 'refused', refusal: answered.error });
+  };

@@ -1,21 +1,34 @@
 /** What a founder reads in its invitation, and what it does with the birth it helped to make. */
 import { nameToId, toXorName } from '#address/xor-name.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
+import { blsScalars } from '#crypto/bls.ts';
+import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
 import {
   ELDER_COUNT,
   SHARES_REQUIRED,
   encodeSignedAuthority,
+  verifySignedAuthority,
   type SignedAuthority,
+  type TrustAnchor,
 } from '#protocol/section/index.ts';
 import type { GenesisConfig } from '#roles/genesis/index.ts';
 import type { Invitation } from '#roles/wire/lobby.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
+import { folderProblem } from '#storage/node/problem.ts';
 import { askLobby, type JoinPoint } from './arrival.ts';
 import type { Founder } from './founder.ts';
 import { makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
-import { forgetInvitation, keepAuthority, keepNetwork, recordIn } from './network-folder.ts';
-import { writeSecret, type NodeIdentity } from './node-folder.ts';
+import { genesisState } from './machine-section.ts';
+import {
+  forgetInvitation,
+  keepAuthority,
+  keepNetwork,
+  keptAuthority,
+  recordIn,
+} from './network-folder.ts';
+import { readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
 
 /** The share that the birth gave a founder. */
 export const shareFile = 'share.key';
@@ -34,6 +47,37 @@ export function keepBirth(
   const file = makeNetworkFile(invitation.networkName, born.signed.authority.key, supply);
   keepNetwork(folder, file);
   return file;
+}
+
+/**
+ * What {@link keepBirth} left of the section's key; null for a node that is no founding elder, or no
+ * longer under that name. Errors: throws a Problem when a part is damaged or gone: an elder that went
+ * on without its share would look alive and sign nothing.
+ */
+export function keptBirth(
+  identity: NodeIdentity,
+  anchor: TrustAnchor,
+  suite: ThresholdSuite,
+): {
+  readonly sealed: Uint8Array;
+  readonly secretShare: Uint8Array;
+  readonly index: number;
+} | null {
+  const secretShare = readSecret(identity.folder, shareFile);
+  const founded = keptAuthority(identity);
+  if (secretShare === null && founded === null) return null;
+  const self = nameToId(identity.name);
+  const elder = founded?.authority.elders.find(({ name }) => nameToId(name) === self);
+  if (founded !== null && elder === undefined) return null;
+  const isWhole =
+    founded !== null &&
+    elder !== undefined &&
+    secretShare !== null &&
+    (blsScalars.decode(secretShare) ?? 0n) !== 0n &&
+    equalBytes(suite.publicKey(secretShare), elder.publicShare) &&
+    verifySignedAuthority(suite, anchor, founded).ok;
+  if (!isWhole) throw folderProblem('broken', identity.folder);
+  return { sealed: genesisState(founded), secretShare, index: elder.index };
 }
 
 /** Founders that are late may still need our answers for so long, once five are born. */

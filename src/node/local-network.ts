@@ -114,6 +114,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       jobs,
       progress,
       log,
+      metrics,
     });
     const { signed, file, secretShares, anchor } = born;
     // What lies on our own disk is checked like anybody else's word.

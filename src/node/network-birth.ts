@@ -21,7 +21,9 @@ import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import { startFounder } from './founder.ts';
+import { createGate } from './gate.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { makeNetworkFile, parseNetworkFile, type KeptNetworkFile } from './network-file.ts';
 import { readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
 
@@ -34,6 +36,7 @@ export interface BirthOptions {
   readonly jobs: JobPool;
   readonly progress: (line: string) => void;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 export interface Born {
@@ -123,7 +126,7 @@ async function giveBirth(options: BirthOptions): Promise<Born> {
 
 /** Runs the seven founders over the elders' hosts until each has its share. */
 async function generate(
-  { elders, jobs, log }: BirthOptions,
+  { elders, jobs, log, metrics }: BirthOptions,
   config: Omit<GenesisConfig, 'self' | 'identitySeed' | 'sharingSecret'>,
 ): Promise<ReadonlyMap<string, BornElder>> {
   const hosts = new Map(elders.map(({ identity, host }) => [nameToId(identity.name), host]));
@@ -132,7 +135,16 @@ async function generate(
   const founders = await Promise.all(
     elders.map(async ({ identity, host }) => ({
       id: nameToId(identity.name),
-      founder: await startFounder({ config, identity, host, addressesOf, facts: null, jobs, log }),
+      founder: await startFounder({
+        config,
+        identity,
+        host,
+        addressesOf,
+        facts: null,
+        jobs,
+        log,
+        gate: createGate(metrics),
+      }),
     })),
   );
   let timer: ReturnType<typeof setTimeout> | undefined;

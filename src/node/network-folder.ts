@@ -68,12 +68,16 @@ export const keepInvitation = (folder: DataFolder, invitation: Invitation): void
 export const forgetInvitation = (folder: DataFolder): void =>
   rmSync(join(folder.path, invitationFile), { force: true });
 
-/** The state the network was born with, or the newest a bootstrap node has heard of. */
+/**
+ * The state the network was born with, or the newest a bootstrap node has heard of. Errors: throws a
+ * Problem when it is damaged: null would let an elder start without its share of the section's key.
+ */
 export function keptAuthority(identity: NodeIdentity): SignedAuthority | null {
   const path = join(identity.folder, authorityFile);
   if (!existsSync(path)) return null;
   const decoded = decodeSignedAuthority(new Uint8Array(readFileSync(path)));
-  return decoded.ok ? decoded.value : null;
+  if (!decoded.ok) throw folderProblem('broken', identity.folder);
+  return decoded.value;
 }
 
 export const keepAuthority = (identity: NodeIdentity, signed: SignedAuthority): void =>

@@ -19,19 +19,19 @@ import {
   addressesIn,
   genesisConfigOf,
   keepBirth,
+  keptBirth,
   namesIn,
-  shareFile,
   tellBirth,
 } from './founding.ts';
+import { createGate } from './gate.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
-import { genesisState, machineSection, ticketFor } from './machine-section.ts';
+import { machineSection, ticketFor } from './machine-section.ts';
 import type { Metrics } from './metrics.ts';
 import {
   forgetInvitation,
   keepInvitation,
   keepNetwork,
   keepPorts,
-  keptAuthority,
   keptInvitation,
   keptNetwork,
   keptPorts,
@@ -41,7 +41,6 @@ import {
   openNextIdentity,
   openRtcCertificate,
   readNextIdentity,
-  readSecret,
   takeNextIdentity,
   type NextIdentity,
   type NodeIdentity,
@@ -141,6 +140,7 @@ async function live(
       facts,
       jobs,
       log,
+      gate: createGate(metrics),
     });
     stops.push(founder.stop);
     const born = await founder.born;
@@ -161,11 +161,7 @@ async function live(
     failed: (error) => log.write({ event: 'addressesNotKept', node: label, error: String(error) }),
   });
   for (const record of records) book.offer(record);
-  const secretShare = readSecret(identity.folder, shareFile);
-  const founded = keptAuthority(identity);
-  const elder = founded?.authority.elders.find(
-    ({ name }) => nameToId(name) === nameToId(identity.name),
-  );
+  const founded = keptBirth(identity, anchor, realSuites.threshold);
   let shown = '';
   let moved: () => void = () => undefined;
   let votedOut: () => void = () => undefined;
@@ -194,10 +190,7 @@ async function live(
       jobs,
       metrics,
       suites: realSuites,
-      founded:
-        secretShare === null || elder === undefined || founded === null
-          ? null
-          : { sealed: genesisState(founded), secretShare, index: elder.index },
+      founded,
       ask: createStateAsking({
         own: identity.name,
         names: book.names,
