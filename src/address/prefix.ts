@@ -48,6 +48,13 @@ export function sibling(prefix: Prefix): Prefix | undefined {
 export const samePrefix = (a: Prefix, b: Prefix): boolean =>
   a.bitCount === b.bitCount && sharedBits(a.bits, b.bits, a.bitCount) === a.bitCount;
 
+/** The names under both and many more: the longest prefix that both are within. */
+export function commonPrefix(a: Prefix, b: Prefix): Prefix {
+  let bitCount = Math.min(a.bitCount, b.bitCount);
+  while (!isWithin(b, prefixOf(a.bits, bitCount))) bitCount--;
+  return prefixOf(a.bits, bitCount);
+}
+
 /** Is `longer` equal to `shorter` or a part of it? */
 export const isWithin = (longer: Prefix, shorter: Prefix): boolean =>
   longer.bitCount >= shorter.bitCount && matches(shorter, longer.bits);

@@ -4,9 +4,9 @@
  * (reading.ts).
  */
 import { matches } from '#address/prefix.ts';
-import { toHex } from '#core/codec/bytes.ts';
 import {
   chainPage,
+  commonAncestor,
   type SectionProof,
   type SectionTree,
   type SignedAuthority,
@@ -20,7 +20,7 @@ type Target = Omit<SignedAuthority, 'chain'>;
  */
 export function pageFor(tree: SectionTree, known: Uint8Array, target: Target): SectionProof {
   const { key } = target.authority;
-  const from = commonAncestor(tree, known, key);
+  const from = commonAncestor(tree, known, key) ?? tree.anchor.genesisKey;
   const page = chainPage(tree, from, key);
   if (page === undefined) return { links: [], authority: target };
   return { links: page.links, authority: page.complete ? target : null };
@@ -46,21 +46,4 @@ export function pagesFor(
 export function endOfPage({ links }: SectionProof, name: Uint8Array): Uint8Array | undefined {
   const children = links.at(-1)?.record.children ?? [];
   return children.find(({ prefix }) => matches(prefix, name))?.key;
-}
-
-/** The last key on the way to `a` that `b` follows from, too. */
-function commonAncestor(tree: SectionTree, a: Uint8Array, b: Uint8Array): Uint8Array {
-  const onTheWay = new Set(lineOf(tree, b).map(toHex));
-  return lineOf(tree, a).find((key) => onTheWay.has(toHex(key))) ?? tree.anchor.genesisKey;
-}
-
-/** A key and those before it, youngest first. */
-function lineOf(tree: SectionTree, key: Uint8Array): readonly Uint8Array[] {
-  const line = [key];
-  let link = tree.keys.get(toHex(key))?.link ?? null;
-  while (link !== null && line.length <= tree.keys.size) {
-    line.push(link.record.parentKey);
-    link = tree.keys.get(toHex(link.record.parentKey))?.link ?? null;
-  }
-  return line;
 }

@@ -60,6 +60,7 @@ export {
   chainBetween,
   chainFor,
   chainPage,
+  commonAncestor,
   closestSection,
   emptyTree,
   epochOf,

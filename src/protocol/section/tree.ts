@@ -3,13 +3,14 @@
  * each prefix the newest authority. A value: `learn` in learn.ts makes the next one.
  */
 import {
+  commonPrefix,
   comparePrefixDistance,
   isWithin,
   matches,
   showPrefix,
   type Prefix,
 } from '#address/prefix.ts';
-import { toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import {
   genesisTrust,
   maxChainLinks,
@@ -132,15 +133,62 @@ export function chainBetween(
   return links.reverse();
 }
 
-/** The first page of {@link chainBetween} (N31), and whether it ends at `to`. */
+/**
+ * The first page of {@link chainBetween} (N31), and whether it ends at `to`. Anybody may ask for one,
+ * so it costs a page and not the whole chain: no key has two successors, and the way down is followed
+ * by the names under `to`. Where keys between are forgotten the last page may end before the gap.
+ */
 export function chainPage(
   tree: SectionTree,
   from: Uint8Array,
   to: Uint8Array,
 ): { readonly links: readonly SignedSuccessor[]; readonly complete: boolean } | undefined {
-  const all = chainBetween(tree, from, to);
-  if (all === undefined) return undefined;
-  return { links: all.slice(0, maxChainLinks), complete: all.length <= maxChainLinks };
+  const goal = tree.keys.get(toHex(to));
+  const start = tree.keys.get(toHex(from));
+  if (start === undefined || goal === undefined) return undefined;
+  const links: SignedSuccessor[] = [];
+  let at: KnownKey = start;
+  while (!equalBytes(at.key, to)) {
+    if (links.length === maxChainLinks) return { links, complete: false };
+    if (at.epoch >= goal.epoch || !isWithin(goal.prefix, at.prefix)) return undefined;
+    const children: SignedSuccessor['record']['children'] = at.successor?.record.children ?? [];
+    const next = children.find(({ prefix }) => isWithin(goal.prefix, prefix));
+    const known = next === undefined ? undefined : tree.keys.get(toHex(next.key));
+    if (known === undefined || known.link === null) return undefined;
+    links.push(known.link);
+    at = known;
+  }
+  return { links, complete: true };
+}
+
+/**
+ * Of each prefix whose section has split, the key that named both halves. Made once for a tree: who
+ * asks from the other side of a split is led from there.
+ */
+const splitKeys = new WeakMap<SectionTree['keys'], ReadonlyMap<string, Uint8Array>>();
+
+function splitKeysOf({ keys }: SectionTree): ReadonlyMap<string, Uint8Array> {
+  const made = splitKeys.get(keys);
+  if (made !== undefined) return made;
+  const found = new Map<string, Uint8Array>();
+  for (const { key, prefix, successor } of keys.values()) {
+    if ((successor?.record.children.length ?? 0) > 1) found.set(showPrefix(prefix), key);
+  }
+  splitKeys.set(keys, found);
+  return found;
+}
+
+/** The last key that both follow from, or are; undefined where it is not known. */
+export function commonAncestor(
+  tree: SectionTree,
+  a: Uint8Array,
+  b: Uint8Array,
+): Uint8Array | undefined {
+  const [one, other] = [tree.keys.get(toHex(a)), tree.keys.get(toHex(b))];
+  if (one === undefined || other === undefined) return undefined;
+  const [older, younger] = one.epoch <= other.epoch ? [one, other] : [other, one];
+  if (isWithin(younger.prefix, older.prefix)) return older.key;
+  return splitKeysOf(tree).get(showPrefix(commonPrefix(one.prefix, other.prefix)));
 }
 
 /**
@@ -152,8 +200,8 @@ export function chainFor(
   from: Uint8Array,
   to: Uint8Array,
 ): readonly SignedSuccessor[] {
-  const all = chainBetween(tree, from, to);
-  if (all !== undefined && all.length <= maxChainLinks) return all;
+  const page = chainPage(tree, from, to);
+  if (page?.complete === true) return page.links;
   const link = tree.keys.get(toHex(to))?.link ?? null;
   return link === null ? [] : [link];
 }
