@@ -20,7 +20,8 @@ const failedForMs = 2_000;
 
 export interface DoorOptions {
   readonly label: string;
-  readonly answer: (request: ClientRequest) => Promise<ClientReply>;
+  /** @param invalid called when no program of ours would have sent this; a refusal does not say so. */
+  readonly answer: (request: ClientRequest, invalid: () => void) => Promise<ClientReply>;
   /** What this node knows of the sections; null while it knows none. */
   readonly view?: () => UnderView | null;
   /** Encoded address records of these nodes. */
@@ -47,13 +48,10 @@ export function createClientDoor(
       const request = decodeDoorRequest(bytes);
       kind = request.ok ? request.value.kind : 'malformed';
       metrics.count('safe_client_requests_total', kind);
-      if (!request.ok) {
-        from.invalid();
-        return refused({ kind: 'malformed', what: 'request' });
-      }
+      if (!request.ok) return refused({ kind: 'malformed', what: 'request' });
       metrics.count('safe_bytes_in_total', `client/${kind}`, bytes.length);
       try {
-        return await answerCovered(options, request.value);
+        return await answerCovered(options, request.value, from.invalid);
       } catch (error) {
         options.log.write({
           event: 'requestFailed',
@@ -66,6 +64,8 @@ export function createClientDoor(
     });
     const reply = answered.ok ? answered.value : refused(answered.error);
     if (reply.kind === 'refused') {
+      // Also what is malformed inside of a request: none of our programs sends it.
+      if (reply.refusal.kind === 'malformed') from.invalid();
       metrics.count('safe_client_refusals_total', reply.refusal.kind);
     }
     const encoded = encodeClientReply(reply);
@@ -78,8 +78,9 @@ export function createClientDoor(
 async function answerCovered(
   { answer, view, records }: DoorOptions,
   request: ClientRequest | Cover,
+  invalid: () => void,
 ): Promise<ClientReply> {
-  if (request.kind !== 'under' && request.kind !== 'section') return answer(request);
+  if (request.kind !== 'under' && request.kind !== 'section') return answer(request, invalid);
   const known = view?.() ?? null;
   if (known === null) return refused({ kind: 'busy', afterMs: failedForMs });
   if (request.kind === 'section') {
@@ -87,7 +88,7 @@ async function answerCovered(
     return { kind: 'proof', proof, records: records?.(elders) ?? [] };
   }
   const opened = openUnder(known, request);
-  return opened.ok ? answer(opened.value) : refused(opened.error);
+  return opened.ok ? answer(opened.value, invalid) : refused(opened.error);
 }
 
 export const refused = (refusal: Refusal): ClientReply => ({ kind: 'refused', refusal });

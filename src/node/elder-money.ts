@@ -71,7 +71,8 @@ export interface MoneyPast {
 export type MoneyRequest = Extract<ClientRequest, { kind: 'slot' | 'output' | 'outputs' }>;
 
 export interface ElderMoney {
-  readonly answer: (request: MoneyRequest) => Promise<ClientReply>;
+  /** @param invalid called for a signature that does not hold: who signs looks at it, so nobody errs. */
+  readonly answer: (request: MoneyRequest, invalid?: () => void) => Promise<ClientReply>;
   readonly stop: () => void;
 }
 
@@ -185,13 +186,14 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
   };
 
   return {
-    answer: async (request) => {
+    answer: async (request, invalid) => {
       switch (request.kind) {
         case 'slot': {
           const message = decodeSpentbookRequest(request.slot, request.message);
           if (!message.ok) return refused({ kind: 'malformed', what: 'slot' });
           const answer = await slots.ask(spentbookKey(request.slot), message.value);
           if (answer.ok) noteUnproven(answer.value);
+          if (answer.ok && isForged(answer.value)) invalid?.();
           return toReply(answer, encodeSlotAnswer);
         }
         case 'output': {
@@ -199,6 +201,7 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
           if (!message.ok) return refused({ kind: 'malformed', what: 'output' });
           const answer = await outputs.ask(mintKey(request.key), message.value);
           if (answer.ok) noteUnproven(answer.value);
+          if (answer.ok && isForged(answer.value)) invalid?.();
           return toReply(answer, encodeOutputAnswer);
         }
         case 'outputs':
@@ -211,6 +214,11 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     },
   };
 }
+
+/** Checking it cost this elder group operations or pairings, and its sender nothing. */
+const isForged = (answer: SpentbookMessage | MintMessage): boolean =>
+  (answer.kind === 'malformed' || answer.kind === 'unregistrable') && forged.has(answer.what);
+const forged: ReadonlySet<string> = new Set(['badSignature']);
 
 /** Facts of one key never mix with those of the next, though it be the same elder's. */
 const factsUnder = ({ epoch, key }: Pick<SectionAuthority, 'epoch' | 'key'>, machine: string) =>

@@ -46,7 +46,7 @@ export interface ElderOptions {
 
 export interface ClientService {
   /** What the door asks: may reject, and then the door says "busy". */
-  readonly answer: (request: ClientRequest) => Promise<ClientReply>;
+  readonly answer: DoorOptions['answer'];
   readonly handle: (bytes: Uint8Array, from: ClientFrom) => Promise<Uint8Array>;
   readonly stop: () => void;
 }
@@ -67,7 +67,7 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
 
   let registering = true;
 
-  const answer = async (request: ClientRequest): Promise<ClientReply> => {
+  const answer: DoorOptions['answer'] = async (request, invalid) => {
     switch (request.kind) {
       case 'hello':
       case 'authority':
@@ -85,10 +85,10 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
         return data(request);
       case 'output':
         if (!registering) return refused({ kind: 'busy', afterMs: 1_000 });
-        return money.answer(request);
+        return money.answer(request, invalid);
       case 'slot':
       case 'outputs':
-        return money.answer(request);
+        return money.answer(request, invalid);
     }
   };
   return {

@@ -374,8 +374,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
 
   const door = createClientDoor({
     label,
-    answer: async (request) =>
-      service?.answer(request) ?? refused({ kind: 'busy', afterMs: 1_000 }),
+    answer: async (request, invalid) =>
+      service?.answer(request, invalid) ?? refused({ kind: 'busy', afterMs: 1_000 }),
     view: () => (standing === null ? null : { tree, own: standing.signed }),
     records: (names) => names.flatMap((each) => book.recordOf(each) ?? []),
     log,

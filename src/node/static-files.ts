@@ -39,6 +39,7 @@ export interface StaticFiles {
 export function openStaticFiles(folder: string, routes: readonly string[]): StaticFiles {
   const paths = new Set(listFiles(folder));
   const pages = new Set(routes);
+  const read = createReader();
 
   return {
     answer: (urlPath, etag) => {
@@ -48,8 +49,7 @@ export function openStaticFiles(folder: string, routes: readonly string[]): Stat
       const file = page ? 'index.html' : path.slice(1);
       if (!paths.has(file)) return notFound();
       try {
-        const body = readFileSync(join(folder, file));
-        const tag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+        const { body, tag } = read(join(folder, file));
         const headers = {
           'content-type': types[extname(file)] ?? 'application/octet-stream',
           // Hashed names never change their content; everything else is asked for again.
@@ -64,6 +64,31 @@ export function openStaticFiles(folder: string, routes: readonly string[]): Stat
         return notFound();
       }
     },
+  };
+}
+
+interface Copy {
+  readonly version: string;
+  readonly body: Buffer;
+  readonly tag: string;
+}
+
+/**
+ * Reads a file once and again when it has changed. All who are sent it share these bytes, however
+ * slowly they take them: together they hold the build once, not a copy for each connection.
+ */
+function createReader(): (path: string) => Copy {
+  const copies = new Map<string, Copy>();
+  return (path) => {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path);
+    const version = [ino, size, mtimeMs, ctimeMs].join();
+    const kept = copies.get(path);
+    if (kept?.version === version) return kept;
+    const body = readFileSync(path);
+    const tag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+    const copy = { version, body, tag };
+    copies.set(path, copy);
+    return copy;
   };
 }
 

@@ -16,7 +16,7 @@ import { silentLog } from '#node/log.ts';
 import { createMetrics } from '#node/metrics.ts';
 import { stampOf } from '#protocol/replication/index.ts';
 import { candidatesFor } from '#roles/placement.ts';
-import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
+import { decodeClientReply, encodeClientRequest, type ClientReply } from '#roles/wire/client.ts';
 import { decodeNodeReply, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
 import { createDataNodes, nameOf, networkId, sectionOf, type DataNodes } from './data-nodes.ts';
 
@@ -317,4 +317,32 @@ test('the door answers malformed bytes, bounds one peer without touching another
   expect(await other).toBe('notFound');
   expect(await many[0]).toBe('notFound');
   expect(await kindOf(door(encodeClientRequest({ kind: 'authority' }), peer('a')))).toBe('busy');
+});
+
+test('what is malformed inside of a request, or forged, is held against its sender; another refusal is not', async () => {
+  const invalid: string[] = [];
+  const from = { peerId: 'a', address: null, invalid: () => void invalid.push('a') };
+  let reply: ClientReply = { kind: 'refused', refusal: { kind: 'malformed', what: 'slot' } };
+  let forged = false;
+  const door = createClientDoor({
+    label: 'elder',
+    answer: async (_request, say) => {
+      if (forged) say();
+      return reply;
+    },
+    log: silentLog,
+    metrics: createMetrics(),
+  });
+  const hello = encodeClientRequest({ kind: 'hello' });
+  await door(hello, from);
+  expect(invalid).toHaveLength(1);
+  for (const kind of ['notFound', 'full'] as const) {
+    reply = { kind: 'refused', refusal: { kind } };
+    await door(hello, from);
+  }
+  expect(invalid).toHaveLength(1);
+  reply = { kind: 'money', message: new Uint8Array(9) };
+  forged = true;
+  await door(hello, from);
+  expect(invalid).toHaveLength(2);
 });
