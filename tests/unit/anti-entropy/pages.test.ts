@@ -87,7 +87,7 @@ const targetOf = (tree: SectionTree, key: Uint8Array): SignedAuthority => {
 function walked(tree: SectionTree, known: Uint8Array, key: Uint8Array) {
   const lineOf = (of: Uint8Array): readonly Uint8Array[] => {
     const line = [of];
-    for (let link = tree.keys.get(toHex(of))?.link; link != null;) {
+    for (let link = tree.keys.get(toHex(of))?.link ?? null; link !== null;) {
       line.push(link.record.parentKey);
       link = tree.keys.get(toHex(link.record.parentKey))?.link ?? null;
     }
