@@ -3,6 +3,7 @@ import type { VaultError, VaultErrorKind } from '#bridge/vault.ts';
 import { WipedSecretError } from '#core/secret.ts';
 import type { Misfit } from '#safe/index/index-set.ts';
 import type { PhraseProblem } from '#safe/credentials/phrase-problem.ts';
+import { StoredDataError } from '#storage/browser/open.ts';
 
 export class VaultFailure extends Error {
   readonly kind: VaultErrorKind;
@@ -81,11 +82,11 @@ export function toVaultError(thrown: unknown): VaultError {
       message: 'This device has no room left for Safe. Free some space, then try again.',
     };
   }
-  const tooNew = thrown instanceof Error && 'kind' in thrown && thrown.kind === 'newerSchema';
   return {
     kind: 'internal',
-    message: tooNew
-      ? thrown.message
-      : 'Something went wrong inside the app. Reload the page and try again.',
+    message:
+      thrown instanceof StoredDataError
+        ? thrown.message
+        : 'Something went wrong inside the app. Reload the page and try again.',
   };
 }

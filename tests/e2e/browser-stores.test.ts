@@ -1,65 +1,30 @@
-/** Goal: in a real browser the stores keep their promises, over reloads and between tabs. */
-import { resolve } from 'node:path';
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
-import { build } from 'vite';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type * as payments from '#storage/browser/payments.ts';
-import type { VaultStore } from '#storage/browser/vault-store.ts';
+/**
+ * Goal: in a real browser the stores keep their promises, over reloads and between tabs; and whatever
+ * IndexedDB does to a store (transactions that abort, a full disk, other tabs with another version,
+ * data cleared meanwhile), a call that failed rejects with a reason a person can act on, what was
+ * stored before is still there, and the next call works.
+ */
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { steps } from '../contract/vault-store/steps.ts';
-import { chromiumFlags, chromiumPath } from './support/person.ts';
+import { openStores, type Stores, type StoresBrowser } from './support/stores.ts';
 
-/** What the bundled entry puts on the page. */
-declare const stores: {
-  readonly steps: typeof steps;
-  readonly payments: typeof payments;
-  readonly vault: VaultStore;
-};
+declare const stores: Stores;
 
-let script = '';
-let browser: Browser;
-let context: BrowserContext;
-
+let browser: StoresBrowser;
 beforeAll(async () => {
-  const entry = resolve(import.meta.dirname, '../contract/vault-store/browser-entry.ts');
-  const built = await build({
-    configFile: false,
-    logLevel: 'error',
-    build: { write: false, minify: false, lib: { entry, formats: ['es'], fileName: 'entry' } },
-  });
-  const [first] = [built].flat();
-  if (first !== undefined && 'output' in first) script = first.output[0].code;
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...chromiumFlags] });
+  browser = await openStores();
 });
 afterAll(() => browser.close());
 
-// A context of its own is a profile of its own: every test begins without data.
-beforeEach(async () => {
-  context = await browser.newContext();
-  await context.route('http://localhost:9/**', (route) =>
-    route.request().url().endsWith('.js')
-      ? route.fulfill({ contentType: 'text/javascript', body: script })
-      : route.fulfill({
-          contentType: 'text/html',
-          body: '<!doctype html><script type="module" src="/entry.js"></script>',
-        }),
-  );
-});
-afterEach(() => context.close());
-
-async function openPage(): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto('http://localhost:9/');
-  await page.waitForFunction(() => 'stores' in globalThis);
-  return page;
-}
-
 test.each(Object.keys(steps))('in IndexedDB: %s', async (sentence) => {
-  const page = await openPage();
+  const { page } = await browser.open();
   await page.evaluate(async (name) => stores.steps[name]?.(stores.vault), sentence);
 });
 
 test('the device key survives a reload, cannot be read out, and is the same in two tabs', async () => {
-  const [one, two] = [await openPage(), await openPage()];
+  const { page: one, another } = await browser.open();
+  const two = await another();
   const wrap = (page: Page): Promise<number[]> =>
     page.evaluate(async () => [...(await stores.vault.wrap(Uint8Array.of(7), Uint8Array.of(1)))]);
   const wrapped = await Promise.all([wrap(one), wrap(two)]);
@@ -90,7 +55,7 @@ test('the device key survives a reload, cannot be read out, and is the same in t
 });
 
 test('payment intents and facts are there after a reload, and gone once they are removed', async () => {
-  const page = await openPage();
+  const { page } = await browser.open();
   await page.evaluate(async () => {
     await stores.payments.putIntent('bb', Uint8Array.of(2));
     await stores.payments.putIntent('aa', Uint8Array.of(1));
@@ -116,7 +81,7 @@ test('payment intents and facts are there after a reload, and gone once they are
 });
 
 test('payments of version 0.1 are still there, without its plain places in the lists', async () => {
-  const page = await openPage();
+  const { page } = await browser.open();
   const found = await page.evaluate(async () => {
     await new Promise<void>((done) => {
       const opening = indexedDB.open('safe-payments', 1);
@@ -141,7 +106,7 @@ test('payments of version 0.1 are still there, without its plain places in the l
 });
 
 test('data of a newer version is refused with a sentence and left as it is', async () => {
-  const page = await openPage();
+  const { page } = await browser.open();
   const message = await page.evaluate(async () => {
     await new Promise<void>((done) => {
       indexedDB.open('safe-vault', 99).onsuccess = (event) => {
@@ -155,4 +120,270 @@ test('data of a newer version is refused with a sentence and left as it is', asy
     );
   });
   expect(message).toContain('newer version of Safe');
+});
+
+/** What every store writes, and how it is read back: run in the page, hence a script. */
+const writes = {
+  'a Safe': { database: 'safe-vault', store: 'safes' },
+  'a plan': { database: 'safe-vault', store: 'plans' },
+  'the device key': { database: 'safe-vault', store: 'keys' },
+  'an intent': { database: 'safe-payments', store: 'intents' },
+  facts: { database: 'safe-payments', store: 'facts' },
+  pins: { database: 'safe-pins', store: 'pins' },
+  'a preference': { database: 'safe-worker', store: 'values' },
+} as const;
+type What = keyof typeof writes;
+const everything = Object.keys(writes) as readonly What[];
+
+/** Writes one of them. @returns what became of the call. */
+const write = (page: Page, what: What, size = 4): Promise<string> =>
+  page.evaluate(
+    async ([name, length]) => {
+      const { vault, payments, pins, memory, toVaultError } = stores;
+      const bytes = crypto.getRandomValues(new Uint8Array(4));
+      const large = new Uint8Array(length);
+      for (let at = 0; at < length; at += 65_536) {
+        crypto.getRandomValues(large.subarray(at, Math.min(at + 65_536, length)));
+      }
+      const calls: Record<What, () => Promise<unknown>> = {
+        'a Safe': () =>
+          vault.putSafe({
+            id: 'one',
+            owner: 'aa',
+            fingerprint: 'one two three',
+            network: null,
+            device: bytes,
+            member: bytes,
+            envelope: large,
+            version: '1',
+            published: false,
+            usedAt: 1,
+          }),
+        'a plan': () => vault.putPlan({ id: 'one', owner: 'aa', sealed: large }),
+        'the device key': () => vault.wrap(bytes, bytes),
+        'an intent': () => payments.putIntent('one', large),
+        facts: () => payments.putFacts('one', large),
+        pins: () => pins.putPins('one', large),
+        'a preference': () => memory.keepPreference('relayed'),
+      };
+      return calls[name]().then(
+        () => 'done',
+        (error: unknown) => toVaultError(error).kind,
+      );
+    },
+    [what, size] as const,
+  );
+
+/** How many things are in this store, seen without the program. */
+const countIn = (page: Page, what: What): Promise<number> =>
+  page.evaluate(
+    ({ database, store }) =>
+      new Promise<number>((done, fail) => {
+        const opening = indexedDB.open(database);
+        opening.onerror = () => fail(new Error('not opened'));
+        opening.onsuccess = () => {
+          const db = opening.result;
+          const counting = db.transaction(store).objectStore(store).count();
+          counting.onsuccess = () => {
+            db.close();
+            done(counting.result);
+          };
+        };
+      }),
+    writes[what],
+  );
+
+/** From now on the next transaction that writes is aborted, before or after its request was done. */
+const abortNext = (page: Page, when: 'before' | 'after'): Promise<void> =>
+  page.evaluate((moment) => {
+    const real = IDBObjectStore.prototype.put;
+    IDBObjectStore.prototype.put = function (...args) {
+      IDBObjectStore.prototype.put = real;
+      const request = real.apply(this, args);
+      const { transaction } = this;
+      if (moment === 'before') queueMicrotask(() => transaction.abort());
+      else request.addEventListener('success', () => transaction.abort());
+      return request;
+    };
+  }, when);
+
+test.each(everything.flatMap((what) => [[what, 'before'] as const, [what, 'after'] as const]))(
+  '%s whose transaction the browser aborts %s its request is done is not taken for stored, and the next try is',
+  async (what, when) => {
+    const { page, errors } = await browser.open();
+    // The stores are there, and empty.
+    await page.evaluate(async () => {
+      await stores.vault.listSafes();
+      await stores.payments.listPayments();
+      await stores.pins.getPins('one');
+      await stores.memory.preference();
+    });
+    await abortNext(page, when);
+    expect(await write(page, what)).toBe('internal');
+    expect(await countIn(page, what)).toBe(0);
+    expect(await write(page, what)).toBe('done');
+    expect(await countIn(page, what)).toBe(1);
+    expect(errors).toEqual([]);
+  },
+);
+
+test('a full disk is told as such, what was there stays, and with room again the next try is stored', async () => {
+  for (const what of ['a Safe', 'a plan', 'an intent', 'facts', 'pins'] as const) {
+    const { page } = await browser.open();
+    expect(await write(page, what)).toBe('done');
+    await browser.limitTo(page, 200_000);
+    expect(await write(page, what, 8_000_000), what).toBe('storageFull');
+    expect(await countIn(page, what)).toBe(1);
+    await browser.limitTo(page, null);
+    expect(await write(page, what, 100_000), what).toBe('done');
+  }
+});
+
+test('data that the person clears while a tab is open is made anew with the next call', async () => {
+  const { page, errors } = await browser.open();
+  for (const what of everything) expect(await write(page, what)).toBe('done');
+  await browser.clear(page);
+  for (const what of everything) {
+    // The browser may fail one call that was on its way; not the one after it.
+    const first = await write(page, what);
+    if (first !== 'done') expect(await write(page, what), what).toBe('done');
+    expect(await countIn(page, what), what).toBe(1);
+  }
+  expect(errors).toEqual([]);
+});
+
+test('a newer version in another tab opens at once, and the older tab says so', async () => {
+  const { page, another } = await browser.open();
+  for (const what of everything) expect(await write(page, what)).toBe('done');
+  const other = await another();
+  for (const database of new Set(Object.values(writes).map(({ database: name }) => name))) {
+    const opened = await other.evaluate(
+      (name) =>
+        new Promise<string>((done) => {
+          const opening = indexedDB.open(name, 99);
+          opening.onblocked = () => done('blocked');
+          opening.onsuccess = () => {
+            opening.result.close();
+            done('opened');
+          };
+        }),
+      database,
+    );
+    expect(opened, database).toBe('opened');
+  }
+  const message = await page.evaluate(() =>
+    stores.payments.listPayments().then(
+      () => 'read',
+      (error: unknown) => stores.toVaultError(error).message,
+    ),
+  );
+  expect(message).toContain('newer version of Safe');
+});
+
+test('a device key that is made while the store is closed for another tab opens what it wrapped', async () => {
+  const { page, another } = await browser.open();
+  const other = await another();
+  await page.evaluate(() => {
+    const real = crypto.subtle.generateKey.bind(crypto.subtle);
+    const waiting = new Promise<void>((go) => Object.assign(globalThis, { goOn: go }));
+    Object.assign(globalThis, { isMaking: false });
+    crypto.subtle.generateKey = (async (...args: Parameters<typeof real>) => {
+      Object.assign(globalThis, { isMaking: true });
+      await waiting;
+      return real(...args);
+    }) as typeof crypto.subtle.generateKey;
+    const context = Uint8Array.of(1);
+    Object.assign(globalThis, {
+      wrapped: stores.vault
+        .wrap(Uint8Array.of(7), context)
+        .then((bytes) => stores.vault.unwrap(bytes, context))
+        .then(
+          (plain) => (plain === null ? 'lost' : 'opened'),
+          (error: unknown) => String(error),
+        ),
+    });
+  });
+  await page.waitForFunction(() => (globalThis as unknown as { isMaking: boolean }).isMaking);
+  // Deleting closes the connections of every tab, as a newer version does.
+  await other.evaluate(
+    () =>
+      new Promise<void>((done) => {
+        indexedDB.deleteDatabase('safe-vault').onsuccess = () => done();
+      }),
+  );
+  const outcome = await page.evaluate(() => {
+    const { goOn, wrapped } = globalThis as unknown as {
+      goOn: () => void;
+      wrapped: Promise<string>;
+    };
+    goOn();
+    return wrapped;
+  });
+  expect(outcome).toBe('opened');
+});
+
+/** A database as version 0.1 left it, in a page that runs version 0.1. */
+const asFirstVersion = (page: Page, letsGo: boolean): Promise<void> =>
+  page.evaluate(
+    (doesLetGo) =>
+      new Promise<void>((done) => {
+        const opening = indexedDB.open('safe-payments', 1);
+        opening.onupgradeneeded = () => {
+          for (const name of ['intents', 'facts', 'cursors']) {
+            opening.result.createObjectStore(name);
+          }
+          opening.transaction?.objectStore('intents').put(Uint8Array.of(7), 'aa');
+          opening.transaction?.objectStore('facts').put(Uint8Array.of(8), 'aa');
+          opening.transaction?.objectStore('cursors').put(5, 'owner/elder');
+        };
+        opening.onsuccess = () => {
+          const db = opening.result;
+          if (doesLetGo) db.onversionchange = () => db.close();
+          Object.assign(globalThis, { kept: db });
+          done();
+        };
+      }),
+    letsGo,
+  );
+const intentOf = (page: Page): Promise<string> =>
+  page.evaluate(() =>
+    stores.payments.getIntent('aa').then(
+      (bytes) => String(bytes),
+      (error: unknown) => stores.toVaultError(error).message,
+    ),
+  );
+
+test('two tabs at once raise the store of payments beside a tab of version 0.1, and each reads all', async () => {
+  const { page: old, another } = await browser.open();
+  await asFirstVersion(old, true);
+  const tabs = [await another(), await another()];
+  expect(await Promise.all(tabs.map(intentOf))).toEqual(['7', '7']);
+});
+
+test('a tab of version 0.1 that does not let go is named to the person, and nothing hangs', async () => {
+  const { page: old, another } = await browser.open();
+  await asFirstVersion(old, false);
+  const page = await another();
+  expect(await intentOf(page)).toContain('Close the other tabs of Safe');
+  await old.close();
+  expect(await intentOf(page)).toBe('7');
+});
+
+test('a rise to the next version that is cut off in its middle leaves the payments, and the next one gets there', async () => {
+  const { page: old, another } = await browser.open();
+  await asFirstVersion(old, true);
+  await old.close();
+  const page = await another();
+  await page.evaluate(() => {
+    const real = IDBDatabase.prototype.deleteObjectStore;
+    IDBDatabase.prototype.deleteObjectStore = function (name) {
+      IDBDatabase.prototype.deleteObjectStore = real;
+      real.call(this, name);
+      throw new Error('cut off');
+    };
+  });
+  await intentOf(page);
+  expect(await intentOf(page)).toBe('7');
+  const after = await another();
+  expect(await intentOf(after)).toBe('7');
 });

@@ -1,47 +1,85 @@
 /** Opens one IndexedDB database per purpose, each with its schema number. */
 import { openDB, type DBSchema, type IDBPDatabase, type OpenDBCallbacks } from 'idb';
 
-/** The stored data was written by a newer version of the app; nothing is touched. */
-export class NewerSchemaError extends Error {
-  readonly kind: 'newerSchema';
+/** The stored data cannot be opened now, for a reason that a person can act on. Nothing is touched. */
+export class StoredDataError extends Error {
+  readonly kind: 'newerSchema' | 'heldByOlder';
 
-  constructor(name: string) {
-    super(`The stored data (${name}) is from a newer version of Safe. Reload to update the app.`);
-    this.kind = 'newerSchema';
+  constructor(kind: StoredDataError['kind'], message: string) {
+    super(message);
+    this.kind = kind;
   }
+}
+
+const newerSchema = (name: string): StoredDataError =>
+  new StoredDataError(
+    'newerSchema',
+    `The stored data (${name}) is from a newer version of Safe. Reload to update the app.`,
+  );
+const heldByOlder = (name: string): StoredDataError =>
+  new StoredDataError(
+    'heldByOlder',
+    `Another tab has an older version of Safe open and holds the stored data (${name}). Close the other tabs of Safe, then try again.`,
+  );
+
+/** How long a tab of an older version may take to let go before a call is answered without data. */
+const letGoMs = 3_000;
+
+interface Opening<Schema extends DBSchema> {
+  /** Settles when the browser has opened the database, however long that takes. */
+  readonly database: Promise<IDBPDatabase<Schema>>;
+  /** Rejects once another tab has not let go in time; never resolves. */
+  readonly held: Promise<never>;
 }
 
 /**
  * @returns a function that opens the database once and again after the browser has closed it.
- * @throws NewerSchemaError (from the returned function) when the data is newer than this program.
+ * @throws StoredDataError (from the returned function) when the data is newer than this program, or
+ *   when a tab with an older one does not let go of it
  */
 export function lazyDatabase<Schema extends DBSchema>(
   name: string,
   schema: number,
   upgrade: NonNullable<OpenDBCallbacks<Schema>['upgrade']>,
 ): () => Promise<IDBPDatabase<Schema>> {
-  let opening: Promise<IDBPDatabase<Schema>> | undefined;
+  let opening: Opening<Schema> | undefined;
   const forget = (): void => {
     opening = undefined;
   };
-  const open = async (): Promise<IDBPDatabase<Schema>> => {
-    try {
-      return await openDB<Schema>(name, schema, {
-        upgrade,
-        // Another tab runs a newer app and waits for us: let go, and open again when needed.
-        blocking: (_from, _to, event) => {
-          forget();
-          (event.target as IDBDatabase).close();
-        },
-        terminated: forget,
-      });
-    } catch (error) {
+  const open = (): Opening<Schema> => {
+    const held = Promise.withResolvers<never>();
+    held.promise.catch(() => undefined);
+    const database = openDB<Schema>(name, schema, {
+      upgrade,
+      blocked: () => setTimeout(() => held.reject(heldByOlder(name)), letGoMs),
+      // Another tab runs a newer app and waits for us: let go, and open again when needed.
+      blocking: (_from, _to, event) => {
+        forget();
+        (event.target as IDBDatabase).close();
+      },
+      terminated: forget,
+    }).catch((error: unknown) => {
       forget();
-      if (error instanceof DOMException && error.name === 'VersionError') {
-        throw new NewerSchemaError(name);
-      }
+      if (error instanceof DOMException && error.name === 'VersionError') throw newerSchema(name);
       throw error;
-    }
+    });
+    return { database, held: held.promise };
   };
-  return () => (opening ??= open());
+  return async () => {
+    opening ??= open();
+    // The database first: once it is there, it no longer matters who held it.
+    return Promise.race([opening.database, opening.held]);
+  };
+}
+
+/**
+ * Resolves when the transaction is complete. When it is not, the reason is the transaction's: its
+ * requests are told no more than that they were aborted, also when the disk is full.
+ */
+export async function completed(
+  transaction: { readonly done: Promise<void> },
+  ...requests: readonly (Promise<unknown> | undefined)[]
+): Promise<void> {
+  await Promise.allSettled([transaction.done, ...requests]);
+  await transaction.done;
 }

@@ -5,7 +5,7 @@
  * is here only while the payment is in flight: what has come of it is in the sealed wallet.
  */
 import type { DBSchema } from 'idb';
-import { lazyDatabase } from './open.ts';
+import { completed, lazyDatabase } from './open.ts';
 
 /** 2: places in the elders' lists are in the sealed wallet and no longer here. */
 const schema = 2;
@@ -38,7 +38,7 @@ const durable = { durability: 'strict' } as const;
 
 export async function putIntent(paymentId: string, bundle: Uint8Array): Promise<void> {
   const tx = (await database()).transaction('intents', 'readwrite', durable);
-  await Promise.all([tx.store.put(bundle, paymentId), tx.done]);
+  await completed(tx, tx.store.put(bundle, paymentId));
 }
 
 export async function getIntent(paymentId: string): Promise<Uint8Array | undefined> {
@@ -57,7 +57,7 @@ export async function listPayments(): Promise<readonly string[]> {
 
 export async function putFacts(paymentId: string, facts: Uint8Array): Promise<void> {
   const tx = (await database()).transaction('facts', 'readwrite', durable);
-  await Promise.all([tx.store.put(facts, paymentId), tx.done]);
+  await completed(tx, tx.store.put(facts, paymentId));
 }
 
 export async function getFacts(paymentId: string): Promise<Uint8Array | undefined> {
@@ -67,9 +67,9 @@ export async function getFacts(paymentId: string): Promise<Uint8Array | undefine
 /** Forgets all about a payment that is over. */
 export async function removePayment(paymentId: string): Promise<void> {
   const tx = (await database()).transaction(['intents', 'facts'], 'readwrite', durable);
-  await Promise.all([
+  await completed(
+    tx,
     tx.objectStore('intents').delete(paymentId),
     tx.objectStore('facts').delete(paymentId),
-    tx.done,
-  ]);
+  );
 }

@@ -1,6 +1,6 @@
 /** What the vault remembers on this device. Everything a person would call theirs is sealed. */
 import type { DBSchema, IDBPDatabase } from 'idb';
-import { lazyDatabase } from './open.ts';
+import { completed, lazyDatabase } from './open.ts';
 
 const schema = 1;
 
@@ -98,14 +98,14 @@ export function createBrowserVaultStore(): VaultStore {
     getSafe: async (id) => (await database()).get('safes', id),
     putSafe: async (record) => {
       const tx = (await database()).transaction('safes', 'readwrite', durable);
-      await Promise.all([tx.store.put(record), tx.done]);
+      await completed(tx, tx.store.put(record));
     },
     deleteSafe: async (id) => {
       const tx = (await database()).transaction('safes', 'readwrite', durable);
-      await Promise.all([tx.store.delete(id), tx.done]);
+      await completed(tx, tx.store.delete(id));
     },
     wrap: async (bytes, context) => {
-      const key = (await readKey(await database())) ?? (await makeKey(await database()));
+      const key = (await readKey(await database())) ?? (await makeKey(database));
       return wrapWith(key, bytes, context);
     },
     unwrap: async (wrapped, context) => {
@@ -116,24 +116,26 @@ export function createBrowserVaultStore(): VaultStore {
     getPlan: async (id) => (await database()).get('plans', id),
     putPlan: async (plan) => {
       const tx = (await database()).transaction('plans', 'readwrite', durable);
-      await Promise.all([tx.store.put(plan), tx.done]);
+      await completed(tx, tx.store.put(plan));
     },
     deletePlan: async (id) => {
       const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite', durable);
-      await Promise.all([
+      await completed(
+        tx,
         tx.objectStore('plans').delete(id),
         tx.objectStore('pieces').delete(piecesOf(id)),
-        tx.done,
-      ]);
+      );
     },
     // Relaxed: a lost mark costs one piece sent twice.
     markPiece: async (planId, index, chunkName) => {
       const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite');
-      const known = (await tx.objectStore('plans').count(planId)) > 0;
-      await Promise.all([
-        known ? tx.objectStore('pieces').put(chunkName, [planId, index]) : undefined,
-        tx.done,
-      ]);
+      const marked = tx
+        .objectStore('plans')
+        .count(planId)
+        .then(async (plans) => {
+          if (plans > 0) await tx.objectStore('pieces').put(chunkName, [planId, index]);
+        });
+      await completed(tx, marked);
     },
     listPieces: async (planId) => {
       const tx = (await database()).transaction('pieces');
@@ -148,16 +150,20 @@ const readKey = async (db: IDBPDatabase<VaultSchema>): Promise<CryptoKey | undef
   db.get('keys', 'device');
 
 /** Makes the device key; when two tabs do so at once, the first one stays. */
-async function makeKey(db: IDBPDatabase<VaultSchema>): Promise<CryptoKey> {
+async function makeKey(database: () => Promise<IDBPDatabase<VaultSchema>>): Promise<CryptoKey> {
   const fresh = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
     'encrypt',
     'decrypt',
   ]);
-  const tx = db.transaction('keys', 'readwrite', durable);
-  const first = await tx.store.get('device');
-  if (first === undefined) await tx.store.put(fresh, 'device');
-  await tx.done;
-  return first ?? fresh;
+  // Opened only now: another tab may have had the database closed while the key was made.
+  const tx = (await database()).transaction('keys', 'readwrite', durable);
+  let key = fresh;
+  const kept = tx.store.get('device').then(async (first) => {
+    if (first === undefined) await tx.store.put(fresh, 'device');
+    else key = first;
+  });
+  await completed(tx, kept);
+  return key;
 }
 
 /** @returns nonce 12 ‖ AES-256-GCM. */
