@@ -23,6 +23,8 @@ const waiting = new Map<string, (() => void)[]>();
 /** Read keys held at once; the oldest goes first and is asked for again when needed. */
 const maxOpenFiles = 64;
 const keyWaitMs = 10_000;
+/** Addresses whose keys are waited for at once: other sites can open addresses of this shape, too. */
+const maxAwaited = 64;
 /** Pieces fetched ahead of the reader: enough to fill the road, and about 10 MiB of memory. */
 const piecesAhead = 4;
 
@@ -47,7 +49,7 @@ export function takeFileKey(body: unknown): { readonly url: string } {
   files.delete(token);
   files.set(token, { map: map.value, secret: secretBytes, name, type });
   if (files.size > maxOpenFiles) files.delete(files.keys().next().value ?? '');
-  for (const go of waiting.get(token)?.splice(0) ?? []) go();
+  for (const go of [...(waiting.get(token) ?? [])]) go();
   return { url: `${filesPath}${token}/${encodeURIComponent(name)}` };
 }
 
@@ -145,18 +147,30 @@ export function rangeOf(header: string | null, size: number): ByteRange | null {
 async function fileOf(token: string): Promise<OpenFile> {
   const known = files.get(token);
   if (known !== undefined) return known;
-  const pages = await scope.clients.matchAll({ type: 'window' });
-  const message: WorkerToPage = { kind: 'needFileKey', token };
-  for (const page of pages) page.postMessage(message);
-  await new Promise<void>((go) => {
-    waiting.set(token, [...(waiting.get(token) ?? []), go]);
-    setTimeout(go, keyWaitMs);
-  });
+  if (waiting.size < maxAwaited || waiting.has(token)) await awaitKey(token);
   const given = files.get(token);
   if (given !== undefined) return given;
   throw new CallError(410, {
     kind: 'locked',
     message: 'This link belongs to a Safe that is locked now. Unlock it and open the file again.',
+  });
+}
+
+/** Asks the pages for a read key; resolves when it is here, or after a while without it. */
+async function awaitKey(token: string): Promise<void> {
+  const pages = await scope.clients.matchAll({ type: 'window' });
+  const message: WorkerToPage = { kind: 'needFileKey', token };
+  for (const page of pages) page.postMessage(message);
+  await new Promise<void>((done) => {
+    const go = (): void => {
+      clearTimeout(timer);
+      const others = (waiting.get(token) ?? []).filter((each) => each !== go);
+      if (others.length > 0) waiting.set(token, others);
+      else waiting.delete(token);
+      done();
+    };
+    const timer = setTimeout(go, keyWaitMs);
+    waiting.set(token, [...(waiting.get(token) ?? []), go]);
   });
 }
 
