@@ -42,6 +42,7 @@ const session = fc.record({
   children: upTo(fc.record({ prefix, candidates: upTo(name, ELDER_COUNT) }), 2),
 });
 const dealings = exactly(fc.option(hash), ELDER_COUNT);
+const sharingKeys = exactly(hash, ELDER_COUNT);
 const charter = fc
   .record({
     networkId: hash,
@@ -82,7 +83,7 @@ const aLedger: fc.Arbitrary<SectionLedger> = fc.record({
   moving: upTo(moving, 3),
   consumed: upTo(used, 3),
   departed: upTo(name, 3),
-  origin: fc.option(fc.record({ session: hash, child: u8, list: dealings })),
+  origin: fc.option(fc.record({ session: hash, child: u8, list: dealings, sharingKeys })),
   phase: fc.oneof(
     open,
     closingWith(1),
@@ -108,7 +109,12 @@ const fullLedger: fc.Arbitrary<SectionLedger> = fc.record({
   moving: exactly(moving, maxMoving),
   consumed: exactly(used, maxConsumed),
   departed: exactly(name, maxDeparted),
-  origin: fc.record({ session: hash, child: u8, list: exactly(hash, ELDER_COUNT) }),
+  origin: fc.record({
+    session: hash,
+    child: u8,
+    list: exactly(hash, ELDER_COUNT),
+    sharingKeys,
+  }),
   phase: sealedWith(2, exactly(snapshot, ELDER_COUNT)),
   churnId: hash,
 });
