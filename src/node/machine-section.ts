@@ -33,7 +33,7 @@ import { startStateSearch, type StateSearch } from './first-state.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner, isSignedBy } from './native-ed25519.ts';
 import type { NodeIdentity } from './node-folder.ts';
-import { sectionFacts } from './section-facts.ts';
+import { bringLinks, isNew, sectionFacts } from './section-facts.ts';
 import type { OpenSection, SectionPorts } from './section-port.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -71,6 +71,9 @@ export const machineSection =
     const sign = createSigner(identity.seed);
     const self = nameToId(identity.name);
     const memory = sectionFacts(facts, self);
+    if (options.ticket !== null) {
+      await bringLinks(facts, self, nameToId(options.ticket.moving.name));
+    }
     const stored = await memory.load();
 
     const config: SectionNodeConfig = {
@@ -131,12 +134,12 @@ export const machineSection =
       onFault: ({ kind, culprit }) => ports.blamed(kind, culprit),
     });
     const { founded } = options;
-    if (stored.length === 0 && founded !== null) {
+    if (isNew(stored) && founded !== null) {
       const sealed = decodeSealedState(founded.sealed);
       assert(sealed.ok, 'a birth leaves a sealed state');
       const { key } = sealed.value.state.authority;
       input({ kind: 'found', ...founded, key });
-    } else if (stored.length === 0) {
+    } else if (isNew(stored)) {
       input({ kind: 'join', ticket: options.ticket });
     }
 

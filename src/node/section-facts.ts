@@ -24,6 +24,24 @@ export const sectionFacts = (store: FactStore, self: NodeId): Ports<SectionNode>
   },
 });
 
+/**
+ * N38: a node that moves brings the links that its old name knew. The section it comes to need not have
+ * heard of the key that signed the ticket, and only these links lead there.
+ */
+export async function bringLinks(store: FactStore, self: NodeId, old: NodeId): Promise<void> {
+  const load = async (id: NodeId) => (await store.load(machineName, id)).map(toFact);
+  const own = await load(self);
+  if (!isNew(own)) return;
+  const links = (await load(old)).filter(isLinks);
+  // A start that was cut short has written the first ones.
+  for (const fact of links.slice(own.length)) await sectionFacts(store, self).append(fact);
+}
+
+const isLinks = ({ kind }: SectionNodeFact): boolean => kind === 'links';
+
+/** Has a node of this name not begun yet? Links alone make no member: it has yet to ask to come in. */
+export const isNew = (facts: readonly SectionNodeFact[]): boolean => facts.every(isLinks);
+
 /** N20: the database itself refuses a second successor of a key before a share of it leaves. */
 const onceOf = (
   self: NodeId,

@@ -3,7 +3,7 @@
  * what it wrote down comes back. Method: the store without a disk; records of a made-up network.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { sectionFacts } from '#node/section-facts.ts';
+import { bringLinks, isNew, sectionFacts } from '#node/section-facts.ts';
 import { encodeSealedState, type SuccessorRecord } from '#protocol/section/index.ts';
 import type { SectionNodeFact } from '#roles/section-node/index.ts';
 import type { FactStore } from '#storage/node/facts.ts';
@@ -65,6 +65,25 @@ describe('the facts of the section’s machine', () => {
     await renamed.append(chose(other));
     expect(await facts.load()).toEqual([chose(one), elsewhere]);
     expect(await renamed.load()).toEqual([chose(other)]);
+  });
+
+  test('N38: a node that moves has the links of its old name, whole after a start that was cut short', async () => {
+    const links = [0, 1, 2].map((n): SectionNodeFact => ({
+      kind: 'links',
+      links: [Uint8Array.of(n)],
+    }));
+    const old = sectionFacts(store, self);
+    for (const fact of [sealedOf(born), ...links]) await old.append(fact);
+    const next = 'cd'.repeat(32);
+    const facts = sectionFacts(store, next);
+    await facts.append(links[0] ?? inherited);
+    await bringLinks(store, next, self);
+    expect(await facts.load()).toEqual(links);
+    expect(isNew(await facts.load())).toBe(true);
+    await bringLinks(store, next, self);
+    expect(await facts.load()).toEqual(links);
+    await facts.append({ kind: 'joining', ticket: null });
+    expect(isNew(await facts.load())).toBe(false);
   });
 
   test('what may be said twice is kept twice', async () => {

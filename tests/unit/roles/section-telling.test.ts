@@ -10,6 +10,7 @@ import { nameToId, type XorName } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
 import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import type { TicketProof } from '#protocol/membership/index.ts';
 import {
   chainBetween,
   encodeSealedState,
@@ -301,6 +302,35 @@ describe('sections and their siblings', () => {
     expect(isKnownKey(world.state(elder).tree, keyOf(far))).toBe(true);
     // It leads to no key of its own section: nothing is asked on.
     expect(world.count('ping')).toBe(0);
+  });
+
+  test('N38: a mover that begins with the links of its old name brings them to its new section', () => {
+    const ticket: TicketProof = {
+      moving: {
+        name: elderOf(far),
+        age: 6,
+        destination: inZero,
+        generation: 0n,
+        reason: 'reward',
+      },
+      sourceKey: keyOf(far),
+      sourceEpoch: far.state.authority.epoch,
+      signature: new Uint8Array(48),
+      nameSignature: new Uint8Array(64),
+    };
+    const cameWith = (facts: readonly SectionNodeFact[]): boolean => {
+      const world = openWorld();
+      const elder = world.start(elderOf(zero), factsOf(zero));
+      const name = nameUnder(parsePrefix('0') ?? EMPTY_PREFIX, 'mover');
+      const mover = world.start(name, facts);
+      world.input(mover, { kind: 'join', ticket });
+      world.hear(elder, name, ping(genesisKey));
+      for (let round = 0; round < 2; round++) world.round(mover);
+      return isKnownKey(world.state(elder).tree, keyOf(far));
+    };
+    expect(cameWith(factsOf(far).filter(({ kind }) => kind === 'links'))).toBe(true);
+    // Nobody else tells the section of them.
+    expect(cameWith([])).toBe(false);
   });
 
   const learnedBy = (world: World) =>
