@@ -183,6 +183,8 @@ export interface Story {
   readonly machine?: SectionMachine;
   /** What a job gives in the end. */
   readonly compute?: (job: SectionNodeJob, result: SectionNodeResult) => SectionNodeResult;
+  /** How long a shell takes for money, lists and merges; without it next to nothing. */
+  readonly shellMs?: number;
   /** Nobody can reach these; none of them may become a member (N40). */
   readonly unreachable?: ReadonlySet<NodeId>;
   /** Names that speak and are no nodes: blamed they may be. */
@@ -228,7 +230,7 @@ export function tell(story: Story, seed: number): StoryEnd {
         check.members(observation, given);
         tellFounder(founding, observation, given);
         while ((deeds[0]?.atMs ?? Infinity) <= given.nowMs) deeds.shift()?.do(given);
-        shell(founding, observation, given, prng, story.unreachable);
+        shell(story, observation, given, prng);
         story.watch?.(observation, given);
       },
     },
@@ -247,11 +249,10 @@ function tellFounder({ inputs }: Founding, { node }: SectionObservation, api: Se
 
 /** The answers of a node's shell: it reaches joiners, seals toy money, moves nodes. */
 function shell(
-  { anchor, curves, pace }: Founding,
+  { founding: { anchor, curves, pace }, unreachable, shellMs = 0 }: Story,
   { node, outputs }: SectionObservation,
   api: SectionApi,
   prng: Prng,
-  unreachable: ReadonlySet<NodeId> | undefined,
 ): void {
   const isUp = (id: NodeId): boolean =>
     unreachable?.has(id) !== true && api.nodes().some((each) => each.id === id && !each.stopped);
@@ -265,7 +266,7 @@ function shell(
       }
       case 'sealMoney': {
         const { key } = output;
-        api.input(node.id, { kind: 'moneySealed', key, root: toyRoot(node.id, key) }, 5);
+        api.input(node.id, { kind: 'moneySealed', key, root: toyRoot(node.id, key) }, 5 + shellMs);
         break;
       }
       case 'fetch': {
@@ -278,14 +279,14 @@ function shell(
           elder === null
             ? ({ kind: 'inherited', key, sealedRoot: root } as const)
             : ({ kind: 'snapshotHeld', key, elder, root } as const);
-        api.input(node.id, input, 10 + prng.below(40));
+        api.input(node.id, input, 10 + prng.below(40) + shellMs);
         break;
       }
       case 'merge': {
         const { key, snapshots } = output;
         const parts = snapshots.map(({ elder, root }) => concat(Uint8Array.of(elder), root));
         const root = labelledHash('safe/toy/merged', ...parts);
-        api.input(node.id, { kind: 'merged', key, snapshots, root }, 5);
+        api.input(node.id, { kind: 'merged', key, snapshots, root }, 5 + shellMs);
         break;
       }
       case 'relocate': {

@@ -59,6 +59,19 @@ function favouritesFor(prng: Prng): ReadonlySet<string> {
   return new Set([prng.pick(payloadKinds), prng.pick(payloadKinds), prng.pick(actKinds), ...inner]);
 }
 
+/** A key generation is open, or a key comes to its end: moments in which little decides much. */
+const isTurning = ({ own, desk }: SectionNodeState): boolean =>
+  desk !== null &&
+  own !== null &&
+  (own.state.ledger.sessions.length > 0 || own.state.ledger.phase.kind !== 'open');
+
+/** The messages of which most depends in these states. */
+function timelyKinds(elders: readonly SectionNodeState[]): readonly Kind[] {
+  const ledgers = elders.flatMap(({ own }) => (own === null ? [] : [own.state.ledger]));
+  if (ledgers.some(({ phase }) => phase.kind !== 'open')) return ['agreement', 'handover'];
+  return ledgers.some(({ sessions }) => sessions.length > 0) ? ['ready', 'dkg', 'agreement'] : [];
+}
+
 /** The story with these liars and strangers in it. */
 export function withAdversary(
   story: Story,
@@ -83,8 +96,19 @@ export function withAdversary(
     strangers: prng.pick([0, 1, 4]),
     /** What liars never say as their machine would: else they help out where honest ones are stuck. */
     withheld: new Set(withheldBy(prng)),
+    /** How often the lies are about what is going on in the section just now. */
+    timely: prng.pick([0, 0.5, 0.9]),
+    /** Do they tell two stories, one to each half? */
+    twoStories: prng.chance(0.5),
   };
   const inventions: Inventions = { acts: [], dealings: [] };
+  /** What some of the honest are told and the others are not, the whole run long. */
+  const confidants = new Set<NodeId>();
+  const others = new Set<NodeId>();
+  const isConfidant = (id: NodeId): boolean => {
+    if (!confidants.has(id) && !others.has(id)) (prng.chance(0.5) ? confidants : others).add(id);
+    return confidants.has(id);
+  };
   const heard = new Map<string, unknown[]>();
   const told: Told = { kinds: new Map() };
   const states = new Map<NodeId, SectionNodeState>();
@@ -161,9 +185,11 @@ export function withAdversary(
     if (targets.length === 0) return;
     const elders = targets.filter(({ state }) => state.desk !== null);
     const pool = elders.length > 0 && prng.chance(0.8) ? elders : targets;
-    const some = pool.filter(() => prng.chance(0.5));
-    const to = prng.pick([pool, some, [prng.pick(pool)]]).map(({ id }) => id);
-    const kind = caseOf(making, payloadKinds);
+    const some = pool.filter(({ id }) => (manners.twoStories ? isConfidant(id) : prng.chance(0.5)));
+    const one = [prng.pick(pool)];
+    const to = prng.pick([pool, some.length === 0 ? one : some, one]).map(({ id }) => id);
+    const going = prng.chance(manners.timely) ? timelyKinds(elders.map(({ state }) => state)) : [];
+    const kind = going.length > 0 ? prng.pick(going) : caseOf(making, payloadKinds);
     const count = prng.chance(manners.burst) ? 24 : 1 + prng.below(3);
     for (let n = 0; n < count; n++) {
       const payload = invent(person, kind);
@@ -228,7 +254,8 @@ export function withAdversary(
           if (own !== null) seen.note(sealedShape, encodeSealedState(own));
         }
         while (api.nowMs >= nextAtMs) {
-          nextAtMs += plan.everyMs;
+          const isBusy = api.nodes().some(({ state }) => isTurning(state));
+          nextAtMs += manners.timely > 0 && isBusy ? plan.everyMs / 3 : plan.everyMs;
           volley(api);
         }
         story.watch?.(observation, api);

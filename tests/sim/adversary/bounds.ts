@@ -1,12 +1,21 @@
 /** What lies may cost: entries that a node keeps, and jobs that strangers make it do. */
-import type { NodeId } from '#core/machine.ts';
-import type { SectionNodeState } from '#roles/section-node/index.ts';
+import type { Effect, Event, NodeId } from '#core/machine.ts';
+import { maxCitedPerVoter } from '#protocol/agreement/held.ts';
+import type { SectionNode, SectionNodeState } from '#roles/section-node/index.ts';
 import type { SectionMachine } from '../section-check.ts';
 import type { Person, SectionView } from '../section-world.ts';
 
 /** Entries of any one table, and bytes in all of a node's state, when everybody lies to it. */
 export const maxEntries = 600;
 export const maxStateBytes = 4 * 1024 * 1024;
+/** Jobs at one node, under way at once, for one stranger; and for one liar: what its newest statements cite. */
+export const maxJobs = { stranger: 1, liar: 80 };
+/** Jobs that one message starts: of a stranger one check, of a liar all that it may propose at once. */
+export const maxJobsOfMessage = { stranger: 1, liar: 16 };
+/** Jobs that a stranger may cause at all: it may show newer states, and links. */
+const jobsOfStrangers: readonly string[] = ['verifySealed', 'verifyLinks'];
+/** Proposals of one generation, by `maxCitedPerVoter`: two liars fill their shares, the honest a little. */
+export const maxProposalsHeld = 2 * maxCitedPerVoter + 64;
 /** Every so many events of a node its state is walked. */
 const lookEvery = 400;
 
@@ -17,6 +26,7 @@ export interface Bounds {
   /** Jobs that messages of strangers, of liars and of the honest started at honest nodes. */
   readonly jobs: { stranger: number; liar: number; other: number };
   readonly heard: { stranger: number; liar: number; other: number };
+  readonly pending: { stranger: number; liar: number };
   readonly most: { entries: number; bytes: number };
 }
 
@@ -24,25 +34,40 @@ export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Per
   const names = new Set(strangers.map(({ id }) => id));
   const jobs = { stranger: 0, liar: 0, other: 0 };
   const heard = { stranger: 0, liar: 0, other: 0 };
+  const pending = { stranger: 0, liar: 0 };
   const most = { entries: 0, bytes: 0 };
   const violations: string[] = [];
   const seen = new Map<NodeId, number>();
+  const work = createWork();
   const report = (what: string): void => {
     if (!violations.includes(what)) violations.push(what);
   };
   return {
     jobs,
     heard,
+    pending,
     most,
     violations,
     watched: (machine) => ({
       start: machine.start,
       step: (config, state, event, context) => {
         const step = machine.step(config, state, event, context);
-        if (event.kind !== 'received' || liars.has(config.self)) return step;
-        const by = names.has(event.from) ? 'stranger' : liars.has(event.from) ? 'liar' : 'other';
-        heard[by] += 1;
-        jobs[by] += step.effects.filter(({ kind }) => kind === 'compute').length;
+        if (liars.has(config.self)) return step;
+        const cause = work.caused(config.self, event, step.effects);
+        if (cause === null) return step;
+        const by = names.has(cause.from) ? 'stranger' : liars.has(cause.from) ? 'liar' : 'other';
+        if (event.kind === 'received') heard[by] += 1;
+        jobs[by] += cause.jobs;
+        if (by === 'other') return step;
+        pending[by] = Math.max(pending[by], cause.pending);
+        const kinds = step.effects.flatMap((each) =>
+          each.kind === 'compute' ? [each.job.kind] : [],
+        );
+        if (by === 'stranger' && !kinds.every((kind) => jobsOfStrangers.includes(kind))) {
+          report(`a stranger makes others do work: ${kinds.join(' ')}`);
+        }
+        if (cause.pending > maxJobs[by]) report(`work without end for one ${by}`);
+        if (cause.jobs > maxJobsOfMessage[by]) report(`too much work for a message of one ${by}`);
         return step;
       },
     }),
@@ -52,10 +77,47 @@ export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Per
       if (!honest || count % lookEvery !== 0) return;
       const size = sizeOf(state, (path, entries) => {
         most.entries = Math.max(most.entries, entries);
-        if (entries > maxEntries) report(`a table grows without end: ${path}`);
+        const isHeld = path.endsWith('.desk.agreement.proposals');
+        if (entries > (isHeld ? maxProposalsHeld : maxEntries))
+          report(`a table grows without end: ${path}`);
       });
       most.bytes = Math.max(most.bytes, size);
       if (size > maxStateBytes) report('a state grows without end');
+    },
+  };
+}
+
+interface Cause {
+  readonly from: NodeId;
+  /** Jobs that this step started for it. */
+  readonly jobs: number;
+  /** Its jobs at this node that have no answer yet. */
+  readonly pending: number;
+}
+
+/** Who makes a node work: the sender of a message, and of the message behind a job's answer. */
+function createWork() {
+  const open = new Map<NodeId, Map<string, NodeId>>();
+  return {
+    caused: (
+      self: NodeId,
+      event: Event<SectionNode>,
+      effects: readonly Effect<SectionNode>[],
+    ): Cause | null => {
+      const jobs = open.get(self) ?? new Map<string, NodeId>();
+      open.set(self, jobs);
+      const from =
+        event.kind === 'received'
+          ? event.from
+          : event.kind === 'computed'
+            ? jobs.get(event.id)
+            : undefined;
+      if (event.kind === 'computed') jobs.delete(event.id);
+      if (from === undefined) return null;
+      const begun = effects.flatMap((each) => (each.kind === 'compute' ? [each.id] : []));
+      for (const id of begun) jobs.set(id, from);
+      const pending = [...jobs.values()].filter((by) => by === from).length;
+      return { from, jobs: begun.length, pending };
     },
   };
 }

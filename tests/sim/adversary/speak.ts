@@ -51,6 +51,7 @@ import type { SealedState } from '#protocol/section/index.ts';
 import { sessionKey } from '#roles/section-node/session-key.ts';
 import type { SessionPlan } from '#roles/section-node/state.ts';
 import type { NodePayload, SectionNodeState } from '#roles/section-node/index.ts';
+import { anotherSignature } from '../curves.ts';
 import type { Person } from '../section-world.ts';
 import { actBodyShape, actKinds, bodyFrom, inElderOrder } from './fillings.ts';
 import { caseOf, makeCase, type Making } from './make.ts';
@@ -79,7 +80,7 @@ export function speak(
   making: Making,
   inventions: Inventions,
 ): NodePayload {
-  const self: Self = { ...speaker, making, inventions, sign: signerOf(speaker) };
+  const self: Self = { ...speaker, making, inventions, sign: signerOf(speaker, making) };
   switch (payload.kind) {
     case 'agreement': {
       if (speaker.index === 0) return payload;
@@ -106,13 +107,16 @@ export function speak(
       return { ...payload, body: actBodyBytes({ ...body.value, name: self.person.name }) };
     }
     case 'dkg': {
-      const plan = planOf(self, payload.session, payload.child);
+      const at = ofNow(self, payload);
+      const plan = planOf(self, at.session, at.child);
       return plan === undefined
         ? payload
-        : { ...payload, message: inKeyGeneration(self, plan, payload.message) };
+        : { ...payload, ...at, message: inKeyGeneration(self, plan, payload.message) };
     }
-    case 'ready':
-      return { ...payload, proof: vouched(self, payload.session, payload.child, payload.proof) };
+    case 'ready': {
+      const at = ofNow(self, payload);
+      return { ...payload, ...at, proof: vouched(self, at.session, at.child, payload.proof) };
+    }
     case 'handover':
       return { ...payload, message: inHandover(self, payload.message) };
     default:
@@ -126,10 +130,27 @@ interface Self extends Speaker {
   readonly sign: (bytes: Uint8Array) => Uint8Array;
 }
 
+/** Now and then with another nonce than its machine would take. */
 const signerOf =
-  ({ person: { config } }: Speaker) =>
+  ({ person: { config } }: Speaker, { prng }: Making) =>
   (bytes: Uint8Array): Uint8Array =>
-    config.suites.identity.sign(config.identitySeed, bytes);
+    prng.chance(0.3)
+      ? anotherSignature(config.identitySeed, bytes, prng.bytes(8))
+      : config.suites.identity.sign(config.identitySeed, bytes);
+
+interface SessionChild {
+  readonly session: Uint8Array;
+  readonly child: number;
+}
+
+/** A key generation that is open now, where the message names another one. */
+function ofNow({ own, making: { prng } }: Self, { session, child }: SessionChild): SessionChild {
+  const { sessions } = own.state.ledger;
+  const isOpen = sessions.some(({ id }) => equalBytes(id, session));
+  if (isOpen || sessions.length === 0 || prng.chance(0.1)) return { session, child };
+  const { id, children } = prng.pick(sessions);
+  return { session: id, child: prng.below(children.length) };
+}
 
 function keep<T>(list: T[], item: T): void {
   list.push(item);
@@ -156,6 +177,10 @@ export function ownAct(self: Self, bytes: Uint8Array): Uint8Array {
 function ownBody(self: Self, body: ActBody): ActBody {
   const closing = self.state.ending?.closing;
   const { making, index } = self;
+  if (body.kind === 'handover') {
+    const ready = body.ready.map((proof, child) => revouched(self, body.sessionId, child, proof));
+    return { ...body, ready };
+  }
   if (body.kind !== 'sealedSet' || closing === undefined || index === 0) return body;
   const others = self.state.ending?.state?.roots ?? new Map();
   const root = making.prng.bytes(32);
@@ -167,7 +192,8 @@ function ownBody(self: Self, body: ActBody): ActBody {
 /** New acts of one kind: sixteen that nobody has seen cost as much as one statement. */
 function freshActs(self: Self, count: number): void {
   const { making } = self;
-  const kind = caseOf(making, actKinds);
+  const isEnding = self.state.ending !== null && making.prng.chance(0.6);
+  const kind = isEnding ? 'sealedSet' : caseOf(making, actKinds);
   for (let n = 0; n < count; n++) {
     const body = bodyFrom(makeCase(making, actBodyShape, kind));
     const bare = self.making.prng.chance(0.5) && body.kind === 'sealedSet';
@@ -298,8 +324,10 @@ function ownList(self: Self, plan: SessionPlan, candidate: number, list: SignedL
   );
   if (second !== undefined) byDealer.set(candidate, dealingHash(binding, second.dealing));
   const { prng } = self.making;
+  // Most lists are such as others can finish: a key that only some know is worse than none.
+  const odd = prng.chance(0.3) ? 0.15 : 0;
   const dealings = list.dealings.map((given, at) =>
-    prng.chance(0.15) ? given : (byDealer.get(at + 1) ?? null),
+    prng.chance(odd) ? given : (byDealer.get(at + 1) ?? null),
   );
   const mine = { candidate, dealings };
   return { ...mine, signature: self.sign(signedListBytes(binding, mine)) };
@@ -333,6 +361,28 @@ function secondDealing(
   if (result.kind !== 'dealt') return given;
   keep(self.inventions.dealings, { sessionId, dealing: result.dealing });
   return result.dealing;
+}
+
+/** The same proof with one's own voucher signed otherwise: one more act that says the same. */
+function revouched(self: Self, session: Uint8Array, child: number, proof: ReadyProof): ReadyProof {
+  const open = self.own.state.ledger.sessions.find(({ id }) => equalBytes(id, session));
+  const planned = open?.children[child];
+  if (open === undefined || planned === undefined || self.making.prng.chance(0.3)) return proof;
+  const { candidates } = planned;
+  const own = candidates.findIndex((name) => equalBytes(name, self.person.name)) + 1;
+  const { networkId } = self.own.state.authority;
+  const binding = { networkId, sessionId: childSessionId(session, child) };
+  const { list, key, publicShares } = proof;
+  const message = readyBytes(self.own.state, open, child, listHash(binding, list), {
+    key,
+    publicShares,
+  });
+  const vouchers = proof.vouchers.map((each) =>
+    each.candidate === own
+      ? { ...each, signature: self.sign(voucherBytes(binding, message)) }
+      : each,
+  );
+  return { ...proof, vouchers };
 }
 
 /** With one's own name among the vouchers; sometimes all of it of an invented key. */

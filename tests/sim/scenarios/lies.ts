@@ -35,6 +35,7 @@ export interface LiesPlan {
   readonly machine?: SectionMachine;
   readonly compute?: Story['compute'];
   readonly turn?: Turn;
+  readonly slow?: boolean;
   /** Kinds of message, or of what is in them, that the liars prefer. */
   readonly about?: readonly string[];
 }
@@ -56,12 +57,20 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
     personFor(founding.anchor, founding.pace, nameFor(prng, 5)),
   );
   const joiner = personFor(founding.anchor, founding.pace, nameFor(prng, 5));
+  // Slow machines: a key generation and the end of a key are open for seconds, and lies come meanwhile.
+  const slow = plan.slow ?? prng.chance(0.5);
   const bounds = createBounds(new Set(liars.map(({ id }) => id)), strangers);
   const calm = new Map<NodeId, bigint>();
   const { story, told } = withAdversary(
     {
       founding,
-      faults: { ...rough, crashProbability: 0.0002 },
+      faults: {
+        ...rough,
+        crashProbability: 0.0002,
+        computeMs: slow ? [0, 300] : [0, 20],
+        ...(turn === 'split' ? {} : { slowMs: lateAdult(founding, liars) }),
+      },
+      shellMs: slow ? 600 : 0,
       healAtMs,
       endAtMs,
       machine: bounds.watched(plan.machine ?? sectionNode),
@@ -151,6 +160,13 @@ function foundingFor(prng: Prng, turn: Turn): Founding {
   const ages =
     turn === 'handover' ? [9, 9, 9, 9, 9, 6, 6, 8, 8, 7, 7, 5] : Array<number>(12).fill(8);
   return found(prng, [...ages.slice(0, 11), 5], usualPace, () => '', { places: 2 });
+}
+
+/** One honest adult answers each ping when the next round has begun. It is no candidate. */
+function lateAdult({ people, elders, pace }: Founding, liars: readonly Person[]) {
+  const adults = people.filter((each) => !elders.includes(each) && !liars.includes(each));
+  const [youngest] = [...adults].sort((a, b) => (a.name[31] ?? 0) - (b.name[31] ?? 0));
+  return new Map(youngest === undefined ? [] : [[youngest.id, 1.5 * pace.roundMs]]);
 }
 
 /** Honest elders want another number of places every two seconds: there is always something to decide. */
