@@ -1,6 +1,6 @@
 /** Pages of a real browser with the real stores on them and nothing else of the app. */
 import { resolve } from 'node:path';
-import { chromium, type CDPSession, type Page } from 'playwright-core';
+import { chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import type * as payments from '#storage/browser/payments.ts';
 import type * as pins from '#storage/browser/pins.ts';
@@ -30,8 +30,6 @@ export interface StoresBrowser {
     /** What no code of ours has caught, in any tab. */
     readonly errors: readonly string[];
   }>;
-  /** The room that the origin of this page has, in bytes; `null` is what the disk has. */
-  readonly limitTo: (page: Page, bytes: number | null) => Promise<void>;
   /** Clears the data of the site as a person does in the settings. */
   readonly clear: (page: Page) => Promise<void>;
   readonly close: () => Promise<void>;
@@ -50,8 +48,6 @@ export async function openStores(): Promise<StoresBrowser> {
     executablePath: chromiumPath,
     args: [...chromiumFlags],
   });
-  // A limit ends with the session that set it.
-  const limits = new WeakMap<Page, CDPSession>();
   return {
     open: async () => {
       const context = await browser.newContext();
@@ -72,12 +68,6 @@ export async function openStores(): Promise<StoresBrowser> {
         return page;
       };
       return { page: await another(), another, errors };
-    },
-    limitTo: async (page, bytes) => {
-      const session = limits.get(page) ?? (await page.context().newCDPSession(page));
-      limits.set(page, session);
-      const limit = bytes === null ? {} : { quotaSize: bytes };
-      await session.send('Storage.overrideQuotaForOrigin', { origin, ...limit });
     },
     clear: async (page) => {
       const session = await page.context().newCDPSession(page);
