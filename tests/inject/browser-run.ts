@@ -18,7 +18,7 @@ class BrowserRun implements Run {
   readonly #story: Story;
   readonly #world: World;
   #step: Step | null = null;
-  #lasting: (label: string) => Interruption = () => ({});
+  #lasting: (label: string, process: Process) => Interruption = () => ({});
   #ending: () => void = () => undefined;
 
   constructor(story: Story, interrupt: Interrupt) {
@@ -62,11 +62,11 @@ class BrowserRun implements Run {
     }
   }
 
-  still(_process: Process, label: string): Interruption {
-    return this.#lasting(label);
+  still(process: Process, label: string): Interruption {
+    return this.#lasting(label, process);
   }
 
-  strike(_process: Process, label: string, fault: Fault): Interruption {
+  strike(process: Process, label: string, fault: Fault): Interruption {
     const { person } = this.#world;
     const { tab } = person;
     const fail = { instead: () => failureOf(label) };
@@ -103,6 +103,11 @@ class BrowserRun implements Run {
         return { instead: never };
       case 'damaged':
         return { instead: () => this.#damaged(label) };
+      case 'damaged from here on': {
+        const damaged = { instead: () => this.#damaged(label) };
+        this.#lasting = (other, reader) => (reader === process && other === label ? damaged : {});
+        return damaged;
+      }
       case 'device full from here on': {
         closeLater();
         const isPut = (other: string): boolean => /^(store|payments|pins)\.put[A-Z]/.test(other);
@@ -126,6 +131,8 @@ class BrowserRun implements Run {
         return { after: endWorker };
       case 'second tab':
         return { before: () => Promise.race([this.#again(), soon()]) };
+      case 'another tab adds and closes':
+        return { before: () => Promise.race([this.#addElsewhere(), soon()]) };
       case 'forget':
         return { before: () => Promise.race([this.#forget(), soon()]) };
       case 'node restarts before':
@@ -145,6 +152,22 @@ class BrowserRun implements Run {
         const tab = await person.openTab();
         if (tab.view.kind === 'locked') await person.ask(tab, { kind: 'unlockHere', password });
         await step.act(world, tab);
+      } catch (error) {
+        if (!isRefused(error)) throw error;
+      }
+    });
+  }
+
+  /** Another tab, opened at this moment, that nobody can ask any more soon after. */
+  async #addElsewhere(): Promise<void> {
+    const { person } = this.#world;
+    if (person.words === '') return;
+    await runAs(person, async () => {
+      try {
+        const tab = await person.openTab();
+        if (tab.view.kind === 'locked') await person.ask(tab, { kind: 'unlockHere', password });
+        await person.add('meanwhile.txt', 40, tab);
+        tab.close();
       } catch (error) {
         if (!isRefused(error)) throw error;
       }

@@ -7,6 +7,7 @@ export const faults = [
   'fails from here on, tab closed',
   'never answers',
   'damaged',
+  'damaged from here on',
   'device full from here on',
   'offline from here on',
   'lock before',
@@ -14,6 +15,7 @@ export const faults = [
   'close before',
   'close after',
   'second tab',
+  'another tab adds and closes',
   'forget',
   'worker dies before',
   'worker dies after',
@@ -65,6 +67,7 @@ export function fits({ role, label }: Site, fault: Fault): boolean {
     case 'never answers':
       return calls.test(label);
     case 'damaged':
+    case 'damaged from here on':
       return label === 'store.getSafe' || label === 'store.listSafes';
     case 'device full from here on':
       return /^(store|payments|pins)\.put[A-Z]/.test(label);
@@ -74,6 +77,7 @@ export function fits({ role, label }: Site, fault: Fault): boolean {
     case 'worker dies after':
       return role === 'worker' || label.startsWith('rpc.');
     case 'second tab':
+    case 'another tab adds and closes':
     case 'forget':
     case 'lock before':
     case 'lock after':

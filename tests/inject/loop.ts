@@ -72,6 +72,23 @@ export function shuffled(cases: readonly Case[], seed: string): readonly Case[] 
     .map(({ each }) => each);
 }
 
+/** Kinds of faults that were not played yet come first, so that a small part has all of them. */
+export function mixed(
+  cases: readonly Case[],
+  seed: string,
+  played: ReadonlySet<Fault>,
+): readonly Case[] {
+  const turns = new Map<Fault, number>();
+  return shuffled(cases, seed)
+    .map((each) => {
+      const turn = turns.get(each.fault) ?? (played.has(each.fault) ? 1 : 0);
+      turns.set(each.fault, turn + 1);
+      return { each, turn };
+    })
+    .sort((a, b) => a.turn - b.turn)
+    .map(({ each }) => each);
+}
+
 export const showCase = ({ story, site, fault }: Case): string =>
   `${story}: ${site.role} ${site.label} #${site.occurrence}: ${fault}`;
 

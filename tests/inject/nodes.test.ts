@@ -4,7 +4,9 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadLoop, type Loaded } from './load.ts';
-import { sample } from './sample.ts';
+import { sample, seedOfRun } from './sample.ts';
+
+console.log(`seed: ${seedOfRun}`);
 
 let loaded: Loaded;
 beforeAll(async () => {
@@ -18,7 +20,8 @@ test.each([
 ] as const)(
   '%s: what was acknowledged holds whatever goes wrong at any call',
   async (name, count) => {
-    const { sites, found } = await sample(loaded.loop, name, count);
+    const { sites, found, ...told } = await sample(loaded.loop, name, count);
+    console.log(`${name}: ${told.played} of ${told.cases} cases, ${told.cpuSeconds} s of CPU`);
     expect(sites).toBeGreaterThan(50);
     expect(found).toEqual([]);
   },

@@ -233,25 +233,27 @@ export class Person implements Mortal {
 
   /** Everything that was shown is still there. */
   check(view: VaultView, where: string): void {
-    if (view.kind !== 'open') {
-      this.broken(`${where}: the Safe is ${view.kind}`);
-      return;
-    }
+    for (const missing of this.missing(view)) this.broken(`${where}: ${missing}`);
+  }
+
+  missing(view: VaultView): readonly string[] {
+    if (view.kind !== 'open') return [`the Safe is ${view.kind}`];
+    const missing: string[] = [];
     const here = new Set(view.files.map(({ name }) => name));
     const removed = new Set(view.removedFiles.map(({ name }) => name));
     for (const [name, may] of this.files) {
       const isFine =
         (may.has('here') && here.has(name)) || (may.has('removed') && removed.has(name));
-      if (!isFine)
-        this.broken(`${where}: ${name} was shown as ${[...may].join(' or ')} and is not`);
+      if (!isFine) missing.push(`${name} was shown as ${[...may].join(' or ')} and is not`);
     }
     const ids = new Map(view.money.payments.map((payment) => [payment.id, payment]));
     for (const [id, { memo, isFinal }] of this.payments) {
       const payment = ids.get(id);
-      if (payment === undefined) this.broken(`${where}: the payment “${memo}” is gone`);
+      if (payment === undefined) missing.push(`the payment “${memo}” is gone`);
       else if (isFinal && payment.state !== 'final' && payment.state !== 'registered') {
-        this.broken(`${where}: the payment “${memo}” was final and is ${payment.state}`);
+        missing.push(`the payment “${memo}” was final and is ${payment.state}`);
       }
     }
+    return missing;
   }
 }

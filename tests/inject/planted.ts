@@ -11,6 +11,15 @@ export interface Planted {
 }
 
 const chunks = 'src/storage/node/chunks.ts';
+const openSafe = 'src/vault/open-safe.ts';
+
+/** A list that can be filled in a test; alone it must lose nothing. */
+export const smallList: Mutant = {
+  name: 'a list takes one file',
+  file: 'src/safe/index/index-set.ts',
+  find: 'export const MAX_FILES = 100_000;',
+  replace: 'export const MAX_FILES = 1;',
+};
 
 export const planted: readonly Planted[] = [
   {
@@ -77,6 +86,84 @@ export const planted: readonly Planted[] = [
         find: 'const stored = record === null ? safe.known : await readRecord(safe, record);',
         replace: 'const stored = safe.known;',
       },
+    ],
+  },
+  {
+    story: 'relay',
+    where: /tab store\.getSafe .*damaged from here on/,
+    within: 20,
+    mutants: [
+      {
+        name: 'a record that cannot be read counts as one that is not there',
+        file: openSafe,
+        find: '  throw unreadableHere();',
+        replace: '  return safe.known;',
+      },
+    ],
+  },
+  {
+    story: 'relay',
+    where: /tab stretch .*another tab adds/,
+    within: 20,
+    mutants: [
+      {
+        name: 'a tab opens with the record as it was before it waited, and writes that one back',
+        file: 'src/vault/unlock.ts',
+        find: '    const latest = await ports.store.getSafe(record.id);',
+        replace: '    const latest: SafeRecord | undefined = record;',
+      },
+    ],
+  },
+  {
+    story: 'unpublished',
+    where: /tab store\.putSafe .*(tab closed|full)/,
+    within: 20,
+    mutants: [
+      {
+        name: 'a change is seen before it is stored',
+        file: openSafe,
+        find: '      await ports.store.putSafe({ ...record, ...(await sealKnown(ports, safe, known)) });',
+        replace:
+          '      safe.known = known;\n      changed();\n      await ports.store.putSafe({ ...record, ...(await sealKnown(ports, safe, known)) });',
+      },
+    ],
+  },
+  {
+    story: 'crowded',
+    within: 1,
+    mutants: [
+      {
+        name: 'nobody asks whether a list may grow',
+        file: 'src/vault/sync.ts',
+        find: '    if (storable?.ok === false) throw tooLarge(storable.error);',
+        replace: '',
+      },
+      {
+        name: 'nor before the network is given it',
+        file: 'src/vault/sync.ts',
+        find: '      if (!storable.ok) throw tooLarge(storable.error);\n      const body = await sealPlace(ports, safe, await storeIndex(ports, rpc, storable.value));',
+        replace:
+          '      const body = await sealPlace(ports, safe, await storeIndex(ports, rpc, encodeIndex(index)));',
+      },
+      {
+        name: 'sync knows how a list is written',
+        file: 'src/vault/sync.ts',
+        find: "import { fits, type SafeIndex } from '#safe/index/index-set.ts';",
+        replace: "import { encodeIndex, fits, type SafeIndex } from '#safe/index/index-set.ts';",
+      },
+      {
+        name: 'nor before it is stored',
+        file: openSafe,
+        find: '      if (!storable.ok) throw tooLarge(storable.error);',
+        replace: '',
+      },
+      {
+        name: 'nor before an upload begins',
+        file: 'src/vault/uploads.ts',
+        find: "      if (index.files.size + transfers.size >= MAX_FILES) throw tooLarge('tooManyFiles');",
+        replace: '',
+      },
+      smallList,
     ],
   },
   {

@@ -1,5 +1,9 @@
 /** A fair part of all cases of a story, the same for the same seed. */
+import type { Fault } from './faults.ts';
 import type { Loaded } from './load.ts';
+
+/** Another part of the cases: SAFE_INJECT_SEED=any-word. */
+export const seedOfRun = process.env['SAFE_INJECT_SEED'] ?? 'safe';
 
 export interface Sampled {
   readonly sites: number;
@@ -7,6 +11,8 @@ export interface Sampled {
   readonly played: number;
   /** Cases whose site was passed by: another order of things. */
   readonly missed: number;
+  readonly kinds: readonly Fault[];
+  readonly cpuSeconds: number;
   /** One line for each case in which something was lost. */
   readonly found: readonly string[];
 }
@@ -15,21 +21,34 @@ export async function sample(
   loop: Loaded['loop'],
   story: string,
   count: number,
-  options: { readonly seed?: string; readonly isOver?: () => boolean } = {},
+  options: { readonly isOver?: () => boolean; readonly kinds?: Set<Fault> } = {},
 ): Promise<Sampled> {
+  const begun = process.cpuUsage();
+  const kinds = options.kinds ?? new Set<Fault>();
   const { sites, violations } = await loop.record(story);
   const found = violations.map((each) => `${story}, nothing wrong: ${each}`);
-  const cases = loop.shuffled(loop.casesOf(story, sites), options.seed ?? 'safe');
+  const cases = loop.mixed(loop.casesOf(story, sites), seedOfRun, kinds);
   let played = 0;
   let missed = 0;
   for (const each of cases.slice(0, count)) {
     if (options.isOver?.() === true) break;
     const outcome = await loop.play(each);
     played += 1;
+    if (outcome.isReached) kinds.add(each.fault);
     if (!outcome.isReached) missed += 1;
     if (outcome.violations.length > 0) {
       found.push(`${loop.showCase(each)}: ${outcome.violations.join('; ')}`);
     }
   }
-  return { sites: sites.length, cases: cases.length, played, missed, found };
+  const { user, system } = process.cpuUsage(begun);
+  const cpuSeconds = Math.round((user + system) / 1e5) / 10;
+  return {
+    sites: sites.length,
+    cases: cases.length,
+    played,
+    missed,
+    kinds: [...kinds],
+    cpuSeconds,
+    found,
+  };
 }

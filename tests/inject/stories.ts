@@ -185,6 +185,43 @@ const laterTab: Story = {
   ],
 };
 
+/** Each tab is closed before the next one is used: what it had not stored is gone with it. */
+const relay: Story = {
+  name: 'relay',
+  before: async (world) => {
+    await newSafe(world);
+    world.otherTab = await world.person.openTab();
+    await world.person.ask(world.otherTab, { kind: 'unlockHere', password: world.password });
+  },
+  steps: [
+    records(false),
+    add('x.txt'),
+    once('the first tab is closed', async ({ person }) => person.tab?.close()),
+    once('the other tab adds', async (world) => world.person.add('y.txt', 40, await world.other())),
+    once('the other tab is closed', async ({ otherTab }) => otherTab?.close()),
+    add('z.txt'),
+    records(true),
+  ],
+};
+
+/** More files than a bound allows; a test that plants a smaller bound tells it. */
+const crowded: Story = {
+  name: 'crowded',
+  before: newSafe,
+  steps: [
+    ...[1, 2, 3, 4, 5].map((count) =>
+      once(`add file ${count} if there is room`, async ({ person }) => {
+        try {
+          await person.add(`${count}.txt`);
+        } catch (error) {
+          if (!(error instanceof Refused) || error.kind !== 'storageFull') throw error;
+        }
+      }),
+    ),
+    lockAndUnlock,
+  ],
+};
+
 const devices: Story = {
   name: 'devices',
   before: async (world) => {
@@ -234,6 +271,8 @@ export const stories: readonly Story[] = [
   redeems,
   tabs,
   laterTab,
+  relay,
+  crowded,
   devices,
   guest,
 ];

@@ -116,6 +116,7 @@ export class World implements Watcher {
   /** Everything is well again: the story can be finished, and nothing that was shown is lost. */
   async conclude(finish: () => Promise<void>): Promise<void> {
     const { person } = this;
+    await this.#mustBeShown();
     await finish();
     const tab = await person.atHome();
     await this.#rest(tab, 'same tab');
@@ -132,6 +133,21 @@ export class World implements Watcher {
     const last = await this.openElsewhere();
     await this.#rest(last, 'second device');
     this.#noZeroOwner();
+  }
+
+  /** Before anything is done again: a file that is added anew would hide that it was lost. */
+  async #mustBeShown(): Promise<void> {
+    const { person } = this;
+    if (person.words === '') return;
+    const tab = await person.atHome();
+    const end = clock.now() + restMs;
+    while (person.missing(tab.view).length > 0 && clock.now() < end && !tab.process.isDead) {
+      if (tab.view.kind === 'locked') await person.ask(tab, { kind: 'unlockHere', password });
+      if (tab.view.kind === 'none') await person.enter(tab);
+      await person.ask(tab, { kind: 'refresh' }).catch(() => undefined);
+      await clock.wait(lookEveryMs);
+    }
+    person.check(tab.view, 'before going on');
   }
 
   async #rest(tab: Tab, where: string): Promise<void> {
