@@ -70,8 +70,11 @@ export async function site<T>(
   if (before !== undefined) await before();
   if (process.isDead) return never();
   let result: T;
-  if (instead === undefined) result = await (isBusy ? working(work) : work());
-  else result = (await instead()) as T;
+  if (instead === undefined) {
+    // Inside its work another site may end the process: the clock waits for it no longer.
+    const died = process.died as Promise<never>;
+    result = await (isBusy ? working(() => Promise.race([work(), died])) : work());
+  } else result = (await instead()) as T;
   if (process.isDead) return never();
   if (after !== undefined) await after();
   return process.isDead ? never() : result;
