@@ -166,7 +166,9 @@ export class World implements Watcher {
       if (tab.view.kind === 'none') await person.enter(tab);
       await person.ask(tab, { kind: 'refresh' }).catch(() => undefined);
       truth = formatAmount(await this.#truth());
-      isAtRest = tab.view.kind === 'open' && isOver(tab.view, truth);
+      // What another device has changed arrives with a later look at the network.
+      const isAllHere = person.missing(tab.view).length === 0;
+      isAtRest = isAllHere && tab.view.kind === 'open' && isOver(tab.view, truth);
       if (!isAtRest) await clock.wait(lookEveryMs);
     }
     if (!isAtRest)
