@@ -40,6 +40,7 @@ export default defineConfig(({ mode }) => ({
           exclude: [
             'tests/adversary/**',
             'tests/e2e/**',
+            'tests/inject/**',
             'tests/sim/**',
             'tests/long/**',
             'tests/network/**',
