@@ -22,9 +22,6 @@ const fakeApp = (mode: string): Plugin[] =>
       ]
     : [];
 
-/** End-to-end files that run with `npm run test:long` until `npm test` has room for them again. */
-const overlong = ['tests/e2e/fuzz.test.ts', 'tests/e2e/processes.test.ts'];
-
 export default defineConfig(({ mode }) => ({
   // Tests compile `.svelte.ts` modules; Kit's own plugin is for the app.
   plugins: process.env['VITEST']
@@ -75,7 +72,7 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: 'long',
           environment: 'node',
-          include: ['tests/long/**/*.test.ts', ...overlong],
+          include: ['tests/long/**/*.test.ts'],
           testTimeout: 3_600_000,
           hookTimeout: 180_000,
           fileParallelism: false,
@@ -100,7 +97,6 @@ export default defineConfig(({ mode }) => ({
           name: 'e2e',
           environment: 'node',
           include: ['tests/e2e/**/*.test.ts', 'tests/adversary/**/*.test.ts'],
-          exclude: overlong,
           globalSetup: ['tests/e2e/support/nursery.ts'],
           // Real browsers and real processes on two cores: one at a time, with patience.
           testTimeout: 300_000,
