@@ -2,8 +2,9 @@
  * Goal: the light node survives what browsers do to service workers, and touches nothing when the
  * address suddenly serves another network.
  */
+import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startNetwork, type TestNetwork } from './support/network.ts';
+import { freePort, startNetwork, type TestNetwork } from './support/network.ts';
 import {
   addFile,
   createSafe,
@@ -35,6 +36,60 @@ afterAll(async () => {
   await person?.close();
   await network?.stop();
   network?.remove();
+});
+
+/** Another site, whose page sends a form to this address as soon as it is open. */
+async function openForm(to: string, target: string, fields: string) {
+  const page = `<!doctype html><iframe name="frame"></iframe>
+    <form id="f" method="post" enctype="text/plain" target="${target}" action="${to}">${fields}</form>
+    <script>setTimeout(() => document.getElementById('f').submit(), 100)</script>`;
+  const server = createServer((_, response) => {
+    response.setHeader('content-type', 'text/html');
+    response.end(page);
+  });
+  const port = await freePort();
+  await new Promise<void>((go) => server.listen(port, '127.0.0.1', go));
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+test('a form of another site reaches no call of the worker and changes nothing', async () => {
+  const page = await person.context.newPage();
+  await page.goto(network.url);
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  const preference = async (): Promise<unknown> =>
+    ((await networkStatus(page)) as unknown as { preference: unknown }).preference;
+  expect(await preference()).toBe('automatic');
+  const call = `${network.url}/safe/rpc/road`;
+  // As text/plain this body is the JSON that the call takes.
+  const fields = `<input name='{"preference":"websocket","x":"' value='"}'>`;
+  // A frame inside another site is given no worker of ours (storage is partitioned by the page's
+  // site): there the form reaches the server, which knows no such address.
+  const refusals = {
+    _self: { byWorker: true, status: 403 },
+    frame: { byWorker: false, status: 404 },
+  };
+  for (const [target, { byWorker, status }] of Object.entries(refusals)) {
+    const site = await openForm(call, target, fields);
+    const answered = page.waitForResponse(call);
+    await page.goto(site.url);
+    const answer = await answered;
+    expect({ byWorker: answer.fromServiceWorker(), status: answer.status() }).toEqual({
+      byWorker,
+      status,
+    });
+    if (target === '_self') await page.waitForURL(call);
+    site.close();
+    await page.goto(network.url);
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    expect(await preference()).toBe('automatic');
+  }
+  await page.close();
 });
 
 test('a hundred deaths of the worker in one tab lose neither WebRTC nor connections', async () => {
