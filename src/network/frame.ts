@@ -9,6 +9,13 @@ export const maxPayloadBytes = maxFrameBytes - 64;
 /** The list, its number, its kind, its payload. */
 const frameItems = 4;
 const headBytes = 4;
+/**
+ * Pieces in which a frame may arrive: so many, and one more for each {@link leastPieceBytes} of it. Our
+ * transports carry 16 KiB and more at a time, and each piece costs an answer of the stream's own
+ * (a window update), whatever is in it.
+ */
+const maxLoosePieces = 16;
+const leastPieceBytes = 256;
 /** What is allocated for a frame of which little has arrived. */
 const firstBytes = 1024;
 
@@ -60,6 +67,8 @@ export function createFrameReader(): FrameReader {
   let wanted = -1;
   let buffer = new Uint8Array(0);
   let filled = 0;
+  /** In which the frame that has begun arrived so far. */
+  let pieces = 0;
 
   const keep = (part: Uint8Array): void => {
     const needed = filled + part.length;
@@ -79,6 +88,7 @@ export function createFrameReader(): FrameReader {
     wanted = -1;
     filled = 0;
     buffer = new Uint8Array(0);
+    pieces = 0;
   };
 
   return {
@@ -87,6 +97,8 @@ export function createFrameReader(): FrameReader {
     push: (bytes) => {
       const frames: Frame[] = [];
       let at = 0;
+      pieces += 1;
+      if (pieces > maxLoosePieces + filled / leastPieceBytes) return undefined;
       for (;;) {
         if (wanted < 0) {
           const part = bytes.subarray(at, at + headBytes - headFilled);
@@ -106,6 +118,7 @@ export function createFrameReader(): FrameReader {
         if (frame === undefined) return undefined;
         frames.push(frame);
         reset();
+        if (at < bytes.length) pieces = 1;
       }
     },
   };

@@ -265,6 +265,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
           },
           undefined,
           account,
+          from.invalid,
         );
       };
       await libp2p.handle(protocolName(kind, tag), accept, {

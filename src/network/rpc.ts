@@ -46,12 +46,14 @@ const noAccount: StreamAccount = {
  * Answers requests on one inbound stream until it ends.
  * @param account what this peer may make us hold, from the first byte of a request until its answer
  * is sent; the stream ends when that is spent.
+ * @param invalid called before the stream ends for bytes that no program of ours sends.
  */
 export function serveRpc(
   stream: ByteStream,
   answer: (request: Uint8Array) => Promise<Uint8Array>,
   counters: RpcCounters = { bytesIn: 0, bytesOut: 0 },
   account: StreamAccount = noAccount,
+  invalid: () => void = () => undefined,
 ): void {
   let serving = 0;
   let asking = true;
@@ -72,8 +74,9 @@ export function serveRpc(
     }
   };
 
-  readFrames(stream, counters, account, (frame) => {
+  const take = (frame: Frame): boolean => {
     if (frame.kind !== 'request' || serving >= maxServed) {
+      invalid();
       fail('more requests than the protocol allows');
       return false;
     }
@@ -89,7 +92,8 @@ export function serveRpc(
         closeWhenDone();
       });
     return true;
-  });
+  };
+  readFrames(stream, counters, account, take, { malformed: invalid });
   stream.addEventListener('close', account.close);
   stream.addEventListener('remoteCloseWrite', () => {
     asking = false;
@@ -153,7 +157,7 @@ export function createRpcClient(
       }
       return true;
     },
-    end,
+    { end },
   );
 
   const startNext = (): void => {
@@ -231,7 +235,7 @@ function readFrames(
   counters: RpcCounters,
   account: StreamAccount,
   take: (frame: Frame) => boolean,
-  end: () => void = () => undefined,
+  { end, malformed }: { readonly end?: () => void; readonly malformed?: () => void },
 ): void {
   const reader = createFrameReader();
   let broken = false;
@@ -246,7 +250,7 @@ function readFrames(
   const fail = (reason: string): void => {
     stop();
     stream.abort(new Error(reason));
-    end();
+    end?.();
   };
 
   stream.addEventListener('close', stop);
@@ -255,7 +259,10 @@ function readFrames(
     const bytes = data instanceof Uint8Array ? data : data.subarray();
     counters.bytesIn += bytes.length;
     const frames = reader.push(bytes);
-    if (frames === undefined) return fail('malformed frame');
+    if (frames === undefined) {
+      malformed?.();
+      return fail('malformed frame');
+    }
     if (frames.length > 0 || !reader.unfinished()) {
       clearTimeout(deadline);
       deadline = undefined;

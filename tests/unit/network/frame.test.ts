@@ -72,7 +72,7 @@ test('noise never throws: it is a frame, an unfinished frame, or the end', () =>
   );
 });
 
-test('a frame in one-byte pieces costs a copy or two of each byte, and no more is held than arrived', () => {
+test('a frame in the smallest pieces we take costs a copy or two of each byte, and no more is held than arrived', () => {
   const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(64 * 1024) });
   const reader = createFrameReader();
   const copied = vi.spyOn(Uint8Array.prototype, 'set');
@@ -84,16 +84,45 @@ test('a frame in one-byte pieces costs a copy or two of each byte, and no more i
     moved += this.length;
     return shift.call(this) as unknown;
   });
-  for (let at = 0; at < frame.length; at++) {
-    got = reader.push(frame.subarray(at, at + 1));
+  for (let at = 0; at < frame.length; at += 256) {
+    got = reader.push(frame.subarray(at, at + 256));
     for (const [bytes] of copied.mock.calls) moved += bytes.length;
     copied.mockClear();
-    if (at % 1_000 === 0) expect(reader.held()).toBeLessThanOrEqual(2 * at + 1_024);
+    expect(reader.held()).toBeLessThanOrEqual(2 * (at + 256) + 1_024);
   }
   vi.restoreAllMocks();
   expect(got).toHaveLength(1);
   expect(reader.held()).toBe(0);
   expect(moved).toBeLessThan(4 * frame.length);
+});
+
+test.each([1, 7, 64])(
+  'a long frame in pieces of %i bytes is refused early: each piece costs an answer of its stream',
+  (size) => {
+    const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(64 * 1024) });
+    const reader = createFrameReader();
+    let taken = 0;
+    while (taken * size < frame.length) {
+      if (reader.push(frame.subarray(taken * size, (taken + 1) * size)) === undefined) break;
+      taken += 1;
+    }
+    expect(taken).toBeGreaterThan(4);
+    expect(taken).toBeLessThan(32);
+  },
+);
+
+test('many frames in one piece, and the rest of one in the next, count no pieces of each other', () => {
+  const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(100) });
+  const all = new Uint8Array(frame.length * 200);
+  for (let n = 0; n < 200; n++) all.set(frame, n * frame.length);
+  const reader = createFrameReader();
+  let got = 0;
+  for (let at = 0; at < all.length; at += 50) {
+    const frames = reader.push(all.subarray(at, at + 50));
+    expect(frames).toBeDefined();
+    got += frames?.length ?? 0;
+  }
+  expect(got).toBe(200);
 });
 
 test('a length alone takes no memory: four bytes of a mebibyte frame hold nothing', () => {

@@ -1,8 +1,11 @@
 /** Goal: the bounds of inbound.ts hold on a real host. Method: real sockets on this machine. */
+import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
 import { maxInvalidPerPeer } from '#network/inbound.ts';
 import { createAskingHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { protocolName } from '#network/protocols.ts';
 import { takePort } from '#node/ports.ts';
+import { createStranger } from '../../e2e/support/stranger.ts';
 
 const hosts: NodeHost[] = [];
 afterEach(async () => {
@@ -35,4 +38,33 @@ test('a peer whose requests are invalid again and again is disconnected and not 
   expect(await ask(honest, 1)).toBe(true);
   expect(served).toBe(maxInvalidPerPeer + 1);
   expect(node.heldBytes()).toBe(0);
+});
+
+test('a peer that sends broken frames again and again is disconnected like one with invalid requests', async () => {
+  const node = await createNodeHost({
+    ...{ identitySeed: new Uint8Array(32).fill(9), role: 'adult', bootstrap: { tcpAddress: null } },
+    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+  });
+  hosts.push(node);
+  await node.serve('client', 'test', async (request) => request);
+  const stranger = await createStranger();
+  try {
+    const at = multiaddr(node.addresses().find((each) => each.includes('/tcp/')) ?? '');
+    const connection = await stranger.dial(at);
+    let sent = 0;
+    while (sent < maxInvalidPerPeer + 4 && connection.status === 'open') {
+      const stream = await connection.newStream(protocolName('client', 'test')).catch(() => null);
+      if (stream === null) break;
+      sent += 1;
+      const ended = new Promise<void>((end) => {
+        stream.addEventListener('close', () => end());
+      });
+      stream.send(Uint8Array.of(0, 0, 0, 2, 255, 255));
+      await ended;
+    }
+    expect(sent).toBe(maxInvalidPerPeer);
+    await expect.poll(() => connection.status).not.toBe('open');
+  } finally {
+    await stranger.stop();
+  }
 });

@@ -86,6 +86,29 @@ test('an asker that ignores the window is cut off', async () => {
   expect(server.aborted?.message).toContain('more requests than the protocol allows');
 });
 
+test.each([
+  ['noise', [Uint8Array.from([0, 0, 0, 2, 255, 255])]],
+  ['an answer to nobody', [encodeFrame({ id: 1, kind: 'reply', payload: new Uint8Array(1) })]],
+  [
+    'a frame in tiny pieces',
+    Array.from({ length: 40 }, (_, n) => Uint8Array.from([n > 3 ? 0 : n])),
+  ],
+  [
+    'more requests than the window',
+    Array.from({ length: 17 }, (_, n) =>
+      encodeFrame({ id: n + 1, kind: 'request', payload: new Uint8Array(1) }),
+    ),
+  ],
+])('%s ends the stream and is held against its sender, once', async (_, pieces) => {
+  const [client, server] = streamPair();
+  const invalid = vi.fn();
+  serveRpc(server, () => new Promise(() => undefined), undefined, undefined, invalid);
+  for (const piece of pieces) client.send(piece);
+  await pause(1);
+  expect(server.aborted).not.toBeNull();
+  expect(invalid).toHaveBeenCalledTimes(1);
+});
+
 test('a lost stream answers every waiting request with unreachable', async () => {
   const [client, server] = streamPair();
   serveRpc(server, () => new Promise(() => undefined));
