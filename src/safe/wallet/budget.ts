@@ -11,8 +11,13 @@ export const dustStepBytes = 512 * 1024;
 const firstDustBound = 1_000_000n;
 /** Nothing is taken from the lists any more; what a person asks for still fits. */
 export const maxClaimedBytes = 4 * 1024 * 1024;
-/** No new payment is made; two such wallets that meet can still be read (`MAX_WALLET_BYTES`). */
+/** From here on only payments without change are made, and no receipt is redeemed. */
 export const maxOwnBytes = 7 * 1024 * 1024;
+/**
+ * Money leaves a full wallet as whole coins up to this size: two full wallets that were merged are still
+ * below it, and between it and `MAX_WALLET_BYTES` there is room for the receipts of what is under way.
+ */
+export const maxLeavingBytes = 15 * 1024 * 1024;
 
 /** Would a wallet of this size take in a coin of this amount that a list offers? */
 export function takesIn(walletBytes: number, amount: bigint): boolean {

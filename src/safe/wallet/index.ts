@@ -1,4 +1,4 @@
-export { dustFromBytes, maxClaimedBytes, maxOwnBytes, takesIn } from './budget.ts';
+export { dustFromBytes, maxClaimedBytes, maxLeavingBytes, maxOwnBytes, takesIn } from './budget.ts';
 export { decodeWallet, encodeWallet, walletBytes } from './codec.ts';
 export {
   balanceOf,
@@ -24,6 +24,7 @@ export {
   type PaymentIntent,
   type PaymentWish,
   type PlanError,
+  wholeCoins,
 } from './plan.ts';
 export {
   decodeReceipt,

@@ -33,6 +33,8 @@ export interface PaymentIntent {
   readonly bundle: PaymentBundle;
   /** Key images of the coins it spends. */
   readonly spends: readonly Uint8Array[];
+  /** What comes back to this wallet as a new coin. */
+  readonly change: bigint;
   /** N45: with more than one coin the wallet's device lease is needed. */
   readonly severalInputs: boolean;
 }
@@ -52,10 +54,7 @@ export function planPayment(wish: PaymentWish): Result<PaymentIntent, PlanError>
   if (amount <= 0n || fee < 0n || needed > MAX_AMOUNT) return err({ kind: 'badAmount' });
   if (memo.length > maxMemoBytes) return err({ kind: 'memoTooLong', maxBytes: maxMemoBytes });
   // Elders may still hold votes of a dead payment for a coin that it freed: such coins come last.
-  const untouched = chooseCoins(
-    wish.coins.filter(({ reservedBy }) => reservedBy.size === 0),
-    needed,
-  );
+  const untouched = chooseCoins(wish.coins.filter(isUntouched), needed);
   const chosen = untouched.ok ? untouched : chooseCoins(wish.coins, needed);
   if (!chosen.ok) return chosen;
 
@@ -93,8 +92,15 @@ export function planPayment(wish: PaymentWish): Result<PaymentIntent, PlanError>
       certificates: null,
     },
     spends: transaction.inputs.map(({ keyImage }) => keyImage),
+    change,
     severalInputs: transaction.inputs.length > 1,
   });
+}
+
+/** The most that one payment of these coins can carry, which is without change: it spends each whole. */
+export function wholeCoins(coins: readonly CoinRecord[]): bigint {
+  const untouched = coins.filter(isUntouched);
+  return total(bySize(untouched.length > 0 ? untouched : coins).slice(0, maxInputs));
 }
 
 /** Proven, not spent, and not promised to a payment that may still become final. */
@@ -121,15 +127,13 @@ function chooseCoins(
   coins: readonly CoinRecord[],
   needed: bigint,
 ): Result<readonly CoinRecord[], PlanError> {
-  const bySize = coins
-    .filter(({ source }) => source !== null)
-    .sort((a, b) => (a.coin.amount < b.coin.amount ? 1 : a.coin.amount > b.coin.amount ? -1 : 0));
-  const single = bySize.findLast(({ coin }) => coin.amount >= needed);
+  const ordered = bySize(coins);
+  const single = ordered.findLast(({ coin }) => coin.amount >= needed);
   if (single !== undefined) return ok([single]);
-  const largest = bySize.slice(0, maxInputs);
+  const largest = ordered.slice(0, maxInputs);
   const possible = total(largest);
   if (possible < needed) {
-    const available = total(bySize);
+    const available = total(ordered);
     return err(
       available < needed
         ? { kind: 'notEnough', available, needed }
@@ -143,6 +147,14 @@ function chooseCoins(
   }
   return ok(chosen);
 }
+
+const isUntouched = ({ reservedBy }: CoinRecord): boolean => reservedBy.size === 0;
+
+/** Those with their proof, largest first. */
+const bySize = (coins: readonly CoinRecord[]): readonly CoinRecord[] =>
+  coins
+    .filter(({ source }) => source !== null)
+    .sort((a, b) => (a.coin.amount < b.coin.amount ? 1 : a.coin.amount > b.coin.amount ? -1 : 0));
 
 const total = (coins: readonly CoinRecord[]): bigint =>
   coins.reduce((sum, { coin }) => sum + coin.amount, 0n);

@@ -77,6 +77,13 @@ export const walletFull = (): VaultFailure =>
     'The list of payments of this Safe is full. Nothing was sent or changed; your money stays yours. Make a new Safe and keep this one for what it holds.',
   );
 
+/** @param most what the largest coins come to that one payment can spend whole */
+export const onlyWholeCoins = (most: bigint): VaultFailure =>
+  new VaultFailure(
+    'storageFull',
+    `The list of payments of this Safe is full: it can only send whole coins, without change. Nothing was sent. Make a new Safe and send ${formatAmount(most)} to its address, exactly; then again with the amount shown next, until this one is empty.`,
+  );
+
 /** Planned on other coins it might be made twice: whoever wants it must look first. */
 export const spentMeanwhile = (): VaultFailure =>
   new VaultFailure(

@@ -18,6 +18,7 @@ import {
   encodeWallet,
   historyOf,
   holdsOutput,
+  maxLeavingBytes,
   maxOwnBytes,
   mergeWallets,
   parseReceiptText,
@@ -27,6 +28,7 @@ import {
   spendable,
   takesIn,
   walletBytes,
+  wholeCoins,
   type HistoryItem,
   type HistoryState,
   type WalletState,
@@ -45,6 +47,7 @@ import {
   badAmount,
   leftSentence,
   notWrittenDown,
+  onlyWholeCoins,
   planFailure,
   receiptSentence,
   sentenceOf,
@@ -151,24 +154,28 @@ function openWallet(
     let written: WrittenPayment | null = null;
     await change((now) => {
       if (written !== null) return writeAgain(now, written);
-      if (walletBytes(now) >= maxOwnBytes) throw walletFull();
+      const coins = spendable(now);
       const planned = planPayment({
         keys,
         networkId: network,
-        coins: spendable(now),
+        coins,
         address: address.value,
         amount: amount.value,
         memo,
         entropy: context.ports.randomBytes(32),
       });
       if (!planned.ok) throw planFailure(planned.error);
-      const { txid, spends } = planned.value;
+      const { txid, spends, change: back } = planned.value;
+      const isFull = walletBytes(now) >= maxOwnBytes;
+      if (isFull && back > 0n) throw onlyWholeCoins(wholeCoins(coins));
       id = toHex(txid);
       const bundle = encodeBundle(planned.value.bundle);
       const at = context.ports.now();
       const to = request.address.trim();
       written = { payment: { txid, amount: amount.value, address: to, memo, at, bundle }, spends };
-      return addPayment(now, written.payment, spends);
+      const next = addPayment(now, written.payment, spends);
+      if (isFull && walletBytes(next) > maxLeavingBytes) throw walletFull();
+      return next;
     }).catch((error: unknown) => {
       throw error instanceof RpcFailure ? notWrittenDown(error) : error;
     });
