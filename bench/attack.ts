@@ -4,12 +4,17 @@
  *
  * The adversary (tests/adversary) is a process of its own. "Once" means as many invalid requests per
  * second as the honest programs completed in the quiet run.
+ *
+ * On one machine the adversary also takes processor time from everybody by running at all. So each
+ * attack stands beside a run with as much processor time burned by a program that sends nothing
+ * (`besideIdle`), as well as beside the quiet run.
  */
 import { openHonest, type Honest } from '../tests/adversary/honest.ts';
 import { startAdversary, type Adversary } from '../tests/adversary/process.ts';
 import { totalOf } from '../tests/adversary/attempt.ts';
 import { openTarget } from '../tests/adversary/target.ts';
 import { startNetwork, type TestNetwork } from '../tests/e2e/support/network.ts';
+import { processorSeconds, startBurner } from './support/burner.ts';
 import { median, report, row, say, type Row } from './support/report.ts';
 
 const secondsEach = Number(process.env['ATTACK_SECONDS'] ?? 30);
@@ -95,11 +100,19 @@ try {
       perSecond,
       atOnce: 64,
     });
+    const before = processorSeconds(adversary.pid);
     const measured = await measure(honest, secondsEach);
+    const share = (processorSeconds(adversary.pid) - before) / secondsEach;
     const total = totalOf(await adversary.ended);
     const made = Object.values(total).reduce((sum, count) => sum + count, 0);
+    say(`As much processor time (${share.toFixed(2)}) taken by a program that sends nothing …`);
+    const stopBurner = startBurner(share);
+    const burned = await measure(honest, secondsEach);
+    stopBurner();
     for (const kind of kinds) {
       const name = `${kind}.beside${times}x`;
+      const besideIdle = { name: `${kind}.besideIdle`, value: burned.rate[kind] };
+      rows.push(row(`${name}.ofIdle`, measured.rate[kind], 'per second', besideIdle));
       const beside = { name: `${kind}.quiet`, value: quiet.rate[kind] };
       rows.push(row(name, measured.rate[kind], 'per second', beside));
       const usual = { name: `${kind}.quiet.median`, value: quiet.took[kind] };
@@ -110,6 +123,7 @@ try {
         name: 'intended',
         value: perSecond,
       }),
+      row(`adversary.processors.${times}x`, share, 'of one'),
       row(`honest.failed.${times}x`, measured.failed, 'of all'),
     );
   }

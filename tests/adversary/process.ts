@@ -7,6 +7,7 @@ import type { Tally } from './attempt.ts';
 import { who } from './attackers.ts';
 
 export interface Adversary {
+  readonly pid: number;
   /** Names of attempts that may be answered. */
   readonly harmless: readonly string[];
   /** What became of all attempts; rejects when the program failed. */
@@ -59,5 +60,5 @@ export async function startAdversary(
     ended.catch(failed);
   });
   const first = JSON.parse(lines()[0] ?? '{}') as { harmless?: readonly string[] };
-  return { harmless: first.harmless ?? [], ended };
+  return { pid: child.pid ?? 0, harmless: first.harmless ?? [], ended };
 }
