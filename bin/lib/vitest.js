@@ -6,7 +6,10 @@ import { root } from './root.js';
 import { runTool, step } from './run.js';
 
 /** Runs one project; resolves with its numbers. A run that reports nothing counts as a failure. */
-export async function runProject(project, { args = [], env = {} } = {}) {
+export async function runProject(
+  project,
+  { args = [], env = {}, workers = availableParallelism() } = {},
+) {
   const folder = join(root, 'test-results');
   const report = join(folder, `${project}.json`);
   mkdirSync(folder, { recursive: true });
@@ -22,7 +25,7 @@ export async function runProject(project, { args = [], env = {} } = {}) {
         '--reporter=json',
         `--outputFile.json=${report}`,
         // Left to itself it keeps one core free; projects with a network of their own run one file at a time.
-        `--maxWorkers=${availableParallelism()}`,
+        `--maxWorkers=${workers}`,
         ...args,
       ],
       { env, stdout: 'inherit' },
