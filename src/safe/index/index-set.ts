@@ -4,7 +4,7 @@
  *
  * Layout: u8 1 ‖ u32 count ‖ count × file entry, ascending by id ‖ wallet (u32 length ‖ bytes).
  */
-import { compareBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
+import { compareBytes, equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { compareEntries, readEntry, writeEntry, type FileEntry, type Stamp } from './file-entry.ts';
 
@@ -44,7 +44,7 @@ export function mergeIndex(a: SafeIndex, b: SafeIndex, mergeWallet: MergeWallet)
     if (known === undefined || compareEntries(entry, known) > 0) files.set(id, entry);
   }
   const { wallet } = b;
-  if (wallet.length === 0) return { files, wallet: a.wallet };
+  if (wallet.length === 0 || equalBytes(wallet, a.wallet)) return { files, wallet: a.wallet };
   return { files, wallet: a.wallet.length === 0 ? wallet : mergeWallet(a.wallet, wallet) };
 }
 

@@ -4,22 +4,17 @@
  * u8 2 ‖ proofs ‖ coins ‖ payments ‖ lists, each u32 count ‖ items. A proof (a final transaction with
  * its certificates) is written once however many coins it made; coins name it by its place.
  */
-import { compareBytes, fromHex, Reader, toHex, utf8, Writer } from '#core/codec/bytes.ts';
+import { fromHex, Reader, toHex, utf8, Writer } from '#core/codec/bytes.ts';
 import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { labelledHash } from '#crypto/hash.ts';
-import {
-  decodeCommitted,
-  encodeCommitted,
-  type CommittedTransaction,
-  type Source,
-} from '#money/certificate.ts';
+import { decodeCommitted, type CommittedTransaction, type Source } from '#money/certificate.ts';
 import { maxMemoBytes, maxOutputs } from '#money/transaction.ts';
 import { maxBundleBytes } from '../payment/index.ts';
 import { maxAddressBytes, maxRecords } from './bounds.ts';
 import { decodeFirstWallet, firstLayoutByte } from './codec-first.ts';
 import { maxGeneration, maxListPosition, maxLists, type ListPlace } from './lists.ts';
 import { provesCoin } from './proof.ts';
+import { proofTable, type ProofTable } from './proof-table.ts';
 import { maxReceiptBytes } from './receipt.ts';
 import {
   mergeWallets,
@@ -34,7 +29,7 @@ const txidBytes = 32;
 const stageBits: Readonly<Record<PaymentStage, number>> = { prepared: 1, final: 2, registered: 4 };
 const stages = Object.keys(stageBits) as readonly PaymentStage[];
 
-/** Wallets are values: one is encoded once, however often its size is asked for. */
+/** Wallets are values: one is encoded once, however often it is compared with what is stored. */
 const encoded = new WeakMap<WalletState, Uint8Array>();
 
 /** Deterministic: equal wallets have equal bytes, whatever order they were built in. */
@@ -42,7 +37,7 @@ export function encodeWallet(state: WalletState): Uint8Array {
   const known = encoded.get(state);
   if (known !== undefined) return known;
   const coins = sorted(state.coins);
-  const proofs = proofsOf(coins);
+  const proofs = proofTable(coins);
   const writer = new Writer().u8(layoutVersion);
   count(writer, proofs.list);
   for (const bytes of proofs.list) writer.fixed(bytes, bytes.length);
@@ -60,9 +55,6 @@ export function encodeWallet(state: WalletState): Uint8Array {
   encoded.set(state, bytes);
   return bytes;
 }
-
-/** The size that it has in the index. */
-export const walletBytes = (state: WalletState): number => encodeWallet(state).length;
 
 export function decodeWallet(bytes: Uint8Array): Result<WalletState, 'malformed'> {
   const read = bytes[0] === firstLayoutByte ? decodeFirstWallet(bytes) : readWallet(bytes);
@@ -91,44 +83,10 @@ function readWallet(bytes: Uint8Array): WalletState | undefined {
   };
 }
 
-interface Proofs {
-  readonly list: readonly Uint8Array[];
-  readonly placeOf: (source: CommittedTransaction) => number;
-}
-
-/** Every different proof once, in the order of their bytes. */
-function proofsOf(coins: readonly CoinRecord[]): Proofs {
-  const texts = new Map<CommittedTransaction['certificates'], Map<Uint8Array, string>>();
-  const byText = new Map<string, Uint8Array>();
-  const textOf = ({ transaction, certificates }: CommittedTransaction): string => {
-    // Coins of one transaction share these objects, so that few of them are encoded.
-    const known = texts.get(certificates) ?? new Map<Uint8Array, string>();
-    texts.set(certificates, known);
-    const text = known.get(transaction);
-    if (text !== undefined) return text;
-    const bytes = encodeCommitted(new Writer(), { transaction, certificates }).finish();
-    const fresh = toHex(labelledHash('safe/v1/wallet/proof', bytes));
-    known.set(transaction, fresh);
-    byText.set(fresh, bytes);
-    return fresh;
-  };
-  for (const { source } of coins) if (source?.kind === 'committed') textOf(source);
-  const ordered = [...byText].sort(([, a], [, b]) => compareBytes(a, b));
-  const places = new Map(ordered.map(([text], place) => [text, place]));
-  return {
-    list: ordered.map(([, bytes]) => bytes),
-    placeOf: (source) => {
-      const place = places.get(textOf(source));
-      assert(place !== undefined, 'every proof has its place');
-      return place;
-    },
-  };
-}
-
 function writeCoin(
   writer: Writer,
   { coin, source, seenAt, reservedBy, spentBy }: CoinRecord,
-  placeOf: Proofs['placeOf'],
+  placeOf: ProofTable['placeOf'],
 ): void {
   writer.fixed(coin.keyImage, 32).fixed(coin.oneTimeKey, 32).u64(coin.amount);
   if (coin.key.kind === 'genesis') writer.u8(0);

@@ -1,5 +1,5 @@
 export { dustFromBytes, maxClaimedBytes, maxLeavingBytes, maxOwnBytes, takesIn } from './budget.ts';
-export { decodeWallet, encodeWallet, walletBytes } from './codec.ts';
+export { decodeWallet, encodeWallet } from './codec.ts';
 export {
   balanceOf,
   historyOf,
@@ -44,6 +44,7 @@ export {
   type Scanned,
   type Scanner,
 } from './scan.ts';
+export { walletBytes } from './size.ts';
 export {
   addCoin,
   addPayment,

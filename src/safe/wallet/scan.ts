@@ -16,8 +16,8 @@ import {
 import { genesisKeyPair, type ViewKeys, type WalletKeys } from '#money/keys.ts';
 import { keyImageOfSecret, openOutput, type OpenedOutput } from '#money/stealth.ts';
 import { contextOf, decodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
-import { walletBytes } from './codec.ts';
 import { coinSecret } from './plan.ts';
+import { walletBytes } from './size.ts';
 import { addCoin, addSpend, holdsOutput, type Coin, type WalletState } from './state.ts';
 
 export interface Scanner {

@@ -10,6 +10,7 @@ import type { Coin } from './coin.ts';
 import { mergePlaces, type ListPlace, type ListPlaces } from './lists.ts';
 import { provesCoin } from './proof.ts';
 import { isWholeReceipt } from './receipt.ts';
+import { sameCoin, sameFixedPart, sameSource, type FixedPart } from './same.ts';
 
 export type { Coin } from './coin.ts';
 
@@ -192,24 +193,27 @@ function mergeMaps<T>(
   return new Map([...merged].sort(([x], [y]) => (x < y ? -1 : 1)));
 }
 
-const mergeCoins = (a: CoinRecord, b: CoinRecord): CoinRecord =>
-  settleCoin({
-    coin: least(a.coin, b.coin),
+function mergeCoins(a: CoinRecord, b: CoinRecord): CoinRecord {
+  if (a === b) return settleCoin(a);
+  return settleCoin({
+    coin: sameCoin(a.coin, b.coin) ? a.coin : least(a.coin, b.coin),
     source: bestSource(a, b),
     seenAt: Math.min(a.seenAt, b.seenAt),
     reservedBy: union(a.reservedBy, b.reservedBy),
     spentBy: union(a.spentBy, b.spentBy),
   });
+}
 
 function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
-  const fixed = ({ txid, amount, address, memo }: PaymentRecord) => ({
+  if (a === b) return settlePayment(a);
+  const fixed = ({ txid, amount, address, memo }: FixedPart): FixedPart => ({
     txid,
     amount,
     address,
     memo,
   });
   return settlePayment({
-    ...least(fixed(a), fixed(b)),
+    ...fixed(sameFixedPart(a, b) ? a : least(fixed(a), fixed(b))),
     at: Math.min(a.at, b.at),
     bundle: leastOrNull(a.bundle, b.bundle),
     receipt: bestReceipt(a.receipt, b.receipt),
@@ -227,12 +231,13 @@ const settlePayment = (record: PaymentRecord): PaymentRecord =>
 /** Two devices may hold different proofs of one thing; any rule will do if all use the same. */
 const least = <T>(a: T, b: T): T => (compareBytes(encodeCbor(a), encodeCbor(b)) <= 0 ? a : b);
 
-const leastOrNull = <T>(a: T | null, b: T | null): T | null =>
-  a === null ? b : b === null ? a : least(a, b);
+const leastOrNull = (a: Uint8Array | null, b: Uint8Array | null): Uint8Array | null =>
+  a === null ? b : b === null || equalBytes(a, b) ? a : least(a, b);
 
 /** A proof that elders would refuse never stands in front of one that they accept. */
 function bestSource(a: CoinRecord, b: CoinRecord): Source | null {
-  if (a.source === null || b.source === null || a.source === b.source) return a.source ?? b.source;
+  if (a.source === null || b.source === null) return a.source ?? b.source;
+  if (sameSource(a.source, b.source)) return a.source;
   const [ours, theirs] = [provesCoin(a.coin, a.source), provesCoin(b.coin, b.source)];
   if (ours !== theirs) return ours ? a.source : b.source;
   return least(a.source, b.source);

@@ -92,18 +92,22 @@ function openWallet(
   let state = read(context.section);
   let faucetPath: string | null = null;
 
-  const learn = (section: Uint8Array): void => {
-    state = mergeWallets(state, read(section));
+  const learn = (stored: WalletState): void => {
+    if (stored !== state) state = mergeWallets(state, stored);
   };
 
   /** Changes what is stored, also by another tab; seen here once that is durable, or not at all. */
   const change = async (apply: (stored: WalletState) => WalletState): Promise<void> => {
+    let [before, next] = [state, state];
     const stored = await context.update((section) => {
-      const before = read(section);
-      const next = apply(before);
+      before = readKnown(section, state);
+      next = apply(before);
       return next === before ? section : encodeWallet(next);
     });
-    learn(stored);
+    const now = readKnown(stored, next);
+    // A change only adds: what was made of this very wallet has all of it.
+    if (now === next && before === state) state = next;
+    else learn(now);
     context.changed();
   };
 
@@ -299,7 +303,7 @@ function openWallet(
       }
     },
     absorb: (merged) => {
-      learn(merged);
+      learn(readKnown(merged, state));
       outgoing.goOn();
       context.changed();
     },
@@ -323,10 +327,22 @@ function writeAgain(now: WalletState, { payment, spends }: WrittenPayment): Wall
   return addPayment(now, payment, spends);
 }
 
+/** The bytes that a wallet was read from; they need not be those that it would be written as. */
+const readFrom = new WeakMap<WalletState, Uint8Array>();
+
+/** @param known is returned when this is what it was read from or is written as: nothing is decoded then */
+function readKnown(section: Uint8Array, known: WalletState): WalletState {
+  if (section.length === 0) return read(section);
+  return equalBytes(section, readFrom.get(known) ?? encodeWallet(known)) ? known : read(section);
+}
+
 function read(section: Uint8Array): WalletState {
   if (section.length === 0) return emptyWallet;
   const decoded = decodeWallet(section);
-  if (decoded.ok) return decoded.value;
+  if (decoded.ok) {
+    readFrom.set(decoded.value, section);
+    return decoded.value;
+  }
   throw new VaultFailure(
     'internal',
     'The money part of this Safe cannot be read by this version of the app. Reload to update it; nothing was changed.',
