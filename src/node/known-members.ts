@@ -5,29 +5,26 @@
  * must not crowd them out.
  */
 import { nameToId } from '#address/xor-name.ts';
-import { equalBytes } from '#core/codec/bytes.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 
-type Known = Pick<SectionAuthority, 'key' | 'elders' | 'members'>;
+type Known = Pick<SectionAuthority, 'elders' | 'members'>;
 
 export interface KnownMembers {
-  /** The newest state of our own section. */
-  readonly adopted: (own: Known) => void;
+  /** @param own the newest state of our own section. @param previous the last one under the key before */
+  readonly adopted: (own: Known, previous: Known | null) => void;
   /** @param others newest states of other sections */
   readonly follow: (others: readonly Known[]) => void;
   readonly has: (id: string) => boolean;
 }
 
 export function createKnownMembers(): KnownMembers {
-  let own: Known | null = null;
   let before: ReadonlySet<string> = new Set();
   let now: ReadonlySet<string> = new Set();
   let elsewhere: ReadonlySet<string> = new Set();
   return {
-    adopted: (next) => {
-      if (own !== null && !equalBytes(own.key, next.key)) before = now;
-      own = next;
-      now = namesOf([next]);
+    adopted: (own, previous) => {
+      now = namesOf([own]);
+      before = namesOf(previous === null ? [] : [previous]);
     },
     follow: (others) => {
       elsewhere = namesOf(others);

@@ -149,9 +149,7 @@ export const machineSection =
       if (generation === 0n && equalBytes(key, anchor.genesisKey)) {
         return input({ kind: 'know', sealed: genesisState(told) });
       }
-      const payload = { kind: 'ping', round: 0 } as const;
-      const message = { key: anchor.genesisKey, generation: 0n, payload };
-      for (const { name } of elders) send(nameToId(name), message);
+      input({ kind: 'ask', peers: elders.map(({ name }) => nameToId(name)) });
     };
     search.now = startStateSearch(options.ask, take);
     noteSearch();
@@ -198,10 +196,11 @@ function perform(
 ): void {
   switch (output.kind) {
     case 'adopted': {
-      const { sealed, standing, share } = output;
+      const { sealed, previous, standing, share } = output;
       ports.adopted({
         role: standing === 'outside' ? 'outsider' : standing,
         signed: signedAuthorityOf(sealed),
+        previous,
         share: share === null ? null : { secretShare: share.secretShare, index: share.index },
       });
       return;

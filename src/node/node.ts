@@ -244,7 +244,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const sameElder = elder !== null && keyOf(standing) === keyOf(next);
     members = new Set(authority.members.map((member) => nameToId(member.name)));
     elders = new Set(authority.elders.map((each) => nameToId(each.name)));
-    known.adopted(authority);
+    known.adopted(authority, next.previous);
     pinKnown();
     await ending.heard(next.signed.chain);
     const changed = standing?.role !== next.role;

@@ -3,7 +3,7 @@
  * door. Whatever opens it hears messages and observations and says which role the node has.
  */
 import type { NodeId } from '#core/machine.ts';
-import type { SignedAuthority, VerifiedUpdate } from '#protocol/section/index.ts';
+import type { SectionAuthority, SignedAuthority, VerifiedUpdate } from '#protocol/section/index.ts';
 import type { SectionNodeInput, SectionNodeOutput } from '#roles/section-node/state.ts';
 
 export type NodeRole = 'elder' | 'adult' | 'outsider';
@@ -12,6 +12,8 @@ export type NodeRole = 'elder' | 'adult' | 'outsider';
 export interface Standing {
   readonly role: NodeRole;
   readonly signed: SignedAuthority;
+  /** The last state under the key before; null for the first. */
+  readonly previous: SectionAuthority | null;
   /** An elder's share of the section key, 32 bytes, and its index; null for everybody else. */
   readonly share: { readonly secretShare: Uint8Array; readonly index: number } | null;
 }

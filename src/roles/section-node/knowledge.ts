@@ -115,9 +115,10 @@ export function adopt(
     const learned = { kind: 'output', output: { kind: 'learned', update } } as const;
     return flow(known, ...keepLinks(state.tree, known.tree), learned);
   }
+  const previous = previousOf(state, authority);
   const moved = noteMembers(
     config,
-    withoutGranted(pruneArrivals({ ...known, own: sealed, told: new Map(), desk: null })),
+    withoutGranted(pruneArrivals({ ...known, own: sealed, previous, told: new Map(), desk: null })),
   );
   const kept = flow(moved, ...keepLinks(state.tree, known.tree), {
     kind: 'persist',
@@ -135,6 +136,13 @@ export function adopt(
   );
 }
 
+/** What the state before a new one of this authority becomes; also when it is read from the disk. */
+export const previousOf = (
+  { own, previous }: Pick<SectionNodeState, 'own' | 'previous'>,
+  { key }: Pick<SectionAuthority, 'key'>,
+): SectionAuthority | null =>
+  own === null || equalBytes(own.state.authority.key, key) ? previous : own.state.authority;
+
 export function announce(
   config: SectionNodeConfig,
   state: SectionNodeState,
@@ -149,7 +157,13 @@ export function announce(
   const share = silent ? null : (state.shares.get(toHex(authority.key)) ?? null);
   return flow(state, {
     kind: 'output',
-    output: { kind: 'adopted', sealed, standing, share: isElder ? share : null },
+    output: {
+      kind: 'adopted',
+      sealed,
+      previous: state.previous,
+      standing,
+      share: isElder ? share : null,
+    },
   });
 }
 

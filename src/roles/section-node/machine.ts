@@ -40,7 +40,7 @@ import {
   resumeEnded,
   stepSession,
 } from './keygen.ts';
-import { adopt, announce, heard, verified } from './knowledge.ts';
+import { adopt, announce, heard, previousOf, verified } from './knowledge.ts';
 import { recallLinks } from './links.ts';
 import { answerMemory, askMemory, noticeIn, remembered } from './memory.ts';
 import type { NodeMessage, ShareOf } from './messages.ts';
@@ -68,7 +68,8 @@ import {
   unmerged,
 } from './succession.ts';
 import { noteIssue, noteMembers } from './suspicion.ts';
-import { compare, tellJoiner } from './telling.ts';
+import { ask, compare, tellJoiner } from './telling.ts';
+import { withAsked } from './verifying.ts';
 import { learnt, recalledWays, shownWay, wayVerified } from './way.ts';
 
 export const sectionNode: Machine<SectionNodeConfig, SectionNodeState, SectionNode> = {
@@ -120,6 +121,8 @@ const beginRecall = (
 const blank = (config: SectionNodeConfig): SectionNodeState => ({
   tree: emptyTree(config.anchor),
   own: null,
+  previous: null,
+  asked: [],
   shares: new Map(),
   desk: null,
   recall: null,
@@ -150,7 +153,8 @@ function recall(config: SectionNodeConfig, facts: readonly SectionNodeFact[]): S
         if (!tree.ok) break;
         const { members } = sealed.value.state.authority;
         const wasMember = members.some(({ name }) => equalBytes(name, config.name));
-        state = { ...state, tree: tree.value, own: sealed.value, wasMember };
+        const previous = previousOf(state, sealed.value.state.authority);
+        state = { ...state, tree: tree.value, own: sealed.value, previous, wasMember };
         break;
       }
       case 'links':
@@ -229,6 +233,12 @@ function onInput(
   switch (input.kind) {
     case 'know':
       return heard(config, state, config.self, input.sealed);
+    case 'ask':
+      return forEach(
+        { ...state, asked: withAsked(state.asked, input.peers) },
+        input.peers.filter((peer) => peer !== config.self),
+        ask,
+      );
     case 'learn':
       return learnt(state, input.proof);
     case 'found': {

@@ -25,13 +25,18 @@ export function obsoleteAfter(facts: readonly SectionNodeFact[]): readonly numbe
     facts.findLastIndex((fact) => fact.kind === kind);
   const [joiningAt, removedAt] = [lastAt('joining'), lastAt('removed')];
   const { key, generation } = own.value.state.authority;
+  // Members under the key before have work here until the next handover: its last state stays, too.
+  const previousAt = facts.findLastIndex((fact, at) => {
+    const sealed = fact.kind === 'sealed' && at < newestAt && decodeSealedState(fact.sealed);
+    return sealed !== false && sealed.ok && !equalBytes(sealed.value.state.authority.key, key);
+  });
   const { origin } = own.value.state.ledger;
   const made = origin === null ? null : sessionKey(origin.session, origin.child);
 
   const isObsolete = (fact: SectionNodeFact, at: number): boolean => {
     switch (fact.kind) {
       case 'sealed':
-        return at < newestAt;
+        return at < newestAt && at !== previousAt;
       case 'agreement': // Only votes for the generation after the sealed one are ever looked at.
         return !equalBytes(fact.key, key) || fact.generation <= generation;
       case 'forgot': // A later key has named this node anew.

@@ -198,6 +198,13 @@ export interface SectionNodeState {
   readonly tree: SectionTree;
   /** The newest sealed state of this node's section; null while it knows none. */
   readonly own: SealedState | null;
+  /**
+   * The last state under the key before that. Its members have work with this section until the next
+   * handover; after a split half of them are named by no other state that this node holds.
+   */
+  readonly previous: SectionAuthority | null;
+  /** Peers that the shell told this node to ask, the newest last. */
+  readonly asked: readonly NodeId[];
   /** Key shares by hex of the section key. */
   readonly shares: ReadonlyMap<string, HeldShare>;
   readonly desk: Desk | null;
@@ -258,6 +265,8 @@ export type SectionNodeFact =
 export type SectionNodeInput =
   /** A sealed state from outside the section's own messages: a join point, a file. */
   | { readonly kind: 'know'; readonly sealed: Uint8Array }
+  /** Asks these peers for the newest state of the section: a join point named them. */
+  | { readonly kind: 'ask'; readonly peers: readonly NodeId[] }
   /** A page of links, with the authority it ends at: from a join point, or a redirect. */
   | { readonly kind: 'learn'; readonly proof: Uint8Array }
   /** Founders only: the share of the first key. */
@@ -308,6 +317,8 @@ export type SectionNodeOutput =
   | {
       readonly kind: 'adopted';
       readonly sealed: SealedState;
+      /** The last state of this section under the key before it, or null for the first. */
+      readonly previous: SectionAuthority | null;
       readonly standing: Standing;
       /** Held by elders only. */
       readonly share: HeldShare | null;

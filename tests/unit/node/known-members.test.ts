@@ -15,16 +15,13 @@ const ids = (members: typeof mine): readonly string[] => members.map(({ name }) 
 
 test('after a split the members of the other half are no strangers before its first state is known', () => {
   const known = createKnownMembers();
-  known.adopted(parent);
-  known.adopted(childOf(1, mine));
+  known.adopted(childOf(1, mine), parent);
   expect(ids([...mine, ...theirs]).every(known.has)).toBe(true);
 });
 
 test('with the handover after that they are, unless a state of their section names them', () => {
   const known = createKnownMembers();
-  known.adopted(parent);
-  known.adopted(childOf(1, mine));
-  known.adopted(childOf(2, mine));
+  known.adopted(childOf(2, mine), childOf(1, mine));
   const left = ids(theirs).filter((id) => !ids(mine).includes(id));
   expect(left.filter(known.has)).toEqual([]);
   known.follow([childOf(3, theirs)]);
@@ -34,7 +31,7 @@ test('with the handover after that they are, unless a state of their section nam
 test('whoever leaves under the same key is a stranger at once', () => {
   const known = createKnownMembers();
   const grown = grow(genesis('known members', 20)).state.authority;
-  known.adopted(grown);
-  known.adopted({ ...grown, members: mine, elders: [] });
+  known.adopted(grown, null);
+  known.adopted({ ...grown, members: mine, elders: [] }, null);
   expect(ids(theirs).filter(known.has)).toEqual([]);
 });
