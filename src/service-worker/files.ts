@@ -19,6 +19,8 @@ interface OpenFile {
 }
 
 const files = new Map<string, OpenFile>();
+/** What is being read under a token, whether its key is still held or not: Lock ends it. */
+const reads = new Map<string, Set<AbortController>>();
 const waiting = new Map<string, (() => void)[]>();
 /** Read keys held at once; the oldest goes first and is asked for again when needed. */
 const maxOpenFiles = 64;
@@ -53,10 +55,37 @@ export function takeFileKey(body: unknown): { readonly url: string } {
   return { url: `${filesPath}${token}/${encodeURIComponent(name)}` };
 }
 
-/** The call `file/forget`: a Safe was locked, so its files can no longer be read here. */
+/**
+ * The call `file/forget`: a Safe was locked, so its files can no longer be read here, and what is being
+ * read ends. Every tab that opens a file has its own token: other tabs go on.
+ */
 export function forgetFileKeys(body: unknown): void {
   const { tokens } = (body ?? {}) as { readonly tokens?: unknown };
-  if (Array.isArray(tokens)) for (const token of tokens) files.delete(String(token));
+  if (!Array.isArray(tokens)) return;
+  for (const token of tokens.map(String)) {
+    files.get(token)?.secret.fill(0);
+    files.delete(token);
+    for (const read of [...(reads.get(token) ?? [])]) read.abort(locked());
+  }
+}
+
+interface Read {
+  readonly file: OpenFile;
+  /** Fires when the Safe is locked, or when the reader has gone. */
+  readonly ended: AbortController;
+  /** Nothing is read any more. */
+  readonly close: () => void;
+}
+
+function startRead(token: string, file: OpenFile): Read {
+  const ended = new AbortController();
+  const running = reads.get(token) ?? new Set();
+  reads.set(token, running.add(ended));
+  const close = (): void => {
+    running.delete(ended);
+    if (running.size === 0 && reads.get(token) === running) reads.delete(token);
+  };
+  return { file, ended, close };
 }
 
 export async function answerFile(
@@ -65,41 +94,61 @@ export async function answerFile(
 ): Promise<Response> {
   try {
     const token = new URL(request.url).pathname.slice(filesPath.length).split('/')[0] ?? '';
-    const file = await fileOf(token);
-    return streamFile(request, file, await node());
+    await keyOf(token);
+    const file = files.get(token);
+    if (file === undefined) throw locked();
+    const read = startRead(token, file);
+    try {
+      const light = await node();
+      read.ended.signal.throwIfAborted();
+      return streamFile(request, read, light);
+    } catch (error) {
+      read.close();
+      throw error;
+    }
   } catch (error) {
     return failureAnswer(error);
   }
 }
 
-function streamFile(request: Request, file: OpenFile, node: LightNode): Response {
+function streamFile(request: Request, { file, ended, close }: Read, node: LightNode): Response {
   const { size } = file.map;
   const range = rangeOf(request.headers.get('range'), size);
   if (range === null) {
+    close();
     const headers = { 'content-range': `bytes */${size}`, [workerHeader]: instanceId };
     return new Response(null, { status: 416, headers });
   }
-  const cancelled = new AbortController();
+  const { signal } = ended;
   const pieces = readRange(
     file,
     range.from,
     range.to,
-    (name) => getChunk(node, name, cancelled.signal),
+    (name) => getChunk(node, name, signal),
     piecesAhead,
   );
   const body = new ReadableStream<Uint8Array>(
     {
+      start: (controller) => {
+        signal.addEventListener('abort', () => {
+          close();
+          controller.error(signal.reason);
+        });
+      },
       pull: async (controller) => {
         try {
           const next = await pieces.next();
-          if (next.done === true) controller.close();
-          else controller.enqueue(next.value);
+          // Ended while the piece was opened: it goes nowhere.
+          if (signal.aborted) return;
+          if (next.done !== true) return controller.enqueue(next.value);
+          controller.close();
         } catch (error) {
           controller.error(error);
         }
+        close();
       },
       cancel: async () => {
-        cancelled.abort();
+        ended.abort();
         await pieces.return();
       },
     },
@@ -144,17 +193,17 @@ export function rangeOf(header: string | null, size: number): ByteRange | null {
   return from < to ? { from, to, partial: true } : null;
 }
 
-async function fileOf(token: string): Promise<OpenFile> {
-  const known = files.get(token);
-  if (known !== undefined) return known;
+/** Waits for a read key that is not held here; there may be none even so. */
+async function keyOf(token: string): Promise<void> {
+  if (files.has(token)) return;
   if (waiting.size < maxAwaited || waiting.has(token)) await awaitKey(token);
-  const given = files.get(token);
-  if (given !== undefined) return given;
-  throw new CallError(410, {
+}
+
+const locked = (): CallError =>
+  new CallError(410, {
     kind: 'locked',
     message: 'This link belongs to a Safe that is locked now. Unlock it and open the file again.',
   });
-}
 
 /** Asks the pages for a read key; resolves when it is here, or after a while without it. */
 async function awaitKey(token: string): Promise<void> {

@@ -1,0 +1,114 @@
+/**
+ * Goal: once a Safe is locked, nothing of its files comes out of the worker any more, whatever was running.
+ * Method: the worker's file calls over chunks in memory; a file is read piece by piece.
+ */
+import { expect, test, vi } from 'vitest';
+import { toHex } from '#core/codec/bytes.ts';
+import { encodeDataMap } from '#data/data-map.ts';
+import { pieceBorders, pieceCount } from '#data/self-encryption.ts';
+import { sha256Fast } from '#runtime/jobs/ciphers.ts';
+import { sealPiece } from '#runtime/jobs/read-file.ts';
+
+const chunks = new Map<string, Uint8Array>();
+const signals: AbortSignal[] = [];
+vi.mock('../../../src/service-worker/scope.ts', () => ({ scope: {} }));
+vi.mock('../../../src/service-worker/instance.ts', () => ({ instanceId: 'test' }));
+vi.mock('../../../src/service-worker/data.ts', () => ({
+  getChunk: async (_: unknown, name: Uint8Array, signal: AbortSignal) => {
+    signals.push(signal);
+    return chunks.get(toHex(name));
+  },
+}));
+const { answerFile, forgetFileKeys, takeFileKey } =
+  await import('../../../src/service-worker/files.ts');
+
+const size = 12 * 1024 * 1024;
+const secret = new Uint8Array(32).fill(5);
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+const whole = new Uint8Array(size).fill(9);
+const pieces = Array.from({ length: pieceCount(size) }, (_, i) => {
+  const { from, to } = pieceBorders(size, i);
+  return whole.slice(from, to);
+});
+const plainHashes = await Promise.all(pieces.map(sha256Fast));
+const entries = await Promise.all(
+  pieces.map(async (piece, i) => {
+    const sealed = await sealPiece(secret, plainHashes, i, piece);
+    if (!sealed.ok) throw new Error(sealed.error);
+    chunks.set(toHex(sealed.value.name), sealed.value.bytes);
+    return { plainHash: plainHashes[i] ?? new Uint8Array(), chunkName: sealed.value.name };
+  }),
+);
+const dataMap = base64(encodeDataMap({ size, entries }));
+
+/** As a tab of this Safe gives the worker the key of the file. @returns the address to read it at */
+const give = (token: string): string =>
+  takeFileKey({ token, name: 'film', type: '', dataMap, secret: base64(secret) }).url;
+
+const node = async (): Promise<never> => ({}) as never;
+const ask = (url: string, at = node): Promise<Response> =>
+  answerFile(new Request(`http://localhost${url}`), at);
+
+async function begin(url: string): Promise<ReadableStreamDefaultReader<Uint8Array>> {
+  const { body } = await ask(url);
+  if (body === null) throw new Error('a file has a body');
+  const reader = body.getReader();
+  expect((await reader.read()).done).toBe(false);
+  return reader;
+}
+
+async function rest(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<number> {
+  let bytes = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return bytes;
+    bytes += value.length;
+  }
+}
+
+test('Lock ends a download that runs, with an error and not as if the file were at its end', async () => {
+  const reader = await begin(give('a'.repeat(32)));
+  signals.splice(0);
+  forgetFileKeys({ tokens: ['a'.repeat(32)] });
+  await expect(rest(reader)).rejects.toThrow(/locked/);
+  expect(signals).toEqual([]);
+});
+
+test('Lock cuts off what is being fetched for a download', async () => {
+  signals.splice(0);
+  await begin(give('b'.repeat(32)));
+  expect(signals.some(({ aborted }) => aborted)).toBe(false);
+  forgetFileKeys({ tokens: ['b'.repeat(32)] });
+  expect(signals.every(({ aborted }) => aborted)).toBe(true);
+});
+
+test('Lock ends every download of a file, also one whose key was given again or gave way to others', async () => {
+  const token = 'c'.repeat(32);
+  const first = await begin(give(token));
+  const second = await begin(give(token));
+  // So many others that the worker holds its key no more.
+  for (let n = 0; n < 70; n++) give(n.toString(16).padStart(32, '0'));
+  forgetFileKeys({ tokens: [token] });
+  await expect(rest(first)).rejects.toThrow(/locked/);
+  await expect(rest(second)).rejects.toThrow(/locked/);
+});
+
+test('a download that waits for the network when the Safe is locked is answered like a locked one', async () => {
+  const token = 'd'.repeat(32);
+  const url = give(token);
+  const { promise, resolve } = Promise.withResolvers<never>();
+  const answer = ask(url, () => promise);
+  await new Promise((done) => setTimeout(done, 0));
+  forgetFileKeys({ tokens: [token] });
+  resolve({} as never);
+  expect((await answer).status).toBe(410);
+});
+
+test('a tab that is not locked reads its download to the end', async () => {
+  const mine = await begin(give('e'.repeat(32)));
+  const theirs = await begin(give('f'.repeat(32)));
+  forgetFileKeys({ tokens: ['e'.repeat(32)] });
+  await expect(rest(mine)).rejects.toThrow(/locked/);
+  expect(await rest(theirs)).toBe(size - (pieces[0]?.length ?? 0));
+});
