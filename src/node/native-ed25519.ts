@@ -34,15 +34,33 @@ export function createSigner(seed: Uint8Array): (message: Uint8Array) => Uint8Ar
   return (message) => new Uint8Array(sign(null, message, key));
 }
 
+/** More than the members of a large section. */
+export const maxParsedKeys = 256;
+const parsedKeys = new Map<string, KeyObject>();
+
+/** Throws for what is no point. Parsing a key takes twice as long as checking a signature with it. */
+function publicKey(name: Uint8Array): KeyObject {
+  const id = Buffer.from(name).toString('latin1');
+  const known = parsedKeys.get(id);
+  if (known !== undefined) {
+    // The one not used for longest goes first: names are free, and members speak again and again.
+    parsedKeys.delete(id);
+    parsedKeys.set(id, known);
+    return known;
+  }
+  const der = Buffer.from(concat(publicPrefix, name));
+  const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
+  parsedKeys.set(id, key);
+  for (const oldest of parsedKeys.keys()) {
+    if (parsedKeys.size <= maxParsedKeys) break;
+    parsedKeys.delete(oldest);
+  }
+  return key;
+}
+
 export function isSignedBy(name: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   try {
-    const der = Buffer.from(concat(publicPrefix, name));
-    return verify(
-      null,
-      message,
-      createPublicKey({ key: der, format: 'der', type: 'spki' }),
-      signature,
-    );
+    return verify(null, message, publicKey(name), signature);
   } catch {
     return false; // Not a point, or not 64 bytes: not a signature.
   }

@@ -7,6 +7,7 @@ import {
   grindIdentity,
   isSignedBy,
   JOIN_AGE,
+  maxParsedKeys,
   publicKeyOf,
 } from '#node/native-ed25519.ts';
 
@@ -21,6 +22,21 @@ test('keys and signatures are the same bytes in both', () => {
   expect(isSignedBy(publicKeyOf(seed), Uint8Array.of(1), signature)).toBe(false);
   expect(isSignedBy(publicKeyOf(seed), message, new Uint8Array(3))).toBe(false);
   expect(isSignedBy(new Uint8Array(5), message, signature)).toBe(false);
+});
+
+test('signatures are told apart whichever keys were checked before, and however many', () => {
+  const signers = Array.from({ length: maxParsedKeys + 10 }, (_, n) => {
+    const seed = new Uint8Array(32).fill(n % 256, n < 256 ? 0 : 1);
+    return { name: publicKeyOf(seed), sign: createSigner(seed) };
+  });
+  const message = Uint8Array.of(9);
+  for (const turn of [0, 1]) {
+    for (const [n, { name, sign }] of signers.entries()) {
+      const other = signers[(n + 1) % signers.length];
+      expect(isSignedBy(name, message, sign(message)), `${n} in turn ${turn}`).toBe(true);
+      expect(isSignedBy(name, message, other?.sign(message) ?? message)).toBe(false);
+    }
+  }
 });
 
 test('a ground identity has age 5 and is fresh each time', async () => {
