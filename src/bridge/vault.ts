@@ -162,13 +162,13 @@ export interface PaymentView {
 }
 
 export interface MoneyView {
-  /** Decimal text in the smallest unit's multiples, e.g. "12.5". */
+  /** Decimal text in the smallest unit's multiples, e.g. "12.5"; a dash when the money cannot be read. */
   readonly balance: string;
   readonly address: string;
   readonly addressWords: string;
   readonly payments: readonly PaymentView[];
   readonly faucet: boolean;
-  /** A sentence when money waits in the network for room here, else empty. */
+  /** A sentence when money waits in the network for room here or cannot be read, else empty. */
   readonly notice: string;
 }
 

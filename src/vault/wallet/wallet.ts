@@ -13,8 +13,6 @@ import { encodeBundle } from '#safe/payment/index.ts';
 import {
   addPayment,
   balanceOf,
-  decodeWallet,
-  emptyWallet,
   encodeWallet,
   historyOf,
   holdsOutput,
@@ -54,6 +52,8 @@ import {
   spentMeanwhile,
   walletFull,
 } from './sentences.ts';
+import { read, readable, readKnown } from './stored.ts';
+import { unreadableWallet } from './unreadable.ts';
 
 /** How often incoming payments are looked for while the Safe is open. */
 const lookEveryMs = 3_000;
@@ -71,7 +71,10 @@ export interface WalletParts {
 /** Coins as a set that merges; a damaged part is refused by the index, never dropped silently. */
 export const createWalletFactory = (parts: WalletParts): WalletFactory => ({
   merge: (a, b) => encodeWallet(mergeWallets(read(a), read(b))),
-  open: async (context) => openWallet(context, parts),
+  open: async (context) => {
+    const stored = readable(context.section);
+    return stored === null ? unreadableWallet : openWallet(context, stored, parts);
+  },
 });
 
 export const walletFactory: WalletFactory = createWalletFactory({
@@ -82,6 +85,7 @@ export const walletFactory: WalletFactory = createWalletFactory({
 
 function openWallet(
   context: WalletContext,
+  stored: WalletState,
   { payments, sectionReader, suite }: WalletParts,
 ): WalletPort {
   const { closed } = context;
@@ -89,7 +93,7 @@ function openWallet(
   closed.addEventListener('abort', () => wipeWalletKeys(keys), { once: true });
   const section = sectionReader(context.rpc, context.network);
   /** Nothing is in it that is not stored: whatever reads it may go to the network. */
-  let state = read(context.section);
+  let state = stored;
   let faucetPath: string | null = null;
 
   const learn = (stored: WalletState): void => {
@@ -325,28 +329,6 @@ function writeAgain(now: WalletState, { payment, spends }: WrittenPayment): Wall
   const free = new Set(spendable(now).map(({ coin }) => toHex(coin.keyImage)));
   if (!spends.every((keyImage) => free.has(toHex(keyImage)))) throw spentMeanwhile();
   return addPayment(now, payment, spends);
-}
-
-/** The bytes that a wallet was read from; they need not be those that it would be written as. */
-const readFrom = new WeakMap<WalletState, Uint8Array>();
-
-/** @param known is returned when this is what it was read from or is written as: nothing is decoded then */
-function readKnown(section: Uint8Array, known: WalletState): WalletState {
-  if (section.length === 0) return read(section);
-  return equalBytes(section, readFrom.get(known) ?? encodeWallet(known)) ? known : read(section);
-}
-
-function read(section: Uint8Array): WalletState {
-  if (section.length === 0) return emptyWallet;
-  const decoded = decodeWallet(section);
-  if (decoded.ok) {
-    readFrom.set(decoded.value, section);
-    return decoded.value;
-  }
-  throw new VaultFailure(
-    'internal',
-    'The money part of this Safe cannot be read by this version of the app. Reload to update it; nothing was changed.',
-  );
 }
 
 function viewOf(
