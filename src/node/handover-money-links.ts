@@ -15,7 +15,7 @@ import {
 import type { FactStore } from '#storage/node/facts.ts';
 
 export interface MoneyLinks {
-  /** Keeps what is new of these verified records. */
+  /** Keeps what is new of these verified records. Rejects when the disk failed: none of the rest is known. */
   readonly add: (links: readonly SignedSuccessor[]) => Promise<void>;
   readonly all: () => readonly SignedSuccessor[];
   /** The records that lead to this key, oldest first; null while one of them is not known. */
@@ -40,14 +40,23 @@ export async function openMoneyLinks(facts: FactStore): Promise<MoneyLinks> {
       record.children.some((child) => equalBytes(child.key, key)),
     );
 
+  let writing: Promise<void> = Promise.resolve();
+  const write = async (links: readonly SignedSuccessor[]): Promise<void> => {
+    for (const link of links) {
+      const key = toHex(link.record.parentKey);
+      if (byParent.has(key)) continue; // T4: the first word stays.
+      // Disk first: what memory holds is not written again.
+      await facts.append(linkMachine, key, encodeSuccessor(link));
+      byParent.set(key, link);
+    }
+  };
+
   return {
-    add: async (links) => {
-      for (const link of links) {
-        const key = toHex(link.record.parentKey);
-        if (byParent.has(key)) continue; // T4: the first word stays.
-        byParent.set(key, link);
-        await facts.append(linkMachine, key, encodeSuccessor(link));
-      }
+    add: (links) => {
+      // One after the other: the first record that is written for a key is the one that is read.
+      const written = writing.then(() => write(links));
+      writing = written.catch(() => undefined);
+      return written;
     },
     all: () => [...byParent.values()],
     lineOf: (key, epoch) => {

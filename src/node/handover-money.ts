@@ -31,6 +31,8 @@ export interface HandoverMoney {
   readonly perform: (output: MoneyOutput, answer: (input: SectionNodeInput) => void) => void;
   /** Remembers verified records: they name the epochs before a key. */
   readonly heard: (links: readonly SignedSuccessor[]) => Promise<void>;
+  /** The same where nobody waits: what the disk refused is tried again. */
+  readonly learned: (links: readonly SignedSuccessor[]) => void;
   /**
    * What an elder of this state begins with. Null while an epoch before it is not here whole: it is
    * asked for from the other elders, and `ready` is called when it came.
@@ -355,7 +357,26 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     seeking = false;
   };
 
+  const heard = async (records: readonly SignedSuccessor[]): Promise<void> => {
+    const fresh = records.filter(({ record }) => links.successorOf(record.parentKey) === undefined);
+    await links.add(fresh);
+    if (fresh.length === 0) return;
+    for (const name of await facts.keys(gatheredMachine)) {
+      const key = fromHex(name);
+      if (key.ok) await sweep(key.value);
+    }
+  };
+  const learned = (records: readonly SignedSuccessor[]): void => {
+    heard(records).catch((error: unknown) => {
+      log.write({ event: 'moneyFailed', node: label, kind: 'links', error: String(error) });
+      if (!stopped)
+        setTimeout(() => !stopped && learned(records), options.pastRetryMs ?? pastRetryMs).unref();
+    });
+  };
+
   return {
+    learned,
+    heard,
     perform: (output, answer) => {
       act(output).then(
         (input) => {
@@ -364,17 +385,6 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
         (error: unknown) =>
           log.write({ event: 'moneyFailed', node: label, kind: output.kind, error: String(error) }),
       );
-    },
-    heard: async (records) => {
-      const fresh = records.filter(
-        ({ record }) => links.successorOf(record.parentKey) === undefined,
-      );
-      await links.add(fresh);
-      if (fresh.length === 0) return;
-      for (const name of await facts.keys(gatheredMachine)) {
-        const key = fromHex(name);
-        if (key.ok) await sweep(key.value);
-      }
     },
     pastOf: async (authority) => {
       const line = links.lineOf(authority.key, authority.epoch);

@@ -47,6 +47,7 @@ import { openHandoverMoney } from './handover-money.ts';
 import { createSectionNews } from './handover-money-news.ts';
 import { createOutbox } from './outbox.ts';
 import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
+import { createRoleChanges } from './role-changes.ts';
 import { openStoring } from './storing.ts';
 
 export interface NodeOptions {
@@ -206,7 +207,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     tell: (input) => section?.tell(input),
     unknownKey: (slot) => void seekNews(slot),
     ready: () => {
-      if (newest !== null) changeTo(newest);
+      if (newest !== null) changes.to(newest);
     },
     log,
   });
@@ -219,7 +220,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const hearUpdate = (update: VerifiedUpdate): void => {
     ({ tree } = learn(tree, update));
     const { authority, links } = update.proof;
-    void ending.heard(links);
+    ending.learned(links);
     if (authority !== null) hearOther({ ...authority, chain: links });
   };
   const seekNews = createSectionNews({
@@ -235,8 +236,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     learned: (update) => hearUpdate(update),
   });
 
-  /** One change after the other: money must be closed before it is opened under the next key. */
-  let changing: Promise<void> = Promise.resolve();
   const adopt = async (next: Standing): Promise<void> => {
     const { authority } = next.signed;
     const keyOf = (each: Standing | null): string =>
@@ -296,20 +295,17 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const settled = new Promise<void>((done) => {
     settle = done;
   });
-  const changeTo = (next: Standing): void => {
-    changing = changing
-      .then(() => adopt(next))
-      .then(settle)
-      .catch((error: unknown) =>
-        log.write({ event: 'roleFailed', node: label, error: String(error) }),
-      );
-  };
+  const changes = createRoleChanges({
+    adopt,
+    done: settle,
+    failed: (error) => log.write({ event: 'roleFailed', node: label, error: String(error) }),
+  });
   const ports: SectionPorts = {
     send: outbox.send,
     adopted: (next) => {
       learnFrom(next.signed);
       newest = next;
-      changeTo(next);
+      changes.to(next);
     },
     refusedJoin: (sentence) => {
       log.write({ event: 'joinRefused', node: label, error: sentence });
@@ -439,7 +435,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       ending.stop();
       outbox.stop();
       dataOutbox.stop();
-      await changing;
+      await changes.stop();
       auditor.stop();
       await replication.stop();
       service?.stop();

@@ -236,7 +236,10 @@ async function live(
     if (joinPoint !== null) await learnAddresses(host, joinPoint, book);
     await started.greeter.greetAll();
   };
-  void meet();
+  // The rounds of the greeter go on without it.
+  meet().catch((error: unknown) =>
+    log.write({ event: 'meetFailed', node: label, error: String(error) }),
+  );
   await Promise.race([started.settled, over]);
   process.stdout.write(`Safe node ${shortName(identity)} is ready: ${ownAddress(host)}\n`);
   await over;
