@@ -28,9 +28,16 @@ export interface Inbound {
   readonly open: (caller: Caller, end: () => void) => StreamAccount;
   /** It sent something that no program of ours sends. @returns true when it is to be cut off now. */
   readonly strike: (caller: Caller) => boolean;
-  readonly isCutOff: (caller: Pick<Caller, 'peerId' | 'address'>) => boolean;
-  /** A new connection of this address. @returns false when it has too many, or too many at once. */
-  readonly connect: (address: string | null) => boolean;
+  /** Members are cut off for what they sent themselves, strangers also for others of their address. */
+  readonly isCutOff: (caller: Caller) => boolean;
+  /**
+   * A new connection of this address. @returns false when it has too many, or too many at once.
+   * @param hasMember Is a member connected from there? Before the key agreement nobody is told from
+   * anybody else: an address with members has a small reserve, and {@link mayStay} takes it back.
+   */
+  readonly connect: (address: string | null, hasMember?: () => boolean) => boolean;
+  /** After the key agreement: of an address that is cut off, or full, only members stay. */
+  readonly mayStay: (caller: Caller) => boolean;
   readonly disconnected: (address: string | null) => void;
   readonly heldBytes: () => number;
 }
@@ -45,12 +52,15 @@ export const maxHeldByStrangers = 160 * 1024 * 1024;
 export const maxConnectionsPerAddress = 256;
 /** New connections of one address in a second: each costs a key agreement. */
 export const maxConnectsPerSecond = 32;
+/** Beyond these, for an address members are known to come from: connections, and new ones in a second. */
+export const maxReservedConnections = 16;
+export const maxReservedConnectsPerSecond = 4;
 /** Invalid requests in {@link strikeWindowMs} after which a peer, or an address, is cut off. */
 export const maxInvalidPerPeer = 16;
 export const maxInvalidPerAddress = 64;
 export const strikeWindowMs = 60_000;
 export const cutOffMs = 60_000;
-/** Peers and addresses remembered for their invalid requests; the longest remembered is forgotten. */
+/** Peers and addresses remembered for their invalid requests, and addresses for their members; the longest remembered is forgotten. */
 const maxRemembered = 4_096;
 
 interface Holder {
@@ -67,6 +77,14 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
   const cutOff = new Map<string, number>();
   const connections = new Map<string, number>();
   const buckets = createBuckets(maxConnectsPerSecond, now);
+  const reserve = createBuckets(maxReservedConnectsPerSecond, now);
+  const withMembers = new Map<string, true>();
+  const noteMember = ({ address, isKnown }: Caller): void => {
+    if (address === null || !isKnown()) return;
+    withMembers.delete(address);
+    withMembers.set(address, true);
+    forgetOldest(withMembers);
+  };
 
   const heldByStrangers = (): number => {
     let sum = 0;
@@ -115,8 +133,12 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
   };
   const isOut = (id: string): boolean => (cutOff.get(id) ?? -Infinity) > now();
 
+  const isCutOff = ({ peerId, address, isKnown }: Caller): boolean =>
+    isOut(`peer ${peerId}`) || (address !== null && isOut(`address ${address}`) && !isKnown());
+
   return {
     open: (caller, end) => {
+      noteMember(caller);
       const holder = holders.get(caller.peerId) ?? {
         bytes: 0,
         ends: new Set(),
@@ -160,20 +182,31 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
       };
       return account;
     },
-    strike: ({ peerId, address }) => {
+    strike: ({ peerId, address, isKnown }) => {
       const peer = note(`peer ${peerId}`, maxInvalidPerPeer);
-      const ofAddress = address !== null && note(`address ${address}`, maxInvalidPerAddress);
-      return peer || ofAddress;
+      // A member's name is not free: it answers for itself.
+      if (address === null || isKnown()) return peer;
+      return note(`address ${address}`, maxInvalidPerAddress) || peer;
     },
-    isCutOff: ({ peerId, address }) =>
-      isOut(`peer ${peerId}`) || (address !== null && isOut(`address ${address}`)),
-    connect: (address) => {
+    isCutOff,
+    connect: (address, hasMember = () => false) => {
       if (address === null) return true;
       const open = connections.get(address) ?? 0;
-      if (isOut(`address ${address}`) || open >= maxConnectionsPerAddress) return false;
-      if (!buckets.take(address)) return false;
+      const isFree =
+        !isOut(`address ${address}`) && open < maxConnectionsPerAddress && buckets.take(address);
+      const isReserved = (): boolean =>
+        open < maxConnectionsPerAddress + maxReservedConnections &&
+        (withMembers.has(address) || hasMember()) &&
+        reserve.take(address);
+      if (!isFree && !isReserved()) return false;
       connections.set(address, open + 1);
       return true;
+    },
+    mayStay: (caller) => {
+      noteMember(caller);
+      const { address, isKnown } = caller;
+      const open = address === null ? 0 : (connections.get(address) ?? 0);
+      return !isCutOff(caller) && (open <= maxConnectionsPerAddress || isKnown());
     },
     disconnected: (address) => {
       if (address === null) return;

@@ -160,13 +160,21 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       // Before any key agreement: what is refused here costs its sender more than this node.
       denyInboundConnection: (connection) => {
         const address = addressOf(connection);
-        if (!inbound.connect(address)) return true;
+        const hasMember = (): boolean =>
+          libp2p
+            .getConnections()
+            .some((each) => addressOf(each) === address && isKnown(peerIdToName(each.remotePeer)));
+        if (!inbound.connect(address, hasMember)) return true;
         connection.addEventListener('close', () => inbound.disconnected(address));
         return false;
       },
       denyInboundEncryptedConnection: (peerId, connection) =>
         isCut(peerId) ||
-        inbound.isCutOff({ peerId: peerId.toString(), address: addressOf(connection) }),
+        !inbound.mayStay({
+          peerId: peerId.toString(),
+          address: addressOf(connection),
+          isKnown: () => isKnown(peerIdToName(peerId)),
+        }),
       denyInboundRelayReservation: (peerId) => !mayTakePlace(peerId),
     },
     connectionManager: {
@@ -260,7 +268,9 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
         serveRpc(
           stream as unknown as ByteStream,
           async (request) => {
-            if (isCut(connection.remotePeer)) throw new Error('cut off');
+            if (isCut(connection.remotePeer) || inbound.isCutOff(caller)) {
+              throw new Error('cut off');
+            }
             return handler(request, from);
           },
           undefined,

@@ -149,10 +149,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
   };
 
-  host.know((each) => {
-    const id = nameToId(each);
-    return members.has(id) || elders.has(id);
-  });
+  host.know((each) => known.has(nameToId(each)));
 
   /** What clients are led by: every state that came out of the section's machine is verified. */
   let tree = emptyTree(anchor);

@@ -17,6 +17,8 @@ import {
   maxHeldPerPeer,
   maxInvalidPerAddress,
   maxInvalidPerPeer,
+  maxReservedConnections,
+  maxReservedConnectsPerSecond,
   strikeWindowMs,
   type Caller,
   type StreamAccount,
@@ -219,4 +221,51 @@ test('STUN packets of one address take its own share of handshakes and no more',
   connections.set('192.0.2.1:1:u0', {});
   expect(await knock('192.0.2.1', 1)).toBe(0);
   expect(await knock('192.0.2.1', 6)).toBe(5);
+});
+
+test('members of an address that strangers had cut off are served and may connect, strangers there not', () => {
+  const inbound = createInbound(() => 0);
+  const shared = '192.0.2.7';
+  const member = caller('member', shared, true);
+  inbound.open(member, () => undefined); // It was here before.
+  for (let n = 0; n < maxInvalidPerAddress; n++) inbound.strike(caller(`id ${n}`, shared));
+  expect(inbound.isCutOff(caller('stranger', shared))).toBe(true);
+  expect(inbound.isCutOff(member)).toBe(false);
+  const admitted = Array.from({ length: 40 }, () => inbound.connect(shared)).filter(Boolean);
+  expect(admitted).toHaveLength(maxReservedConnectsPerSecond);
+  expect(inbound.mayStay(member)).toBe(true);
+  expect(inbound.mayStay(caller('stranger', shared))).toBe(false);
+});
+
+test('a member that sends invalid requests is cut off itself, its address is not', () => {
+  const inbound = createInbound(() => 0);
+  const liars = Array.from({ length: 8 }, (_, n) => caller(`member ${n}`, '192.0.2.7', true));
+  for (const liar of liars) {
+    for (let n = 0; n < maxInvalidPerPeer; n++) inbound.strike(liar);
+    expect(inbound.isCutOff(liar)).toBe(true);
+  }
+  expect(inbound.isCutOff(caller('neighbour', '192.0.2.7'))).toBe(false);
+});
+
+test('strangers that hold all connections of an address leave its members a reserve', () => {
+  let now = 0;
+  const inbound = createInbound(() => now);
+  const shared = '192.0.2.7';
+  const open = (hasMember: boolean): number => {
+    let count = 0;
+    for (; now < 1_000_000; now += 1_000) {
+      for (let n = 0; n < 40; n++) if (inbound.connect(shared, () => hasMember)) count += 1;
+    }
+    now = 0;
+    return count;
+  };
+  expect(open(false)).toBe(maxConnectionsPerAddress);
+  now = 2_000_000;
+  expect(inbound.connect(shared)).toBe(false);
+  expect(inbound.connect(shared, () => true)).toBe(true);
+  expect(inbound.mayStay(caller('member', shared, true))).toBe(true);
+  expect(inbound.mayStay(caller('stranger', shared))).toBe(false);
+  let reserved = 1;
+  for (; now < 3_000_000; now += 1_000) if (inbound.connect(shared, () => true)) reserved += 1;
+  expect(reserved).toBe(maxReservedConnections);
 });
