@@ -174,8 +174,8 @@ export const planted: readonly Planted[] = [
       {
         name: 'a payment is handed on before it is stored',
         file: 'src/vault/wallet/wallet.ts',
-        find: '      const next = apply(before);\n',
-        replace: '      const next = apply(before);\n      state = next;\n',
+        find: '      next = apply(before);\n',
+        replace: '      next = apply(before);\n      state = next;\n',
       },
     ],
   },
