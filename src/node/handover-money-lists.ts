@@ -38,6 +38,8 @@ export interface SealedLists {
   readonly keepPage: (root: Uint8Array, value: SealedPage) => Promise<void>;
   /** Its last page is here: the list is. @param count of its entries. */
   readonly finish: (root: Uint8Array, count: number) => Promise<void>;
+  /** What of a list cannot be read is as good as not here: it can be fetched again, the empty one is made again. */
+  readonly renew: (root: Uint8Array) => Promise<void>;
   /** Deletes a list; the empty one stays, since every idle epoch has it. */
   readonly drop: (root: Uint8Array) => Promise<void>;
 }
@@ -99,18 +101,24 @@ export function openSealedLists(facts: FactStore): SealedLists {
       new Writer().u32(count).u8(sources.indexOf(source)).finish(),
     );
 
+  const keep = async (entries: readonly SealedEntry[]): Promise<Uint8Array> => {
+    const root = entriesRoot(entries);
+    if ((await find(root)) !== null) return root;
+    // A root has one list and a list one division of ours: what is there already is right.
+    const written = new Set(await startsOf(root, 'own'));
+    for (const page of sealedPages(entries)) {
+      if (!written.has(page.start)) await writePage(root, 'own', page);
+    }
+    await finish(root, 'own', entries.length);
+    return root;
+  };
+  const erase = async (root: Uint8Array): Promise<void> => {
+    await facts.erase(listMachine, toHex(root));
+    for (const source of sources) await facts.eraseAll(pagesOf(root, source));
+  };
+
   return {
-    keep: async (entries) => {
-      const root = entriesRoot(entries);
-      if ((await find(root)) !== null) return root;
-      // A root has one list and a list one division of ours: what is there already is right.
-      const written = new Set(await startsOf(root, 'own'));
-      for (const page of sealedPages(entries)) {
-        if (!written.has(page.start)) await writePage(root, 'own', page);
-      }
-      await finish(root, 'own', entries.length);
-      return root;
-    },
+    keep,
     load: async (root) => {
       const found = await find(root);
       if (found === null) return null;
@@ -149,9 +157,11 @@ export function openSealedLists(facts: FactStore): SealedLists {
       if ((await find(root)) === null) await finish(root, 'fetched', count);
     },
     drop: async (root) => {
-      if (toHex(root) === emptyRoot) return;
-      await facts.erase(listMachine, toHex(root));
-      for (const source of sources) await facts.eraseAll(pagesOf(root, source));
+      if (toHex(root) !== emptyRoot) await erase(root);
+    },
+    renew: async (root) => {
+      await erase(root);
+      if (toHex(root) === emptyRoot) await keep([]);
     },
   };
 }

@@ -188,6 +188,27 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     return true;
   };
 
+  /** A snapshot from the disk; one that is not there, or cannot be read, from these peers. */
+  const entriesOf = async (
+    section: SectionAuthority,
+    root: Uint8Array,
+    from: readonly NodeId[],
+  ): Promise<readonly SealedEntry[] | null> => {
+    const before = await lists.load(root);
+    if (before !== null) return before;
+    const peers = from.filter((peer) => peer !== options.self);
+    if (await lists.has(root)) {
+      unreadable('snapshot');
+      await lists.renew(root);
+    }
+    const isHere =
+      (await lists.has(root)) ||
+      (await fetches.fetch(section.key, root, peers, (each) => judge(section, each)));
+    return isHere ? lists.load(root) : null;
+  };
+  const unreadable = (kind: string): void =>
+    log.write({ event: 'moneyFailed', node: label, kind, error: 'unreadable' });
+
   const fetchSnapshot = async (
     { key, root, from }: MoneyOutput & { readonly kind: 'fetch' },
     elder: number,
@@ -197,10 +218,7 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
     // The elder itself has it; whom else to ask first nobody can choose.
     const [elderId = '', ...others] = from;
     const sources = [elderId, ...inAskingOrder(options.self, root, others)];
-    const isHere =
-      (await lists.has(root)) ||
-      (await fetches.fetch(key, root, sources, (each) => judge(section, each)));
-    const entries = isHere ? await lists.load(root) : null;
+    const entries = await entriesOf(section, root, sources);
     if (entries === null) return null;
     // A list may be here for another reason, and be no snapshot of this key.
     if ((await judge(section, entries)) !== 'good') return null;
@@ -214,9 +232,14 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   }: MoneyOutput & { readonly kind: 'merge' }): Promise<SectionNodeInput | null> => {
     const elders = new Set(snapshots.map(({ elder }) => elder));
     if (elders.size < snapshotsRequired || elders.size !== snapshots.length) return null;
+    const section = options.authority();
+    const peers = (section?.elders ?? []).map(({ name }) => toHex(name));
     const held = await Promise.all(
       snapshots.map(async ({ elder, root }) => {
-        const entries = await lists.load(root);
+        const isOurs = section !== null && equalBytes(section.key, key);
+        const entries = isOurs
+          ? await entriesOf(section, root, inAskingOrder(options.self, root, peers))
+          : await lists.load(root);
         return entries === null ? [] : [{ elder, entries }];
       }),
     );
@@ -313,8 +336,8 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
       const result = page && (await jobs.run('snapshot', { kind: 'inherit', root, page, prefix }));
       if (page === null || result?.kind !== 'inherited' || result.page === null) {
         // Else it would be taken for whole, and nobody would be asked for it.
-        log.write({ event: 'moneyFailed', node: label, kind: 'archive', error: 'unreadable' });
-        await lists.drop(root);
+        unreadable('archive');
+        await lists.renew(root);
         return false;
       }
       addPage(slots, outputs, epoch, result.page);
@@ -327,6 +350,10 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   /** Elders of one key hold the same archives: whoever lacks one asks the others. */
   let wanted: SectionAuthority | null = null;
   let seeking = false;
+  /** Hex of the key whose past was last found to be here. */
+  let readyFor: string | null = null;
+  const pause = (): Promise<unknown> =>
+    new Promise((go) => setTimeout(go, options.pastRetryMs ?? pastRetryMs).unref());
   const seekOnce = async (authority: SectionAuthority): Promise<boolean> => {
     const line = links.lineOf(authority.key, authority.epoch);
     const from = authority.elders
@@ -338,7 +365,11 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
   const seekPast = async (): Promise<void> => {
     if (seeking) return;
     seeking = true;
+    let paused = wanted !== null && toHex(wanted.key) === readyFor;
     while (!stopped && wanted !== null) {
+      // It was all here a moment ago, and could not be read then: the disk is given time.
+      if (paused) await pause();
+      paused = false;
       const sought: SectionAuthority = wanted;
       const isWhole = await seekOnce(sought).catch((error: unknown) => {
         log.write({ event: 'moneyFailed', node: label, kind: 'past', error: String(error) });
@@ -347,9 +378,10 @@ export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<
       const isStill = wanted === sought;
       if (isWhole && isStill) {
         wanted = null;
+        readyFor = toHex(sought.key);
         options.ready();
       } else if (isStill) {
-        await new Promise((go) => setTimeout(go, options.pastRetryMs ?? pastRetryMs).unref());
+        await pause();
         const now = options.authority();
         if (wanted === sought && now !== null && !equalBytes(now.key, sought.key)) wanted = null;
       }

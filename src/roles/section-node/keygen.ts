@@ -161,7 +161,10 @@ function absorb(
   context: Context,
 ): Flow {
   const { effects: lifted, outputs } = lift(effects, liftOf(state, id));
-  return forEachAfter(flow(state, ...lifted), outputs, (now, output) =>
+  // A late candidate asks again after each start and reads nothing of it back: its share alone is kept.
+  const isLate = state.sessions.get(id)?.plan.late === true;
+  const kept = isLate ? lifted.filter(({ kind }) => kind !== 'persist') : lifted;
+  return forEachAfter(flow(state, ...kept), outputs, (now, output) =>
     heed(config, now, id, output, context),
   );
 }
@@ -208,7 +211,8 @@ function heed(
       const { origin } = state.own?.state.ledger ?? { origin: null };
       const isOurs = isOrigin(origin, plan.session.id, plan.child);
       const sessions = isOurs ? state.sessions : without(state.sessions, id);
-      return flow({ ...state, sessions }, { kind: 'persist', fact: { kind: 'sessionOver', id } });
+      const over = { kind: 'persist', fact: { kind: 'sessionOver', id } } as const;
+      return flow({ ...state, sessions }, ...(plan.late === true ? [] : [over]));
     }
   }
 }

@@ -245,6 +245,12 @@ export function snapshotHeld(
   return stepEnding(config, next, { kind: 'input', input }, context);
 }
 
+/**
+ * Sets of lists that this elder remembers as merged, or has merged now. Seven honest snapshots make 29
+ * sets of five or more; beyond the bound the oldest result is forgotten, and merged again if it is cited.
+ */
+export const maxMerges = 64;
+
 /** Has these lists merged: for our own proposal, or to judge one that somebody cites. */
 export function askMerge(
   state: SectionNodeState,
@@ -255,9 +261,17 @@ export function askMerge(
   const id = setId(snapshots);
   const known = ending.merging.get(id);
   if (known !== undefined && (known.isOwn || !isOwn)) return flow(state);
-  const merging = new Map(ending.merging).set(id, { snapshots, isOwn });
+  const merging = new Map(ending.merging);
+  const results = new Map(ending.merged);
+  if (known === undefined && merging.size >= maxMerges) {
+    const oldest = [...merging].find(([old, each]) => results.has(old) && !each.isOwn);
+    if (oldest === undefined) return flow(state);
+    merging.delete(oldest[0]);
+    results.delete(oldest[0]);
+  }
+  merging.set(id, { snapshots, isOwn });
   return flow(
-    { ...state, ending: { ...ending, merging } },
+    { ...state, ending: { ...ending, merging, merged: results } },
     { kind: 'output', output: { kind: 'merge', key: keyOf(ending), snapshots } },
   );
 }

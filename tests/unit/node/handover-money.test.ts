@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { emptyWallet } from '#safe/wallet/index.ts';
 import {
@@ -305,4 +305,56 @@ test('what was written under a key leaves the disk with its snapshots, also if n
   expect(await facts.keys('sealed-gathered')).toEqual([]);
   expect([...(await facts.keys('spentbook')), ...(await facts.keys('mint'))]).toEqual([]);
   expect(await facts.keys('sealed-lists')).toContain(toHex(root));
+});
+
+/** As a disk does that has lost a part: the list is said to be here, and its pages are not. */
+const losePages = (person: string, root: Uint8Array): Promise<void> =>
+  world.node(person).facts.eraseAll(`sealed-pages/${toHex(root)}`);
+
+test('an elder fetches its own snapshot from others when it cannot be read, to hold and to merge it', async () => {
+  await world.pay(world.sectionsOf([first], []), payer, alice, 500n);
+  const { key } = first.authority;
+  const sealed = await world.wish('ann', { kind: 'sealMoney', key });
+  if (sealed?.kind !== 'moneySealed') throw new Error('sealed');
+  const from = ['ann', 'ben'].map((person) => world.node(person).id);
+  const wish = { kind: 'fetch', key, root: sealed.root, elder: 1, from } as const;
+  expect((await world.wish('ben', wish))?.kind).toBe('snapshotHeld');
+  await losePages('ann', sealed.root);
+  expect((await world.wish('ann', wish, 5_000))?.kind).toBe('snapshotHeld');
+  await world.node('ann').facts.eraseAll(`sealed-fetched/${toHex(sealed.root)}`);
+  const snapshots = [1, 2, 3, 4, 5].map((elder) => ({
+    elder,
+    root: sealed.root,
+    signature: new Uint8Array(64),
+  }));
+  expect((await world.wish('ann', { kind: 'merge', key, snapshots }, 5_000))?.kind).toBe('merged');
+});
+
+test('an empty list that cannot be read is made again, and the elder begins', async () => {
+  const root = await world.handOver(first, old);
+  expect(root).toEqual(entriesRoot([]));
+  const link = linkOf(first.authority, root, [second.authority]);
+  await inherit(['ben'], root, [link]);
+  await losePages('ben', root);
+  const node = world.node('ben');
+  expect(await world.seat('ben', second)).toBe(false);
+  await expect.poll(() => node.readyCount).toBe(1);
+  expect(await world.seat('ben', second)).toBe(true);
+});
+
+test('between two looks at a past that is here and cannot be read the elder waits', async () => {
+  const root = await world.handOver(first, old);
+  const link = linkOf(first.authority, root, [second.authority]);
+  await inherit(['ben'], root, [link]);
+  const node = world.node('ben');
+  const readyAt: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    await losePages('ben', root);
+    const looks = vi.spyOn(globalThis, 'setTimeout');
+    expect(await world.seat('ben', second)).toBe(false);
+    await expect.poll(() => node.readyCount).toBe(n + 1);
+    readyAt.push(looks.mock.calls.filter(([, ms]) => ms === 100).length);
+    looks.mockRestore();
+  }
+  expect(readyAt.slice(1).every((pauses) => pauses > 0)).toBe(true);
 });

@@ -25,6 +25,7 @@ import {
   type SectionNodeFact,
   type SectionNodeState,
 } from '#roles/section-node/index.ts';
+import { stepSession } from '#roles/section-node/keygen.ts';
 import { adopt } from '#roles/section-node/knowledge.ts';
 import { sessionKey } from '#roles/section-node/session-key.ts';
 import { personFor, usualPace } from '../../sim/section-world.ts';
@@ -229,6 +230,19 @@ test('N12: an elder of the new key looks for its share also when another one was
   expect(session?.plan.late).toBe(true);
   expect(session?.plan.fallbackKeys).toEqual(ledger.origin?.sharingKeys);
   expect(sent(effects, 'dkg').length).toBeGreaterThan(0);
+});
+
+test('a late elder writes nothing of the key generation that it asks for again after each start', () => {
+  const { state } = told(begin(), from(sessionOf(3), dealings));
+  const late = sessionKey(sessionOf(3).id, 0);
+  expect(state.sessions.get(late)?.plan.late).toBe(true);
+  const lost = { kind: 'input', input: { kind: 'lost' } } as const;
+  const over = stepSession(config, state, late, lost, context);
+  expect(over.state.sessions.get(late)?.state.kind).toBe('ended');
+  expect(over.effects.filter(({ kind }) => kind === 'persist')).toEqual([]);
+  // One that took part writes down that it is over.
+  const partaker = stepSession(config, begin(), id, lost, context);
+  expect(partaker.effects.filter(({ kind }) => kind === 'persist')).not.toEqual([]);
 });
 
 describe('D11, N18: a key generation that is over', () => {
