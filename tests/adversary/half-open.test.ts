@@ -1,0 +1,134 @@
+/**
+ * Goal: frames that 500 peers begin and do not end cost the node what arrived of them and no more,
+ * stop no honest request, and are forgotten with the peers.
+ * Method: the peers are a process of its own, and all of them connect to one elder; the nodes of the
+ * network are one process, so what this elder does to its event loop, it does to all of them.
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { maxHeldByStrangers } from '#network/inbound.ts';
+import { startNetwork, type TestNetwork } from '../e2e/support/network.ts';
+import { until } from '../e2e/support/until.ts';
+import { openHonest, type Honest } from './honest.ts';
+import { openTarget, type Target } from './target.ts';
+
+const peers = 500;
+const mayGrowBytes = 32 * 1024 * 1024;
+/** A connection with its keys, stream and handlers. */
+const mayConnectionTake = 64 * 1024;
+/** Twice the 32 KiB that arrived; the frames are announced as 1 MiB. */
+const mayHalfTake = 64 * 1024;
+const settleWithinMs = 60_000;
+const rounds = 3;
+const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+
+let network: TestNetwork;
+let target: Target;
+let honest: Honest;
+
+beforeAll(async () => {
+  network = await startNetwork();
+  target = await openTarget(network.url, network.data);
+  honest = await openHonest(target);
+});
+afterAll(async () => {
+  await honest?.stop();
+  await network?.stop();
+  network?.remove();
+});
+
+async function memory(): Promise<{ readonly bytes: number; readonly pid: number }> {
+  const answer = await fetch(`${network.url}/test/memory`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{}',
+  });
+  return (await answer.json()) as { bytes: number; pid: number };
+}
+
+/** Every act has to succeed; their median times, in milliseconds, are printed and asserted nowhere. */
+async function work(when: string): Promise<void> {
+  const took: Record<string, number> = {};
+  for (const name of ['upload', 'pay', 'sectionMessage'] as const) {
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const begunMs = performance.now();
+      await honest[name]();
+      times.push(performance.now() - begunMs);
+    }
+    took[name] = Math.round(times.sort((a, b) => a - b)[Math.floor(rounds / 2)] ?? 0);
+  }
+  console.log(`honest requests ${when}, median ms: ${JSON.stringify(took)}`);
+}
+
+/** The program with the peers: each line it is given answers with the streams that are open. */
+async function openPeers(address: string, protocols: readonly string[]) {
+  const program = join(import.meta.dirname, 'half-open-peers.ts');
+  const given = ['--address', address, '--protocols', protocols.join(','), '--count', `${peers}`];
+  const child = spawn(process.execPath, [program, ...given], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let errors = '';
+  child.stderr.on('data', (text: Buffer) => (errors += text.toString()));
+  const gone = new Promise<void>((done) => child.on('exit', () => done()));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async (): Promise<number> => {
+    const { value, done } = await lines.next();
+    if (done === true) throw new Error(`the peers ended:\n${errors}`);
+    return Number(value);
+  };
+  return {
+    connected: await answer(),
+    tell: async (line: 'half' | 'more' | 'count'): Promise<number> => {
+      child.stdin.write(`${line}\n`);
+      return answer();
+    },
+    end: async (): Promise<void> => {
+      child.stdin.write('end\n');
+      await gone;
+    },
+    kill: () => child.kill('SIGKILL'),
+  };
+}
+
+test('500 peers that begin a frame and do not end it stop nobody, and cost what arrived', async () => {
+  await work('quiet');
+  const before = await memory();
+  const { tcp } = target.node('elder-1');
+  const strangers = await openPeers(tcp, [target.protocol('section'), target.protocol('data')]);
+  try {
+    expect(strangers.connected).toBe(peers);
+    expect(await strangers.tell('half')).toBe(peers);
+    const held = (await memory()).bytes - before.bytes;
+    console.log(`${peers} half frames take ${mebibytes(held)}`);
+    expect(held).toBeLessThanOrEqual(peers * (mayHalfTake + mayConnectionTake));
+    expect(await strangers.tell('count')).toBe(peers);
+    await work(`beside ${peers} half frames`);
+
+    // More than all strangers together may have: some lose their streams, nobody else anything.
+    const open = await strangers.tell('more');
+    const full = (await memory()).bytes - before.bytes;
+    console.log(
+      `${peers} peers with half a mebibyte each take ${mebibytes(full)}; ${open} streams are left`,
+    );
+    expect(full).toBeLessThanOrEqual(maxHeldByStrangers + peers * mayConnectionTake);
+    await until(
+      () => strangers.tell('count'),
+      (left) => left < peers,
+    );
+    await work('beside peers that send on');
+    await strangers.end();
+  } finally {
+    strangers.kill();
+  }
+  await honest.upload();
+  expect(await honest.missing()).toBe(0);
+  const after = await until(
+    memory,
+    ({ bytes }) => bytes - before.bytes <= mayGrowBytes,
+    settleWithinMs,
+  );
+  console.log(`memory afterwards: ${mebibytes(after.bytes - before.bytes)} more`);
+  expect(after.pid).toBe(before.pid);
+  expect(after.pid).toBe(network.pid());
+});
