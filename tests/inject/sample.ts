@@ -5,6 +5,9 @@ import type { Loaded } from './load.ts';
 /** Another part of the cases: SAFE_INJECT_SEED=any-word. */
 export const seedOfRun = process.env['SAFE_INJECT_SEED'] ?? 'safe';
 
+/** A case takes a second or two; one that takes so long turns in a circle. */
+export const longestCaseMs = 180_000;
+
 export interface Sampled {
   readonly sites: number;
   readonly cases: number;
@@ -32,8 +35,13 @@ export async function sample(
   let missed = 0;
   for (const each of cases.slice(0, count)) {
     if (options.isOver?.() === true) break;
-    const outcome = await loop.play(each);
+    const outcome = await inTime(loop.play(each));
     played += 1;
+    if (outcome === null) {
+      found.push(`${loop.showCase(each)}: comes to no end`);
+      // What turns in a circle goes on beside whatever would be played next.
+      break;
+    }
     if (outcome.isReached) kinds.add(each.fault);
     if (!outcome.isReached) missed += 1;
     if (outcome.violations.length > 0) {
@@ -51,4 +59,17 @@ export async function sample(
     cpuSeconds,
     found,
   };
+}
+
+/** Null when it has not ended after {@link longestCaseMs} of real time. */
+async function inTime<T>(playing: Promise<T>): Promise<T | null> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((end) => {
+    timer = setTimeout(() => end(null), longestCaseMs);
+  });
+  try {
+    return await Promise.race([playing, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

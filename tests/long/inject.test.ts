@@ -31,6 +31,9 @@ test('nothing is lost at any call site of any story', async () => {
         isOver: () => performance.now() > end,
       });
       rows.push({ story, ...sampled });
+      console.log(
+        `${story}: ${sampled.played} of ${sampled.cases} cases, found ${sampled.found.length}`,
+      );
     }
   } finally {
     await close();
