@@ -2,7 +2,6 @@
  * `npm test`: sets up, checks, builds, and runs every test.
  * `-- --only unit|sim|inject|e2e` runs one kind, `-- --long` the long runs (tests/long).
  */
-import { availableParallelism } from 'node:os';
 import { ensureBuilt, ensureSynced } from './lib/build.js';
 import { check } from './lib/check.js';
 import { ensureChromium } from './lib/chromium.js';
@@ -32,22 +31,10 @@ main(async (args) => {
     add({ passed: failed.length === 0 ? 1 : 0, failed: failed.length, skipped: 0 });
   }
   if (browser !== undefined) await ensureBuilt();
-  // Browsers and networks mostly wait, the others only compute: side by side each fills the other's gaps.
-  const lanes = [
-    ['unit', 'sim', 'inject'],
-    ['e2e', 'long'],
-  ]
-    .map((lane) => lane.filter(wants))
-    .filter((lane) => lane.length > 0);
-  const workers = Math.max(1, availableParallelism() - (lanes.length - 1));
-  await Promise.all(
-    lanes.map(async (lane) => {
-      for (const project of lane) {
-        const env = browser === undefined ? {} : { CHROME_PATH: browser };
-        add(await runProject(project, { env, workers }));
-      }
-    }),
-  );
+  for (const project of ['unit', 'sim', 'inject', 'e2e', 'long']) {
+    if (wants(project))
+      add(await runProject(project, { env: browser ? { CHROME_PATH: browser } : {} }));
+  }
   say(`Everything took ${Math.round((Date.now() - started) / 1000)} s.`);
   process.stdout.write(
     `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`,

@@ -6,10 +6,7 @@ import { root } from './root.js';
 import { runTool, step } from './run.js';
 
 /** Runs one project; resolves with its numbers. A run that reports nothing counts as a failure. */
-export async function runProject(
-  project,
-  { args = [], env = {}, workers = availableParallelism() } = {},
-) {
+export async function runProject(project, { args = [], env = {} } = {}) {
   const folder = join(root, 'test-results');
   const report = join(folder, `${project}.json`);
   mkdirSync(folder, { recursive: true });
@@ -25,7 +22,7 @@ export async function runProject(
         '--reporter=json',
         `--outputFile.json=${report}`,
         // Left to itself it keeps one core free; projects with a network of their own run one file at a time.
-        `--maxWorkers=${workers}`,
+        `--maxWorkers=${availableParallelism()}`,
         ...args,
       ],
       { env, stdout: 'inherit' },
