@@ -1,6 +1,6 @@
 /**
  * `safe network create`: brings seven founders together, hears that the network is born, and from
- * then on leads whoever comes to the nodes. It holds no key share; the network lives without it.
+ * then on leads newcomers to the nodes. It holds no key share; the network lives without it.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';

@@ -105,7 +105,7 @@ test('500 peers that begin a frame and do not end it stop nobody, and cost what 
     expect(await strangers.tell('count')).toBe(peers);
     await work(`beside ${peers} half frames`);
 
-    // More than all strangers together may have: some lose their streams, nobody else anything.
+    // More than all strangers together may have: some lose their streams; nobody else is affected.
     const open = await strangers.tell('more');
     const full = (await memory()).bytes - before.bytes;
     console.log(
