@@ -47,15 +47,15 @@ describe('a network of processes', () => {
     });
     const load = startLoad(client, 3, 100_000);
     await until(
-      async () => load.acknowledged().length,
-      (count) => count >= 5,
+      async () => load.counts(),
+      ({ acknowledged }) => acknowledged >= 5,
     );
     for (const { node } of victims) await node.kill();
     const atKill = load.acknowledged().length;
     // Six elders and three adults are enough for three receipts.
     await until(
-      async () => load.acknowledged().length,
-      (count) => count >= atKill + 5,
+      async () => load.counts(),
+      ({ acknowledged }) => acknowledged >= atKill + 5,
     );
     await load.stop();
     expect(await missingFrom(client, load.acknowledged())).toEqual([]);

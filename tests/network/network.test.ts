@@ -65,14 +65,14 @@ test('two elders and two adults killed -9 under load: nothing acknowledged is lo
   const before = await Promise.all(victims.map((node) => node.status()));
   const load = startLoad(client, 4, 200_000);
   await until(
-    async () => load.acknowledged().length,
-    (count) => count >= 10,
+    async () => load.counts(),
+    ({ acknowledged }) => acknowledged >= 10,
   );
   await Promise.all(victims.map((node) => node.kill()));
   const atKill = load.acknowledged().length;
   await until(
-    async () => load.acknowledged().length,
-    (count) => count >= atKill + 10,
+    async () => load.counts(),
+    ({ acknowledged }) => acknowledged >= atKill + 10,
     120_000,
   );
   await load.stop();
@@ -96,8 +96,8 @@ test('two elders cut off from everybody: clients go on with the others, and the 
   // Each storer waits for an elder that says nothing, sooner or later: several go on meanwhile.
   const load = startLoad(client, 8, 50_000);
   await until(
-    async () => load.acknowledged().length,
-    (count) => count >= 10,
+    async () => load.counts(),
+    ({ acknowledged }) => acknowledged >= 10,
     120_000,
   );
   const { answered } = await network.status();

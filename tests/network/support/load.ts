@@ -4,19 +4,30 @@ import type { NodeClient } from '../../e2e/support/node-client.ts';
 export interface Load {
   /** Names with at least three genuine receipts. */
   readonly acknowledged: () => readonly Uint8Array[];
+  /** How many there are, and how often the other requests ended how: what a failing wait reports. */
+  readonly counts: () => {
+    readonly acknowledged: number;
+    readonly otherwise: Readonly<Record<string, number>>;
+  };
   /** Ends; resolves when the last request has. */
   readonly stop: () => Promise<void>;
 }
 
 export function startLoad(client: NodeClient, storers: number, bytes: number): Load {
   const acknowledged: Uint8Array[] = [];
+  const otherwise: Record<string, number> = {};
+  const note = (ending: string): void => {
+    otherwise[ending] = (otherwise[ending] ?? 0) + 1;
+  };
   let storing = true;
   const work = Array.from({ length: storers }, async () => {
     while (storing) {
       try {
         const { name, receipts } = await client.put(bytes);
         if (receipts >= 3) acknowledged.push(name);
-      } catch {
+        else note(`${receipts} receipts`);
+      } catch (error) {
+        note(String(error));
         // Refused, or cut off by a kill: not acknowledged. Others get a turn.
         await new Promise((go) => setTimeout(go, 50));
       }
@@ -24,6 +35,7 @@ export function startLoad(client: NodeClient, storers: number, bytes: number): L
   });
   return {
     acknowledged: () => acknowledged,
+    counts: () => ({ acknowledged: acknowledged.length, otherwise: { ...otherwise } }),
     stop: async () => {
       storing = false;
       await Promise.all(work);
