@@ -13,7 +13,7 @@ import { openHonest, type Honest } from '../tests/adversary/honest.ts';
 import { startAdversary, type Adversary } from '../tests/adversary/process.ts';
 import { totalOf } from '../tests/adversary/attempt.ts';
 import { openTarget } from '../tests/adversary/target.ts';
-import { startNetwork, type TestNetwork } from '../tests/e2e/support/network.ts';
+import { startNetwork } from '../tests/e2e/support/network.ts';
 import { processorSeconds, startBurner } from './support/burner.ts';
 import { median, report, row, say, type Row } from './support/report.ts';
 
@@ -68,15 +68,6 @@ async function measure(honest: Honest, seconds: number): Promise<Measured> {
   };
 }
 
-async function memoryMiB(network: TestNetwork): Promise<number> {
-  const answer = await fetch(`${network.url}/test/memory`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{}',
-  });
-  return ((await answer.json()) as { bytes: number }).bytes / 1024 / 1024;
-}
-
 const rows: Row[] = [];
 const network = await startNetwork();
 try {
@@ -88,7 +79,7 @@ try {
     await honest.sectionMessage();
   }
   say('Quiet …');
-  const memoryBefore = await memoryMiB(network);
+  const memoryBefore = (await network.memory()).bytes / 1024 / 1024;
   const quiet = await measure(honest, secondsEach);
   const requestsPerSecond = kinds.reduce((sum, kind) => sum + quiet.rate[kind], 0);
   for (const times of [1, 10] as const) {
@@ -133,7 +124,7 @@ try {
     const beside = { name: `${kind}.quiet`, value: quiet.rate[kind] };
     rows.push(row(`${kind}.after`, after.rate[kind], 'per second', beside));
   }
-  const memoryAfter = await memoryMiB(network);
+  const memoryAfter = (await network.memory()).bytes / 1024 / 1024;
   rows.push(
     row('memory.after', memoryAfter, 'MiB', { name: 'memory.before', value: memoryBefore }),
   );

@@ -37,15 +37,6 @@ afterAll(async () => {
   network?.remove();
 });
 
-async function bytesInUse(): Promise<number> {
-  const answer = await fetch(`${network.url}/test/memory`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{}',
-  });
-  return ((await answer.json()) as { bytes: number }).bytes;
-}
-
 /** Keeps doing the three honest things until told to stop; every one of them has to succeed. */
 function keepWorking(): { readonly stop: () => Promise<Record<string, number>> } {
   let working = true;
@@ -76,7 +67,7 @@ function keepWorking(): { readonly stop: () => Promise<Record<string, number>> }
 test('strangers, a lying client, a lying adult and two lying elders stop nobody', async () => {
   // Warm: caches, threads and connections that stay are no leak.
   for (const act of [honest.upload, honest.pay, honest.sectionMessage]) await act();
-  const before = await bytesInUse();
+  const before = await network.memory();
   const pid = network.pid();
 
   // The target's own lying disk, beside the program that has its key.
@@ -110,8 +101,14 @@ test('strangers, a lying client, a lying adult and two lying elders stop nobody'
 
   await honest.upload();
   await honest.pay();
-  const after = await until(bytesInUse, (bytes) => bytes - before <= mayGrowBytes, settleWithinMs);
-  console.log(`memory after a collection: ${((after - before) / 1024 / 1024).toFixed(1)} MiB more`);
+  const after = await until(
+    network.memory,
+    ({ bytes }) => bytes - before.bytes <= mayGrowBytes,
+    settleWithinMs,
+  );
+  console.log(
+    `memory after a collection: ${((after.bytes - before.bytes) / 1024 / 1024).toFixed(1)} MiB more`,
+  );
 }, 240_000);
 
 function report(tally: Tally): void {

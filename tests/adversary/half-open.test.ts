@@ -39,15 +39,6 @@ afterAll(async () => {
   network?.remove();
 });
 
-async function memory(): Promise<{ readonly bytes: number; readonly pid: number }> {
-  const answer = await fetch(`${network.url}/test/memory`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{}',
-  });
-  return (await answer.json()) as { bytes: number; pid: number };
-}
-
 /** Every act has to succeed; their median times, in milliseconds, are printed and asserted nowhere. */
 async function work(when: string): Promise<void> {
   const took: Record<string, number> = {};
@@ -93,13 +84,13 @@ async function openPeers(address: string, protocols: readonly string[]) {
 
 test('500 peers that begin a frame and do not end it stop nobody, and cost what arrived', async () => {
   await work('quiet');
-  const before = await memory();
+  const before = await network.memory();
   const { tcp } = target.node('elder-1');
   const strangers = await openPeers(tcp, [target.protocol('section'), target.protocol('data')]);
   try {
     expect(strangers.connected).toBe(peers);
     expect(await strangers.tell('half')).toBe(peers);
-    const held = (await memory()).bytes - before.bytes;
+    const held = (await network.memory()).bytes - before.bytes;
     console.log(`${peers} half frames take ${mebibytes(held)}`);
     expect(held).toBeLessThanOrEqual(peers * (mayHalfTake + mayConnectionTake));
     expect(await strangers.tell('count')).toBe(peers);
@@ -107,7 +98,7 @@ test('500 peers that begin a frame and do not end it stop nobody, and cost what 
 
     // More than all strangers together may have: some lose their streams; nobody else is affected.
     const open = await strangers.tell('more');
-    const full = (await memory()).bytes - before.bytes;
+    const full = (await network.memory()).bytes - before.bytes;
     console.log(
       `${peers} peers with half a mebibyte each take ${mebibytes(full)}; ${open} streams are left`,
     );
@@ -124,7 +115,7 @@ test('500 peers that begin a frame and do not end it stop nobody, and cost what 
   await honest.upload();
   expect(await honest.missing()).toBe(0);
   const after = await until(
-    memory,
+    network.memory,
     ({ bytes }) => bytes - before.bytes <= mayGrowBytes,
     settleWithinMs,
   );

@@ -89,15 +89,6 @@ async function placeOf(label: string): Promise<Place> {
   };
 }
 
-async function memory(): Promise<{ readonly bytes: number; readonly pid: number }> {
-  const answer = await fetch(`${network.url}/test/memory`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{}',
-  });
-  return (await answer.json()) as { bytes: number; pid: number };
-}
-
 async function answersRightly(): Promise<void> {
   const { name, receipts } = await client.put(50_000);
   expect(receipts).toBe(4);
@@ -180,7 +171,7 @@ test('adults refuse every request of a stranger; no node takes a section message
 
 test('chance at every door for the whole time changes nothing', async () => {
   await answersRightly();
-  const before = await memory();
+  const before = await network.memory();
   const [elder, adult, bootstrap] = [
     await placeOf('elder-1'),
     await placeOf('adult-1'),
@@ -239,7 +230,7 @@ test('chance at every door for the whole time changes nothing', async () => {
   // What was being worked on ends, and half-open handshakes run into their time limits.
   await new Promise((go) => setTimeout(go, 12_000));
   await answersRightly();
-  const after = await memory();
+  const after = await network.memory();
   const grownMiB = (after.bytes - before.bytes) / 1024 / 1024;
   console.log(`memory after a collection: ${grownMiB.toFixed(1)} MiB more than before`);
   expect(after.pid).toBe(before.pid);

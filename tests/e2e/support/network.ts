@@ -21,6 +21,8 @@ export interface TestNetwork {
   readonly adult: (index: number, mode: 'ok' | 'off' | 'lie') => Promise<void>;
   /** All elders answer REGISTER with "busy" while this is off. */
   readonly registering: (on: boolean) => Promise<void>;
+  /** In use after a collection. */
+  readonly memory: () => Promise<{ readonly bytes: number; readonly pid: number }>;
   readonly log: () => string;
   readonly remove: () => void;
 }
@@ -111,13 +113,14 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<TestNe
       else child.once('exit', () => gone());
     });
 
-  const turn = async (name: string, body: object): Promise<void> => {
+  const turn = async (name: string, body: object): Promise<unknown> => {
     const answer = await fetch(`http://localhost:${port}/test/${name}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`the switch answered ${answer.status}`);
+    return answer.json();
   };
 
   await begin();
@@ -137,8 +140,9 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<TestNe
       await ended();
     },
     restart: begin,
-    adult: (index, mode) => turn('adult', { index, mode }),
-    registering: (on) => turn('elders', { registering: on }),
+    adult: async (index, mode) => void (await turn('adult', { index, mode })),
+    registering: async (on) => void (await turn('elders', { registering: on })),
+    memory: async () => (await turn('memory', {})) as { bytes: number; pid: number },
     log: () => log,
     remove: () => rmSync(data, { recursive: true, force: true }),
   };
