@@ -30,6 +30,8 @@ export default defineConfig(({ mode }) => ({
   build: { target: 'es2022', chunkSizeWarningLimit: 1500 },
   worker: { format: 'es' as const },
   test: {
+    // A second, as is usual, passes on a crowded machine before anything is wrong.
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         extends: true as const,
