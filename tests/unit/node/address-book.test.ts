@@ -73,7 +73,9 @@ test('strangers cause no writing; members do, at most once a minute, and never w
   book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'));
   book.keep();
   expect(existsSync(path)).toBe(false);
-  await vi.waitFor(() => expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(2));
+  await vi.waitFor(() => expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(2), {
+    timeout: 20_000,
+  });
   const first = readFileSync(path, 'utf8');
   book.offer(record(1, 2n, '/ip4/127.0.0.1/tcp/2'));
   now += 59_999;
@@ -82,7 +84,7 @@ test('strangers cause no writing; members do, at most once a minute, and never w
   expect(readFileSync(path, 'utf8')).toBe(first);
   now += 1;
   book.keep();
-  await vi.waitFor(() => expect(readFileSync(path, 'utf8')).not.toBe(first));
+  await vi.waitFor(() => expect(readFileSync(path, 'utf8')).not.toBe(first), { timeout: 20_000 });
   rmSync(folder, { recursive: true });
 });
 
@@ -96,10 +98,10 @@ test('a disk that refuses is told to the log, and ends nothing', async () => {
   });
   book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'));
   book.keep();
-  await vi.waitFor(() => expect(errors).toHaveLength(1));
+  await vi.waitFor(() => expect(errors).toHaveLength(1), { timeout: 20_000 });
   now += 60_000;
   book.keep();
-  await vi.waitFor(() => expect(errors).toHaveLength(2));
+  await vi.waitFor(() => expect(errors).toHaveLength(2), { timeout: 20_000 });
   await expect(book.close()).resolves.toBeUndefined();
   expect(book.addressesOf(alice)).toHaveLength(1);
   rmSync(folder, { recursive: true });

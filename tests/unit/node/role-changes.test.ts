@@ -93,6 +93,6 @@ test('links that were learned while the disk failed are kept later, and nothing 
     pastRetryMs: 1,
   });
   ending.learned([link]);
-  await vi.waitFor(() => expect(written).toHaveLength(1));
+  await vi.waitFor(() => expect(written).toHaveLength(1), { timeout: 20_000 });
   ending.stop();
 });

@@ -146,7 +146,7 @@ test('N33: two bootstrap nodes that name different successors are shown to the p
   world.bootstraps = [knowing(after(2))];
   const again = await start(1);
   await again.section();
-  await vi.waitFor(() => expect(again.view().verifiedEpoch).toBe(2));
+  await vi.waitFor(() => expect(again.view().verifiedEpoch).toBe(2), { timeout: 20_000 });
   expect(again.view().fork).toEqual({ epoch: 0, prefix: '()' });
 });
 
@@ -183,7 +183,7 @@ test('a device that was away for forty handovers reads the way from where it sto
     name === nameToId(ed25519PublicKey(seed)) ? knowing(living) : () => null;
   const again = await start(1);
   await again.section();
-  await vi.waitFor(() => expect(again.view().verifiedEpoch).toBe(40));
+  await vi.waitFor(() => expect(again.view().verifiedEpoch).toBe(40), { timeout: 20_000 });
 });
 
 test('while somebody watches, one elder is asked, and the page hears of the new key', async () => {

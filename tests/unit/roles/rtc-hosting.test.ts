@@ -45,8 +45,8 @@ test('when the worker lets go of the port, the connections made for it are close
   const { port1, port2 } = new MessageChannel();
   hostRtc(port1, () => 1);
   port2.postMessage({ op: 'create', id: 1, iceServers: [], certificateIds: [] });
-  await vi.waitFor(() => expect(closed).toBe(0));
+  await vi.waitFor(() => expect(closed).toBe(0), { timeout: 20_000 });
   await new Promise((go) => setTimeout(go, 20));
   port2.close();
-  await vi.waitFor(() => expect(closed).toBe(1));
+  await vi.waitFor(() => expect(closed).toBe(1), { timeout: 20_000 });
 });

@@ -110,7 +110,7 @@ test('when the last tab of an earlier version has gone, only the present one is 
   expect([...stored.keys()]).toEqual(['safe-shell-1', 'safe-shell-2']);
   tabs.splice(0, 1);
   await shell.answerShell(page());
-  await vi.waitFor(() => expect([...stored.keys()]).toEqual(['safe-shell-2']));
+  await vi.waitFor(() => expect([...stored.keys()]).toEqual(['safe-shell-2']), { timeout: 20_000 });
   expect((await shell.answerShell(part('1'))).status).toBe(404);
   expect(await shell.shellStored()).toBe(true);
 });

@@ -39,7 +39,7 @@ test('an older tab that holds on is named in time, to every call; once it is gon
   expect(toVaultError(failure).message).toContain('Close the other tabs of Safe');
   await expect(database()).rejects.toThrow('Close the other tabs');
   older.close();
-  await vi.waitFor(async () => expect((await database()).version).toBe(2));
+  await vi.waitFor(async () => expect((await database()).version).toBe(2), { timeout: 20_000 });
 });
 
 test('data of a newer version is named as such', async () => {

@@ -43,7 +43,7 @@ test.each(['a read of a rotten file', 'a removal'])(
     held.until = new Promise((go) => (release = go));
     held.first = true;
     const removing = what === 'a removal' ? chunks.remove(name) : chunks.get(name);
-    await vi.waitFor(() => expect(held.first).toBe(false));
+    await vi.waitFor(() => expect(held.first).toBe(false), { timeout: 20_000 });
     const put = chunks.put(name, bytes);
     await Promise.race([put, new Promise((go) => setTimeout(go, 100))]);
     release();

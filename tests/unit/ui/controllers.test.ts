@@ -122,7 +122,7 @@ describe('the door', () => {
     await Promise.resolve();
     door.typed = 'word';
     door.phraseTyped();
-    await vi.waitFor(() => expect(waiting.length).toBe(1));
+    await vi.waitFor(() => expect(waiting.length).toBe(1), { timeout: 20_000 });
     waiting[0]?.();
     await check;
     expect(door.phraseAccepted).toBe(false);
