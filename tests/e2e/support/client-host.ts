@@ -28,7 +28,7 @@ export interface ClientHost {
   /** As the network's file says it. */
   readonly genesisKey: string;
   readonly askAt: AskAt;
-  /** Asks where the first node said that this one is. Throws when the answer is none. */
+  /** Asks where the first node says that this one is. Throws when the answer is none. */
   readonly exchange: (peer: Uint8Array, request: Uint8Array) => Promise<ClientReply>;
   /** The first node's newest authority and the addresses it knows. */
   readonly begin: () => Promise<Told>;
@@ -48,14 +48,30 @@ export async function openClientHost(url: string, firstTcp: string): Promise<Cli
   const book = createAddressBook(anchor.networkId, null);
   const askAt: AskAt = (node, request, within) =>
     host.request(node, 'client', networkTag(anchor.networkId), request, { timeoutMs: within });
-  const exchange: ClientHost['exchange'] = async (name, request) => {
-    const known = book.addressesOf(name);
-    const addresses = known.length > 0 ? known : [first.address];
+  const exchangeAt = async (
+    name: Uint8Array,
+    addresses: readonly string[],
+    request: Uint8Array,
+  ): Promise<ClientReply> => {
     const answer = await askAt({ name, addresses }, request, timeoutMs);
     if (!answer.ok) throw new Error(`the node was ${answer.error.kind}`);
     const reply = decodeClientReply(answer.value);
     if (!reply.ok) throw new Error('the reply is malformed');
     return reply.value;
+  };
+  const learnAddresses = async (): Promise<readonly Uint8Array[]> => {
+    const request = encodeClientRequest({ kind: 'addresses' });
+    const told = await exchangeAt(first.name, [first.address], request);
+    if (told.kind !== 'addresses') throw new Error('wrong answers');
+    const refused = told.records.some((record) => book.offer(record) === 'refused');
+    if (refused) throw new Error('an address record is refused');
+    return told.records;
+  };
+  const exchange: ClientHost['exchange'] = async (name, request) => {
+    // Right after a birth, or a start of its own, the first node does not know every address.
+    if (book.addressesOf(name).length === 0) await learnAddresses();
+    const known = book.addressesOf(name);
+    return exchangeAt(name, known.length > 0 ? known : [first.address], request);
   };
   return {
     anchor,
@@ -63,12 +79,10 @@ export async function openClientHost(url: string, firstTcp: string): Promise<Cli
     askAt,
     exchange,
     begin: async () => {
-      const about = await exchange(first.name, encodeClientRequest({ kind: 'authority' }));
-      const told = await exchange(first.name, encodeClientRequest({ kind: 'addresses' }));
-      if (about.kind !== 'authority' || told.kind !== 'addresses') throw new Error('wrong answers');
-      const refused = told.records.some((record) => book.offer(record) === 'refused');
-      if (refused) throw new Error('an address record is refused');
-      return { authority: about.authority, records: told.records };
+      const request = encodeClientRequest({ kind: 'authority' });
+      const about = await exchangeAt(first.name, [first.address], request);
+      if (about.kind !== 'authority') throw new Error('wrong answers');
+      return { authority: about.authority, records: await learnAddresses() };
     },
     stop: host.stop,
   };
