@@ -22,7 +22,8 @@ interface Timer {
 let timers = new Map<number, Timer>();
 let now = 0;
 let order = 0;
-let busy = 0;
+/** Work under way, of this run alone: what an earlier run left behind ends unnoticed. */
+let busy = new Set<symbol>();
 
 export const currentMortal = (): Mortal | undefined => inside.getStore();
 export const runAs = <T>(mortal: Mortal, body: () => T): T => inside.run(mortal, body);
@@ -32,7 +33,7 @@ export const clock = {
   reset: (): void => {
     timers = new Map();
     now = 1_700_000_000_000;
-    busy = 0;
+    busy = new Set();
   },
   wait: (ms: number): Promise<void> =>
     new Promise((done) => void schedule(done, ms, inside.getStore())),
@@ -40,11 +41,13 @@ export const clock = {
 
 /** Work that the clock waits for. */
 export async function working<T>(work: () => Promise<T>): Promise<T> {
-  busy += 1;
+  const one = Symbol('work');
+  const ofRun = busy;
+  ofRun.add(one);
   try {
     return await work();
   } finally {
-    busy -= 1;
+    ofRun.delete(one);
   }
 }
 
@@ -63,7 +66,7 @@ async function quiet(): Promise<void> {
   let calm = 0;
   while (calm < quietTurns) {
     await turn();
-    calm = busy === 0 ? calm + 1 : 0;
+    calm = busy.size === 0 ? calm + 1 : 0;
   }
 }
 

@@ -13,7 +13,7 @@ console.log(`seed: ${seedOfRun}`);
 let loaded: Loaded;
 beforeAll(async () => {
   loaded = await loadLoop();
-}, 60_000);
+}, 180_000);
 afterAll(async () => loaded.close());
 const kinds = new Set<Fault>();
 
