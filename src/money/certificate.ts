@@ -135,7 +135,10 @@ export function verifyCertificate(
 export type Reckoning = 'now' | 'ever';
 
 export type CertificateProblem =
+  /** Not one per input, or the path is not of this root: found by hashes alone. */
   | 'badCertificate'
+  /** The key is known and did not sign this: nobody who verifies certificates passes it on. */
+  | 'forgedCertificate'
   /** No key is known for this slot and epoch: the verifier may be behind. */
   | 'unknownKey'
   /** The epoch is over and no path is there: the bearer may be behind. */
@@ -205,7 +208,7 @@ export function verifyKnown(
   const section = { ...key, networkId: keys.networkId };
   return verifyCertificate(section, suite, phase, statement, certificate)
     ? ok(true)
-    : err('badCertificate');
+    : err('forgedCertificate');
 }
 
 /** Why nothing can be said about it here and now; null when something can. */

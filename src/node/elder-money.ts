@@ -71,7 +71,11 @@ export interface MoneyPast {
 export type MoneyRequest = Extract<ClientRequest, { kind: 'slot' | 'output' | 'outputs' }>;
 
 export interface ElderMoney {
-  /** @param invalid called for a signature that does not hold: who signs looks at it, so nobody errs. */
+  /**
+   * @param invalid called for a signature or a certificate that is wrong under a key that this elder
+   * knows. Programs of ours verify what they send; what cannot be judged here (another epoch, a missing
+   * path) is `unproven` and held against nobody.
+   */
   readonly answer: (request: MoneyRequest, invalid?: () => void) => Promise<ClientReply>;
   readonly stop: () => void;
 }
@@ -215,10 +219,10 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
   };
 }
 
-/** Checking it cost this elder group operations or pairings, and its sender nothing. */
+/** Checking it cost this elder group operations or a pairing, and its sender nothing. */
 const isForged = (answer: SpentbookMessage | MintMessage): boolean =>
   (answer.kind === 'malformed' || answer.kind === 'unregistrable') && forged.has(answer.what);
-const forged: ReadonlySet<string> = new Set(['badSignature']);
+const forged: ReadonlySet<string> = new Set(['badSignature', 'forgedCertificate']);
 
 /** Facts of one key never mix with those of the next, though it be the same elder's. */
 const factsUnder = ({ epoch, key }: Pick<SectionAuthority, 'epoch' | 'key'>, machine: string) =>

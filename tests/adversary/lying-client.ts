@@ -1,7 +1,18 @@
 /** A client that pays with nothing, stores under false names and signs for nobody. */
 import { compareBytes } from '#core/codec/bytes.ts';
+import { blsScalars } from '#crypto/bls.ts';
+import { blsSuite } from '#crypto/threshold-suite.ts';
 import { signPointer, encodePointer } from '#data/pointer.ts';
-import { decodeEntry, sectionKeyHash, type RegistryEntry } from '#money/certificate.ts';
+import { addressOf } from '#money/address.ts';
+import { buildTransaction } from '#money/build.ts';
+import {
+  decodeEntry,
+  sectionKeyHash,
+  type Certificate,
+  type RegistryEntry,
+  type Source,
+} from '#money/certificate.ts';
+import { genesisKeyPair, walletKeys } from '#money/keys.ts';
 import { decodeTransaction, encodeTransaction, slotName } from '#money/transaction.ts';
 import { encodeMintRequest } from '#protocol/mint/index.ts';
 import { encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
@@ -33,6 +44,13 @@ export const invalidRequests = (target: Target): Readonly<Record<string, MakeReq
     }),
     'a record that nobody has': (prng) => ({ kind: 'getPointer', address: prng.bytes(32) }),
   };
+  Object.assign(requests, {
+    'a coin out of a payment that nobody certified': (prng) => prepareOfForgedSource(target, prng),
+    'a signed payment with forged votes': (prng) =>
+      commit(target, signedPayment(target, prng), prng),
+    'an output of a signed payment that is not final': (prng) =>
+      register(target, signedPayment(target, prng), prng),
+  } satisfies Record<string, MakeRequest>);
   const [entry] = listed;
   if (entry === undefined) return requests;
   return {
@@ -47,66 +65,97 @@ type MakeRequest = (prng: Prng) => ClientRequest;
 /** PREPARE: eight inputs that point at a real, final transaction, and no right signature. */
 function prepareOfNothing(target: Target, entry: RegistryEntry, prng: Prng): ClientRequest {
   const { transaction, slot } = invented(entry, prng);
-  return {
-    kind: 'slot',
-    slot,
-    message: encodeSpentbookRequest({
-      kind: 'prepare',
-      request: prng.bytes(16),
-      section: sectionKeyHash(target.signed.authority.key),
-      slot,
-      transaction,
-      sources: Array.from({ length: 8 }, () => ({ kind: 'committed' as const, ...entry })),
-    }),
-  };
+  const sources = Array.from({ length: 8 }, () => ({ kind: 'committed' as const, ...entry }));
+  return prepare(target, { transaction, slot, sources }, prng);
 }
 
 function commitOfNothing(target: Target, entry: RegistryEntry, prng: Prng): ClientRequest {
-  const { transaction, slot } = invented(entry, prng);
-  const { epoch } = target.signed.authority;
-  return {
-    kind: 'slot',
-    slot,
-    message: encodeSpentbookRequest({
-      kind: 'commit',
-      request: prng.bytes(16),
-      section: sectionKeyHash(target.signed.authority.key),
-      slot,
-      transaction,
-      prepared: Array.from({ length: 8 }, () => ({
-        epoch,
-        ballot: 0,
-        signature: prng.bytes(48),
-        sealed: null,
-      })),
-    }),
-  };
+  return commit(target, invented(entry, prng), prng);
 }
 
 function registerOfNothing(target: Target, entry: RegistryEntry, prng: Prng): ClientRequest {
-  const { transaction } = invented(entry, prng);
+  return register(target, invented(entry, prng), prng);
+}
+
+/** A coin whose key the client has, out of a payment that the client itself signed and nobody else did. */
+function prepareOfForgedSource(target: Target, prng: Prng): ClientRequest {
+  const coin = genesisKeyPair(prng.bytes(32));
+  const before = signedPayment(target, prng);
+  const decoded = decodeTransaction(before.transaction);
+  if (!decoded.ok) throw new Error('a payment of ours decodes');
+  const [first] = decoded.value.outputs;
+  if (first === undefined) throw new Error('a payment has outputs');
+  const outputs = [{ ...first, oneTimeKey: coin.oneTimeKey }];
+  const transaction = encodeTransaction({ ...decoded.value, outputs });
+  const spend = signedPayment(target, prng, coin);
+  const certificates = forgedCertificates(target, 1, prng);
+  const sources = [{ kind: 'committed' as const, transaction, certificates, index: 0 }];
+  return prepare(target, { ...spend, sources }, prng);
+}
+
+interface Spend {
+  readonly transaction: Uint8Array;
+  readonly slot: Uint8Array;
+}
+
+function prepare(
+  target: Target,
+  { transaction, slot, sources }: Spend & { readonly sources: readonly Source[] },
+  prng: Prng,
+): ClientRequest {
+  const section = sectionKeyHash(target.signed.authority.key);
+  const request = prng.bytes(16);
+  const body = { kind: 'prepare', request, section, slot, transaction, sources } as const;
+  return { kind: 'slot', slot, message: encodeSpentbookRequest(body) };
+}
+
+function commit(target: Target, { transaction, slot }: Spend, prng: Prng): ClientRequest {
+  const section = sectionKeyHash(target.signed.authority.key);
+  const request = prng.bytes(16);
+  const prepared = forgedCertificates(target, inputsOf(transaction), prng);
+  const body = { kind: 'commit', request, section, slot, transaction, prepared } as const;
+  return { kind: 'slot', slot, message: encodeSpentbookRequest(body) };
+}
+
+function register(target: Target, { transaction }: Spend, prng: Prng): ClientRequest {
   const decoded = decodeTransaction(transaction);
   const key = decoded.ok ? decoded.value.outputs[0]?.oneTimeKey : undefined;
   if (key === undefined) throw new Error('an invented transaction decodes');
-  const certificates = Array.from({ length: 8 }, () => ({
-    epoch: target.signed.authority.epoch,
-    ballot: 0,
-    signature: prng.bytes(48),
-    sealed: null,
-  }));
-  return {
-    kind: 'output',
-    key,
-    message: encodeMintRequest({
-      kind: 'register',
-      request: prng.bytes(16),
-      section: sectionKeyHash(target.signed.authority.key),
-      key,
-      transaction,
-      certificates,
-      index: 0,
-    }),
-  };
+  const section = sectionKeyHash(target.signed.authority.key);
+  const request = prng.bytes(16);
+  const certificates = forgedCertificates(target, inputsOf(transaction), prng);
+  const entry = { transaction, certificates, index: 0 };
+  const body = { kind: 'register', request, section, key, ...entry } as const;
+  return { kind: 'output', key, message: encodeMintRequest(body) };
+}
+
+const inputsOf = (transaction: Uint8Array): number => {
+  const decoded = decodeTransaction(transaction);
+  return decoded.ok ? decoded.value.inputs.length : 0;
+};
+
+/** Of the elders' own epoch, and real points: nothing but a pairing shows that they are wrong. */
+function forgedCertificates(target: Target, count: number, prng: Prng): readonly Certificate[] {
+  const { epoch } = target.signed.authority;
+  const secret = blsScalars.reduce(prng.bytes(32));
+  const signature = blsSuite.sign(secret, 'COMMIT', prng.bytes(32));
+  return Array.from({ length: count }, () => ({ epoch, ballot: 0, signature, sealed: null }));
+}
+
+/** A payment that is right in all but one thing: the coin that it spends was never made. */
+function signedPayment(target: Target, prng: Prng, coin = genesisKeyPair(prng.bytes(32))): Spend {
+  const amount = 100n;
+  const transaction = buildTransaction({
+    networkId: target.signed.authority.networkId,
+    inputs: [{ secret: coin.secret.reveal(), oneTimeKey: coin.oneTimeKey, amount }],
+    outputs: [{ address: addressOf(walletKeys(prng.bytes(32))), amount, memo: new Uint8Array() }],
+    fee: 0n,
+    recoveryKey: () => prng.bytes(32),
+    entropy: prng.bytes(32),
+  });
+  const keyImage = transaction?.inputs[0]?.keyImage;
+  if (transaction === undefined || keyImage === undefined) throw new Error('a real address');
+  return { transaction: encodeTransaction(transaction), slot: slotName(keyImage) };
 }
 
 /** A real transaction with eight inputs that nobody owns: a new slot each time. */

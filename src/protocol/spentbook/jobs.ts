@@ -44,17 +44,20 @@ function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult
   const input = inputAt(decoded.value, slot);
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
   let unproven: SpentbookResult | undefined;
+  let isForged = false;
   const verified = verifyTransaction(job.transaction, section.networkId, (each, index) => {
     const source = job.sources[index];
     if (source === undefined || !namesOutput(source, each.oneTimeKey)) return undefined;
     const proven = verifySource(known, suite, source);
     if (!proven.ok) {
       if (source.kind === 'committed') unproven ??= whyUnproven(known, source);
+      isForged ||= proven.error === 'forgedCertificate';
       return undefined;
     }
     return equalBytes(proven.value.oneTimeKey, each.oneTimeKey) ? proven.value.amount : undefined;
   });
   if (unproven !== undefined) return unproven;
+  if (isForged) return { kind: 'refused', what: 'forgedCertificate' };
   if (!verified.ok) return { kind: 'refused', what: verified.error };
   const txid = txidOf(verified.value);
   return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });

@@ -27,7 +27,8 @@ export function performPaymentJob(job: PaymentJob, suite: ThresholdSuite): Payme
       const statement = { keyImage: job.keyImage, ballot: job.certificate.ballot, txid };
       const proven = verifyKnown(job.sections, suite, 'COMMIT', statement, job.certificate);
       if (proven.ok) return { kind: 'checked', txid };
-      return proven.error === 'badCertificate' ? nothing : { kind: 'unproven' };
+      const unjudged = proven.error === 'unknownKey' || proven.error === 'superseded';
+      return unjudged ? { kind: 'unproven' } : nothing;
     }
     case 'checkConflict': {
       // Only the coin's owner can sign a spend of it, so two liars cannot invent a conflict.

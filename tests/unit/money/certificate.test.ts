@@ -119,7 +119,7 @@ describe('registry entries', () => {
     const prepared = { ...entry, certificates: certify(toy, toySuite, 'PREPARE', transaction) };
     expect(openRegistryEntry(known, toySuite, encodeEntry(prepared))).toEqual({
       ok: false,
-      error: 'badCertificate',
+      error: 'forgedCertificate',
     });
     expect(openRegistryEntry(known, toySuite, encodeEntry({ ...entry, index: 1 }))).toEqual({
       ok: false,

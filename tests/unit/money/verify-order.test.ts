@@ -2,15 +2,16 @@
  * Goal: an elder pays for pairings only where all that is cheap to check is right, and once for each.
  * Method: the real jobs with a suite that counts; an attacker that cites a true payment of eight coins.
  */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { compareBytes } from '#core/codec/bytes.ts';
 import { maxRememberedSignatures, rememberingSuite } from '#crypto/remembering-suite.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { buildTransaction } from '#money/build.ts';
-import type { Source } from '#money/certificate.ts';
+import type { Certificate, SectionKeys, Source } from '#money/certificate.ts';
 import { genesisKeyPair } from '#money/keys.ts';
 import { oneTimeSecret, openOutput } from '#money/stealth.ts';
 import { contextOf, encodeTransaction, slotName, type Transaction } from '#money/transaction.ts';
+import { performMintJob } from '#protocol/mint/index.ts';
 import { performSpentbookJob, type SpentbookJob } from '#protocol/spentbook/index.ts';
 import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
 import {
@@ -62,7 +63,7 @@ function pay(inputs: readonly Coin[]): Transaction {
 
 /** A final payment of eight coins, which everybody reads in the list of outputs. */
 const listed = pay(eight('honest'));
-const source: Source = {
+const source: Source & { readonly kind: 'committed' } = {
   kind: 'committed',
   transaction: encodeTransaction(listed),
   certificates: certify(toySection, toySuite, 'COMMIT', listed),
@@ -95,14 +96,18 @@ const prepare = (transaction: Transaction, sources: readonly Source[]): Spentboo
   transaction: encodeTransaction(transaction),
   sources,
 });
-const commit = (transaction: Transaction, slot: Uint8Array): SpentbookJob => ({
+const commit = (
+  transaction: Transaction,
+  slot: Uint8Array,
+  prepared = certify(toySection, toySuite, 'PREPARE', transaction),
+): SpentbookJob => ({
   kind: 'commit',
   section,
   secretShare,
   known,
   slot,
   transaction: encodeTransaction(transaction),
-  prepared: certify(toySection, toySuite, 'PREPARE', transaction),
+  prepared,
 });
 
 const unsigned = (transaction: Transaction): Transaction => ({
@@ -165,9 +170,8 @@ test('a COMMIT whose body was not signed costs no pairing', () => {
   expect(suite.verified()).toBe(0);
 });
 
-test('an honest payment pays for each certificate once, however often it is shown', () => {
-  const counted = counting();
-  const suite = rememberingSuite(counted);
+/** Alice spends what the listed payment gave her: her signature is public once it is paid. */
+function paidByAlice(): Transaction {
   const [output] = listed.outputs;
   const opened = output && openOutput(keysOf('alice'), output, contextOf(listed));
   if (output === undefined || opened === undefined) throw new Error('alice was paid');
@@ -176,8 +180,86 @@ test('an honest payment pays for each certificate once, however often it is show
     oneTimeKey: output.oneTimeKey,
     amount: output.amount,
   };
+  return pay([hers]);
+}
+
+type Problem = (certificates: readonly Certificate[]) => {
+  readonly certificates: readonly Certificate[];
+  readonly keys: SectionKeys;
+};
+const forged: Problem = (all) => ({
+  certificates: all.map((each) => ({ ...each, signature: new Uint8Array(48).fill(7) })),
+  keys: known,
+});
+const ahead: Problem = (all) => ({
+  certificates: all.map((each) => ({ ...each, epoch: 9n })),
+  keys: known,
+});
+const outdated: Problem = (all) => ({
+  certificates: all,
+  keys: { ...known, current: [], superseded: [{ ...section, sealedRoot: seedOf('root') }] },
+});
+const wrongPath: Problem = (all) => ({
+  ...outdated(all),
+  certificates: all.map((each) => ({
+    ...each,
+    sealed: { kind: 'decided', body: seedOf('body'), index: 0, count: 1, siblings: [] },
+  })),
+});
+
+/** Anybody can read a payment and send it again with other certificates: its signatures hold. */
+const replays = {
+  PREPARE: (problem, suite) => {
+    const transaction = paidByAlice();
+    const { certificates, keys } = problem(source.certificates);
+    const job = prepare(transaction, [{ ...source, certificates }]);
+    return performSpentbookJob({ ...job, known: keys }, suite);
+  },
+  COMMIT: (problem, suite) => {
+    const [slot = new Uint8Array(32)] = slotsOf(listed);
+    const made = certify(toySection, toySuite, 'PREPARE', listed);
+    const { certificates, keys } = problem(made);
+    return performSpentbookJob({ ...commit(listed, slot, certificates), known: keys }, suite);
+  },
+  REGISTER: (problem, suite) => {
+    const { certificates, keys } = problem(source.certificates);
+    const { transaction, index } = source;
+    const key = listed.outputs[0]?.oneTimeKey ?? new Uint8Array(32);
+    const entry = { transaction, certificates, index };
+    return performMintJob({ kind: 'verify', known: keys, key, entry }, suite);
+  },
+} satisfies Record<string, (problem: Problem, suite: ThresholdSuite) => unknown>;
+
+describe.each(Object.entries(replays))('somebody’s payment in a %s', (_phase, replay) => {
+  test('with certificates that nobody made costs one pairing and is called forged', () => {
+    const suite = counting();
+    expect(replay(forged, suite)).toEqual({ kind: 'refused', what: 'forgedCertificate' });
+    expect(suite.verified()).toBe(1);
+  });
+
+  test.each([
+    ['a key that this elder does not know', ahead],
+    ['an epoch that is over, without its path', outdated],
+  ])('with certificates of %s costs no pairing and is nobody’s fault', (_what, problem) => {
+    const suite = counting();
+    expect(replay(problem, suite)).toMatchObject({ kind: 'unproven' });
+    expect(suite.verified()).toBe(0);
+  });
+
+  test('with a path to another root costs no pairing and is not called forged', () => {
+    const suite = counting();
+    const result = replay(wrongPath, suite);
+    expect(result).toMatchObject({ kind: 'refused' });
+    expect(result).not.toMatchObject({ what: 'forgedCertificate' });
+    expect(suite.verified()).toBe(0);
+  });
+});
+
+test('an honest payment pays for each certificate once, however often it is shown', () => {
+  const counted = counting();
+  const suite = rememberingSuite(counted);
   for (let repeated = 0; repeated < 3; repeated++) {
-    const result = performSpentbookJob(prepare(pay([hers]), [source]), suite);
+    const result = performSpentbookJob(prepare(paidByAlice(), [source]), suite);
     expect(result.kind).toBe('shared');
   }
   expect(counted.verified()).toBe(8);

@@ -1,4 +1,7 @@
-/** Goal: a payment with a signature that does not hold is held against who sent it, an honest one is not. */
+/**
+ * Goal: a payment with a signature or a certificate that nobody made is held against who sent it; an
+ * honest one, and one that this elder cannot judge, is not.
+ */
 import { expect, test } from 'vitest';
 import { utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
@@ -6,10 +9,19 @@ import { sectionKeyHash } from '#money/certificate.ts';
 import { addressOf } from '#money/address.ts';
 import { genesisKeyPair, walletKeys } from '#money/keys.ts';
 import { decodeTransaction, slotName } from '#money/transaction.ts';
-import { createElderMoney } from '#node/elder-money.ts';
+import { createElderMoney, type ElderMoney, type MoneyRequest } from '#node/elder-money.ts';
 import { silentLog } from '#node/log.ts';
+import { encodeMintRequest } from '#protocol/mint/index.ts';
 import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
-import { addCoin, emptyWallet, genesisCoin, planPayment, spendable } from '#safe/wallet/index.ts';
+import {
+  addCoin,
+  emptyWallet,
+  genesisCoin,
+  planPayment,
+  scanCommitted,
+  spendable,
+  type WalletState,
+} from '#safe/wallet/index.ts';
 import { createMemoryFacts } from '#storage/node/memory-facts.ts';
 import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
 import { makeSection } from '../section/fixtures.ts';
@@ -23,13 +35,17 @@ const authority = {
   genesisOutput: { oneTimeKey: genesisKeyPair(seed).oneTimeKey, amount: 1_000n },
 };
 
-function payment() {
+function firstWallet(): WalletState {
   const first = genesisCoin(keys, authority);
   if (first === null) throw new Error('the first coin is ours');
+  return addCoin(emptyWallet, first.coin, first.source, 0);
+}
+
+function payment(wallet: WalletState = firstWallet()) {
   const planned = planPayment({
     keys,
     networkId: authority.networkId,
-    coins: spendable(addCoin(emptyWallet, first.coin, first.source, 0)),
+    coins: spendable(wallet),
     address: addressOf(walletKeys(sha256(utf8('payee')))),
     amount: 10n,
     memo: new Uint8Array(),
@@ -39,14 +55,9 @@ function payment() {
   return planned.value.bundle;
 }
 
-test('a forged payment is an invalid request of its sender, and a right one is signed', async () => {
-  const { transaction, sources } = payment();
-  const body = decodeTransaction(transaction);
-  const keyImage = body.ok ? body.value.inputs[0]?.keyImage : undefined;
-  if (keyImage === undefined) throw new Error('one input');
-  const slot = slotName(keyImage);
+const openElder = (): Promise<ElderMoney> => {
   const [elder] = authority.elders;
-  const money = await createElderMoney({
+  return createElderMoney({
     label: 'elder',
     name: elder?.name ?? new Uint8Array(),
     identitySeed: made.identitySeeds[0] ?? seed,
@@ -56,6 +67,24 @@ test('a forged payment is an invalid request of its sender, and a right one is s
     jobs: toyJobs as never,
     log: silentLog,
   });
+};
+
+/** The slot of its one input, and the key of its first output. */
+function placesOf(transaction: Uint8Array): {
+  readonly slot: Uint8Array;
+  readonly key: Uint8Array;
+} {
+  const body = decodeTransaction(transaction);
+  const keyImage = body.ok ? body.value.inputs[0]?.keyImage : undefined;
+  const key = body.ok ? body.value.outputs[0]?.oneTimeKey : undefined;
+  if (keyImage === undefined || key === undefined) throw new Error('one input, and outputs');
+  return { slot: slotName(keyImage), key };
+}
+
+test('a forged payment is an invalid request of its sender, and a right one is signed', async () => {
+  const { transaction, sources } = payment();
+  const { slot } = placesOf(transaction);
+  const money = await openElder();
   let invalid = 0;
   const prepare = async (bytes: Uint8Array): Promise<object> => {
     const message = encodeSpentbookRequest({
@@ -78,5 +107,45 @@ test('a forged payment is an invalid request of its sender, and a right one is s
   expect(invalid).toBe(1);
   expect(await prepare(transaction)).toMatchObject({ kind: 'prepared' });
   expect(invalid).toBe(1);
+  money.stop();
+});
+
+test('certificates that nobody made count against their sender, those of an unknown epoch do not', async () => {
+  const { transaction } = payment();
+  const { slot, key } = placesOf(transaction);
+  const section = sectionKeyHash(authority.key);
+  const request = new Uint8Array(16);
+  const money = await openElder();
+  const certificates = (epoch: bigint) => [
+    { epoch, ballot: 0, signature: new Uint8Array(48).fill(7), sealed: null },
+  ];
+  const commit = (epoch: bigint): MoneyRequest => {
+    const prepared = certificates(epoch);
+    const body = { kind: 'commit', request, section, slot, transaction, prepared } as const;
+    return { kind: 'slot', slot, message: encodeSpentbookRequest(body) };
+  };
+  const prepare = (epoch: bigint): MoneyRequest => {
+    // It spends the change of the first one, so nothing but the certificate of its source is wrong.
+    const committed = { transaction, certificates: certificates(epoch) };
+    const next = payment(scanCommitted(keys, emptyWallet, committed, 0));
+    const at = placesOf(next.transaction).slot;
+    const paid = { transaction: next.transaction, sources: next.sources };
+    const body = { kind: 'prepare', request, section, slot: at, ...paid } as const;
+    return { kind: 'slot', slot: at, message: encodeSpentbookRequest(body) };
+  };
+  const register = (epoch: bigint): MoneyRequest => {
+    const entry = { transaction, certificates: certificates(epoch), index: 0 };
+    const message = encodeMintRequest({ kind: 'register', request, section, key, ...entry });
+    return { kind: 'output', key, message };
+  };
+  for (const make of [commit, prepare, register]) {
+    let invalid = 0;
+    const ask = (epoch: bigint): Promise<unknown> =>
+      money.answer(make(epoch), () => (invalid += 1));
+    await ask(authority.epoch + 1n);
+    expect(invalid, `${make.name} of an epoch that is unknown here`).toBe(0);
+    for (let n = 0; n < 3; n++) await ask(authority.epoch);
+    expect(invalid, `${make.name} with certificates that nobody made`).toBe(3);
+  }
   money.stop();
 });

@@ -305,7 +305,7 @@ describe('payments', () => {
     const results = [0, 1].map((index) =>
       scanEntry(scanner, emptyWallet, encodeEntry({ transaction, certificates: forged, index }), 3),
     );
-    expect(results.some((result) => !result.ok && result.error === 'badCertificate')).toBe(true);
+    expect(results.some((result) => !result.ok && result.error === 'forgedCertificate')).toBe(true);
     expect(results.every((result) => !result.ok || result.value.state.coins.size === 0)).toBe(true);
   });
 
