@@ -141,14 +141,18 @@ export function createFetches(options: FetchOptions): Fetches {
         ...{ start: 0, last: null, judging: true, quiet: 0, turn: 0, isFirst: true },
       };
       fetches.set(toHex(root), fetch);
-      lists.progress(root).then(
-        (progress) => {
-          if (!fetches.has(toHex(root))) return;
-          Object.assign(fetch, progress, { judging: false });
-          request(fetch);
-        },
-        () => end(fetch, false),
-      );
+      const begin = async (): Promise<void> => {
+        const { start, last, count } = await lists.progress(root);
+        if (!fetches.has(toHex(root))) return;
+        // Nobody has a page behind the last one: what is on disk only lacks its mark.
+        if (start === count) {
+          await lists.finish(root, count);
+          return end(fetch, true);
+        }
+        Object.assign(fetch, { start, last, judging: false });
+        request(fetch);
+      };
+      begin().catch(() => end(fetch, false));
       return promise;
     },
 

@@ -23,6 +23,8 @@ export interface ListProgress {
   readonly start: number;
   /** The entry before it. */
   readonly last: SealedEntry | null;
+  /** How many entries the list has; null while no page of it is here. */
+  readonly count: number | null;
 }
 
 export interface SealedLists {
@@ -149,8 +151,9 @@ export function openSealedLists(facts: FactStore): SealedLists {
         starts.length === 0 ? null : await readPage(root, 'fetched', Math.max(...starts));
       const last = page?.entries.at(-1);
       const entry = last === undefined ? undefined : decodeSealedEntry(last);
-      if (page === null || entry?.ok !== true) return { start: 0, last: null };
-      return { start: page.start + page.entries.length, last: entry.value };
+      if (page === null || entry?.ok !== true) return { start: 0, last: null, count: null };
+      const { start, count, entries } = page;
+      return { start: start + entries.length, last: entry.value, count };
     },
     keepPage: (root, page) => writePage(root, 'fetched', page),
     finish: async (root, count) => {

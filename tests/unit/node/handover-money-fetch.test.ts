@@ -180,6 +180,16 @@ test('after a restart the pages that came are not asked for again', async () => 
   expect(await lists.load(root)).toEqual(entries);
 });
 
+test('a list whose last page came right before a restart is whole, and nobody is asked for more', async () => {
+  const before = fetcher({ a: honest });
+  for (const page of pages) await before.lists.keepPage(root, page);
+  expect(await before.lists.has(root)).toBe(false);
+  const { fetches, asked, lists } = fetcher({ a: honest });
+  expect(await fetches.fetch(key, root, ['a'], good)).toBe(true);
+  expect(asked).toEqual([]);
+  expect(await lists.load(root)).toEqual(entries);
+});
+
 test('who cuts each page a little short stops nobody: others go on from the entry that is lacking', async () => {
   let sent = 0;
   const liar: Peer = (start) => (++sent > 3 ? null : cutter(start));
@@ -235,7 +245,7 @@ test('a list that this node makes itself while it fetches it is whole, and cut a
   expect(await begun.lists.page(root, perPage)).toEqual(pages[1]);
   await begun.lists.drop(root);
   expect(await begun.lists.has(root)).toBe(false);
-  expect(await begun.lists.progress(root)).toEqual({ start: 0, last: null });
+  expect(await begun.lists.progress(root)).toEqual({ start: 0, last: null, count: null });
 });
 
 test('nobody can choose to be asked first: the order differs with asker and list', () => {
