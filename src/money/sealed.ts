@@ -46,24 +46,6 @@ export function sealedRootOf(leaves: readonly Uint8Array[]): Uint8Array {
   return rootHash(top, leaves.length);
 }
 
-/** The path of every leaf that `wanted` names; the layers are hashed once for all of them. */
-export function sealedPaths(
-  leaves: readonly SealedLeaf[],
-  wanted: (leaf: SealedLeaf) => boolean,
-): readonly { readonly leaf: SealedLeaf; readonly path: SealedPath }[] {
-  const layers = layersOf(leaves.map(sealedLeafHash));
-  return leaves.flatMap((leaf, index) => {
-    const { kind, body } = leaf;
-    if (kind === 'output' || !wanted(leaf)) return [];
-    const siblings: Uint8Array[] = [];
-    for (let depth = 0, at = index; depth < layers.length - 1; depth++, at >>= 1) {
-      const sibling = layers[depth]?.[at ^ 1];
-      if (sibling !== undefined) siblings.push(sibling);
-    }
-    return [{ leaf, path: { kind, body, index, count: leaves.length, siblings } }];
-  });
-}
-
 /** Hashes beside a run of neighbouring leaves, from the leaves upwards: left before right. */
 export function sealedRanges(
   leaves: readonly Uint8Array[],

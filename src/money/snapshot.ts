@@ -144,11 +144,14 @@ export const entriesAscend = (entries: readonly SealedEntry[]): boolean =>
   });
 
 /** The same entries as pages of bounded size; at least one page. */
-export function snapshotPages(entries: readonly SealedEntry[]): readonly (readonly Uint8Array[])[] {
+function snapshotPages(
+  entries: readonly SealedEntry[],
+  maxBytes: number,
+): readonly (readonly Uint8Array[])[] {
   const pages: Uint8Array[][] = [[]];
   let size = 0;
   for (const bytes of entries.map(encodeSealedEntry)) {
-    if (size + bytes.length + 4 > maxSnapshotPageBytes) {
+    if (size > 0 && size + bytes.length + 4 > maxBytes) {
       pages.push([]);
       size = 0;
     }
@@ -169,9 +172,13 @@ export interface SealedPage {
   readonly entries: readonly Uint8Array[];
 }
 
-export function sealedPages(entries: readonly SealedEntry[]): readonly SealedPage[] {
+/** @param maxBytes of a page; simulations take less, so that small lists have several. */
+export function sealedPages(
+  entries: readonly SealedEntry[],
+  maxBytes: number = maxSnapshotPageBytes,
+): readonly SealedPage[] {
   const count = entries.length;
-  const pages = snapshotPages(entries);
+  const pages = snapshotPages(entries, maxBytes);
   let next = 0;
   const ranges = pages.map(({ length }) => {
     const start = next;
@@ -230,21 +237,6 @@ export function openSealedPage(
   if (!entriesAscend(entries)) return err('malformed');
   const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
   return verifyRange(root, start, count, leaves, siblings) ? ok(entries) : err('otherRoot');
-}
-
-/** Puts pages together; only the very list that its root names comes out. */
-export function entriesOfPages(
-  root: Uint8Array,
-  pages: readonly (readonly Uint8Array[])[],
-): Result<readonly SealedEntry[], 'malformed' | 'otherRoot'> {
-  const entries: SealedEntry[] = [];
-  for (const bytes of pages.flat()) {
-    const entry = decodeSealedEntry(bytes);
-    if (!entry.ok) return entry;
-    entries.push(entry.value);
-  }
-  if (!entriesAscend(entries)) return err('malformed');
-  return equalBytes(entriesRoot(entries), root) ? ok(entries) : err('otherRoot');
 }
 
 /** Why an entry may not stand in a snapshot of this section. `unknownKey`: ask for news, retry. */

@@ -4,7 +4,7 @@ import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
 import type { Context, Effect, Event, Step } from '#core/machine.ts';
 import { sectionKeyHash, type MoneySection } from '#money/certificate.ts';
-import type { Inheritance, SealedArchive } from '#protocol/handover/index.ts';
+import type { Inheritance } from '#protocol/handover/index.ts';
 import {
   decodeMintRequest,
   encodeMintAnswer,
@@ -24,6 +24,7 @@ import {
   type SpentbookFact,
   type SpentbookState,
 } from '#protocol/spentbook/index.ts';
+import { inheritArchives, type SealedArchive } from './paged-list.ts';
 import {
   noBooks,
   type ElderConfig,
@@ -47,17 +48,17 @@ export type MoneyFacts = Record<
 export function createBooks(parts: SealParts) {
   const slots = keyed(parts.spentbook);
   const outputs = keyed(parts.mint);
-  const inherited = new WeakMap<readonly SealedArchive[], Map<string, Inheritance>>();
+  // Pure, and dear: seven elders inherit the same archives.
+  const inherited = new Map<string, Inheritance>();
   const inheritanceOf = (
     archives: readonly SealedArchive[],
     section: MoneySection,
   ): Inheritance => {
     if (archives.length === 0) return nothing;
-    const byKey = inherited.get(archives) ?? new Map<string, Inheritance>();
-    inherited.set(archives, byKey);
-    const key = toHex(section.key);
-    const known = byKey.get(key) ?? parts.inherit(archives, section.prefix);
-    byKey.set(key, known);
+    const roots = archives.map(({ sealedRoot }) => toHex(sealedRoot));
+    const id = [toHex(section.key), ...roots].join();
+    const known = inherited.get(id) ?? inheritArchives(archives, section.prefix, parts);
+    inherited.set(id, known);
     return known;
   };
 

@@ -8,6 +8,7 @@ import {
   decodeHandoverMessage,
   encodeHandoverMessage,
   type HandoverNews,
+  type SnapshotPage,
 } from '#protocol/handover/index.ts';
 import { snapshotBytes } from '#protocol/membership/index.ts';
 import { encodeMintRequest, outputName } from '#protocol/mint/index.ts';
@@ -62,6 +63,15 @@ export function otherRoot(sealed: SectionState): SectionState {
   return { ...sealed, ledger: { ...sealed.ledger, phase: other } };
 }
 
+/** Nothing, the page, or a list that ends before its time. */
+function lieOfPage(page: SnapshotPage, prng: Prng): readonly SealMessage[] {
+  if (prng.chance(0.5)) return [];
+  const entries = page.entries.slice(0, -1);
+  const shorter = { ...page, entries, count: page.start + entries.length };
+  const message = encodeHandoverMessage(prng.chance(0.5) ? page : shorter);
+  return [{ kind: 'handover', message }];
+}
+
 /** Lies in handover news: another root to some, a wrong share, a share over another record. */
 export function liar(
   identity: IdentitySuite,
@@ -76,7 +86,7 @@ export function liar(
     if (message.kind !== 'handover' || elder === undefined) return [message];
     const decoded = decodeHandoverMessage(message.message);
     if (!decoded.ok) return [message];
-    if (decoded.value.kind === 'page') return prng.chance(0.5) ? [] : [message];
+    if (decoded.value.kind === 'page') return lieOfPage(decoded.value, prng);
     if (decoded.value.kind !== 'news') return [message];
     const news = decoded.value;
     const say = (changed: Partial<HandoverNews>): SealMessage => ({

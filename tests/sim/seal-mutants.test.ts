@@ -3,10 +3,11 @@
  * Method: one bug planted at a time; some seed must fail for the right reason.
  */
 import { describe, expect, test, vi } from 'vitest';
-import { mergeSnapshots, entriesRoot } from '#money/snapshot.ts';
+import { ok } from '#core/result.ts';
+import { decodeSealedEntry, mergeSnapshots, entriesRoot } from '#money/snapshot.ts';
 import { verifyCertificates } from '#money/certificate.ts';
 import { decodeTransaction, txidOf } from '#money/transaction.ts';
-import { handover, inheritFrom, type HandoverState } from '#protocol/handover/index.ts';
+import { addPage, handover, inheritPage, type HandoverState } from '#protocol/handover/index.ts';
 import { mint, performMintJob } from '#protocol/mint/index.ts';
 import { charterHash, successorRecordOf } from '#protocol/section/index.ts';
 import { spentbook } from '#protocol/spentbook/index.ts';
@@ -155,12 +156,56 @@ const mutants: readonly Mutant[] = [
   {
     name: 'R6: new elders begin with an empty book',
     parts: {
-      inherit: (archives, prefix) => {
-        const whole = inheritFrom(archives, prefix);
-        return archives.length > 1 ? inheritFrom(archives.slice(0, 1), prefix) : whole;
+      addPage: (slots, outputs, epoch, page) => {
+        if (epoch === 0n) addPage(slots, outputs, epoch, page);
       },
     },
     found: /noDoubleSpend/,
+  },
+  {
+    name: 'R6: only the first page of what an epoch left is inherited',
+    parts: {
+      inheritPage: (root, page, prefix) =>
+        page.start === 0 ? inheritPage(root, page, prefix) : ok({ slots: [], outputs: [] }),
+    },
+    found: /noDoubleSpend/,
+  },
+  {
+    name: 'R6: each page takes the place of the earlier ones of its epoch',
+    parts: {
+      addPage: (slots, outputs, epoch, page) => {
+        for (const [name, { words }] of slots) {
+          if (words.at(-1)?.epoch === epoch) slots.delete(name);
+        }
+        addPage(slots, outputs, epoch, page);
+      },
+    },
+    found: /noDoubleSpend/,
+  },
+  {
+    name: 'N34: the place of an entry is counted from its page',
+    parts: {
+      inheritPage: (root, page, prefix) => {
+        const inherited = inheritPage(root, page, prefix);
+        if (!inherited.ok) return inherited;
+        const slots = inherited.value.slots.map(({ entry, path }) => ({
+          entry,
+          path: { ...path, index: path.index - page.start },
+        }));
+        return ok({ ...inherited.value, slots });
+      },
+    },
+    found: /progress/,
+  },
+  {
+    name: 'R6: a page is believed without its proof',
+    parts: {
+      openPage: (_root, { entries }) => {
+        const decoded = entries.map(decodeSealedEntry);
+        return ok(decoded.flatMap((entry) => (entry.ok ? [entry.value] : [])));
+      },
+    },
+    found: /N23: merged what it does not hold|N34: an archive of ours is otherRoot/,
   },
   {
     name: 'R6: bundles are dropped when snapshots merge',

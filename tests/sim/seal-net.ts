@@ -6,14 +6,7 @@ import { assert } from '#core/assert.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { stay, type Context, type Effect, type Event, type Machine } from '#core/machine.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import {
-  entriesOfPages,
-  entriesRoot,
-  sealedPages,
-  sortEntries,
-  type SealedEntry,
-  type Snapshot,
-} from '#money/snapshot.ts';
+import { entriesRoot, sortEntries, type SealedEntry, type Snapshot } from '#money/snapshot.ts';
 import {
   decodeHandoverFact,
   decodeHandoverMessage,
@@ -26,6 +19,7 @@ import {
 import { outputEntry } from '#protocol/mint/index.ts';
 import { performSpentbookJob, slotEntry } from '#protocol/spentbook/index.ts';
 import { performPaymentJob } from '#safe/payment/index.ts';
+import { pageAt, pageBytesOf, withPage, type Grown } from './paged-list.ts';
 import { remembered, startClient, stepClient } from './paying-client.ts';
 import { createBooks, type MoneyFacts } from './seal-books.ts';
 import {
@@ -67,6 +61,11 @@ export function createSeal(
   const withList = (state: ElderState, entries: readonly SealedEntry[]): ElderState => ({
     ...state,
     lists: new Map(state.lists).set(toHex(entriesRoot(entries)), entries),
+  });
+
+  const withArriving = (state: ElderState, root: string, pages: Grown): ElderState => ({
+    ...state,
+    arriving: new Map(state.arriving).set(root, pages),
   });
 
   /** Feeds the handover and does what it wants, until it wants nothing more. */
@@ -132,7 +131,10 @@ export function createSeal(
             }
             case 'fetch': {
               const root = toHex(output.root);
-              const known = state.lists.get(root);
+              const pages = state.arriving.get(root);
+              // The last page may have come right before a crash.
+              const known =
+                state.lists.get(root) ?? (pages?.isWhole === true ? pages.entries : undefined);
               const wanted = new Map(state.wanted).set(root, output.elder);
               const { fetches } = state;
               state = { ...state, wanted, fetches: fetches + 1 };
@@ -141,7 +143,8 @@ export function createSeal(
                 const from = [0, 1].map((k) => output.from[(fetches + k) % output.from.length]);
                 const first = output.from[0];
                 const to = new Set([first, ...from].filter((id) => id !== undefined));
-                send([...to], { kind: 'askPage', root: output.root, start: 0 });
+                const start = pages?.entries.length ?? 0;
+                send([...to], { kind: 'askPage', root: output.root, start });
               }
               break;
             }
@@ -159,18 +162,31 @@ export function createSeal(
             }
             case 'serve': {
               const entries = state.lists.get(toHex(output.root));
-              const page =
-                entries && sealedPages(entries).find(({ start }) => start === output.start);
-              if (page === undefined) break;
-              const { root } = output;
+              const { root, start } = output;
+              const pageBytes = pageBytesOf(toHex(config.name));
+              const page = entries && pageAt(entries, start, pageBytes, parts);
+              if (!page) break;
               send([output.to], { ...page, kind: 'page', root });
               break;
             }
             case 'page': {
-              const { root, entries } = output.page;
-              if (!state.wanted.has(toHex(root)) || state.lists.has(toHex(root))) break;
-              const list = entriesOfPages(root, [entries]);
-              if (list.ok) take(arrived(config, state, root, list.value, context));
+              const { page, from } = output;
+              const { root } = page;
+              const name = toHex(root);
+              if (!state.wanted.has(name) || state.lists.has(name)) break;
+              const before = state.arriving.get(name);
+              const grown = withPage(before, page, parts);
+              if (grown === null) {
+                // Another peer was faster, and may fall silent: this one is asked for what is lacking.
+                const start = before?.entries.length ?? 0;
+                if (page.start < start) send([from], { kind: 'askPage', root, start });
+                break;
+              }
+              const { entries, isWhole } = grown;
+              effects.push({ kind: 'persist', fact: { kind: 'page', page } });
+              state = withArriving(state, name, grown);
+              if (isWhole) take(arrived(config, state, root, entries, context));
+              else send([from], { kind: 'askPage', root, start: entries.length });
               break;
             }
             case 'activate':
@@ -237,6 +253,7 @@ export function createSeal(
       active: false,
       handover: null,
       lists: new Map(),
+      arriving: new Map(),
       archives: config.archives,
       wanted: new Map(),
       fetches: 0,
@@ -250,7 +267,12 @@ export function createSeal(
       else if (fact.kind === 'closed') closed = true;
       else if (fact.kind === 'moneySealed') state = { ...state, sealed: true };
       else if (fact.kind === 'handover') said.push(must(decodeHandoverFact(fact.bytes)));
-      else if (fact.kind === 'list') {
+      else if (fact.kind === 'page') {
+        const name = toHex(fact.page.root);
+        const grown = withPage(state.arriving.get(name), fact.page, parts);
+        // Written twice, when two lists were asked for at once.
+        if (grown !== null) state = withArriving(state, name, grown);
+      } else if (fact.kind === 'list') {
         state = withList(state, fact.entries);
         const root = entriesRoot(fact.entries);
         if (fact.elder !== null) held.push({ elder: fact.elder, root });

@@ -14,7 +14,6 @@ import type { IdentitySuite } from '#money/identity.ts';
 import { mergeSnapshots, sortEntries, type SealedEntry } from '#money/snapshot.ts';
 import { oneTimeSecret } from '#money/stealth.ts';
 import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
-import type { SealedArchive } from '#protocol/handover/index.ts';
 import type { Charter } from '#protocol/section/index.ts';
 import { findOutput } from '#safe/wallet/index.ts';
 import {
@@ -27,6 +26,7 @@ import {
   toyIdentity,
   toyName,
 } from '../unit/money/fixtures.ts';
+import type { SealedArchive } from './paged-list.ts';
 import { toyScalars, toySuite } from './toy-suite.ts';
 
 /** What elders sign with, alone and together. */

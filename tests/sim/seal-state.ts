@@ -6,11 +6,10 @@ import type { IdentitySuite } from '#money/identity.ts';
 import { checkEntries, mergeSnapshots, type SealedEntry } from '#money/snapshot.ts';
 import {
   handover,
-  inheritFrom,
   type Handover,
   type HandoverConfig,
   type HandoverState,
-  type SealedArchive,
+  type SnapshotPage,
 } from '#protocol/handover/index.ts';
 import {
   mint,
@@ -30,6 +29,7 @@ import {
   type SpentbookState,
 } from '#protocol/spentbook/index.ts';
 import type { Payment, PaymentConfig } from '#safe/payment/index.ts';
+import { honestPages, type Grown, type PageParts, type SealedArchive } from './paged-list.ts';
 import type { ClientState, PayingFact, PayingInput, PayingMessage } from './paying-client.ts';
 
 /** A key this node holds a share of. */
@@ -78,6 +78,7 @@ export type SealFact =
   | { readonly kind: 'closed' }
   | { readonly kind: 'moneySealed' }
   | { readonly kind: 'handover'; readonly bytes: Uint8Array }
+  | { readonly kind: 'page'; readonly page: SnapshotPage }
   | {
       readonly kind: 'list';
       readonly elder: number | null;
@@ -130,6 +131,8 @@ export interface ElderState {
   readonly handover: HandoverState | null;
   /** By hex of the root: what can be served. */
   readonly lists: ReadonlyMap<string, readonly SealedEntry[]>;
+  /** By hex of the root: the pages that came so far. */
+  readonly arriving: ReadonlyMap<string, Grown>;
   readonly archives: readonly SealedArchive[];
   /** What a fetch is for: the elder whose snapshot it is, or null for the merged list. */
   readonly wanted: ReadonlyMap<string, number | null>;
@@ -149,22 +152,21 @@ export const noBooks: Books = {
 };
 
 /** A mutant replaces one of these. */
-export interface SealParts {
+export interface SealParts extends PageParts {
   readonly spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook>;
   readonly mint: Machine<MintConfig, MintState, Mint>;
   readonly handover: Machine<HandoverConfig, HandoverState, Handover>;
   readonly mintJob: typeof performMintJob;
-  readonly inherit: typeof inheritFrom;
   readonly merge: typeof mergeSnapshots;
   readonly check: typeof checkEntries;
 }
 
 export const honestSeal: SealParts = {
+  ...honestPages,
   spentbook,
   mint,
   handover,
   mintJob: performMintJob,
-  inherit: inheritFrom,
   merge: mergeSnapshots,
   check: checkEntries,
 };

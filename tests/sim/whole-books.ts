@@ -4,7 +4,7 @@ import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
 import type { Context, Step } from '#core/machine.ts';
 import type { GenesisOutput, MoneyKey, MoneySection, SectionKeys } from '#money/certificate.ts';
-import { inheritFrom, type Inheritance } from '#protocol/handover/index.ts';
+import type { Inheritance } from '#protocol/handover/index.ts';
 import {
   decodeMintRequest,
   encodeMintAnswer,
@@ -25,6 +25,7 @@ import {
   type SpentbookConfig,
   type SpentbookState,
 } from '#protocol/spentbook/index.ts';
+import { honestPages, inheritArchives } from './paged-list.ts';
 import {
   grown,
   noLedger,
@@ -78,7 +79,7 @@ function inheritanceOf(
     prefix.bitCount,
     ...archives.map((each) => toHex(each.sealedRoot)),
   ];
-  const known = inherited.get(id.join()) ?? inheritFrom(archives, prefix);
+  const known = inherited.get(id.join()) ?? inheritArchives(archives, prefix, honestPages);
   inherited.set(id.join(), known);
   return known;
 }

@@ -7,10 +7,8 @@ import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Context, Effect, Machine } from '#core/machine.ts';
 import {
   checkEntries,
-  entriesOfPages,
   entriesRoot,
   mergeSnapshots,
-  sealedPages,
   sortEntries,
   type SealedEntry,
   type Snapshot,
@@ -27,6 +25,7 @@ import {
   type SectionNodeOutput,
 } from '#roles/section-node/index.ts';
 import { performPaymentJob } from '#safe/payment/index.ts';
+import { honestPages, pageAt, pageBytesOf, withPage } from './paged-list.ts';
 import { adult, type Adult } from './replication-net.ts';
 import { remembered, startClient, stepClient } from './paying-client.ts';
 import { keysOfTree, lineTo, money, moneyComputed, openBooks, withFact } from './whole-books.ts';
@@ -152,18 +151,34 @@ function perform(
       return want(config, draft, { key, root, elder, from }, context);
     }
     case 'serve': {
-      const entries = state.lists.get(toHex(output.root));
-      const page = entries && sealedPages(entries).find(({ start }) => start === output.start);
-      if (page === undefined) return draft;
-      const { key, root } = output;
+      const { key, root, start } = output;
+      const entries = state.lists.get(toHex(root));
+      const pageBytes = pageBytesOf(toHex(config.section.name));
+      const page = entries && pageAt(entries, start, pageBytes, honestPages);
+      if (!page) return draft;
       const message: HandoverMessage = { ...page, kind: 'page', root };
       return tell(config, draft, { kind: 'say', key, to: [output.to], message }, context);
     }
     case 'page': {
-      const { root, entries } = output.page;
-      if (!state.wanted.has(toHex(root))) return draft;
-      const list = entriesOfPages(root, [entries]);
-      return list.ok ? arrivals(config, keep(draft, list.value), context) : draft;
+      const { key, from, page } = output;
+      const { root } = page;
+      const name = toHex(root);
+      if (!state.wanted.has(name) || state.lists.has(name)) return draft;
+      const before = state.arriving.get(name);
+      const longer = withPage(before, page, honestPages);
+      if (longer === null) {
+        // Another peer was faster, and may fall silent: this one is asked for what is lacking.
+        const start = before?.entries.length ?? 0;
+        if (page.start >= start) return draft;
+        const message = { kind: 'askPage', root, start } as const;
+        return tell(config, draft, { kind: 'say', key, to: [from], message }, context);
+      }
+      const { entries, isWhole } = longer;
+      const arriving = new Map(state.arriving).set(name, longer);
+      const now = grown(draft, { arriving }, { kind: 'persist', fact: { kind: 'page', page } });
+      if (isWhole) return arrivals(config, keep(now, entries), context);
+      const message = { kind: 'askPage', root, start: entries.length } as const;
+      return tell(config, now, { kind: 'say', key, to: [from], message }, context);
     }
     case 'merge': {
       const { key, snapshots } = output;
@@ -191,10 +206,14 @@ function want(config: NodeConfig, draft: Draft, wish: Want, context: Context): D
   }
   let now = grown(draft, { wanted });
   for (const { key, root, from } of wishes) {
-    if (state.lists.has(toHex(root)) || from.length === 0) continue;
+    const pages = now.state.arriving.get(toHex(root));
+    // The last page may have come right before a crash.
+    if (pages?.isWhole === true) now = keep(now, pages.entries);
+    if (now.state.lists.has(toHex(root)) || from.length === 0) continue;
     const asked = now.state.asked + 1;
     const to = [from[0] ?? '', from[asked % from.length] ?? ''];
-    const message = { kind: 'askPage', root, start: 0 } as const;
+    const start = pages?.entries.length ?? 0;
+    const message = { kind: 'askPage', root, start } as const;
     const say = { kind: 'say', key, to: [...new Set(to)], message } as const;
     now = tell(config, grown(now, { asked }), say, context);
   }
@@ -282,6 +301,7 @@ function startNode(config: NodeConfig, facts: readonly WholeFact[], context: Con
     ledgers: new Map(),
     stopped: new Set(),
     lists: new Map(),
+    arriving: new Map(),
     wanted: new Map(),
     asked: 0,
   };
@@ -289,6 +309,12 @@ function startNode(config: NodeConfig, facts: readonly WholeFact[], context: Con
     if (fact.kind === 'slot' || fact.kind === 'listed') state = withFact(state, fact);
     else if (fact.kind === 'stopped') {
       state = { ...state, stopped: new Set(state.stopped).add(fact.at) };
+    } else if (fact.kind === 'page') {
+      const root = toHex(fact.page.root);
+      const longer = withPage(state.arriving.get(root), fact.page, honestPages);
+      if (longer !== null) {
+        state = { ...state, arriving: new Map(state.arriving).set(root, longer) };
+      }
     } else if (fact.kind === 'entries') {
       const root = toHex(entriesRoot(fact.entries));
       state = { ...state, lists: new Map(state.lists).set(root, fact.entries) };

@@ -3,7 +3,7 @@ import type { KeyedState } from '#core/keyed.ts';
 import type { Effect } from '#core/machine.ts';
 import type { GenesisOutput, MoneySection } from '#money/certificate.ts';
 import type { SealedEntry } from '#money/snapshot.ts';
-import type { Inheritance } from '#protocol/handover/index.ts';
+import type { Inheritance, SnapshotPage } from '#protocol/handover/index.ts';
 import type { Mint, MintFact, MintState } from '#protocol/mint/index.ts';
 import type { Spentbook, SpentbookFact, SpentbookState } from '#protocol/spentbook/index.ts';
 import type {
@@ -13,6 +13,7 @@ import type {
   SectionNodeState,
 } from '#roles/section-node/index.ts';
 import type { Payment, PaymentConfig } from '#safe/payment/index.ts';
+import type { Grown } from './paged-list.ts';
 import type { ClientState, PayingFact, PayingInput, PayingMessage } from './paying-client.ts';
 import type { Adult, AdultConfig, AdultState } from './replication-net.ts';
 
@@ -42,6 +43,7 @@ export type WholeFact =
   | { readonly kind: 'listed'; readonly at: string; readonly key: string; readonly fact: MintFact }
   | { readonly kind: 'stopped'; readonly at: string }
   | { readonly kind: 'entries'; readonly entries: readonly SealedEntry[] }
+  | { readonly kind: 'page'; readonly page: SnapshotPage }
   | PayingFact;
 
 export type WholeOutput =
@@ -99,6 +101,8 @@ export interface NodeState {
   readonly stopped: ReadonlySet<string>;
   /** By hex of the root. */
   readonly lists: ReadonlyMap<string, readonly SealedEntry[]>;
+  /** By hex of the root: the pages that came so far. */
+  readonly arriving: ReadonlyMap<string, Grown>;
   /** By hex of the root: whose snapshot, or null for what a key left. */
   readonly wanted: ReadonlyMap<string, Want>;
   readonly asked: number;

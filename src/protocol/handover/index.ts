@@ -1,16 +1,7 @@
 export { handover } from './machine.ts';
 export { performHandoverJob } from './jobs.ts';
 export { receiptBytes } from './receipt.ts';
-export {
-  addPage,
-  inheritFrom,
-  inheritPage,
-  proveSealed,
-  verifyArchive,
-  type Inheritance,
-  type InheritedPage,
-  type SealedArchive,
-} from './inherit.ts';
+export { addPage, inheritPage, type Inheritance, type InheritedPage } from './inherit.ts';
 export {
   decodeHandoverFact,
   decodeHandoverMessage,

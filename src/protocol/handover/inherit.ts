@@ -1,11 +1,10 @@
 /** R6: what earlier epochs left behind, as the slots and the list of the next epoch read it. */
 import { matches, type Prefix } from '#address/prefix.ts';
 import { assert } from '#core/assert.ts';
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { ok, type Result } from '#core/result.ts';
-import { pathsInRange, sealedLeafHash, sealedPaths, type SealedPath } from '#money/sealed.ts';
+import { pathsInRange, sealedLeafHash, type SealedPath } from '#money/sealed.ts';
 import {
-  entriesRoot,
   openSealedPage,
   sealedAddress,
   sealedLeafOf,
@@ -15,31 +14,11 @@ import {
 import type { Registration } from '#protocol/mint/index.ts';
 import type { InheritedSlot } from '#protocol/spentbook/index.ts';
 
-/** Everything one sealed epoch wrote; its root vouches for every byte. */
-export interface SealedArchive {
-  readonly epoch: bigint;
-  readonly sealedRoot: Uint8Array;
-  /** In order, as `mergeSnapshots` leaves them. */
-  readonly entries: readonly SealedEntry[];
-}
-
 export interface Inheritance {
   /** By hex of the slot. */
   readonly slots: ReadonlyMap<string, InheritedSlot>;
   /** By hex of the one-time key, in the order of the epochs. */
   readonly outputs: ReadonlyMap<string, Registration>;
-}
-
-/** Does this archive hold all that its section sealed, and nothing else? */
-export const verifyArchive = ({ entries, sealedRoot }: SealedArchive): boolean =>
-  equalBytes(entriesRoot(entries), sealedRoot);
-
-/** The starting record of an epoch. @param archives every epoch before it, oldest first. */
-export function inheritFrom(archives: readonly SealedArchive[], prefix: Prefix): Inheritance {
-  const slots = new Map<string, InheritedSlot>();
-  const outputs = new Map<string, Registration>();
-  for (const archive of archives) addArchive(slots, outputs, archive, prefix);
-  return { slots, outputs };
 }
 
 /** What one page of an archive says of the slots and outputs under a prefix. */
@@ -97,32 +76,6 @@ export function addPage(
   }
 }
 
-/** Adds one epoch to what the epochs before it left. */
-function addArchive(
-  slots: Map<string, InheritedSlot>,
-  outputs: Map<string, Registration>,
-  { epoch, entries }: SealedArchive,
-  prefix: Prefix,
-): void {
-  const leaves = entries.map(sealedLeafOf);
-  const paths = new Map(
-    sealedPaths(leaves, () => true).map(({ leaf, path }) => [toHex(leaf.name), path]),
-  );
-  for (const entry of entries) {
-    if (!matches(prefix, sealedAddress(entry))) continue;
-    if (entry.kind === 'output') {
-      const { key, txid, transaction, certificates, index } = entry;
-      const name = toHex(key);
-      if (!outputs.has(name)) outputs.set(name, { key, txid, transaction, certificates, index });
-      continue;
-    }
-    const path = paths.get(toHex(entry.slot));
-    assert(path !== undefined, 'every slot of an archive has a path');
-    const name = toHex(entry.slot);
-    slots.set(name, withWord(slots.get(name), entry, epoch, path));
-  }
-}
-
 function withWord(
   before: InheritedSlot | undefined,
   entry: SealedEntry & { readonly kind: 'bound' | 'decided' },
@@ -136,11 +89,4 @@ function withWord(
   if (entry.kind === 'bound') return { kind: 'bound', txid, transaction, words };
   const certificate = { ...entry.certificate, sealed: path };
   return { kind: 'decided', txid, transaction, words, certificate };
-}
-
-/** N34: the path that shows a slot in an archive; undefined when the archive leaves it open. */
-export function proveSealed(archive: SealedArchive, slot: Uint8Array): SealedPath | undefined {
-  const leaves = archive.entries.map(sealedLeafOf);
-  const [proven] = sealedPaths(leaves, ({ name }) => equalBytes(name, slot));
-  return proven?.path;
 }

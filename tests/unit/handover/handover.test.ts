@@ -9,7 +9,7 @@ import { EMPTY_PREFIX, child } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
 import { compareBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
-import { sealedLeafHash, sealedPaths, sealedRootOf, verifySealed } from '#money/sealed.ts';
+import { pathsInRange, sealedLeafHash, sealedRootOf, verifySealed } from '#money/sealed.ts';
 import {
   decodeHandoverFact,
   decodeHandoverMessage,
@@ -86,9 +86,11 @@ describe('sealed roots', () => {
         body: seedOf(`body ${i}`),
       }));
       const root = sealedRootOf(leaves.map(sealedLeafHash));
-      const paths = sealedPaths(leaves, () => true);
+      const paths = pathsInRange(0, count, leaves.map(sealedLeafHash), []);
       expect(paths.length).toBe(count);
-      for (const { leaf, path } of paths) {
+      for (const [index, leaf] of leaves.entries()) {
+        const { kind, body } = leaf;
+        const path = { kind, body, index, count, siblings: paths[index] ?? [] };
         expect(verifySealed(root, leaf.name, leaf.txid, path)).toBe(true);
         expect(verifySealed(root, leaf.name, seedOf('other'), path)).toBe(false);
         expect(verifySealed(root, seedOf('other'), leaf.txid, path)).toBe(false);
