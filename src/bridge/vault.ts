@@ -164,6 +164,8 @@ export interface PaymentView {
 export interface MoneyView {
   /** Decimal text in the smallest unit's multiples, e.g. "12.5"; a dash when the money cannot be read. */
   readonly balance: string;
+  /** False while the money part of the Safe cannot be read here: then nothing of it is known. */
+  readonly readable: boolean;
   readonly address: string;
   readonly addressWords: string;
   readonly payments: readonly PaymentView[];

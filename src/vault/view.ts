@@ -19,6 +19,7 @@ export interface OfferedSafe {
 
 const noMoney: MoneyView = {
   balance: '0',
+  readable: true,
   address: '',
   addressWords: '',
   payments: [],

@@ -1,5 +1,6 @@
 /** Every state of every screen, and how a person gets there: for axe and for screenshots. */
 import type { Page } from 'playwright-core';
+import { onlyWholeCoins } from '../../src/vault/wallet/sentences.ts';
 import { networks, phrase, type SceneName } from './fake-app/scenes.ts';
 
 export interface UiState {
@@ -181,7 +182,17 @@ export const states: readonly UiState[] = [
     },
   },
   { name: 'other-network', scene: 'otherNetwork', path: '/money' },
+  {
+    name: 'other-network-forget',
+    scene: 'otherNetwork',
+    path: '/money',
+    act: async (page) => {
+      await button(page, 'Forget this device').click();
+      await page.getByRole('dialog').waitFor();
+    },
+  },
   { name: 'safe', scene: 'open', path: '/' },
+  { name: 'safe-unreadable-money', scene: 'unreadableMoney', path: '/' },
   { name: 'safe-fresh', scene: 'fresh', path: '/' },
   { name: 'safe-update', scene: 'update', path: '/' },
   {
@@ -246,6 +257,22 @@ export const states: readonly UiState[] = [
       await page.getByRole('alert').waitFor();
     },
   },
+  {
+    name: 'money-full',
+    scene: 'open',
+    path: '/money',
+    act: async (page) => {
+      await toConfirm(page);
+      const { kind, message } = onlyWholeCoins(1_234_567_890_123n);
+      await page.evaluate((error) => window.safeFake!.failNext('send', error as never), {
+        kind,
+        message,
+      });
+      await button(page, 'Confirm').click();
+      await page.getByRole('alert').waitFor();
+    },
+  },
+  { name: 'money-unreadable', scene: 'unreadableMoney', path: '/money' },
   { name: 'network', scene: 'open', path: '/network' },
   {
     name: 'network-handover',

@@ -146,10 +146,22 @@ test('the app opened against another network at the same address touches nothing
   expect(put).toEqual([]);
   await person.page.goto('about:blank');
   await other.stop();
-  other.remove();
   await network.restart();
   await person.page.goto(network.url);
   await unlock(person.page, password);
   await goTo(person.page, 'Files');
   await stored(person.page, `picture-deaths-${4 * 1024 * 1024}.bin`, 60_000);
+
+  // Its network gone for good: the Safe is forgotten here, and the address is of use again.
+  await person.page.goto('about:blank');
+  await network.stop();
+  await other.restart();
+  await person.page.goto(network.url);
+  await person.page.getByRole('button', { name: 'Forget this device' }).click();
+  const dialog = person.page.getByRole('dialog');
+  await dialog.getByText('only on this device').waitFor();
+  await dialog.getByRole('button', { name: 'Forget this device' }).click();
+  await person.page.getByRole('button', { name: 'Create a Safe' }).waitFor();
+  await other.stop();
+  other.remove();
 });

@@ -88,7 +88,10 @@ export const doorTexts = {
   otherAdvice: [
     'If you expected this (a test network was started anew, for example), open your Safe at the address of its own network.',
     'If you did not expect it, close this page and ask whoever runs this address.',
+    'If the network of your Safe is gone for good, you can forget the Safe here and use the new network.',
   ],
+  otherForget:
+    'This device then offers no Safe, and you can create one on the network that this address serves. Where the network of your Safe is still running, the phrase and the password open it there.',
 } as const;
 
 export const overviewTexts = {
@@ -116,19 +119,23 @@ export const overviewTexts = {
   accessPhrase: 'Phrase',
   accessPhraseHint: 'On the paper you wrote it on',
   device: 'This device',
-  forget: 'Forget this device',
-  forgetText: 'Removes this Safe from this device. The Safe itself stays where it is.',
-  forgetTitle: 'Forget this Safe on this device?',
-  forgetConfirm:
-    'This device will ask for the phrase again. Your files and money stay in the Safe, and nothing is deleted from the network.',
-  forgetWaiting:
-    'This Safe has not reached the network yet. If you forget it here now, files and money that are only on this device are gone.',
-  forgetNeeds: 'Make sure that you have the phrase on paper and know the password.',
-  forgetYes: 'Forget this device',
-  forgetting: 'Removing…',
   readyTitle: 'Your Safe is ready.',
   readyText: 'Keep the paper with the phrase where only you find it, and not beside the password.',
   gotIt: 'Got it',
+} as const;
+
+export const forgetTexts = {
+  forget: 'Forget this device',
+  text: 'Removes this Safe from this device. The Safe itself stays where it is.',
+  title: 'Forget this Safe on this device?',
+  confirm:
+    'This device will ask for the phrase again. Your files and money stay in the Safe, and nothing is deleted from the network.',
+  waiting:
+    'This Safe has not reached the network yet. If you forget it here now, files and money that are only on this device are gone.',
+  elsewhere:
+    'Files and money that are only on this device are gone if you forget the Safe here now.',
+  needs: 'Make sure that you have the phrase on paper and know the password.',
+  yes: 'Forget this device',
 } as const;
 
 export const sheetTexts = {

@@ -7,13 +7,20 @@ import { unreadableMoney } from './unreadable.ts';
 const readFrom = new WeakMap<WalletState, Uint8Array>();
 
 /** @param known is returned when this is what it was read from or is written as: nothing is decoded then */
-export function readKnown(section: Uint8Array, known: WalletState): WalletState {
-  if (section.length === 0) return read(section);
-  return equalBytes(section, readFrom.get(known) ?? encodeWallet(known)) ? known : read(section);
+export const readKnown = (section: Uint8Array, known: WalletState): WalletState =>
+  orThrow(readableKnown(section, known));
+
+/** The same; null when this version of the app cannot read it. */
+export function readableKnown(section: Uint8Array, known: WalletState): WalletState | null {
+  if (section.length === 0) return emptyWallet;
+  return equalBytes(section, readFrom.get(known) ?? encodeWallet(known))
+    ? known
+    : readable(section);
 }
 
-export function read(section: Uint8Array): WalletState {
-  const state = readable(section);
+export const read = (section: Uint8Array): WalletState => orThrow(readable(section));
+
+function orThrow(state: WalletState | null): WalletState {
   if (state === null) throw unreadableMoney();
   return state;
 }

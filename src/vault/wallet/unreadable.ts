@@ -14,6 +14,7 @@ export const unreadableMoney = (): VaultFailure => new VaultFailure('internal', 
 /** How much there is, nobody knows here: no figure is shown for it. */
 const view: MoneyView = {
   balance: '–',
+  readable: false,
   address: '',
   addressWords: '',
   payments: [],

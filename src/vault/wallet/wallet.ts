@@ -52,7 +52,7 @@ import {
   spentMeanwhile,
   walletFull,
 } from './sentences.ts';
-import { read, readable, readKnown } from './stored.ts';
+import { read, readable, readableKnown, readKnown } from './stored.ts';
 import { unreadableWallet } from './unreadable.ts';
 
 /** How often incoming payments are looked for while the Safe is open. */
@@ -95,6 +95,8 @@ function openWallet(
   /** Nothing is in it that is not stored: whatever reads it may go to the network. */
   let state = stored;
   let faucetPath: string | null = null;
+  /** Another device has written a money part that this version cannot read. */
+  let isUnreadable = false;
 
   const learn = (stored: WalletState): void => {
     if (stored !== state) state = mergeWallets(state, stored);
@@ -291,8 +293,12 @@ function openWallet(
   void watch();
 
   return {
-    view: () => viewOf(state, context, addressOf(keys), faucetPath !== null, outgoing.sentence),
+    view: () =>
+      isUnreadable
+        ? unreadableWallet.view()
+        : viewOf(state, context, addressOf(keys), faucetPath !== null, outgoing.sentence),
     ask: async (asked) => {
+      if (isUnreadable) return unreadableWallet.ask(asked);
       const request: MoneyRequest = asked;
       switch (request.kind) {
         case 'send':
@@ -307,11 +313,15 @@ function openWallet(
       }
     },
     absorb: (merged) => {
-      learn(readKnown(merged, state));
-      outgoing.goOn();
+      const known = readableKnown(merged, state);
+      isUnreadable = known === null;
+      if (known !== null) {
+        learn(known);
+        outgoing.goOn();
+      }
       context.changed();
     },
-    refresh: look,
+    refresh: () => (isUnreadable ? unreadableWallet.refresh() : look()),
   };
 }
 
@@ -343,6 +353,7 @@ function viewOf(
   const text = id?.ok === true ? encodeAddress(id.value, address) : '';
   return {
     balance: formatAmount(balanceOf(state).available),
+    readable: true,
     address: text,
     addressWords: text === '' ? '' : wordsOf(text),
     payments: historyOf(state).map((item) => paymentView(item, waiting(item.id))),

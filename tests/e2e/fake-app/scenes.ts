@@ -2,6 +2,7 @@
 import type { ShellView } from '../../../src/bridge/page.ts';
 import type { VaultView } from '../../../src/bridge/vault.ts';
 import type { AdultView, ElderView, NetworkView, SectionView } from '../../../src/bridge/worker.ts';
+import { unreadableWallet } from '../../../src/vault/wallet/unreadable.ts';
 
 export const phrase: readonly string[] =
   'legal winner thank year wave sausage worth useful legal winner thank yellow orbit'.split(' ');
@@ -51,6 +52,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
   transfers: [],
   money: {
     balance: '1250.75',
+    readable: true,
     address: 'safe1qw508d6qejxtdg4y5r3zarvary0c5xw7kg3g4tyqw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4',
     addressWords: 'copper meadow violin',
     faucet: true,
@@ -311,6 +313,12 @@ export const scenes = {
     },
   },
   open: { vault: openSafe },
+  unreadableMoney: {
+    vault: {
+      ...openSafe,
+      money: { ...openSafe.money, ...unreadableWallet.view() },
+    },
+  },
   update: { vault: openSafe, shell: shells.update },
   fresh: {
     vault: {

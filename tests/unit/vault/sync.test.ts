@@ -272,6 +272,7 @@ function fakeWallets() {
       return {
         view: () => ({
           balance: String(section.split(',').length),
+          readable: true,
           address: '',
           addressWords: '',
           payments: [],

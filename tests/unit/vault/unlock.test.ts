@@ -192,6 +192,28 @@ test('an open Safe stops when its address begins to serve another network', asyn
   expect([other.pointers.size, other.chunks.size]).toEqual([0, 0]);
 });
 
+test('a Safe whose network is gone can be forgotten, and the address used for another one', async () => {
+  const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
+  const browser = createBrowser(home);
+  const first = openTab(browser);
+  const words = await newWords(first);
+  await first.ask({ kind: 'createSafe', words, password: goodPassword });
+  await first.until(openWith((view) => view.published === 'published'));
+  browser.network = other;
+  // A tab in which the Safe is open, and one that has just begun.
+  for (const tab of [first, openTab(browser)]) {
+    await tab.ask({ kind: 'refresh' });
+    await tab.until((view): view is typeof view => view.kind === 'otherNetwork');
+  }
+  const later = openTab(browser);
+  await later.ask({ kind: 'forget', evenUnsaved: true });
+  await later.until((view): view is typeof view => view.kind === 'none');
+  await first.until((view): view is typeof view => view.kind === 'none');
+  await later.ask({ kind: 'createSafe', words: await newWords(later), password: goodPassword });
+  await later.until(openWith((view) => view.published === 'published'));
+  expect([home.pointers.size > 0, other.pointers.size > 0]).toEqual([true, true]);
+});
+
 test('an upload that goes on while the address changes its network sends it nothing', async () => {
   const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
   const browser = createBrowser(home);

@@ -29,6 +29,7 @@ async function writeNewer(browser: Browser): Promise<{ tab: Tab; words: string }
       return {
         view: () => ({
           balance: '7',
+          readable: true,
           address: '',
           addressWords: '',
           payments: [],
@@ -137,4 +138,30 @@ test('a money part that another device wrote and that cannot be read is not writ
   await tab.until(openWith((view) => view.notice.includes('cannot be read by this version')));
   expect([...stored.values()].map((bytes) => [...bytes])).toEqual(before);
   await tab.until(openWith((view) => view.files.length === 1 && view.money.balance === '1'));
+});
+
+test('money that another device wrote and that cannot be read comes into an open Safe without money', async () => {
+  const network = createNetwork('newer');
+  const old = createBrowser(network);
+  const { tab, words } = await makeSafe(old, createMoney(network, []));
+  await tab.until(openWith((view) => view.published === 'published'));
+  const factory: WalletFactory = {
+    merge: (a, b) => (a.length >= b.length ? a : b),
+    open: async (context) => {
+      await context.update(() => newer);
+      throw new Error('it has written enough');
+    },
+  };
+  const other = openTab(createBrowser(network), factory);
+  await other
+    .ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: false })
+    .catch(() => undefined);
+  await tab.ask({ kind: 'upload', file: fileOf('letter') });
+  await tab.ask({ kind: 'refresh' });
+  await tab.until(openWith((view) => !view.money.readable && view.files.length === 1 && view.published === 'published'));
+  expect(moneyOf(tab).balance).not.toMatch(/\d/);
+  await expect(tab.ask({ kind: 'askFaucet' })).rejects.toMatchObject({
+    message: expect.stringContaining('cannot be read by this version') as string,
+  });
+  expect(tab.view()).toMatchObject({ files: [{ name: 'letter' }] });
 });
