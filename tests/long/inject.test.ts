@@ -34,6 +34,7 @@ test('nothing is lost at any call site of any story', async () => {
       console.log(
         `${story}: ${sampled.played} of ${sampled.cases} cases, found ${sampled.found.length}`,
       );
+      for (const found of sampled.found) console.log(found);
     }
   } finally {
     await close();
