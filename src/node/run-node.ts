@@ -23,6 +23,7 @@ import {
   namesIn,
   tellBirth,
 } from './founding.ts';
+import { beginMove } from './begin-move.ts';
 import { createGate } from './gate.ts';
 import { startFront, type JsonHandler } from './http-front.ts';
 import { machineSection, ticketFor } from './machine-section.ts';
@@ -38,7 +39,6 @@ import {
 } from './network-folder.ts';
 import {
   openIdentity,
-  openNextIdentity,
   openRtcCertificate,
   readNextIdentity,
   takeNextIdentity,
@@ -221,9 +221,9 @@ async function live(
     onRelocate: ({ ticket, age, destination }) => {
       progress(`The section moves this node on, with age ${age}: it takes a new name.`);
       const prefix = now.node?.prefixOf(destination) ?? EMPTY_PREFIX;
-      openNextIdentity(identity.folder, ticket, age, prefix).then(moved, (error: unknown) =>
-        log.write({ event: 'moveFailed', node: label, error: String(error) }),
-      );
+      const failed = (error: unknown): void =>
+        log.write({ event: 'moveFailed', node: label, error: String(error) });
+      void beginMove({ folder: identity.folder, ticket, age, prefix, failed }).then(moved);
     },
   });
   now.node = started;
