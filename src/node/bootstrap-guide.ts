@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
+import { concat, Writer } from '#core/codec/bytes.ts';
 import type { SignedAuthority, TrustAnchor } from '#protocol/section/index.ts';
 import { maxPinsBytes } from '#roles/light-client/pins.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
@@ -14,6 +15,7 @@ import { createGuideService, type ClientService } from './elder-service.ts';
 import { followSections, type FollowOptions, type SectionFollower } from './follow-sections.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { createSigner, isSignedBy } from './native-ed25519.ts';
 import type { NodeIdentity } from './node-folder.ts';
 
 export interface BootstrapGuideOptions {
@@ -50,11 +52,12 @@ export async function openBootstrapGuide(options: BootstrapGuideOptions): Promis
   };
   const sections = await followSections({
     ...options,
-    kept: keptIn(path),
+    kept: keptIn(path, identity, options.anchor),
     keep: (bytes) => {
       // A full disk must not end the program: what is not kept is asked for again.
       try {
-        replaceFile(path, bytes, 0o600);
+        const signature = createSigner(identity.seed)(signedBytes(options.anchor, bytes));
+        replaceFile(path, concat(Uint8Array.of(signedVersion), signature, bytes), 0o600);
       } catch (error) {
         log.write({ event: 'sectionsNotKept', node: label, error: String(error) });
       }
@@ -64,6 +67,8 @@ export async function openBootstrapGuide(options: BootstrapGuideOptions): Promis
       for (const record of records) book.offer(record);
     },
     changed: pinKnown,
+    forked: ({ first }) =>
+      log.write({ event: 'forked', node: label, kind: `epoch ${first.record.epoch}` }),
   });
   pinKnown();
   const recordsOf = (names: readonly Uint8Array[]): readonly Uint8Array[] =>
@@ -90,8 +95,20 @@ export async function openBootstrapGuide(options: BootstrapGuideOptions): Promis
   return { sections, service, stop: () => clearInterval(timer) };
 }
 
-function keptIn(path: string): Uint8Array | null {
+/** In front of this node's signature and the pins; pins alone begin with a lower number. */
+const signedVersion = 3;
+const headerBytes = 1 + 64;
+
+const signedBytes = ({ networkId }: TrustAnchor, pins: Uint8Array): Uint8Array =>
+  new Writer().label('safe/v1/kept-sections').fixed(networkId, 32).sized(pins).finish();
+
+/** @throws when the file is there and cannot be read. */
+function keptIn(path: string, { name }: NodeIdentity, anchor: TrustAnchor): FollowOptions['kept'] {
   if (!existsSync(path)) return null;
-  const bytes = new Uint8Array(readFileSync(path));
-  return bytes.length > maxPinsBytes ? null : bytes;
+  const file = new Uint8Array(readFileSync(path));
+  if (file.length > headerBytes + maxPinsBytes) return null;
+  if (file[0] !== signedVersion) return { bytes: file, isOurs: false };
+  const bytes = file.slice(headerBytes);
+  const signature = file.slice(1, headerBytes);
+  return { bytes, isOurs: isSignedBy(name, signedBytes(anchor, bytes), signature) };
 }

@@ -11,26 +11,31 @@ import {
   chainFor,
   closestSection,
   emptyTree,
-  learn,
+  isKnownKey,
   maxChainLinks,
   placesOf,
   planUpdate,
   sectionAt,
   sectionFor,
   sectionsOf,
+  successorBytes,
   treeWith,
+  type Fork,
   type SectionProof,
   type SectionTree,
   type SignedAuthority,
+  type SignedSuccessor,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
-import { decodePins, encodePins } from '#roles/light-client/pins.ts';
+import { decodePins, encodePins, pin, type Pins } from '#roles/light-client/pins.ts';
 import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { readPages } from '#runtime/read-pages.ts';
 
 export interface SectionFollower {
   readonly tree: () => SectionTree;
+  /** N33: a key has named two successors; seen in this life or an earlier one, and never forgotten. */
+  readonly fork: () => Fork | null;
   /** The newest state of the section of the genesis key's name, with the way to it if it fits on a page. */
   readonly signed: () => SignedAuthority;
   /** Elders of all known sections, those of {@link signed} first. */
@@ -44,8 +49,8 @@ export interface FollowOptions {
   readonly anchor: TrustAnchor;
   /** Verified: the state with which the network was born. */
   readonly born: SignedAuthority;
-  /** What an earlier life kept; null for none. */
-  readonly kept: Uint8Array | null;
+  /** What an earlier life kept; null for none. `isOurs`: it is signed by this node. */
+  readonly kept: { readonly bytes: Uint8Array; readonly isOurs: boolean } | null;
   /** Errors are its own: what could not be kept is asked for again. */
   readonly keep: (bytes: Uint8Array) => void;
   readonly request: (node: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
@@ -56,6 +61,8 @@ export interface FollowOptions {
   readonly records: (records: readonly Uint8Array[]) => void;
   /** Another state was learnt. */
   readonly changed: () => void;
+  /** N33: called at the start too when it was seen before. */
+  readonly forked: (fork: Fork) => void;
 }
 
 /** A silent or lying node delays one look at one place; the others are asked in the same look. */
@@ -66,23 +73,26 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
   const home = anchor.genesisKey.slice(0, 32);
   const begun = treeWith(emptyTree(anchor), born);
   if (!begun.ok) throw new Error('invariant broken: the state of the birth is verified');
-  let tree = (await readKept(options)) ?? begun.value;
+  let pins: Pins = (await readKept(options)) ?? { tree: begun.value, fork: null };
+  if (pins.fork !== null) options.forked(pins.fork);
   let turn = 0;
   /** By place: whom to ask next. */
   const nextAsked = new Map<string, number>();
 
   const verify = async (proof: SectionProof): Promise<boolean> => {
-    const plan = planUpdate(tree, proof);
+    const plan = planUpdate(pins.tree, proof);
     if (plan.kind !== 'verify') return plan.kind === 'same';
     const result = await jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
     if (result.kind !== 'verifiedLinks') return false;
-    const learnt = learn(tree, result.update);
-    if (learnt.fork !== null) return false;
-    if (learnt.news) {
-      ({ tree } = learnt);
-      options.keep(encodePins({ tree, fork: null }));
-      options.changed();
-    }
+    const before = pins;
+    const learnt = pin(before, result.update);
+    if (!learnt.news) return true;
+    ({ pins } = learnt);
+    if (pins !== before) options.keep(encodePins(pins));
+    if (pins.fork !== null && before.fork === null) options.forked(pins.fork);
+    // Nothing that hangs on a second record is believed.
+    if (pins.tree === before.tree) return false;
+    options.changed();
     return true;
   };
 
@@ -100,7 +110,7 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
   };
 
   const membersNear = (name: Uint8Array): readonly Uint8Array[] => {
-    const near = sectionFor(tree, name) ?? closestSection(tree, name);
+    const near = sectionFor(pins.tree, name) ?? closestSection(pins.tree, name);
     const known = [...(near?.elders ?? []), ...(near?.members ?? [])].map((each) => each.name);
     const unique = new Map([...known, ...options.others()].map((each) => [nameToId(each), each]));
     return [...unique.values()];
@@ -114,17 +124,18 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
       nextAsked.set(place, at + 1);
       const node = nodes[at % nodes.length];
       if (node === undefined) return;
-      const before = tree;
+      const before = pins.tree;
       await readPages(
-        () => tree,
+        () => pins.tree,
         name,
         (from) => ask(node, name, from),
       );
-      if (tree !== before) return;
+      if (pins.tree !== before) return;
     }
   };
 
   const signed = (): SignedAuthority => {
+    const { tree } = pins;
     const authority = sectionFor(tree, home) ?? closestSection(tree, home);
     const held = authority === undefined ? undefined : sectionAt(tree, authority.prefix);
     if (held === undefined) return born;
@@ -133,17 +144,18 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
 
   const first = (pick: 'elders' | 'members'): readonly Uint8Array[] => {
     const own = signed().authority;
-    const rest = sectionsOf(tree).filter(({ key }) => !equalBytes(key, own.key));
+    const rest = sectionsOf(pins.tree).filter(({ key }) => !equalBytes(key, own.key));
     return [own, ...rest].flatMap((each) => each[pick].map(({ name }) => name));
   };
 
   return {
-    tree: () => tree,
+    tree: () => pins.tree,
+    fork: () => pins.fork,
     signed,
     elders: () => first('elders'),
     members: () => first('members'),
     refresh: async () => {
-      const all = placesOf(tree);
+      const all = placesOf(pins.tree);
       const name = all[turn++ % Math.max(1, all.length)];
       if (nextAsked.size > 2 * all.length + 1) nextAsked.clear();
       if (name !== undefined) await lookAt(name).catch(() => undefined);
@@ -151,16 +163,23 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
   };
 }
 
-/** Read as if somebody else had told it: every link and every state is verified once more. */
-async function readKept({
-  anchor,
-  born,
-  kept,
-  jobs,
-}: FollowOptions): Promise<SectionTree | undefined> {
-  const tree = kept === null ? undefined : decodePins(kept, anchor)?.tree;
-  if (tree === undefined) return undefined;
-  const links = [...tree.keys.values()].flatMap(({ successor }) => successor ?? []);
+/**
+ * Read as if somebody else had sent it: every link and every state is verified once more. Of a very long
+ * chain the links between are forgotten (T7), so that a key behind them cannot be proven again: it counts
+ * only in a file that this node has signed, and is asked for again otherwise.
+ */
+async function readKept({ anchor, born, kept, jobs }: FollowOptions): Promise<Pins | undefined> {
+  const whose = kept?.isOurs === true ? 'ours' : 'anybodys';
+  const pins = kept === null ? undefined : decodePins(kept.bytes, anchor, [], whose);
+  if (pins === undefined) return undefined;
+  const { tree, fork } = pins;
+  if (fork !== null && !isForkIn(tree, fork)) return undefined;
+  const ofFork = fork === null ? [] : [fork.first, fork.second];
+  const ofTree = [...tree.keys.values()].flatMap(({ link, successor }) => [
+    ...(link === null ? [] : [link]),
+    ...(successor === null ? [] : [successor]),
+  ]);
+  const links = [...new Set<SignedSuccessor>([...ofTree, ...ofFork])];
   const pages = Array.from({ length: Math.ceil(links.length / maxChainLinks) }, (_, n) => ({
     links: links.slice(n * maxChainLinks, (n + 1) * maxChainLinks),
     authority: null,
@@ -179,5 +198,11 @@ async function readKept({
   if (!verified.every(Boolean)) return undefined;
   // The birth is newer than a file that holds less than that.
   const whole = treeWith(tree, born);
-  return whole.ok ? whole.value : undefined;
+  return whole.ok ? { tree: whole.value, fork } : undefined;
 }
+
+/** Two records of one key that is known. */
+const isForkIn = (tree: SectionTree, { first, second }: Fork): boolean =>
+  isKnownKey(tree, first.record.parentKey) &&
+  equalBytes(first.record.parentKey, second.record.parentKey) &&
+  !equalBytes(successorBytes(first.record), successorBytes(second.record));

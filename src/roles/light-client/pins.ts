@@ -81,11 +81,17 @@ export function encodePins({ tree, fork }: Pins): Uint8Array {
   return writer.finish();
 }
 
-/** Undefined for bytes of another version or a damaged disk: then everything is asked for again. */
+/**
+ * Undefined for bytes of another version or a damaged disk: then everything is asked for again.
+ * A browser's store is `ours`: whoever can write there runs as the app, and needs no forged pins.
+ * @param whose `ours`: this program wrote them after it had verified all. `anybodys`: keys whose way from
+ *   the genesis key is not among the bytes are left out; the links and states have yet to be verified.
+ */
 export function decodePins(
   bytes: Uint8Array,
   anchor: TrustAnchor,
   checkpoints: readonly TrustedKey[] = [],
+  whose: 'ours' | 'anybodys' = 'ours',
 ): Pins | undefined {
   if (bytes.length > maxPinsBytes) return undefined;
   const reader = new Reader(bytes);
@@ -100,10 +106,10 @@ export function decodePins(
   if (orphans === undefined || forgotten === undefined) return undefined;
   const learnt = proofs.reduce(
     (before, proof) => learn(before, storedUpdate(proof)).tree,
-    emptyTree(anchor, [...checkpoints, ...orphans]),
+    emptyTree(anchor, whose === 'ours' ? [...checkpoints, ...orphans] : checkpoints),
   );
   const keys = new Map(learnt.keys);
-  for (const key of forgotten) keys.delete(toHex(key));
+  if (whose === 'ours') for (const key of forgotten) keys.delete(toHex(key));
   const [first, second] = forked.map(({ links }) => links[0]);
   return { tree: { ...learnt, keys }, fork: first && second ? { first, second } : null };
 }
