@@ -22,7 +22,7 @@ export interface GateFrom {
 
 /** Twice the window of one stream: a peer with several streams gets no more than others. */
 export const maxPerPeer = 32;
-/** Peer ids cost nothing, addresses do: so many requests of one address are at work or wait. */
+/** Peer ids cost nothing, addresses do: so many requests of one address are at work or wait, but for members'. */
 export const maxPerAddress = 64;
 /** A node that is no member asks to come in or for news: a few messages at once are enough, and
  * twice as many of one address. */
@@ -58,11 +58,14 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
       const peers = atWork[lane];
       const addresses = atWorkByAddress[lane];
       const ofPeer = peers.get(peerId) ?? 0;
-      const ofAddress = address === null ? 0 : (addresses.get(address) ?? 0);
+      // Members answer for themselves: who else is behind their address is nobody's fault.
+      const shared = lane === 'system' ? null : address;
+      const ofAddress = shared === null ? 0 : (addresses.get(shared) ?? 0);
       const ticket = ++tickets;
       const most = lane === 'outside' ? maxPerOutsider : maxPerPeer;
       const mostOfAddress = lane === 'outside' ? 2 * maxPerOutsider : maxPerAddress;
       if (ofPeer >= most || ofAddress >= mostOfAddress) {
+        metrics.count('safe_busy_total', lane);
         return err({ kind: 'busy', afterMs: 500, credit: most });
       }
       const request = { ticket, cost: costOf(bytes) };
@@ -73,14 +76,14 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
         return err(verdict);
       }
       peers.set(peerId, ofPeer + 1);
-      if (address !== null) addresses.set(address, ofAddress + 1);
+      if (shared !== null) addresses.set(shared, ofAddress + 1);
       if (verdict.kind === 'wait') await new Promise<void>((go) => begin.set(ticket, go));
       const startedMs = now();
       try {
         return ok(await work());
       } finally {
         leave(peers, peerId);
-        if (address !== null) leave(addresses, address);
+        if (shared !== null) leave(addresses, shared);
         const [after, starting] = release(load, lane, now() - startedMs);
         load = after;
         for (const each of starting) {

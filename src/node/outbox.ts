@@ -6,7 +6,7 @@ import { nameToId } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import type { NodeHost } from '#network/node-host.ts';
-import { encodeNodeRequest, maxSectionMessageBytes } from '#roles/wire/node.ts';
+import { decodeNodeReply, encodeNodeRequest, maxSectionMessageBytes } from '#roles/wire/node.ts';
 import type { AddressBook } from './address-book.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -27,6 +27,8 @@ const maxResting = 256;
 /** After a failure nothing is tried for this long, doubled each time. */
 const firstRestMs = 250;
 const longestRestMs = 5_000;
+/** A peer that is busy is asked again so often, with the same message, and then counts as one that fails. */
+const maxBusyInARow = 8;
 
 interface Peer {
   readonly name: Uint8Array;
@@ -35,6 +37,16 @@ interface Peer {
   running: number;
   failures: number;
   restUntil: number;
+  /** Answers "busy" in a row; a timer is running while `pausing`. */
+  busy: number;
+  pausing: boolean;
+}
+
+/** @returns null when the message was taken, or refused for good. */
+function busyForMs(answer: Uint8Array): number | null {
+  const reply = decodeNodeReply(answer);
+  const refusal = reply.ok && reply.value.kind === 'refused' ? reply.value.refusal : null;
+  return refusal?.kind === 'busy' ? refusal.afterMs : null;
 }
 
 export function createOutbox(
@@ -65,6 +77,8 @@ export function createOutbox(
       running: 0,
       failures: 0,
       restUntil: 0,
+      busy: 0,
+      pausing: false,
     };
     peers.set(to, peer);
     return peer;
@@ -76,8 +90,31 @@ export function createOutbox(
     for (const [id] of resting.slice(0, Math.max(0, resting.length - maxResting))) peers.delete(id);
   };
 
+  /** Back to where it came from, as far as there is room. */
+  const keep = (peer: Peer, message: Uint8Array): void => {
+    if (peer.waiting.length >= maxWaitingPerPeer) {
+      metrics.count('safe_outbox_dropped_total', 'full');
+      return;
+    }
+    peer.waiting.unshift(message);
+    peer.bytes += message.length;
+  };
+
+  const pause = (to: NodeId, peer: Peer, afterMs: number): void => {
+    if (peer.pausing) return;
+    peer.busy += 1;
+    peer.pausing = true;
+    setTimeout(
+      () => {
+        peer.pausing = false;
+        pump(to, peer);
+      },
+      Math.min(afterMs, longestRestMs),
+    ).unref();
+  };
+
   const pump = (to: NodeId, peer: Peer): void => {
-    while (!stopped && peer.running < atOnce) {
+    while (!stopped && !peer.pausing && peer.running < atOnce) {
       const message = peer.waiting.shift();
       if (message === undefined) {
         if (peer.running > 0) return;
@@ -96,11 +133,18 @@ export function createOutbox(
       const where = { name: peer.name, addresses: book.addressesOf(peer.name) };
       void host.request(where, stream, tag, request, { timeoutMs }).then((answer) => {
         peer.running -= 1;
-        if (answer.ok) {
+        const afterMs = answer.ok ? busyForMs(answer.value) : null;
+        if (afterMs !== null && peer.busy < maxBusyInARow) {
+          keep(peer, message);
+          pause(to, peer, afterMs);
+          return;
+        }
+        if (answer.ok && afterMs === null) {
+          peer.busy = 0;
           peer.failures = 0;
           peer.restUntil = 0;
         } else {
-          metrics.count('safe_outbox_failed_total', answer.error.kind);
+          metrics.count('safe_outbox_failed_total', answer.ok ? 'busy' : answer.error.kind);
           const restMs = Math.min(longestRestMs, firstRestMs * 2 ** peer.failures);
           peer.failures = Math.min(peer.failures + 1, 10);
           peer.restUntil = Date.now() + restMs;

@@ -20,6 +20,8 @@ class BrowserRun implements Run {
   #step: Step | null = null;
   #lasting: (label: string, process: Process) => Interruption = () => ({});
   #ending: () => void = () => undefined;
+  /** What a person, or the browser, does at the site of the fault. */
+  #doing: Promise<void> = Promise.resolve();
 
   constructor(story: Story, interrupt: Interrupt) {
     this.#story = story;
@@ -37,6 +39,8 @@ class BrowserRun implements Run {
       world.isArmed = true;
       await this.#steps(false);
       world.isArmed = false;
+      // Lock, pressed in the last moment, does not fall into what must succeed now.
+      await Promise.race([this.#doing, soon()]);
       for (const device of [world.here, world.elsewhere]) device.isOnline = true;
       world.network.takesRecords = true;
       this.#ending();
@@ -67,6 +71,21 @@ class BrowserRun implements Run {
   }
 
   strike(process: Process, label: string, fault: Fault): Interruption {
+    const { before, after, ...rest } = this.#meant(process, label, fault);
+    const inTime = (act: () => Promise<void> | void) => async (): Promise<void> => {
+      // The call of the site may end when the story is over.
+      if (!this.#world.isArmed) return;
+      this.#doing = Promise.resolve(act());
+      await this.#doing;
+    };
+    return {
+      ...rest,
+      ...(before === undefined ? {} : { before: inTime(before) }),
+      ...(after === undefined ? {} : { after: inTime(after) }),
+    };
+  }
+
+  #meant(process: Process, label: string, fault: Fault): Interruption {
     const { person } = this.#world;
     const { tab } = person;
     const fail = { instead: () => failureOf(label) };

@@ -125,3 +125,19 @@ test('many peer ids of one address are one sender; other addresses and this mach
   void enter('one more id', 0, '192.0.2.1');
   expect(working()).toBe(maxPerAddress + 2);
 });
+
+test('members behind one address are not counted together', async () => {
+  for (let n = 0; n < 20; n++) {
+    for (let message = 0; message < 4; message++) {
+      void gate.enter(
+        'system',
+        { peerId: `member ${n}`, address: '192.0.2.1' },
+        0,
+        () => new Promise<void>(() => undefined),
+      );
+    }
+  }
+  const running = gauges.get('safe_system_running')?.() ?? NaN;
+  const queued = gauges.get('safe_system_waiting')?.() ?? NaN;
+  expect(running + queued).toBe(80);
+});
