@@ -110,9 +110,14 @@ try {
       rows.push(row(`${name}.median`, measured.took[kind], 'ms', usual));
     }
     rows.push(
+      // Of what was intended: a program that is cut off again and again makes no more on this machine.
       row(`invalid.${times}x`, made / (secondsEach + 2), 'per second', {
         name: 'intended',
         value: perSecond,
+      }),
+      row(`invalid.${times}x.ofHonest`, made / (secondsEach + 2), 'per second', {
+        name: 'honest requests in the quiet run',
+        value: requestsPerSecond,
       }),
       row(`adversary.processors.${times}x`, share, 'of one'),
       row(`honest.failed.${times}x`, measured.failed, 'of all'),
