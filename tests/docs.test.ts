@@ -22,8 +22,10 @@ const documents: readonly string[] = [
   'README.md',
   'CONTRIBUTING.md',
   'CHANGELOG.md',
+  'SECURITY.md',
   ...filesUnder('docs', /\.md$/),
   ...filesUnder('src', /README\.md$/),
+  ...filesUnder('tests', /README\.md$/),
 ];
 
 /** Rows of all tables whose head begins with these cells, cells trimmed. */
