@@ -18,6 +18,7 @@ export const MAX_POINTER_CIPHERTEXT_BYTES = 64 * 1024;
 export const POINTER_OVERHEAD_BYTES = 1 + 32 + 8 + 4 + 64;
 
 const layoutVersion = 1;
+const signatureBytes = 64;
 
 export interface PointerRecord {
   /** The owner's ed25519 key, 32 bytes. */
@@ -89,14 +90,47 @@ export function openPointer(
   return verifyPointer(networkId, record) ? ok(record) : err('badSignature');
 }
 
+/** Where a record stands among all that its owner signed: by version, then by body. */
+export interface PointerRank {
+  readonly version: bigint;
+  /** {@link pointerDigest} */
+  readonly digest: Uint8Array;
+}
+
+/**
+ * SHA-256 of the ciphertext. With owner and version it identifies what was signed. The signature is
+ * left out: an owner can make any number of valid ones over one body.
+ */
+export const pointerDigest = (record: Pick<PointerRecord, 'ciphertext'>): Uint8Array =>
+  sha256(record.ciphertext);
+
 /**
  * Positive when `a` replaces `b`. Two bodies of one version come only from two devices writing at
- * once to different adults; the order of their bytes makes all readers choose alike.
+ * once to different adults; the order of their digests makes all readers and all holders choose
+ * alike, also those that know only the digest of the other body.
  */
-export function comparePointers(a: PointerRecord, b: PointerRecord): number {
+export function compareRanks(a: PointerRank, b: PointerRank): number {
   if (a.version !== b.version) return a.version > b.version ? 1 : -1;
-  return compareBytes(a.ciphertext, b.ciphertext);
+  return compareBytes(a.digest, b.digest);
 }
+
+export const rankOf = (record: PointerRecord): PointerRank => ({
+  version: record.version,
+  digest: pointerDigest(record),
+});
+
+export const comparePointers = (a: PointerRecord, b: PointerRecord): number =>
+  compareRanks(rankOf(a), rankOf(b));
+
+/** {@link pointerDigest} of an encoded record; of bytes that are none, their own. */
+export function recordDigest(bytes: Uint8Array): Uint8Array {
+  const decoded = decodePointer(bytes);
+  return decoded.ok ? pointerDigest(decoded.value) : sha256(bytes);
+}
+
+/** The bytes of an encoded record that are the same whatever signature its owner chose. */
+export const withoutSignature = (record: Uint8Array): Uint8Array =>
+  record.subarray(0, Math.max(0, record.length - signatureBytes));
 
 /** May an adult that keeps `kept` replace it by `offered` (both verified)? (wire.md) */
 export function pointerVerdict(
@@ -117,10 +151,18 @@ export function provesConflict(
   offered: PointerRecord,
   evidence: Uint8Array,
 ): boolean {
-  const kept = openPointer(networkId, pointerAddress(networkId, offered.owner), evidence);
-  if (!kept.ok) return false;
-  const verdict = pointerVerdict(kept.value, offered);
+  const verdict = evidenceVerdict(networkId, offered, evidence);
   return verdict === 'older' || verdict === 'taken';
+}
+
+/** As {@link pointerVerdict}, of what an adult shows as its record; `null`: the owner never signed it. */
+export function evidenceVerdict(
+  networkId: Uint8Array,
+  offered: PointerRecord,
+  evidence: Uint8Array,
+): ReturnType<typeof pointerVerdict> | null {
+  const kept = openPointer(networkId, pointerAddress(networkId, offered.owner), evidence);
+  return kept.ok ? pointerVerdict(kept.value, offered) : null;
 }
 
 /** @returns the highest valid version among copies from several holders, `null` when none is. */
@@ -147,6 +189,6 @@ function signedBytes(
     .fixed(networkId, 32)
     .fixed(record.owner, 32)
     .u64(record.version)
-    .fixed(sha256(record.ciphertext), 32)
+    .fixed(pointerDigest(record), 32)
     .finish();
 }

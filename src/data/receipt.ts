@@ -8,8 +8,7 @@
  */
 import { concat, equalBytes, Writer } from '#core/codec/bytes.ts';
 import { signEd25519, verifyEd25519 } from '#crypto/ed25519.ts';
-import { sha256 } from '#crypto/hash.ts';
-import { encodePointer, pointerAddress, type PointerRecord } from './pointer.ts';
+import { pointerAddress, pointerDigest, type PointerRecord } from './pointer.ts';
 
 /** What a receipt is for. */
 export type StoredThing =
@@ -18,7 +17,7 @@ export type StoredThing =
       readonly kind: 'pointer';
       readonly address: Uint8Array;
       readonly version: bigint;
-      /** SHA-256 of the encoded record, so that a receipt names one body of a version. */
+      /** Of the body, so that a receipt names one body of a version, whatever its signature. */
       readonly digest: Uint8Array;
     };
 
@@ -28,7 +27,7 @@ export const storedPointer = (networkId: Uint8Array, record: PointerRecord): Sto
   kind: 'pointer',
   address: pointerAddress(networkId, record.owner),
   version: record.version,
-  digest: sha256(encodePointer(record)),
+  digest: pointerDigest(record),
 });
 
 /** Which state of which section a put was made for: hash of the section key, and generation. */

@@ -6,9 +6,9 @@ import type { NodeId } from '#core/machine.ts';
 import type { Result } from '#core/result.ts';
 import {
   decodePointer,
+  evidenceVerdict,
   openPointer,
   pointerAddress,
-  provesConflict,
   verifyPointer,
 } from '#data/pointer.ts';
 import {
@@ -23,7 +23,7 @@ import type { SectionAuthority } from '#protocol/section/index.ts';
 import {
   isCopy,
   isFound,
-  isStored,
+  isStoredOrTaken,
   missedBy,
   pointersWanted,
   replyToGetChunk,
@@ -81,7 +81,7 @@ export function createElderData(
 
   const blame = (holder: Uint8Array, rule: string): HolderAnswer => {
     suspects.add(holder);
-    options.misbehaved(nameToId(holder), rule === 'silent' ? 'data' : 'falsehood');
+    options.misbehaved(nameToId(holder), provesNothing.has(rule) ? 'data' : 'falsehood');
     log.write({ event: 'holderFailed', node: options.label, peer: nameToId(holder), rule });
     return { kind: 'failed' };
   };
@@ -106,13 +106,15 @@ export function createElderData(
       holder: Uint8Array,
       stamp: ReceiptStamp,
       thing: StoredThing,
-      isConflict: (evidence: Uint8Array) => boolean,
+      judge: (evidence: Uint8Array) => Evidence,
     ) =>
     (reply: NodeReply): HolderAnswer | string => {
       if (reply.kind === 'refused') {
         const { refusal } = reply;
-        if (refusal.kind === 'conflict' && !isConflict(refusal.evidence)) return 'conflict';
-        return { kind: 'refused', refusal };
+        const evidence = refusal.kind === 'conflict' ? judge(refusal.evidence) : 'conflict';
+        // It has what we bring and gives no receipt: not what we asked for, yet nothing false.
+        if (evidence === 'sameBody') return 'noReceipt';
+        return evidence === 'conflict' ? { kind: 'refused', refusal } : 'conflict';
       }
       if (reply.kind !== 'receipt') return 'otherAnswer';
       const fits = isSignedBy(holder, receiptBytes(networkId, stamp, thing), reply.signature);
@@ -124,8 +126,7 @@ export function createElderData(
     { kind, name, version, size }: Item,
     thing: StoredThing,
     requestUnder: (stamp: ReceiptStamp) => NodeRequest,
-    /** Does this prove that the holder has to refuse? */
-    isConflict: (evidence: Uint8Array) => boolean,
+    judge: (evidence: Uint8Array) => Evidence,
   ): Promise<ClientReply> => {
     const section = authority();
     const stamp = stampOf(section);
@@ -141,8 +142,8 @@ export function createElderData(
     const asked = await askHolders(
       startAsking(candidates, [], suspects.ids()),
       wantedFor.put,
-      isStored,
-      (holder) => ask(holder, encoded, receiptCheck(holder, stamp, thing, isConflict)),
+      isStoredOrTaken,
+      (holder) => ask(holder, encoded, receiptCheck(holder, stamp, thing, judge)),
     );
     const reply = replyToPut(asked, kind === 'chunk' ? 'stored' : 'pointerStored', stamp);
     if (reply.kind === 'refused') return reply;
@@ -164,7 +165,7 @@ export function createElderData(
           item,
           storedChunk(name),
           (stamp) => ({ kind: 'storeChunk', stamp, name, bytes }),
-          () => false,
+          () => 'false',
         );
       }
       case 'getChunk': {
@@ -201,7 +202,7 @@ export function createElderData(
           item,
           thing,
           (stamp) => ({ kind: 'storePointer', stamp, record: request.record }),
-          (evidence) => provesConflict(networkId, record, evidence),
+          (evidence) => judgeConflict(evidenceVerdict(networkId, record, evidence)),
         );
       }
       case 'getPointer': {
@@ -228,6 +229,17 @@ export function createElderData(
     }
   };
 }
+
+/** What a holder shows when it refuses a write: does it prove that the holder has to refuse? */
+type Evidence = 'conflict' | 'sameBody' | 'false';
+
+function judgeConflict(verdict: ReturnType<typeof evidenceVerdict>): Evidence {
+  if (verdict === 'same') return 'sameBody';
+  return verdict === 'older' || verdict === 'taken' ? 'conflict' : 'false';
+}
+
+/** Failures that an honest holder may have too. */
+const provesNothing: ReadonlySet<string> = new Set(['silent', 'noReceipt']);
 
 const isNotFound = (reply: NodeReply): boolean =>
   reply.kind === 'refused' && reply.refusal.kind === 'notFound';

@@ -20,6 +20,7 @@ import {
   itemId,
   mayHandOver,
   openItem,
+  provenBytes,
   replication,
   type FetchOutcome,
   type Item,
@@ -263,7 +264,8 @@ export async function startReplication(
     challenge,
   }: Extract<ReplicationOutput, { kind: 'prove' }>): Promise<void> => {
     const bytes = await read(item).catch(() => null);
-    tell({ kind: 'proved', id, proof: bytes === null ? null : nativeProofOf(challenge, bytes) });
+    const proof = bytes === null ? null : nativeProofOf(challenge, item.kind, bytes);
+    tell({ kind: 'proved', id, proof });
   };
 
   const lost = (kept: Kept): void => {
@@ -372,8 +374,12 @@ function bytesIn(answer: Uint8Array): Uint8Array | { readonly kind: 'lacking' | 
 }
 
 /** The machine's `proofOf` by the hash of the platform: a mebibyte takes one millisecond, not ten. */
-export const nativeProofOf = (challenge: Uint8Array, bytes: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(challenge).update(bytes).digest());
+export const nativeProofOf = (
+  challenge: Uint8Array,
+  kind: Item['kind'],
+  bytes: Uint8Array,
+): Uint8Array =>
+  new Uint8Array(createHash('sha256').update(challenge).update(provenBytes(kind, bytes)).digest());
 
 const isFull = (error: unknown): boolean =>
   error === 'full' ||

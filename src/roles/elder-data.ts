@@ -80,6 +80,13 @@ export function isAnswered(
 }
 
 export const isStored = (answer: HolderAnswer): boolean => answer.kind === 'stored';
+/**
+ * A proven conflict takes its holder's place. Were the next in line asked instead, three far adults
+ * could acknowledge one body of a version while the holders keep another: of four places, three
+ * receipts are more than half.
+ */
+export const isStoredOrTaken = (answer: HolderAnswer): boolean =>
+  isStored(answer) || (answer.kind === 'refused' && answer.refusal.kind === 'conflict');
 export const isFound = (answer: HolderAnswer): boolean => answer.kind === 'found';
 /** For pointer records "I have none" is an answer too. */
 export const isCopy = (answer: HolderAnswer): boolean =>

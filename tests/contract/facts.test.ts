@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { encodePointer, signPointer } from '#data/pointer.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import { createMemoryFacts } from '#storage/node/memory-facts.ts';
 
@@ -117,6 +118,15 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect((await store.putPointer('p', last, bytes(3))).ok).toBe(true);
     expect((await store.putPointer('p', 3n, bytes(4))).ok).toBe(false);
     expect(await store.getPointer('p')).toEqual(bytes(3));
+  });
+
+  test('a record under another signature of its owner is the same record, and the first one stays', async () => {
+    const seed = new Uint8Array(32).fill(4);
+    const first = signPointer(new Uint8Array(32), seed, 2n, bytes(3));
+    const again = { ...first, signature: new Uint8Array(64) };
+    expect((await store.putPointer('p', 2n, encodePointer(first))).ok).toBe(true);
+    expect((await store.putPointer('p', 2n, encodePointer(again))).ok).toBe(true);
+    expect(await store.getPointer('p')).toEqual(encodePointer(first));
   });
 
   test('of two versions put at the same moment one is refused', async () => {

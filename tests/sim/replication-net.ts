@@ -170,7 +170,8 @@ function lifted(
         );
       } else if (output.kind === 'prove') {
         const own = draft.state.disk.get(itemId(output.item));
-        const proof = own === undefined ? null : proofOf(output.challenge, own.bytes);
+        const proof =
+          own === undefined ? null : proofOf(output.challenge, own.item.kind, own.bytes);
         draft = tell(config, draft, { kind: 'proved', id: output.id, proof }, context);
       } else if (output.kind === 'drop') {
         const id = itemId(output.item);

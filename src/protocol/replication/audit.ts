@@ -68,7 +68,8 @@ export function settleAudit(
   bytes: Uint8Array,
 ): readonly NodeId[] | undefined {
   if (openItem(networkId, audit.item, bytes) === undefined) return undefined;
-  const expected = proofOf(challengeOf(networkId, elder, audit.nonce), bytes);
+  const challenge = challengeOf(networkId, elder, audit.nonce);
+  const expected = proofOf(challenge, audit.item.kind, bytes);
   return [...audit.proofs].flatMap(([id, proof]) =>
     proof !== null && !equalBytes(proof, expected) ? [id] : [],
   );

@@ -20,6 +20,7 @@ export {
   itemId,
   openItem,
   proofOf,
+  provenBytes,
   stampOf,
   type Item,
   type ItemId,

@@ -7,6 +7,7 @@ import {
   MAX_POINTER_CIPHERTEXT_BYTES,
   openPointer,
   POINTER_OVERHEAD_BYTES,
+  withoutSignature,
 } from '#data/pointer.ts';
 
 export interface Item {
@@ -59,9 +60,16 @@ export const challengeOf = (
   nonce: Uint8Array,
 ): Uint8Array => labelledHash('safe/v1/audit', networkId, asker, nonce);
 
-/** SHA-256(challenge ‖ bytes). The challenge is a labelled hash of fixed length. */
-export const proofOf = (challenge: Uint8Array, bytes: Uint8Array): Uint8Array =>
-  sha256(concat(challenge, bytes));
+/**
+ * Of an item's bytes those that a proof is about: of a record all but its signature, because holders
+ * may have been given different valid ones over the same body.
+ */
+export const provenBytes = (kind: Item['kind'], bytes: Uint8Array): Uint8Array =>
+  kind === 'chunk' ? bytes : withoutSignature(bytes);
+
+/** SHA-256(challenge ‖ {@link provenBytes}). The challenge is a labelled hash of fixed length. */
+export const proofOf = (challenge: Uint8Array, kind: Item['kind'], bytes: Uint8Array): Uint8Array =>
+  sha256(concat(challenge, provenBytes(kind, bytes)));
 
 /** Which state of which section a message speaks about (N41). */
 export interface Stamp {

@@ -2,8 +2,9 @@
  * What a node must not forget: facts of machines by key, the list of registered outputs, and the
  * pointer records an adult keeps. One SQLite file per node.
  */
-import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
+import { recordDigest } from '#data/pointer.ts';
 import { openDatabase } from './database.ts';
 
 const schema = 2;
@@ -108,7 +109,10 @@ export interface PointerConflict {
 const toSigned = (version: bigint): bigint => BigInt.asIntN(64, version);
 const toUnsigned = (version: bigint): bigint => BigInt.asUintN(64, version);
 
-/** wire.md: a lower version is refused, and so is a different body of the same version. */
+/**
+ * A lower version is refused, and so is a different body of the same version. The same body under
+ * another signature of its owner is no other record.
+ */
 export function pointerConflict(
   kept: { readonly version: bigint; readonly record: Uint8Array } | null,
   version: bigint,
@@ -116,7 +120,7 @@ export function pointerConflict(
 ): PointerConflict | null {
   if (kept === null || version > kept.version) return null;
   if (version < kept.version) return { kind: 'lowerVersion', kept: kept.record };
-  if (compareBytes(kept.record, record) === 0) return null;
+  if (equalBytes(recordDigest(kept.record), recordDigest(record))) return null;
   return { kind: 'versionTaken', kept: kept.record };
 }
 
@@ -222,8 +226,11 @@ export function openFacts(path: string): FactStore {
         .reverse(),
     putPointer: (address, version, record) =>
       write(() => {
-        const conflict = pointerConflict(keptPointer(address), version, record);
+        const kept = keptPointer(address);
+        const conflict = pointerConflict(kept, version, record);
         if (conflict !== null) return err(conflict);
+        // What was shown to others once stays as it is.
+        if (kept?.version === version) return ok('stored' as const);
         upsertPointer.run(address, toSigned(version), record);
         return ok('stored' as const);
       }),

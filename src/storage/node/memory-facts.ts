@@ -62,8 +62,10 @@ export function createMemoryFacts(): FactStore {
     },
     lastOutputs: async (limit) => outputs.slice(-limit).map((output) => output.entry),
     putPointer: async (address, version, record) => {
-      const conflict = pointerConflict(pointers.get(address) ?? null, version, record);
+      const kept = pointers.get(address) ?? null;
+      const conflict = pointerConflict(kept, version, record);
       if (conflict !== null) return err(conflict);
+      if (kept?.version === version) return ok('stored');
       pointers.set(address, { version, record: record.slice() });
       return ok('stored');
     },

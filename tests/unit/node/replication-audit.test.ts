@@ -109,7 +109,7 @@ const answer = (by: number, lie: Lie = {}): void => {
   const { content = bytes, stamp = stampOf(now), signer = by, about = item } = lie;
   const nonce = lie.nonce ?? asked[0]?.nonce ?? new Uint8Array(32);
   const challenge = challengeOf(networkId, nameOf(elder), nonce);
-  const proof = proofOf(challenge, content);
+  const proof = proofOf(challenge, 'chunk', content);
   const signed = confirmationBytes(networkId, stamp, nameOf(by), about, challenge, proof);
   const signature = createSigner(seedOf(signer))(signed);
   auditor.heard(idOf(by), { kind: 'confirmed', stamp, item: about, nonce, proof, signature });

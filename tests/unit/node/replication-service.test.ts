@@ -389,5 +389,5 @@ test('what a write was acknowledged for is there, however many drops cross it', 
 
 test('the platform’s hash proves the same as the machine’s', () => {
   const [challenge, bytes] = [new Uint8Array(randomBytes(32)), new Uint8Array(randomBytes(999))];
-  expect(nativeProofOf(challenge, bytes)).toEqual(proofOf(challenge, bytes));
+  expect(nativeProofOf(challenge, 'chunk', bytes)).toEqual(proofOf(challenge, 'chunk', bytes));
 });

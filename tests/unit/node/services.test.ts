@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { ok } from '#core/result.ts';
-import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
+import { encodePointer, pointerAddress, signPointer, type PointerRecord } from '#data/pointer.ts';
 import { countReceipts, storedChunk, storedPointer, type ReceiptStamp } from '#data/receipt.ts';
 import type { AdultService } from '#node/adult-service.ts';
 import { createClientDoor } from '#node/client-door.ts';
@@ -18,6 +18,7 @@ import { stampOf } from '#protocol/replication/index.ts';
 import { candidatesFor } from '#roles/placement.ts';
 import { decodeClientReply, encodeClientRequest, type ClientReply } from '#roles/wire/client.ts';
 import { decodeNodeReply, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import { signedAgain } from '../data/second-signature.ts';
 import { createDataNodes, nameOf, networkId, sectionOf, type DataNodes } from './data-nodes.ts';
 
 const elderByte = 1;
@@ -212,7 +213,6 @@ test('a pointer record moves forward, is read from four, and a second body of on
     Array.from({ length: 4 }, () => encodePointer(first)),
   );
   const other = await data({ kind: 'putPointer', record: encodePointer(record(1n, 'other')) });
-  // Four of six hold the first body; the two others cannot make three.
   expect(other).toMatchObject({
     kind: 'refused',
     refusal: { kind: 'conflict', evidence: encodePointer(first) },
@@ -234,7 +234,7 @@ test('an adult that refuses a record as late without a record that was earlier i
     );
   const mine = record(4n, 'mine');
   const all = [...adults.keys()];
-  const lies = [new Uint8Array(), record(3n, 'old'), mine, record(9n, 'theirs', 8)];
+  const lies = [new Uint8Array(), record(3n, 'old'), record(9n, 'theirs', 8)];
   for (const evidence of lies) {
     misbehaved = [];
     claims = new Map(all.slice(0, 3).map((id) => [id, { kind: 'conflict', evidence }]));
@@ -248,6 +248,79 @@ test('an adult that refuses a record as late without a record that was earlier i
   );
   const reply = await data({ kind: 'putPointer', record: mine });
   expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'busy' } });
+});
+
+test('a record under a second signature of its owner is the same record: it gets receipts, and nobody is blamed', async () => {
+  const seed = new Uint8Array(32).fill(9);
+  const first = signPointer(networkId, seed, 1n, Uint8Array.of(1, 2, 3));
+  const second = signedAgain(networkId, seed, first);
+  expect(second.signature).not.toEqual(first.signature);
+  const address = pointerAddress(networkId, first.owner);
+  for (const offered of [first, second, first]) {
+    const stored = await data({ kind: 'putPointer', record: encodePointer(offered) });
+    const thing = storedPointer(networkId, offered);
+    expect(
+      stored.kind === 'pointerStored' &&
+        countReceipts(networkId, stamp, thing, stored.receipts, () => true),
+    ).toHaveLength(4);
+  }
+  expect(misbehaved).toEqual([]);
+  expect(asked).toHaveLength(12);
+  // The one that came first stays.
+  const read = await data({ kind: 'getPointer', address });
+  expect(read.kind === 'pointers' && read.copies.map(({ record }) => record)).toEqual(
+    Array.from({ length: 4 }, () => encodePointer(first)),
+  );
+});
+
+test('an adult that shows the very record it is offered gives no receipt, and tells no falsehood', async () => {
+  const seed = new Uint8Array(32).fill(9);
+  const mine = signPointer(networkId, seed, 4n, Uint8Array.of(1));
+  const evidence = encodePointer(signedAgain(networkId, seed, mine));
+  claims = new Map([...adults.keys()].map((id) => [id, { kind: 'conflict', evidence }]));
+  const reply = await data({ kind: 'putPointer', record: encodePointer(mine) });
+  expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'busy' } });
+  expect(misbehaved).toHaveLength(adults.size);
+  expect(misbehaved.every((each) => each.startsWith('data '))).toBe(true);
+});
+
+test('another body of a version is kept by nobody, when the holders have the first one', async () => {
+  const seed = new Uint8Array(32).fill(9);
+  const first = signPointer(networkId, seed, 1n, Uint8Array.of(1));
+  const other = signPointer(networkId, seed, 1n, Uint8Array.of(2));
+  await data({ kind: 'putPointer', record: encodePointer(first) });
+  expect(await data({ kind: 'putPointer', record: encodePointer(other) })).toMatchObject({
+    kind: 'refused',
+    refusal: { kind: 'conflict' },
+  });
+  const name = pointerAddress(networkId, first.owner);
+  for (const { holdings } of nodes.running.values()) {
+    expect(await holdings.read({ kind: 'pointer', name })).not.toEqual(encodePointer(other));
+  }
+});
+
+test('of two bodies of one version at most one is acknowledged, whatever the holders kept first', async () => {
+  const seed = new Uint8Array(32).fill(9);
+  const [one, two] = [1, 2].map((body) =>
+    signPointer(networkId, seed, 1n, Uint8Array.of(body)),
+  ) as [PointerRecord, PointerRecord];
+  const line = candidatesFor(authority, pointerAddress(networkId, one.owner));
+  // Two devices wrote at the same time: each reached two of the four holders first.
+  for (const [at, holder] of line.slice(0, 4).entries()) {
+    const record = encodePointer(at < 2 ? one : two);
+    await nodes.request(
+      elderName,
+      holder,
+      encodeNodeRequest({ kind: 'storePointer', stamp, record }),
+    );
+  }
+  for (const record of [one, two]) {
+    expect(await data({ kind: 'putPointer', record: encodePointer(record) })).toMatchObject({
+      kind: 'refused',
+      refusal: { kind: 'conflict' },
+    });
+  }
+  expect(misbehaved).toEqual([]);
 });
 
 test('a record of the largest size is shown whole when it was there before', async () => {

@@ -228,12 +228,12 @@ function handing() {
   surplus.adopt();
   const prove = outputs(surplus.tick()).find((each) => each.kind === 'prove');
   if (prove?.kind !== 'prove') throw new Error('it asks for its own proof first');
-  surplus.input({ kind: 'proved', id: prove.id, proof: proofOf(prove.challenge, bytes) });
+  surplus.input({ kind: 'proved', id: prove.id, proof: proofOf(prove.challenge, 'chunk', bytes) });
   const asked = sent(surplus.tick()).find((each) => each.kind === 'confirm');
   const nonce = asked?.kind === 'confirm' ? asked.questions[0]?.nonce : undefined;
   if (nonce === undefined) throw new Error('it asks the holders');
   const challenge = challengeOf(networkId, nameOf(outsider), nonce);
-  const answer = (from: string, proof = proofOf(challenge, bytes), generation = 1n) => {
+  const answer = (from: string, proof = proofOf(challenge, 'chunk', bytes), generation = 1n) => {
     const stamp = stampOf(sectionOf(names, generation));
     const signed = confirmationBytes(networkId, stamp, nameOf(from), item, challenge, proof);
     const signature = toyIdentitySuite.sign(seedOf.get(from) ?? hash('none'), signed);
@@ -275,7 +275,7 @@ test('A2, N42: a proof made for one asker is worth nothing to another', () => {
   const nonce = hash('nonce');
   const own = challengeOf(networkId, nameOf(outsider), nonce);
   const other = challengeOf(networkId, nameOf(holders[0] ?? ''), nonce);
-  expect(proofOf(own, bytes)).not.toEqual(proofOf(other, bytes));
+  expect(proofOf(own, 'chunk', bytes)).not.toEqual(proofOf(other, 'chunk', bytes));
 });
 
 test('R9: an older generation is not adopted, not even after a restart', () => {
@@ -290,7 +290,7 @@ test('R9: an older generation is not adopted, not even after a restart', () => {
 test('A1, N42: holders that disagree are settled by the chunk itself', () => {
   const elder = hash('elder');
   const nonce = hash('nonce');
-  const good = proofOf(challengeOf(networkId, elder, nonce), bytes);
+  const good = proofOf(challengeOf(networkId, elder, nonce), 'chunk', bytes);
   const [a = '', b = '', c = '', d = ''] = holders;
   let audit = startAudit(item, holders, nonce);
   expect(auditVerdict(audit).kind).toBe('unanswered');
