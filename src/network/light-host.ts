@@ -18,7 +18,7 @@ import { err, type Result } from '#core/result.ts';
 import { nameToPeerId } from './peer.ts';
 import { protocolName } from './protocols.ts';
 import { addressesFor, orderRoads } from './roads.ts';
-import type { RpcError } from './rpc.ts';
+import type { Patience, RpcError } from './rpc.ts';
 import { rtcAllowance } from './rtc/budget.ts';
 import { hasRtcHost, rtcUsed } from './rtc/stand-in.ts';
 import { createStreamPool } from './streams.ts';
@@ -47,7 +47,7 @@ export interface LightHost {
   readonly ask: (
     elder: ElderPeer,
     request: Uint8Array,
-    timeoutMs: number,
+    patience: Patience,
     signal?: AbortSignal,
   ) => Promise<Result<Uint8Array, RpcError>>;
   /** Asks a bootstrap node over WebSocket. */
@@ -215,7 +215,7 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
   };
 
   return {
-    ask: async (elder, request, timeoutMs, signal) => {
+    ask: async (elder, request, patience, signal) => {
       const id = nameToId(elder.name);
       const startedMs = performance.now();
       const reply = await streams.request(
@@ -223,7 +223,7 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
         protocol,
         () => connect(elder, id),
         request,
-        timeoutMs,
+        patience,
         signal,
       );
       if (reply.ok && request.length < 1_024) {

@@ -3,37 +3,44 @@
  *
  * WebRTC gives no read back-pressure, so flow control lives here: at most
  * {@link maxInFlight} requests of ≤ 1 MiB wait for an answer on one stream; an asker that sends
- * more is cut off, and the bytes held for one peer stay bounded.
+ * more is cut off, and the bytes held for one peer stay bounded. A request that was given up keeps
+ * its place until its late answer has come: the other end may still be working on it.
  */
 import { err, ok, type Result } from '#core/result.ts';
-import { createFrameReader, encodeFrame, maxPayloadBytes, type Frame } from './frame.ts';
+import { maxPayloadBytes, type Frame } from './frame.ts';
+import {
+  createWriter,
+  readFrames,
+  type ByteStream,
+  type RpcCounters,
+  type Writing,
+} from './frame-stream.ts';
 import type { StreamAccount } from './inbound.ts';
+import { watchLink, type Link } from './link.ts';
+
+export { frameTimeoutMs, type ByteStream, type RpcCounters } from './frame-stream.ts';
 
 export const maxInFlight = 8;
-/** A peer's answers may cross with our next requests; twice the window is a lie, not a race. */
+/** With those that were given up; below {@link maxServed}, as an answer may cross with a request. */
+export const maxUnanswered = 12;
+/** Twice the window is a lie, not a race. */
 const maxServed = 2 * maxInFlight;
-/** From the first byte of a frame to its last: a mebibyte at 20 kB/s. */
-export const frameTimeoutMs = 60_000;
-const drainTimeoutMs = 60_000;
+/** When given-up requests fill the places and nothing has come for so long, the stream is given up. */
+const silentStreamMs = 60_000;
 
-/** The part of a libp2p stream that is used here. */
-export interface ByteStream {
-  send(bytes: Uint8Array): boolean;
-  onDrain(options?: { signal?: AbortSignal }): Promise<void>;
-  close(): Promise<void>;
-  abort(error: Error): void;
-  addEventListener(type: 'message', listener: (event: { data: Chunk }) => void): void;
-  addEventListener(type: 'close' | 'remoteCloseWrite', listener: () => void): void;
-}
-type Chunk = Uint8Array | { subarray(): Uint8Array };
+/**
+ * How long an answer is waited for: a time in all, or for large pieces `idleMs` during which no byte
+ * moves on the stream, and `totalMs` in all.
+ */
+export type Patience = number | { readonly idleMs: number; readonly totalMs: number };
 
+/** `congested`: the link was busy with bytes of ours, which tells nothing about the other end. */
 export type RpcError =
-  { readonly kind: 'unreachable' } | { readonly kind: 'timeout' } | { readonly kind: 'tooLarge' };
+  | { readonly kind: 'unreachable' | 'timeout'; readonly congested?: true }
+  | { readonly kind: 'tooLarge' };
 
-export interface RpcCounters {
-  bytesIn: number;
-  bytesOut: number;
-}
+export const isCongested = (error: { readonly kind: string; readonly congested?: true }): boolean =>
+  error.congested === true;
 
 /** For streams whose other end was chosen by us. */
 const noAccount: StreamAccount = {
@@ -57,7 +64,8 @@ export function serveRpc(
 ): void {
   let serving = 0;
   let asking = true;
-  const write = createWriter(stream, counters);
+  const link = watchLink();
+  const write = createWriter(stream, counters, link);
   const fail = (reason: string): void => stream.abort(new Error(reason));
   const closeWhenDone = (): void => {
     if (!asking && serving === 0) stream.close().catch(() => fail('closed'));
@@ -68,7 +76,7 @@ export function serveRpc(
       const payload = await answer(frame.payload);
       if (!account.hold(payload.length)) return fail('more bytes than this node holds for a peer');
       held += payload.length;
-      await write({ id: frame.id, kind: 'reply', payload });
+      await write({ id: frame.id, kind: 'reply', payload }).done;
     } finally {
       account.free(held);
     }
@@ -93,7 +101,7 @@ export function serveRpc(
       });
     return true;
   };
-  readFrames(stream, counters, account, take, { malformed: invalid });
+  readFrames(stream, counters, account, link, take, { malformed: invalid });
   stream.addEventListener('close', account.close);
   stream.addEventListener('remoteCloseWrite', () => {
     asking = false;
@@ -104,7 +112,7 @@ export function serveRpc(
 export interface RpcClient {
   readonly request: (
     payload: Uint8Array,
-    timeoutMs: number,
+    patience: Patience,
     signal?: AbortSignal,
   ) => Promise<Result<Uint8Array, RpcError>>;
   readonly inFlight: () => number;
@@ -113,6 +121,16 @@ export interface RpcClient {
 }
 
 type Settle = (result: Result<Uint8Array, RpcError>) => void;
+
+/** One request, from its call until its place is free again. */
+interface Asked {
+  /** Takes a place and begins to be sent. */
+  readonly begin: () => void;
+  readonly fail: (kind: 'unreachable' | 'timeout') => void;
+  readonly answered: (payload: Uint8Array) => void;
+  /** Nobody waits for its answer any more. */
+  isGivenUp: boolean;
+}
 
 /**
  * Asks over one outbound stream; requests above the window wait their turn, and that counts toward
@@ -123,162 +141,149 @@ export function createRpcClient(
   stream: ByteStream,
   counters: RpcCounters = { bytesIn: 0, bytesOut: 0 },
   onEnd: () => void = () => undefined,
+  link: Link = watchLink(),
 ): RpcClient {
-  const waiting = new Map<number, Settle>();
+  const places = new Map<number, Asked>();
   /** What waits for a place in the window, in order. */
-  const turns = new Set<{ readonly begin: () => void; readonly settle: Settle }>();
+  const turns = new Set<Asked>();
   let nextId = 1;
   let closed = false;
-  /** Answers that may still come to requests that were given up. */
-  let lateAnswers = 0;
+  let movedMs = -Infinity;
+  let arrivedMs = performance.now();
 
   const end = (): void => {
     if (closed) return;
     closed = true;
-    for (const settle of [...waiting.values()]) settle(err({ kind: 'unreachable' }));
-    for (const { settle } of [...turns]) settle(err({ kind: 'unreachable' }));
+    for (const asked of [...places.values(), ...turns]) asked.fail('unreachable');
     onEnd();
+  };
+  const abort = (reason: string): void => {
+    stream.abort(new Error(reason));
+    end();
   };
   stream.addEventListener('close', end);
   stream.addEventListener('remoteCloseWrite', end);
-  const write = createWriter(stream, counters);
-  readFrames(
-    stream,
-    counters,
-    noAccount,
-    (frame) => {
-      const settle = frame.kind === 'reply' ? waiting.get(frame.id) : undefined;
-      if (settle !== undefined) settle(ok(frame.payload));
-      else if (frame.kind === 'reply' && lateAnswers > 0) lateAnswers -= 1;
-      else {
-        stream.abort(new Error('an answer to no request'));
-        end();
-        return false;
-      }
-      return true;
-    },
-    { end },
-  );
+  const write = createWriter(stream, counters, link, () => {
+    movedMs = performance.now();
+  });
+  const take = (frame: Frame): boolean => {
+    const asked = frame.kind === 'reply' ? places.get(frame.id) : undefined;
+    if (asked === undefined) {
+      abort('an answer to no request');
+      return false;
+    }
+    places.delete(frame.id);
+    asked.answered(frame.payload);
+    startNext();
+    return true;
+  };
+  const arrived = (): void => {
+    movedMs = arrivedMs = performance.now();
+  };
+  readFrames(stream, counters, noAccount, link, take, { arrived, end });
 
+  const living = (): number => {
+    let count = 0;
+    for (const { isGivenUp } of places.values()) if (!isGivenUp) count += 1;
+    return count;
+  };
   const startNext = (): void => {
-    for (const turn of turns) {
-      if (closed || waiting.size >= maxInFlight) return;
-      turns.delete(turn);
-      turn.begin();
+    for (const asked of turns) {
+      if (closed || living() >= maxInFlight || places.size >= maxUnanswered) return;
+      turns.delete(asked);
+      asked.begin();
     }
   };
 
   const request = (
     payload: Uint8Array,
-    timeoutMs: number,
+    patience: Patience,
     signal: AbortSignal | undefined,
     done: Settle,
   ): void => {
+    const isTransfer = typeof patience !== 'number';
+    const { idleMs, totalMs } = isTransfer ? patience : { idleMs: patience, totalMs: patience };
+    const startedMs = performance.now();
     let id: number | undefined;
+    let writing: Writing | undefined;
+    let isSettled = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    /** What a data channel has taken and not sent, as far as it was looked at. */
+    let unsent = Infinity;
+
     const settle: Settle = (result) => {
+      if (isSettled) return;
+      isSettled = true;
       clearTimeout(timer);
       signal?.removeEventListener('abort', giveUp);
-      turns.delete(turn);
-      if (id !== undefined && waiting.delete(id)) {
-        if (!result.ok && result.error.kind === 'timeout') lateAnswers += 1;
-        startNext();
-      }
+      turns.delete(asked);
       done(result);
     };
-    const giveUp = (): void => settle(err({ kind: 'timeout' }));
-    const begin = (): void => {
-      id = nextId++;
-      waiting.set(id, settle);
-      write({ id, kind: 'request', payload }).catch(() => settle(err({ kind: 'unreachable' })));
+    const lastMovedMs = (): number => {
+      const moves = isTransfer ? movedMs : arrivedMs;
+      return Math.max(startedMs, moves);
     };
-    const turn = { begin, settle };
-    const timer = setTimeout(giveUp, timeoutMs);
+    const fail = (kind: 'unreachable' | 'timeout'): void => {
+      const sinceMs = Math.max(startedMs, performance.now() - idleMs);
+      const isBusy = link.slowSince(sinceMs) || lastMovedMs() > sinceMs;
+      settle(err(isBusy ? { kind, congested: true } : { kind }));
+    };
+    const giveUp = (): void => {
+      fail('timeout');
+      if (id !== undefined && writing?.drop() === true) places.delete(id);
+      asked.isGivenUp = true;
+      if (closed) return;
+      const isAlone = living() === 0;
+      // What is still on its way would fill the link for nobody.
+      if (isTransfer && isAlone && id !== undefined && places.has(id)) return abort('given up');
+      const isFull = places.size >= maxUnanswered;
+      if (isFull && performance.now() - arrivedMs >= silentStreamMs) return abort('no answers');
+      startNext();
+    };
+    const check = (): void => {
+      const nowMs = performance.now();
+      const left = stream.channel?.bufferedAmount ?? 0;
+      if (isTransfer && left > 0 && nowMs - lastMovedMs() >= idleMs) {
+        if (left < unsent) movedMs = nowMs;
+        unsent = left;
+      }
+      const endMs = isTransfer
+        ? Math.min(lastMovedMs() + idleMs, startedMs + totalMs)
+        : startedMs + totalMs;
+      if (nowMs >= endMs) giveUp();
+      else timer = setTimeout(check, endMs - nowMs);
+    };
+    const asked: Asked = {
+      isGivenUp: false,
+      begin: () => {
+        id = nextId++;
+        places.set(id, asked);
+        writing = write({ id, kind: 'request', payload });
+        writing.done.catch(() => abort('a request could not be sent'));
+      },
+      fail,
+      answered: (answer) => settle(ok(answer)),
+    };
+    timer = setTimeout(check, Math.min(idleMs, totalMs));
     signal?.addEventListener('abort', giveUp, { once: true });
-    turns.add(turn);
+    turns.add(asked);
     startNext();
   };
 
   return {
-    request: async (payload, timeoutMs, signal) => {
+    request: async (payload, patience, signal) => {
       if (payload.length > maxPayloadBytes) return err({ kind: 'tooLarge' });
       if (closed) return err({ kind: 'unreachable' });
       if (signal?.aborted === true) return err({ kind: 'timeout' });
-      return new Promise((done) => request(payload, timeoutMs, signal, done));
+      return new Promise((done) => request(payload, patience, signal, done));
     },
-    inFlight: () => waiting.size,
+    inFlight: () => places.size,
     closed: () => closed,
     close: () => {
       end();
       void stream.close().catch(() => stream.abort(new Error('closed')));
     },
   };
-}
-
-function createWriter(stream: ByteStream, counters: RpcCounters): (frame: Frame) => Promise<void> {
-  // One writer at a time: frames must not interleave, and each waits until the stream drained.
-  let tail: Promise<void> = Promise.resolve();
-  return (frame) => {
-    const bytes = encodeFrame(frame);
-    const written = tail.then(async () => {
-      counters.bytesOut += bytes.length;
-      if (!stream.send(bytes))
-        await stream.onDrain({ signal: AbortSignal.timeout(drainTimeoutMs) });
-    });
-    tail = written.catch(() => undefined);
-    return written;
-  };
-}
-
-/** @param take returns false when it has ended the stream: what else arrived is thrown away. */
-function readFrames(
-  stream: ByteStream,
-  counters: RpcCounters,
-  account: StreamAccount,
-  take: (frame: Frame) => boolean,
-  { end, malformed }: { readonly end?: () => void; readonly malformed?: () => void },
-): void {
-  const reader = createFrameReader();
-  let broken = false;
-  let held = 0;
-  let deadline: ReturnType<typeof setTimeout> | undefined;
-  const stop = (): void => {
-    broken = true;
-    clearTimeout(deadline);
-    account.free(held);
-    held = 0;
-  };
-  const fail = (reason: string): void => {
-    stop();
-    stream.abort(new Error(reason));
-    end?.();
-  };
-
-  stream.addEventListener('close', stop);
-  stream.addEventListener('message', ({ data }) => {
-    if (broken) return;
-    const bytes = data instanceof Uint8Array ? data : data.subarray();
-    counters.bytesIn += bytes.length;
-    const frames = reader.push(bytes);
-    if (frames === undefined) {
-      malformed?.();
-      return fail('malformed frame');
-    }
-    if (frames.length > 0 || !reader.unfinished()) {
-      clearTimeout(deadline);
-      deadline = undefined;
-    }
-    // Freed before the requests of these frames are held in its place.
-    const holds = reader.held();
-    if (holds < held) account.free(held - holds);
-    else if (!account.hold(holds - held)) return fail('more bytes than this node holds for a peer');
-    held = holds;
-    for (const frame of frames) {
-      if (!take(frame)) return stop();
-    }
-    if (!broken && reader.unfinished()) {
-      deadline ??= setTimeout(() => fail('a frame took too long'), frameTimeoutMs);
-    }
-  });
 }
 
 const toError = (error: unknown): Error =>

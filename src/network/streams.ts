@@ -1,9 +1,14 @@
-/** One rpc client per peer and protocol over a libp2p host, opened on demand and shared. */
+/**
+ * One rpc client per peer and protocol over a libp2p host, opened on demand and shared; a second one
+ * for large pieces, so that a small request does not wait until a mebibyte has gone.
+ */
 import type { Connection } from '@libp2p/interface';
 import { err, type Result } from '#core/result.ts';
+import { slowFrameMs, watchLink } from './link.ts';
 import {
   createRpcClient,
   type ByteStream,
+  type Patience,
   type RpcClient,
   type RpcCounters,
   type RpcError,
@@ -15,7 +20,7 @@ export interface StreamPool {
     protocol: string,
     connect: () => Promise<Connection>,
     payload: Uint8Array,
-    timeoutMs: number,
+    patience: Patience,
     signal?: AbortSignal,
   ) => Promise<Result<Uint8Array, RpcError>>;
   readonly counters: (peer: string) => RpcCounters;
@@ -30,6 +35,7 @@ const maxCounted = 1_024;
 export function createStreamPool(): StreamPool {
   const clients = new Map<string, Promise<RpcClient>>();
   const counters = new Map<string, RpcCounters>();
+  const link = watchLink();
   /** How many streams a peer has. */
   const open = new Map<string, number>();
   const countersOf = (peer: string): RpcCounters => {
@@ -61,7 +67,7 @@ export function createStreamPool(): StreamPool {
       signal: AbortSignal.timeout(timeoutMs),
       maxOutboundStreams: 64,
     });
-    return createRpcClient(stream as unknown as ByteStream, countersOf(peer), onEnd);
+    return createRpcClient(stream as unknown as ByteStream, countersOf(peer), onEnd, link);
   };
 
   /** The open client, or a new one that forgets itself when it ends or cannot be opened. */
@@ -69,9 +75,11 @@ export function createStreamPool(): StreamPool {
     peer: string,
     protocol: string,
     connect: () => Promise<Connection>,
-    timeoutMs: number,
+    patience: Patience,
   ): Promise<RpcClient> => {
-    const key = `${peer} ${protocol}`;
+    const isTransfer = typeof patience !== 'number';
+    const timeoutMs = isTransfer ? patience.idleMs : patience;
+    const key = `${peer} ${protocol}${isTransfer ? ' pieces' : ''}`;
     const known = clients.get(key);
     if (known !== undefined) return known;
     let ended = false;
@@ -89,15 +97,19 @@ export function createStreamPool(): StreamPool {
   };
 
   return {
-    request: async (peer, protocol, connect, payload, timeoutMs, signal) => {
+    request: async (peer, protocol, connect, payload, patience, signal) => {
+      const startedMs = performance.now();
       let client: RpcClient;
       try {
-        client = await before(signal, clientFor(peer, protocol, connect, timeoutMs));
+        client = await before(signal, clientFor(peer, protocol, connect, patience));
       } catch {
-        return err({ kind: signal?.aborted === true ? 'timeout' : 'unreachable' });
+        const kind = signal?.aborted === true ? 'timeout' : 'unreachable';
+        // A handshake that took its time on a busy link tells nothing; a refusal comes at once.
+        const isLate = performance.now() - startedMs > slowFrameMs;
+        return err(isLate && link.slowSince(startedMs) ? { kind, congested: true } : { kind });
       }
       // Connecting had as long for itself: a busy machine takes seconds to agree on keys.
-      return client.request(payload, timeoutMs, signal);
+      return client.request(payload, patience, signal);
     },
     counters: countersOf,
     drop: (peer) => {

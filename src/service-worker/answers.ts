@@ -48,6 +48,14 @@ export const unreachable = (what: string): CallError =>
     afterMs: 2_000,
   });
 
+/** Pieces crowd each other out: fewer at once, and they arrive. */
+export const slowLink = (): CallError =>
+  new CallError(503, {
+    kind: 'slow',
+    message: 'The connection is slow. What did not arrive is tried again by itself.',
+    afterMs: 1_000,
+  });
+
 /** N29: the same sentence as on the Network page; whatever waits is tried again by itself. */
 export const stalled = ({ sentence }: StallView): CallError =>
   new CallError(503, { kind: 'offline', message: sentence, afterMs: 2_000 });

@@ -9,7 +9,7 @@ import type { Refusal } from '#core/refusal.ts';
 import { err, type Result } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
 import type { LightHost } from '#network/light-host.ts';
-import type { RpcError } from '#network/rpc.ts';
+import { isCongested, type Patience, type RpcError } from '#network/rpc.ts';
 import {
   decodeProof,
   openFollowing,
@@ -51,7 +51,7 @@ export interface Asking {
     name: Uint8Array,
     elder: Named,
     request: ClientRequest,
-    timeoutMs: number,
+    patience: Patience,
     signal?: AbortSignal,
   ) => Promise<Answered>;
   /** Reads the elder's pages of links towards a name. @returns whether they ended at an authority. */
@@ -90,12 +90,12 @@ export function createAsking(options: AskingOptions): Asking {
   const exchange = async (
     elder: Named,
     bytes: Uint8Array,
-    timeoutMs: number,
+    patience: Patience,
     signal?: AbortSignal,
   ): Promise<Answered> => {
     const addresses = known.addressesOf(elder.name);
     const isTried = addresses.length > 0 && !host.resting(elder.name);
-    const reply = await host.ask({ name: elder.name, addresses }, bytes, timeoutMs, signal);
+    const reply = await host.ask({ name: elder.name, addresses }, bytes, patience, signal);
     if (!reply.ok) {
       const isMeant = isTried && signal?.aborted !== true;
       if (isMeant && isSilence(reply.error, preference())) whoAnswers.note(elder.name, false);
@@ -151,7 +151,8 @@ export function createAsking(options: AskingOptions): Asking {
     }
   };
 
-  const askFor: Asking['askFor'] = async (name, elder, request, timeoutMs, signal) => {
+  const askFor: Asking['askFor'] = async (name, elder, request, patience, signal) => {
+    const timeoutMs = typeof patience === 'number' ? patience : patience.idleMs;
     const inside = encodeClientRequest(request);
     if (known.current(name) === undefined) await loaded();
     const messageId = sha256(inside.subarray(0, bytesOfId));
@@ -160,7 +161,9 @@ export function createAsking(options: AskingOptions): Asking {
       const { to, key } = following;
       const generation = known.current(name)?.authority.generation ?? 0n;
       const cover = encodeCover({ kind: 'under', key, generation, request: inside });
-      const reply = await exchange({ name: to }, cover, timeoutMs, signal);
+      const reply = await exchange({ name: to }, cover, patience, signal);
+      // Sent on, the same bytes would crowd the same link.
+      if (!reply.ok && isCongested(reply.error)) return reply;
       // An elder that does not answer may be none any more: the bootstrap nodes know.
       if (!reply.ok && reply.error.kind !== 'refused') void refresh();
       const event = eventOf(reply);

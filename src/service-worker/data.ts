@@ -16,6 +16,7 @@ import {
   type ReceiptStamp,
   type StoredThing,
 } from '#data/receipt.ts';
+import { isCongested, type Patience } from '#network/rpc.ts';
 import { stampOf } from '#protocol/replication/index.ts';
 import {
   eldersFor,
@@ -27,7 +28,7 @@ import {
 } from '#roles/light-client/elders.ts';
 import { signersUnder } from '#roles/light-client/receipts.ts';
 import { sha256Fast, verifyEd25519Fast } from '#runtime/jobs/ciphers.ts';
-import { CallError, stalled, unreachable } from './answers.ts';
+import { CallError, slowLink, stalled, unreachable } from './answers.ts';
 import type { AskError, Elder, LightNode } from './light-node.ts';
 
 /** What of a light node is needed here. */
@@ -35,11 +36,44 @@ export type DataNode = Pick<LightNode, 'section' | 'askFor' | 'catchUp' | 'stall
 
 const putTimeoutMs = 30_000;
 const getTimeoutMs = 20_000;
+/** A whole piece, while its bytes move: 17 kB/s. */
+const longestPutMs = 90_000;
+const longestGetMs = 60_000;
+/** While bytes move on the stream, a piece has longer than the time for an answer. */
+const putPatience: Patience = { idleMs: putTimeoutMs, totalMs: longestPutMs };
+const getPatience: Patience = { idleMs: getTimeoutMs, totalMs: longestGetMs };
 const catchUpTimeoutMs = 6_000;
 /** An elder that is busy says for how long; we wait that long once, then ask the next. */
 const longestBusyMs = 5_000;
+/** An elder that let a piece wait in vain is asked last for so long. */
+const askedLastMs = 60_000;
+/** Elders remembered for that. */
+const maxFailures = 64;
 /** Holders that gave altered bytes, told to the elder so that it asks others. */
 const maxAvoided = 4;
+
+/** When an elder last let a piece wait in vain: it is asked last, so that not every piece waits for it. */
+const failures = new WeakMap<DataNode, Map<string, number>>();
+const orderFor = (node: DataNode, elders: readonly Elder[], name: Uint8Array): readonly Elder[] => {
+  const failed = failures.get(node);
+  const order = eldersFor(elders, name);
+  if (failed === undefined) return order;
+  const since = Date.now() - askedLastMs;
+  const failedAt = (elder: Elder): number => {
+    const at = failed.get(toHex(elder.name)) ?? 0;
+    return at > since ? at : 0;
+  };
+  return [...order].sort((a, b) => failedAt(a) - failedAt(b));
+};
+const noteFailure = (node: DataNode, elder: Elder): void => {
+  const failed = failures.get(node) ?? new Map<string, number>();
+  failures.set(node, failed);
+  const id = toHex(elder.name);
+  failed.delete(id);
+  failed.set(id, Date.now());
+  const [oldest] = failed.keys();
+  if (failed.size > maxFailures && oldest !== undefined) failed.delete(oldest);
+};
 
 interface Receipt {
   readonly holder: Uint8Array;
@@ -52,10 +86,10 @@ export async function putChunk(node: DataNode, bytes: Uint8Array): Promise<numbe
   let section = await node.section(name);
   let refusal = '';
   let full = 0;
-  for (const elder of eldersFor(section.elders, name)) {
+  for (const elder of orderFor(node, section.elders, name)) {
     const request = { kind: 'putChunk', name, bytes } as const;
     const asked = stampOf(section.authority);
-    const reply = await askPatiently(node, name, elder, request, putTimeoutMs);
+    const reply = await askPiece(node, name, elder, request, putPatience);
     section = await node.section(name); // It may have handed over meanwhile.
     if (!reply.ok) {
       refusal = reply.error.kind === 'refused' ? reply.error.refusal.kind : reply.error.kind;
@@ -91,11 +125,11 @@ export async function getChunk(
   const section = await node.section(name);
   const told: string[] = [];
   let absent = 0;
-  for (const elder of eldersFor(section.elders, name)) {
+  for (const elder of orderFor(node, section.elders, name)) {
     const avoid: Uint8Array[] = [];
     while (avoid.length <= maxAvoided) {
       const request = { kind: 'getChunk', name, avoid } as const;
-      const reply = await askPatiently(node, name, elder, request, getTimeoutMs, signal);
+      const reply = await askPiece(node, name, elder, request, getPatience, signal);
       if (signal?.aborted === true) throw new CallError(499, { kind: 'cancelled', message: '' });
       if (!reply.ok || reply.value.kind !== 'chunk') {
         const missing =
@@ -199,19 +233,35 @@ const versionTaken = (): CallError =>
     message: 'Another device has just written; its changes are merged first.',
   });
 
+/** Errors: throws when our own bytes were the reason; to send them to the next elder would not help. */
+async function askPiece(
+  node: DataNode,
+  name: Uint8Array,
+  elder: Elder,
+  request: Parameters<LightNode['askFor']>[2],
+  patience: Patience,
+  signal?: AbortSignal,
+): ReturnType<LightNode['askFor']> {
+  const reply = await askPatiently(node, name, elder, request, patience, signal);
+  if (reply.ok || signal?.aborted === true) return reply;
+  if (reply.error.kind === 'timeout') noteFailure(node, elder);
+  if (isCongested(reply.error)) throw slowLink();
+  return reply;
+}
+
 async function askPatiently(
   node: DataNode,
   name: Uint8Array,
   elder: Elder,
   request: Parameters<LightNode['askFor']>[2],
-  timeoutMs: number,
+  patience: Patience,
   signal?: AbortSignal,
 ): ReturnType<LightNode['askFor']> {
-  const reply = await node.askFor(name, elder, request, timeoutMs, signal);
+  const reply = await node.askFor(name, elder, request, patience, signal);
   const wait = busyMs(reply.ok ? undefined : reply.error);
   if (wait === 0) return reply;
   await new Promise((go) => setTimeout(go, Math.min(wait, longestBusyMs)));
-  return node.askFor(name, elder, request, timeoutMs, signal);
+  return node.askFor(name, elder, request, patience, signal);
 }
 
 const busyMs = (error: AskError | undefined): number =>

@@ -9,6 +9,7 @@ import { createLightHost, type LightHost } from '#network/light-host.ts';
 import { isPrivateHost } from '#network/dial.ts';
 import { networkTag } from '#network/protocols.ts';
 import { hostOf } from '#network/roads.ts';
+import { isCongested } from '#network/rpc.ts';
 import { rtcOffFrom } from '#network/rtc/budget.ts';
 import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/stand-in.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
@@ -123,7 +124,7 @@ export async function startLightNode(
     for (let tried = 0; tried < file.bootstrap.length && counted < wanted; tried++) {
       const index = (first + tried) % file.bootstrap.length;
       const reply = await host.askBootstrap(index, encodeClientRequest({ kind }), askBootstrapMs);
-      whoAnswers.noteBootstrap(index, reply.ok);
+      if (reply.ok || !isCongested(reply.error)) whoAnswers.noteBootstrap(index, reply.ok);
       const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
       if (decoded?.ok !== true || decoded.value.kind !== kind) continue;
       if (await counts(decoded.value as Extract<ClientReply, { kind: Kind }>)) counted += 1;

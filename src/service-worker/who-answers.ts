@@ -1,7 +1,7 @@
 /** Keeps {@link Answering} for the light node: who is noted, who is asked again, who is forgotten. */
 import { nameToId } from '#address/xor-name.ts';
 import type { ElderView, RoadPreference, StallView } from '#bridge/worker.ts';
-import type { RpcError } from '#network/rpc.ts';
+import { isCongested, type RpcError } from '#network/rpc.ts';
 import {
   answersNow,
   keepOnly,
@@ -57,9 +57,13 @@ export function watchWhoAnswers(
   };
 }
 
-/** A road that the person chose may lead nowhere while the elder is well: that tells nothing. */
-export const isSilence = ({ kind }: RpcError, preference: RoadPreference): boolean =>
-  kind === 'timeout' || (kind === 'unreachable' && preference === 'automatic');
+/**
+ * A road that the person chose may lead nowhere while the elder is well: that tells nothing, and
+ * neither does an answer that is late while our own bytes fill the link.
+ */
+export const isSilence = (error: RpcError, preference: RoadPreference): boolean =>
+  !isCongested(error) &&
+  (error.kind === 'timeout' || (error.kind === 'unreachable' && preference === 'automatic'));
 
 const bootstrapId = (index: number): string => `bootstrap ${index}`;
 const idsOf = ({ elders }: Section): readonly string[] => elders.map(({ name }) => nameToId(name));

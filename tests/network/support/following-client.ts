@@ -67,7 +67,8 @@ export async function beginFollowing(
   };
   const asking = createAsking({
     host: {
-      ask: async (elder, request, timeoutMs) => {
+      ask: async (elder, request, patience) => {
+        const timeoutMs = typeof patience === 'number' ? patience : patience.totalMs;
         const answer = await askAt(elder, request, timeoutMs);
         const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
         if (reply?.ok === true && reply.value.kind === 'refused') {

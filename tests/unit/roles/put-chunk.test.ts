@@ -7,13 +7,13 @@ import { expect, test } from 'vitest';
 import { EMPTY_PREFIX, parsePrefix, type Prefix } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
 import { utf8 } from '#core/codec/bytes.ts';
-import { ok } from '#core/result.ts';
+import { err, ok } from '#core/result.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { signReceipt, storedChunk } from '#data/receipt.ts';
 import { adultsOf, stampOf } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
-import { putChunk, type DataNode } from '../../../src/service-worker/data.ts';
+import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data.ts';
 import type { Section } from '../../../src/service-worker/known-sections.ts';
 
 const networkId = sha256(utf8('network'));
@@ -100,4 +100,43 @@ test('N41: adults of the section before the split sign nothing that counts', asy
 test('N41: signatures for another chunk are none for this one', async () => {
   const { node } = nodeOf(child, [21, 22, 23], sha256(utf8('another piece')));
   await expect(putChunk(node, bytes)).rejects.toThrow('too few receipts');
+});
+
+/** @param fails how a request for a piece ends, by who is asked; undefined when it is answered */
+function nodeThat(fails: (elder: string) => { readonly congested?: true } | undefined) {
+  const asked: string[] = [];
+  const { node } = nodeOf(child);
+  const failing: DataNode = {
+    ...node,
+    askFor: async (of, elder, request, patience) => {
+      asked.push(elder.name.join());
+      const failure = fails(elder.name.join());
+      return failure === undefined
+        ? node.askFor(of, elder, request, patience)
+        : err({ kind: 'timeout', ...failure });
+    },
+  };
+  return { node: failing, asked };
+}
+
+test('a piece that our own bytes held up is not sent to the next elder at once, but to another one next time', async () => {
+  let isSlow = true;
+  const { node, asked } = nodeThat(() => (isSlow ? { congested: true } : undefined));
+  await expect(putChunk(node, bytes)).rejects.toMatchObject({ failure: { kind: 'slow' } });
+  await expect(getChunk(node, name)).rejects.toMatchObject({ failure: { kind: 'slow' } });
+  isSlow = false;
+  expect(await putChunk(node, bytes)).toBe(3);
+  expect(new Set(asked).size).toBe(3);
+});
+
+test('an elder that lets a piece wait in vain is asked last for the next one', async () => {
+  let silent = '';
+  const { node, asked } = nodeThat((elder) => {
+    if (silent === '') silent = elder;
+    return elder === silent ? {} : undefined;
+  });
+  expect(await putChunk(node, bytes)).toBe(3);
+  expect(asked.splice(0)[0]).toBe(silent);
+  expect(await putChunk(node, bytes)).toBe(3);
+  expect(asked).not.toContain(silent);
 });

@@ -100,5 +100,6 @@ describe('N29: a section that cannot decide is told of', () => {
     expect(isSilence({ kind: 'unreachable' }, 'direct')).toBe(false);
     expect(isSilence({ kind: 'timeout' }, 'direct')).toBe(true);
     expect(isSilence({ kind: 'tooLarge' }, 'automatic')).toBe(false);
+    expect(isSilence({ kind: 'timeout', congested: true }, 'automatic')).toBe(false);
   });
 });
