@@ -3,7 +3,6 @@
  * with its counter, so that an older one, played back by a liar, changes nothing. Members of known
  * sections have a place of their own; strangers share a few.
  */
-import { readFileSync } from 'node:fs';
 import { nameToId } from '#address/xor-name.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { isDialledByNodes, isLoopback } from '#network/dial.ts';
@@ -12,7 +11,7 @@ import {
   verifyAddressRecord,
   type AddressRecord,
 } from '#protocol/section/index.ts';
-import { replaceFileLater } from '#storage/node/data-folder.ts';
+import { readTextFile, replaceFileLater } from '#storage/node/data-folder.ts';
 import { isSignedBy } from './native-ed25519.ts';
 
 /** `refused`: genuine, but there is no place for it. */
@@ -56,7 +55,7 @@ const keepEveryMs = 60_000;
 export interface AddressBookOptions {
   readonly members?: number;
   readonly strangers?: number;
-  /** The disk refused: the book goes on in memory. */
+  /** The disk refused to be read or written: the book goes on in memory. */
   readonly failed?: (error: unknown) => void;
   readonly nowMs?: () => number;
 }
@@ -144,15 +143,31 @@ export function createAddressBook(
     return gives !== undefined && known.delete(gives);
   };
 
-  const lines = path === null ? [] : linesIn(path);
-  for (const line of lines.slice(0, members)) {
-    const bytes = fromHex(line);
-    if (bytes.ok) take(bytes.value, null, null, true);
-  }
-  changed = lines.length > members;
+  /** The file is there and was not read: until it is, nothing is written over it. */
+  let isUnread = path !== null;
+  const read = (): void => {
+    if (path === null || !isUnread) return;
+    try {
+      const lines = (readTextFile(path) ?? '').split('\n').filter(Boolean);
+      isUnread = false;
+      changed ||= lines.length > members;
+      for (const line of lines.slice(0, members)) {
+        const bytes = fromHex(line);
+        if (bytes.ok) take(bytes.value, null, null, pins === null);
+      }
+    } catch (error) {
+      options.failed?.(error);
+    }
+  };
+  read();
 
   const write = (): Promise<void> => {
     if (path === null || !changed || isWriting) return writing;
+    read();
+    if (isUnread) {
+      keptAtMs = nowMs();
+      return writing;
+    }
     changed = false;
     isWriting = true;
     keptAtMs = nowMs();
@@ -226,12 +241,4 @@ export function createAddressBook(
       await write();
     },
   };
-}
-
-function linesIn(path: string): readonly string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n').filter(Boolean);
-  } catch {
-    return [];
-  }
 }

@@ -1,5 +1,13 @@
 /** Goal: a node is dialled where it last said it is, and nobody else can say it (N28). */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -104,6 +112,32 @@ test('a disk that refuses is told to the log, and ends nothing', async () => {
   await vi.waitFor(() => expect(errors).toHaveLength(2), { timeout: 20_000 });
   await expect(book.close()).resolves.toBeUndefined();
   expect(book.addressesOf(alice)).toHaveLength(1);
+  rmSync(folder, { recursive: true });
+});
+
+test('a book that cannot be read is not written over, and joins the new one when it can', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
+  const [path, kept] = [join(folder, 'addresses'), join(folder, 'kept')];
+  writeFileSync(kept, `${Buffer.from(record(1, 1n, '/ip4/127.0.0.1/tcp/1')).toString('hex')}\n`);
+  symlinkSync(path, path); // It leads to itself: there, and not to be read.
+  const errors: unknown[] = [];
+  let now = 0;
+  const options = { failed: (error: unknown) => errors.push(error), nowMs: () => now };
+  const book = createAddressBook(networkId, path, options);
+  expect(errors).toHaveLength(1);
+  book.offer(record(2, 1n, '/ip4/127.0.0.1/tcp/2'));
+  book.keep();
+  await settled();
+  expect(lstatSync(path).isSymbolicLink()).toBe(true);
+  expect(errors).toHaveLength(2);
+  rmSync(path);
+  symlinkSync(kept, path);
+  now += 60_000;
+  book.keep();
+  await book.close();
+  expect(book.addressesOf(alice)).toHaveLength(1);
+  const again = createAddressBook(networkId, path);
+  for (const n of [1, 2]) expect(again.addressesOf(nameOf(n))).toHaveLength(1);
   rmSync(folder, { recursive: true });
 });
 
