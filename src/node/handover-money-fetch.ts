@@ -118,10 +118,11 @@ export function createFetches(options: FetchOptions): Fetches {
     const judgement = await fetch.judge(entries).catch((): Judgement => 'later');
     if (judgement === 'later') return end(fetch, false);
     if (judgement === 'bad') return accuse(fetch, from, 'entry');
-    await lists.keepPage(root, message);
-    fetch.isFirst = false;
-    fetch.start = start + entries.length;
-    fetch.last = entries.at(-1) ?? null;
+    const next = await lists.keepPage(root, message);
+    // Behind pages that were here already the next one may be the rest of another, cut as those were not.
+    fetch.isFirst = next.start !== start + entries.length;
+    fetch.start = next.start;
+    fetch.last = next.last;
     if (fetch.start < count) return request(fetch);
     await lists.finish(root, count);
     end(fetch, true);

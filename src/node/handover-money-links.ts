@@ -28,13 +28,24 @@ export interface MoneyLinks {
 
 const linkMachine = 'links';
 
-export async function openMoneyLinks(facts: FactStore): Promise<MoneyLinks> {
+/** @param damaged called for a record on the disk that cannot be read. */
+export async function openMoneyLinks(
+  facts: FactStore,
+  damaged: (key: string) => void,
+): Promise<MoneyLinks> {
   const byParent = new Map<string, SignedSuccessor>();
+  /** Keys that have ended, by a record that cannot be read: it is learnt again as one never heard of. */
+  const unread = new Set<string>();
   for (const key of await facts.keys(linkMachine)) {
-    const [bytes] = await facts.load(linkMachine, key);
-    const link = bytes === undefined ? undefined : decodeSuccessor(bytes);
-    if (link?.ok === true) byParent.set(key, link.value);
+    for (const bytes of await facts.load(linkMachine, key)) {
+      const link = decodeSuccessor(bytes);
+      if (link.ok && !byParent.has(key)) byParent.set(key, link.value);
+    }
+    if (byParent.has(key)) continue;
+    unread.add(key);
+    damaged(key);
   }
+  const hasEnded = (key: Uint8Array): boolean => byParent.has(toHex(key)) || unread.has(toHex(key));
   const parentOf = (key: Uint8Array): SignedSuccessor | undefined =>
     [...byParent.values()].find(({ record }) =>
       record.children.some((child) => equalBytes(child.key, key)),
@@ -48,6 +59,7 @@ export async function openMoneyLinks(facts: FactStore): Promise<MoneyLinks> {
       // Disk first: what memory holds is not written again.
       await facts.append(linkMachine, key, encodeSuccessor(link));
       byParent.set(key, link);
+      unread.delete(key);
     }
   };
 
@@ -79,7 +91,7 @@ export async function openMoneyLinks(facts: FactStore): Promise<MoneyLinks> {
           ({ key, prefix, epoch }) =>
             equalBytes(key, own.key) ||
             // What lies around us and is older was our own ancestor.
-            (!byParent.has(toHex(key)) && !(isWithin(own.prefix, prefix) && epoch < own.epoch)),
+            (!hasEnded(key) && !(isWithin(own.prefix, prefix) && epoch < own.epoch)),
         )
         .map(({ prefix, key, epoch }) => ({ prefix, key, epoch })),
       superseded: [...byParent.values()].flatMap(({ record }) => supersededBy(record) ?? []),

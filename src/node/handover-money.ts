@@ -74,7 +74,9 @@ const stateWaitMs = 50;
 export async function openHandoverMoney(options: HandoverMoneyOptions): Promise<HandoverMoney> {
   const { facts, jobs, label, log, tell } = options;
   const lists = openSealedLists(facts);
-  const links = await openMoneyLinks(facts);
+  const links = await openMoneyLinks(facts, (peer) =>
+    log.write({ event: 'moneyFailed', node: label, peer, kind: 'link', error: 'unreadable' }),
+  );
   const ended = new Set(await facts.keys(endingMachine));
   /** Hashes of entries that were found good under a key: snapshots differ in few. */
   const proven = new Map<string, Set<string>>();

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
+import { encodeCbor } from '#core/codec/cbor.ts';
 import { decodeTransaction, txidOf } from '#money/transaction.ts';
 import {
   decodeSealedEntry,
@@ -246,6 +247,74 @@ test('a list that this node makes itself while it fetches it is whole, and cut a
   await begun.lists.drop(root);
   expect(await begun.lists.has(root)).toBe(false);
   expect(await begun.lists.progress(root)).toEqual({ start: 0, last: null, count: null });
+});
+
+/** A page that cannot be decoded, and one that decodes to another list's entries. */
+const damages = {
+  'does not decode': () => Uint8Array.of(0xff, 1, 2, 3),
+  'is another list’s': (page: SealedPage) => {
+    const { start, count, siblings } = page;
+    const other = entriesOf(page.entries.length, 100_000).map(encodeSealedEntry);
+    return encodeCbor({ start, count, siblings, entries: other });
+  },
+};
+async function damage(source: 'pages' | 'fetched', page: SealedPage, bytes: Uint8Array) {
+  const machine = `sealed-${source}/${toHex(root)}`;
+  await facts.erase(machine, String(page.start));
+  await facts.append(machine, String(page.start), bytes);
+}
+
+test.each(Object.entries(damages))(
+  'of a list with a page that %s nothing good goes, and that page alone is asked for again',
+  async (_what, damaged) => {
+    const { fetches, lists, asked, blamed } = fetcher({ honest });
+    const bad = pages[1];
+    if (bad === undefined) throw new Error('a list of several pages');
+    await lists.keep(entries);
+    await damage('pages', bad, damaged(bad));
+    expect(await lists.load(root)).toBeNull();
+    await lists.renew(root);
+    expect(await lists.has(root)).toBe(false);
+    // Nobody has it now: what is good is still there, and given to whoever asks.
+    expect(await fetches.fetch(key, root, ['silent'], good)).toBe(false);
+    for (const page of pages) {
+      if (page !== bad) expect(await lists.page(root, page.start)).toEqual(page);
+    }
+    asked.length = 0;
+    expect(await fetches.fetch(key, root, ['honest'], good)).toBe(true);
+    expect(asked).toEqual([`honest ${bad.start}`]);
+    expect(await lists.has(root)).toBe(true);
+    expect(await lists.load(root)).toEqual(entries);
+    for (const page of pages) expect(await lists.page(root, page.start)).toEqual(page);
+    expect(blamed).toEqual([]);
+    const again = openSealedLists(facts);
+    expect(await again.load(root)).toEqual(entries);
+  },
+);
+
+test('pages cut in another way fill in for one that cannot be read, and are read in their place', async () => {
+  const { fetches, lists, asked } = fetcher({ cutter });
+  await lists.keep(entries);
+  const bad = pages[1];
+  if (bad === undefined) throw new Error('a list of several pages');
+  await damage('pages', bad, Uint8Array.of(0xff));
+  await lists.renew(root);
+  expect(await fetches.fetch(key, root, ['cutter'], good)).toBe(true);
+  // One page is short of one entry; behind that the pages of this node's own follow.
+  expect(asked).toEqual([bad.start, bad.start + perPage - 1].map((start) => `cutter ${start}`));
+  expect(await lists.load(root)).toEqual(entries);
+});
+
+test('a fetch goes on from the pages before one that cannot be read', async () => {
+  const before = fetcher({});
+  for (const page of pages.slice(0, 2)) await before.lists.keepPage(root, page);
+  const bad = pages[1];
+  if (bad === undefined) throw new Error('a list of several pages');
+  await damage('fetched', bad, Uint8Array.of(0xff));
+  const { fetches, lists, asked } = fetcher({ honest });
+  expect(await fetches.fetch(key, root, ['honest'], good)).toBe(true);
+  expect(asked).toEqual(pages.slice(1).map(({ start }) => `honest ${start}`));
+  expect(await lists.load(root)).toEqual(entries);
 });
 
 test('nobody can choose to be asked first: the order differs with asker and list', () => {

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { child, EMPTY_PREFIX } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { emptyWallet } from '#safe/wallet/index.ts';
 import {
@@ -17,6 +18,7 @@ import { decodeEntry, sectionKeyHash } from '#money/certificate.ts';
 import { entriesRoot } from '#money/snapshot.ts';
 import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
 import { verifySealed } from '#money/sealed.ts';
+import { openMoneyLinks } from '#node/handover-money-links.ts';
 import { faucet, keysOf } from '../money/fixtures.ts';
 import { linkOf, MoneyWorld, termOf, withFirstCoin, type Payer } from './handover-money-world.ts';
 
@@ -357,4 +359,25 @@ test('between two looks at a past that is here and cannot be read the elder wait
     looks.mockRestore();
   }
   expect(readyAt.slice(1).every((pauses) => pauses > 0)).toBe(true);
+});
+
+test('a key whose record of a successor cannot be read does not speak, until it is heard of again', async () => {
+  const { facts } = world.node('ann');
+  const left = termOf(1n, old, child(EMPTY_PREFIX, 0));
+  const right = termOf(1n, next, child(EMPTY_PREFIX, 1));
+  const later = termOf(2n, next, child(EMPTY_PREFIX, 1));
+  const link = linkOf(right.authority, new Uint8Array(32).fill(5), [later.authority]);
+  await facts.append('links', toHex(right.authority.key), Uint8Array.of(0xff));
+  const reported: string[] = [];
+  const links = await openMoneyLinks(facts, (key) => reported.push(key));
+  expect(reported).toEqual([toHex(right.authority.key)]);
+  const view = () => links.view(left.authority, [right.authority]);
+  expect(view().current.map(({ key }) => toHex(key))).toEqual([toHex(left.authority.key)]);
+  expect(view().superseded).toEqual([]);
+  await links.add([link]);
+  expect(view().current.map(({ key }) => toHex(key))).toEqual([toHex(left.authority.key)]);
+  expect(view().superseded.map(({ key }) => toHex(key))).toEqual([toHex(right.authority.key)]);
+  const again = await openMoneyLinks(facts, (key) => reported.push(key));
+  expect(again.successorOf(right.authority.key)).toEqual(link);
+  expect(reported).toHaveLength(1);
 });

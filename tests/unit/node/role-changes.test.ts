@@ -69,7 +69,7 @@ test('a failed change is not tried again once a newer one is here, nor after the
 
 test('a link is known only when it is on disk, and is written when it is told again', async () => {
   const { facts, written } = failingFacts(1);
-  const links = await openMoneyLinks(facts);
+  const links = await openMoneyLinks(facts, () => undefined);
   await expect(links.add([link])).rejects.toThrow('disk full');
   expect(links.successorOf(parent.key)).toBeUndefined();
   await Promise.all([links.add([link]), links.add([link])]);
