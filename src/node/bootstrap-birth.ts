@@ -7,7 +7,6 @@ import { nameToId } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { genesisKeyPair } from '#money/keys.ts';
 import {
   decodeSignedAuthority,
@@ -23,7 +22,7 @@ import type { DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import { createGathering, type Gathering } from './lobby.ts';
 import type { Log } from './log.ts';
-import { makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
+import { firstSupply, makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
 import {
   keepAuthority,
   keepInvitation,
@@ -49,8 +48,6 @@ export interface Founding {
   readonly whenBorn: Promise<BornNetwork>;
 }
 
-/** A billion units. */
-const supply = 1_000_000_000n * PARTS_PER_UNIT;
 /** What a founder may say that is not the birth of this network, before it is not looked at any more. */
 const maxWrongBirths = 3;
 
@@ -85,7 +82,7 @@ export function found(
       nonce: new Uint8Array(randomBytes(32)),
       elders,
       adults,
-      genesisOutput: { oneTimeKey: genesisKeyPair(faucetSeed).oneTimeKey, amount: supply },
+      genesisOutput: { oneTimeKey: genesisKeyPair(faucetSeed).oneTimeKey, amount: firstSupply },
     }),
     keep: (invitation) => {
       keepInvitation(folder, invitation);
@@ -119,7 +116,7 @@ export function found(
     told.set(founder, hash);
     const count = [...told.values()].filter((each) => each === hash).length;
     if (network === null && count >= SHARES_REQUIRED) {
-      const file = makeNetworkFile(invitation.networkName, signed.value.authority.key, supply);
+      const file = makeNetworkFile(invitation.networkName, signed.value.authority.key, firstSupply);
       keepAuthority(identity, signed.value);
       keepNetwork(folder, file);
       network = bornNetwork(folder, identity);

@@ -32,7 +32,7 @@ import { readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
 
 /** The share that the birth gave a founder. */
 export const shareFile = 'share.key';
-const gossipEveryMs = 500;
+export const gossipEveryMs = 500;
 
 /** The share first, the network's file last: without that there is no birth. */
 export function keepBirth(

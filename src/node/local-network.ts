@@ -191,7 +191,9 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     return {
       file,
       authority,
-      signed: guide.sections.signed(),
+      get signed() {
+        return guide.sections.signed();
+      },
       anchor,
       faucetSeed: born.faucetSeed,
       bootstrapFolder: bootstrap.identity.folder,

@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId, toXorName } from '#address/xor-name.ts';
-import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { genesisKeyPair } from '#money/keys.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { realSuites } from '#protocol/dkg/index.ts';
@@ -21,10 +20,16 @@ import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import { startFounder } from './founder.ts';
+import { gossipEveryMs } from './founding.ts';
 import { createGate } from './gate.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { makeNetworkFile, parseNetworkFile, type KeptNetworkFile } from './network-file.ts';
+import {
+  firstSupply,
+  makeNetworkFile,
+  parseNetworkFile,
+  type KeptNetworkFile,
+} from './network-file.ts';
 import { readSecret, writeSecret, type NodeIdentity } from './node-folder.ts';
 
 export interface BirthOptions {
@@ -48,9 +53,6 @@ export interface Born {
   readonly faucetSeed: Uint8Array;
 }
 
-/** A billion units. */
-const supply = 1_000_000_000n * PARTS_PER_UNIT;
-const gossipEveryMs = 500;
 /** Seven key generations take some seconds on two cores; this is a machine that stands still. */
 const patienceMs = 120_000;
 
@@ -102,7 +104,7 @@ async function giveBirth(options: BirthOptions): Promise<Born> {
     ),
     networkName,
     nonce: new Uint8Array(randomBytes(32)),
-    genesisOutput: { oneTimeKey, amount: supply },
+    genesisOutput: { oneTimeKey, amount: firstSupply },
     gossipEveryMs,
     suites: realSuites,
   });
@@ -118,7 +120,7 @@ async function giveBirth(options: BirthOptions): Promise<Born> {
   }
   if (signed === undefined) throw new Error('invariant broken: there are seven elders');
   const { key, networkId } = signed.authority;
-  const file = makeNetworkFile(networkName, key, supply);
+  const file = makeNetworkFile(networkName, key, firstSupply);
   folder.writeText('network.json', `${JSON.stringify(file, null, 2)}\n`);
   progress(`The network ${networkName} has its key.`);
   return { file, anchor: { genesisKey: key, networkId }, signed, secretShares, faucetSeed };

@@ -1,7 +1,11 @@
 /** network.json: what a light client must know beforehand (wire.md, "Network file"). */
 import { fromHex, toHex } from '#core/codec/bytes.ts';
+import { PARTS_PER_UNIT } from '#money/amount.ts';
 import { networkIdOf } from '#protocol/section/index.ts';
 import type { TrustAnchor } from '#protocol/section/index.ts';
+
+/** What a new network begins with: a billion units. */
+export const firstSupply = 1_000_000_000n * PARTS_PER_UNIT;
 
 export interface NetworkFile {
   readonly format: 1;

@@ -54,7 +54,6 @@ export {
   deadPayments,
   emptyWallet,
   holdsOutput,
-  isReplaced,
   mergeWallets,
   type Coin,
   type CoinRecord,

@@ -142,13 +142,6 @@ export function addSpend(
 }
 
 /**
- * Did another payment spend a coin of this one? Derived, never stored: one device may know the
- * spend and another the payment, and the merge of both must say it.
- */
-export const isReplaced = (state: WalletState, txid: Uint8Array): boolean =>
-  replacedPayments(state).has(toHex(txid));
-
-/**
  * Txids (hex) of payments that can never become final: one of their coins was spent, with proof, by
  * another transaction (R7). What reserves a coin for one of them reserves it no longer.
  */
