@@ -170,7 +170,7 @@ export interface MoneyView {
   readonly addressWords: string;
   readonly payments: readonly PaymentView[];
   readonly faucet: boolean;
-  /** A sentence when money waits in the network for room here or cannot be read, else empty. */
+  /** A sentence when money waits in the network for room or a disk here, or cannot be read, else empty. */
   readonly notice: string;
 }
 

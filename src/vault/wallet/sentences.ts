@@ -98,5 +98,9 @@ export const notWrittenDown = ({ message }: RpcFailure): VaultFailure =>
     `The payment could not be written down in the network, and this device is not to remember your Safe. Nothing was sent. Look at your list of payments before you try again. ${message}`,
   );
 
+/** @param reason a whole sentence */
+export const notTakenIn = (reason: string): string =>
+  `Money for you is in the network and could not be written down in your Safe. It stays yours and is taken in as soon as it can be. ${reason}`;
+
 export const leftSentence =
   'Small payments to you are waiting in the network: this Safe holds as many small coins as fit beside your files. They stay yours and come in when there is room, which sending money makes. Larger payments arrive as before.';

@@ -32,7 +32,7 @@ import {
   type WalletState,
 } from '#safe/wallet/index.ts';
 import { getFacts, putIntent, type PaymentStore } from '#storage/browser/payments.ts';
-import { notMet, VaultFailure } from '../failure.ts';
+import { notMet, toVaultError, VaultFailure } from '../failure.ts';
 import { readNetworkFile } from '../network-file.ts';
 import type { MoneyRequest, WalletContext, WalletFactory, WalletPort } from '../ports.ts';
 import { RpcFailure } from '../rpc.ts';
@@ -44,6 +44,7 @@ import {
   addressSentence,
   badAmount,
   leftSentence,
+  notTakenIn,
   notWrittenDown,
   onlyWholeCoins,
   planFailure,
@@ -127,13 +128,30 @@ function openWallet(
     closed,
   });
 
+  /** What arrived and could not be written down; empty when nothing waits for that. */
+  let unsaved = '';
+  const tellUnsaved = (sentence: string): void => {
+    if (closed.aborted || sentence === unsaved) return;
+    unsaved = sentence;
+    context.changed();
+  };
+
   const look = async (): Promise<void> => {
     outgoing.goOn();
-    await incoming.look(state, (found) => change((now) => mergeWallets(now, found)));
+    await incoming.look(state, (found) =>
+      change((now) => mergeWallets(now, found)).catch((error: unknown) => {
+        const reason = error instanceof RpcFailure ? error.message : toVaultError(error).message;
+        // Where a list was left off may be lost; it is read from further back.
+        if (found.coins.size > state.coins.size) tellUnsaved(notTakenIn(reason));
+        throw error;
+      }),
+    );
+    tellUnsaved('');
   };
 
   const watch = async (): Promise<void> => {
     while (!closed.aborted) {
+      // Without a network the exchange has a notice; what could not be saved has one of its own.
       await look().catch(() => undefined);
       const ms = context.ports.visible() ? lookEveryMs : lookHiddenMs;
       await context.ports.wait(ms, closed);
@@ -296,7 +314,7 @@ function openWallet(
     view: () =>
       isUnreadable
         ? unreadableWallet.view()
-        : viewOf(state, context, addressOf(keys), faucetPath !== null, outgoing.sentence),
+        : viewOf(state, context, addressOf(keys), faucetPath !== null, outgoing.sentence, unsaved),
     ask: async (asked) => {
       if (isUnreadable) return unreadableWallet.ask(asked);
       const request: MoneyRequest = asked;
@@ -347,6 +365,7 @@ function viewOf(
   address: Parameters<typeof encodeAddress>[1],
   faucet: boolean,
   waiting: (txid: string) => string,
+  unsaved: string,
 ): MoneyView {
   const pinned = context.network();
   const id = pinned === null ? undefined : fromHex(pinned.networkId);
@@ -358,7 +377,7 @@ function viewOf(
     addressWords: text === '' ? '' : wordsOf(text),
     payments: historyOf(state).map((item) => paymentView(item, waiting(item.id))),
     faucet,
-    notice: hasLeft(state) ? leftSentence : '',
+    notice: unsaved || (hasLeft(state) ? leftSentence : ''),
   };
 }
 

@@ -249,6 +249,28 @@ describe('incoming coins', () => {
     await tab.until(openWith((view) => view.money.balance === '800'));
   });
 
+  test('that cannot be written down are told of until they are', async () => {
+    const network = createNetwork('full disk');
+    const browser = createBrowser(network);
+    const money = createMoney(network, [100n * unit]);
+    const { tab } = await makeSafe(browser, money);
+    const seed = money.contexts.at(-1)?.seed.reveal() ?? new Uint8Array();
+    const paid = money.payTo(seed, [700n * unit], 77);
+    const put = browser.store.putSafe;
+    Object.assign(browser.store, {
+      putSafe: async () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      },
+    });
+    for (const elder of elders) money.list(elder, paid);
+    await tab.until(openWith(({ money: { notice } }) => notice.includes('could not be written')));
+    expect(moneyOf(tab).balance).toBe('100');
+    Object.assign(browser.store, { putSafe: put });
+    await tab.until(
+      openWith(({ money: { balance, notice } }) => balance === '800' && notice === ''),
+    );
+  });
+
   test('that only a forgotten Safe knew are found again when it is opened anew', async () => {
     const network = createNetwork('places');
     const browser = createBrowser(network);
