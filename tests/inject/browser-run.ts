@@ -12,6 +12,8 @@ export const browserScenarios: readonly Scenario[] = stories.map((story) => ({
 }));
 
 /** Whoever waits inside a lock must not wait for somebody who waits for that lock. */
+/** So long may Lock or Forget take after the network is back. */
+const pressedMs = 60_000;
 const soon = (): Promise<void> => clock.wait(3_000);
 
 class BrowserRun implements Run {
@@ -20,8 +22,8 @@ class BrowserRun implements Run {
   #step: Step | null = null;
   #lasting: (label: string, process: Process) => Interruption = () => ({});
   #ending: () => void = () => undefined;
-  /** What a person, or the browser, does at the site of the fault. */
-  #doing: Promise<void> = Promise.resolve();
+  /** What was done at the site of the fault, and may still be going on: Lock, Forget, another tab. */
+  #doing: Promise<unknown> = Promise.resolve();
 
   constructor(story: Story, interrupt: Interrupt) {
     this.#story = story;
@@ -39,10 +41,10 @@ class BrowserRun implements Run {
       world.isArmed = true;
       await this.#steps(false);
       world.isArmed = false;
-      // Lock, pressed in the last moment, does not fall into what must succeed now.
-      await Promise.race([this.#doing, soon()]);
       for (const device of [world.here, world.elsewhere]) device.isOnline = true;
       world.network.takesRecords = true;
+      // A person who has pressed Lock or Forget waits for it, and does nothing else in that tab meanwhile.
+      await Promise.race([this.#doing, clock.wait(pressedMs)]);
       this.#ending();
       await world.conclude(() => this.#steps(true));
     });
@@ -75,8 +77,7 @@ class BrowserRun implements Run {
     const inTime = (act: () => Promise<void> | void) => async (): Promise<void> => {
       // The call of the site may end when the story is over.
       if (!this.#world.isArmed) return;
-      this.#doing = Promise.resolve(act());
-      await this.#doing;
+      await act();
     };
     return {
       ...rest,
@@ -92,7 +93,11 @@ class BrowserRun implements Run {
     const lock = async (): Promise<void> => {
       person.isCut = true;
       // The person presses the button; nobody waits for the answer here.
-      await Promise.race([tab?.ask({ kind: 'lock' }).catch(() => undefined), soon()]);
+      await begun(tab?.ask({ kind: 'lock' }));
+    };
+    const begun = (doing: Promise<unknown> = Promise.resolve()): Promise<void> => {
+      this.#doing = doing.catch(() => undefined);
+      return Promise.race([this.#doing.then(() => undefined), soon()]);
     };
     const close = (): void => {
       person.isCut = true;
@@ -149,11 +154,11 @@ class BrowserRun implements Run {
       case 'worker dies after':
         return { after: endWorker };
       case 'second tab':
-        return { before: () => Promise.race([this.#again(), soon()]) };
+        return { before: () => begun(this.#again()) };
       case 'another tab adds and closes':
-        return { before: () => Promise.race([this.#addElsewhere(), soon()]) };
+        return { before: () => begun(this.#addElsewhere()) };
       case 'forget':
-        return { before: () => Promise.race([this.#forget(), soon()]) };
+        return { before: () => begun(this.#forget()) };
       case 'node restarts before':
       case 'node restarts after':
         return {};

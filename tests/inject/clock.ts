@@ -22,8 +22,13 @@ interface Timer {
 let timers = new Map<number, Timer>();
 let now = 0;
 let order = 0;
+interface Work {
+  isOver: boolean;
+}
 /** Work under way, of this run alone: what an earlier run left behind ends unnoticed. */
-let busy = new Set<symbol>();
+let busy = new Set<Work>();
+/** The work that the code which runs now is a part of, outermost first. */
+const partOf = new AsyncLocalStorage<readonly Work[]>();
 
 export const currentMortal = (): Mortal | undefined => inside.getStore();
 export const runAs = <T>(mortal: Mortal, body: () => T): T => inside.run(mortal, body);
@@ -41,13 +46,25 @@ export const clock = {
 
 /** Work that the clock waits for. */
 export async function working<T>(work: () => Promise<T>): Promise<T> {
-  const one = Symbol('work');
+  const one: Work = { isOver: false };
   const ofRun = busy;
   ofRun.add(one);
   try {
-    return await work();
+    return await partOf.run([...(partOf.getStore() ?? []), one], work);
   } finally {
+    one.isOver = true;
     ofRun.delete(one);
+  }
+}
+
+/** A part of some work in which the clock goes on: somebody else does something meanwhile. */
+export async function meanwhile<T>(act: () => Promise<T> | T): Promise<T> {
+  const ofRun = busy;
+  const paused = (partOf.getStore() ?? []).filter((each) => ofRun.delete(each));
+  try {
+    return await act();
+  } finally {
+    for (const each of paused) if (!each.isOver) ofRun.add(each);
   }
 }
 

@@ -2,7 +2,7 @@
  * Browser processes (a tab with its vault, one life of the service worker), and the borders where
  * they wait for something: each crossing is one occurrence of a call site, and may go wrong.
  */
-import { clock, currentMortal, runAs, working, type Mortal } from './clock.ts';
+import { clock, currentMortal, runAs, meanwhile, working, type Mortal } from './clock.ts';
 
 export type Role = 'tab' | 'worker' | 'node' | 'client';
 
@@ -67,7 +67,7 @@ export async function site<T>(
   if (process === undefined) return work();
   if (process.isDead) return never();
   const { instead, before, after } = process.watcher.reached(process, label, given);
-  if (before !== undefined) await before();
+  if (before !== undefined) await meanwhile(before);
   if (process.isDead) return never();
   let result: T;
   if (instead === undefined) {
@@ -76,7 +76,7 @@ export async function site<T>(
     result = await (isBusy ? working(() => Promise.race([work(), died])) : work());
   } else result = (await instead()) as T;
   if (process.isDead) return never();
-  if (after !== undefined) await after();
+  if (after !== undefined) await meanwhile(after);
   return process.isDead ? never() : result;
 }
 
