@@ -5,6 +5,7 @@
  * to them.
  */
 import { toHex, Writer } from '#core/codec/bytes.ts';
+import { forgetOldest } from '#core/bounded.ts';
 import { sha256 } from './hash.ts';
 import type { ThresholdSuite } from './threshold-suite.ts';
 
@@ -21,10 +22,7 @@ export function rememberingSuite(suite: ThresholdSuite): ThresholdSuite {
       if (valid.has(id)) return true;
       if (!suite.verify(publicKey, purpose, message, signature)) return false;
       valid.add(id);
-      for (const oldest of valid) {
-        if (valid.size <= maxRememberedSignatures) break;
-        valid.delete(oldest);
-      }
+      forgetOldest(valid, maxRememberedSignatures);
       return true;
     },
   };

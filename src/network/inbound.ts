@@ -4,13 +4,14 @@
  * so everything is counted by connection address too. Addresses of this machine are not counted:
  * behind the HTTP front, or in a local network, all peers come from one.
  */
+import { setNewest } from '#core/bounded.ts';
 
 /** Who is at the other end of a connection. */
 export interface Caller {
   readonly peerId: string;
   /** From {@link addressGroup}; null where no address tells peers apart. */
   readonly address: string | null;
-  /** Members of the sections this node knows; the last third of the bytes is theirs alone. */
+  /** Members of the sections this node knows; some of the bytes are theirs alone. */
   readonly isKnown: () => boolean;
 }
 
@@ -81,9 +82,7 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
   const withMembers = new Map<string, true>();
   const noteMember = ({ address, isKnown }: Caller): void => {
     if (address === null || !isKnown()) return;
-    withMembers.delete(address);
-    withMembers.set(address, true);
-    forgetOldest(withMembers);
+    setNewest(withMembers, address, true, maxRemembered);
   };
 
   const heldByStrangers = (): number => {
@@ -121,14 +120,10 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
     const at = now();
     const recent = (invalid.get(id) ?? []).filter((time) => at - time < strikeWindowMs);
     recent.push(at);
-    invalid.delete(id);
-    invalid.set(id, recent);
-    forgetOldest(invalid);
+    setNewest(invalid, id, recent, maxRemembered);
     if (recent.length < max) return false;
     invalid.delete(id);
-    cutOff.delete(id);
-    cutOff.set(id, at + cutOffMs);
-    forgetOldest(cutOff);
+    setNewest(cutOff, id, at + cutOffMs, maxRemembered);
     return true;
   };
   const isOut = (id: string): boolean => (cutOff.get(id) ?? -Infinity) > now();
@@ -216,13 +211,6 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
     },
     heldBytes: () => held,
   };
-}
-
-function forgetOldest(map: Map<string, unknown>): void {
-  for (const id of map.keys()) {
-    if (map.size <= maxRemembered) return;
-    map.delete(id);
-  }
 }
 
 /** One token bucket per name, full at the beginning; full ones are forgotten. */

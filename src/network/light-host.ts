@@ -16,6 +16,7 @@ import { nameToId } from '#address/xor-name.ts';
 import type { ElderView, Road, RoadPreference } from '#bridge/worker.ts';
 import { err, type Result } from '#core/result.ts';
 import { nameToPeerId } from './peer.ts';
+import { boundPeerStore } from './peer-store.ts';
 import { protocolName } from './protocols.ts';
 import { addressesFor, orderRoads } from './roads.ts';
 import type { Patience, RpcError } from './rpc.ts';
@@ -68,6 +69,8 @@ export interface LightHost {
 
 /** Dials run a few at a time: a burst would spend the budget on elders that are not needed. */
 const maxDialsAtOnce = 3;
+/** Elders whose state is kept; beyond, those without a connection are forgotten, the oldest first. */
+const maxPeerStates = 1_024;
 const dialTimeoutMs: Readonly<Record<Road, number>> = {
   relayed: 8_000,
   direct: 6_000,
@@ -90,6 +93,7 @@ interface PeerState {
 export async function createLightHost(options: LightHostOptions): Promise<LightHost> {
   const rtcConfiguration = { iceServers: [] };
   const libp2p: Libp2p = await createLibp2p({
+    start: false,
     addresses: { listen: [] },
     transports: [
       webSockets(),
@@ -103,6 +107,9 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
     connectionManager: { maxConnections: 30, maxParallelDials: 4, dialTimeout: 10_000 },
     services: { identify: identify() },
   });
+  const relays = new Set(options.bootstrap.map((each) => each.split('/p2p/').at(-1)));
+  boundPeerStore(libp2p, (peerId) => relays.has(peerId.toString()));
+  await libp2p.start();
   const streams = createStreamPool();
   const protocol = protocolName('client', options.tag);
   const peers = new Map<string, PeerState>();
@@ -110,6 +117,12 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
   const rtcAtStart = { used: -1, opened: 0 };
   let directRefused = false;
 
+  const forgetIdle = (): void => {
+    for (const [id, { connection, connecting }] of peers) {
+      if (peers.size < maxPeerStates) return;
+      if (connection === undefined && connecting === undefined) peers.delete(id);
+    }
+  };
   const stateOf = (id: string): PeerState => {
     const known = peers.get(id) ?? {
       road: null,
@@ -122,6 +135,7 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
       connecting: undefined,
       connection: undefined,
     };
+    if (!peers.has(id)) forgetIdle();
     peers.set(id, known);
     return known;
   };

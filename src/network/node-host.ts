@@ -26,6 +26,7 @@ import { watchListeners } from './own-listeners.ts';
 import { addressGroup, createInbound, type Caller } from './inbound.ts';
 import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
+import { boundPeerStore } from './peer-store.ts';
 import { serveRpc, type ByteStream, type RpcError } from './rpc.ts';
 import { mayReserve } from './relay-places.ts';
 import { limitInboundDials } from './rtc/inbound-limit.ts';
@@ -201,6 +202,8 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     const from = libp2p.getConnections(peerId)[0];
     return mayReserve(taken, from === undefined ? null : addressOf(from));
   };
+  const ownRelay = peerIdIn(options.bootstrap?.tcpAddress ?? '');
+  boundPeerStore(libp2p, (peerId) => peerId.toString() === ownRelay);
   const listeners = watchListeners(libp2p);
   await libp2p.start();
   // Only a relay may be missing: without a port of its own a node would lack a road and not know it.
@@ -375,10 +378,13 @@ function ownRoads({
 const isOwnTcp = (address: string): boolean =>
   address.includes('/tcp/') && !address.includes('/ws') && !address.includes('/p2p-circuit');
 
+/** The peer id at the end of a multiaddr. */
+const peerIdIn = (address: string): string | undefined => /\/p2p\/([^/]+)$/.exec(address)?.[1];
+
 /** The name at the end of a multiaddr (`…/p2p/<peer id>`), undefined when there is none. */
 export function multiaddrName(text: string): Uint8Array | undefined {
   try {
-    const id = /\/p2p\/([^/]+)$/.exec(multiaddr(text).toString())?.[1];
+    const id = peerIdIn(multiaddr(text).toString());
     return id === undefined ? undefined : (peerIdToName(peerIdFromString(id)) ?? undefined);
   } catch {
     return undefined;

@@ -14,6 +14,7 @@ import {
 import { Worker } from 'node:worker_threads';
 import { EMPTY_PREFIX, matches, type Prefix } from '#address/prefix.ts';
 import { assert } from '#core/assert.ts';
+import { setNewest } from '#core/bounded.ts';
 import { concat } from '#core/codec/bytes.ts';
 
 /** RFC 8410: the fixed bytes before the seed (PKCS #8) and before the public key (SPKI). */
@@ -44,17 +45,12 @@ function publicKey(name: Uint8Array): KeyObject {
   const known = parsedKeys.get(id);
   if (known !== undefined) {
     // The one not used for longest goes first: names are free, and members speak again and again.
-    parsedKeys.delete(id);
-    parsedKeys.set(id, known);
+    setNewest(parsedKeys, id, known, maxParsedKeys);
     return known;
   }
   const der = Buffer.from(concat(publicPrefix, name));
   const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
-  parsedKeys.set(id, key);
-  for (const oldest of parsedKeys.keys()) {
-    if (parsedKeys.size <= maxParsedKeys) break;
-    parsedKeys.delete(oldest);
-  }
+  setNewest(parsedKeys, id, key, maxParsedKeys);
   return key;
 }
 

@@ -3,6 +3,7 @@
  * request could have every elder dial whatever address its sender likes. Where the sender comes from is
  * always dialled, and nobody else can use that up; any other address is dialled a few times a minute.
  */
+import { setNewest } from '#core/bounded.ts';
 import { hostGroup } from '#network/inbound.ts';
 
 /** Dials in {@link windowMs} of one address that the asking node does not itself come from. */
@@ -30,20 +31,12 @@ export function createReachLimits(nowMs: () => number = Date.now): ReachLimits {
   const failures = new Map<string, { readonly count: number; readonly untilMs: number }>();
   const dials = new Map<string, readonly number[]>();
 
-  const remember = <Value>(map: Map<string, Value>, id: string, value: Value): void => {
-    map.delete(id);
-    map.set(id, value);
-    for (const oldest of map.keys()) {
-      if (map.size <= maxDialsRemembered) break;
-      map.delete(oldest);
-    }
-  };
   const recent = (id: string): readonly number[] =>
     (dials.get(id) ?? []).filter((at) => nowMs() - at < windowMs);
   /** Counts one more dial for each, if all of them have one left. */
   const spend = (bounds: readonly (readonly [id: string, max: number])[]): boolean => {
     if (bounds.some(([id, max]) => recent(id).length >= max)) return false;
-    for (const [id] of bounds) remember(dials, id, [...recent(id), nowMs()]);
+    for (const [id] of bounds) setNewest(dials, id, [...recent(id), nowMs()], maxDialsRemembered);
     return true;
   };
 
@@ -63,7 +56,7 @@ export function createReachLimits(nowMs: () => number = Date.now): ReachLimits {
       if (reached) return void failures.delete(key);
       const count = (failures.get(key)?.count ?? 0) + 1;
       const waitMs = Math.min(longestWaitMs, firstWaitMs * 2 ** (count - 1));
-      remember(failures, key, { count, untilMs: nowMs() + waitMs });
+      setNewest(failures, key, { count, untilMs: nowMs() + waitMs }, maxDialsRemembered);
     },
   };
 }

@@ -12,7 +12,7 @@ export type Lane = (typeof lanes)[number];
 
 /** Requests at work together. Each may hold 1 MiB: 256 MiB at the most. */
 export const maxTogether = 256;
-/** Of these, so many are never lent to the other lane: a flood there cannot fill the node. */
+/** Of these, so many stay for clients when nodes take all they can get, and for members when clients do. */
 export const reservedPerLane = 64;
 /** Of nodes that are no members: names cost nothing, so they get little, and share it. */
 export const maxOutside = 32;

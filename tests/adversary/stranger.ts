@@ -159,7 +159,7 @@ function openNames(prng: Prng) {
   };
 }
 
-/** Right signature, an address of a machine that never asked for it. */
+/** Some signed by their own key, for an address nobody is at; the others with a byte changed. */
 function forgedRecord(target: Target, prng: Prng): Uint8Array {
   const genuine = prng.chance(0.3);
   const seed = prng.bytes(32);

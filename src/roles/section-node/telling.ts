@@ -4,6 +4,7 @@
  * what it may make us send is bounded by `told`: per round and state every page once.
  */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { setNewest } from '#core/bounded.ts';
 import type { NodeId } from '#core/machine.ts';
 import { endOfPage, maxTold, pageFor } from '#protocol/anti-entropy/index.ts';
 import {
@@ -84,12 +85,8 @@ export function tell(state: SectionNodeState, to: NodeId, known: Uint8Array): Fl
 /** Of too many peers in one round the first are forgotten. */
 function noted(state: SectionNodeState, to: NodeId, mayAskFor: string): SectionNodeState {
   const told = new Map(state.told);
-  told.delete(to);
-  for (const oldest of told.keys()) {
-    if (told.size < maxTold) break;
-    told.delete(oldest);
-  }
-  return { ...state, told: told.set(to, mayAskFor) };
+  setNewest(told, to, mayAskFor, maxTold);
+  return { ...state, told };
 }
 
 /** Told all that there is to say in this round. */
