@@ -8,6 +8,7 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p, type Libp2p } from 'libp2p';
+import type * as library from 'libp2p';
 import { afterEach, expect, test, vi } from 'vitest';
 import { createLightHost } from '#network/light-host.ts';
 import { createAskingHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
@@ -18,7 +19,7 @@ const made = vi.hoisted(
   (): { getConnections(): unknown[]; peerStore: Libp2p['peerStore'] }[] => [],
 );
 vi.mock('libp2p', async (original) => {
-  const real = await original<typeof import('libp2p')>();
+  const real = await original<typeof library>();
   const createLibp2p: typeof real.createLibp2p = async (options) => {
     const libp2p = await real.createLibp2p(options);
     made.push(libp2p);
