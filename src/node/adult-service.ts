@@ -43,8 +43,10 @@ export interface AdultOptions {
 }
 
 export interface AdultService {
-  /** Answers one request of the data protocol; rejects only in mode `off`. */
-  /** @param invalid called when no program of ours would have sent these bytes. */
+  /**
+   * Answers one request of the data protocol; rejects only in mode `off`.
+   * @param invalid called when no program of ours would have sent these bytes.
+   */
   readonly handle: (
     request: Uint8Array,
     from: Uint8Array | null,
@@ -155,7 +157,10 @@ export function createAdultService(options: AdultOptions): AdultService {
       if (from === null)
         return encodeNodeReply(refused({ kind: 'notAllowed', rule: 'eldersOnly' }));
       try {
-        return encodeNodeReply(await answer(request.value, from));
+        const reply = await answer(request.value, from);
+        // Inside a request, too: elders look at names and records before they pass them on.
+        if (reply.kind === 'refused' && reply.refusal.kind === 'malformed') invalid?.();
+        return encodeNodeReply(reply);
       } catch (error) {
         log.write({
           event: 'adultFailed',

@@ -18,11 +18,12 @@ import {
 } from '#protocol/section/index.ts';
 import { sectionNode } from '#roles/section-node/machine.ts';
 import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
-import type {
-  SectionNode,
-  SectionNodeConfig,
-  SectionNodeInput,
-  SectionNodeOutput,
+import {
+  isMalformed,
+  type SectionNode,
+  type SectionNodeConfig,
+  type SectionNodeInput,
+  type SectionNodeOutput,
 } from '#roles/section-node/state.ts';
 import { openEnvelope, sealEnvelope } from '#roles/wire/envelope.ts';
 import { decodeNodePayload, encodeNodePayload } from '#roles/wire/section.ts';
@@ -111,6 +112,8 @@ export const machineSection =
       driver.idle().catch((error: unknown) => ports.failed(error));
     };
     let [isStateKnown, isMember] = [false, false];
+    /** Senders of messages under way in which something does not decode. */
+    const malformed = new Set<NodeId>();
     const search: { now?: StateSearch } = {};
     const noteSearch = (): void => {
       if (isStateKnown) search.now?.known();
@@ -131,7 +134,10 @@ export const machineSection =
         noteSearch();
         setImmediate(() => perform(options, ports, output, input));
       },
-      onFault: ({ kind, culprit }) => ports.blamed(kind, culprit),
+      onFault: (fault) => {
+        if (isMalformed(fault)) malformed.add(fault.culprit);
+        ports.blamed(fault.kind, fault.culprit);
+      },
     });
     const { founded } = options;
     if (isNew(stored) && founded !== null) {
@@ -157,13 +163,13 @@ export const machineSection =
     return {
       receive: async (from, bytes) => {
         const name = fromHex(from);
-        if (!name.ok) return;
+        if (!name.ok) return true;
         const opened = openEnvelope(anchor.networkId, identity.name, name.value, bytes, isSignedBy);
         const payload = opened.ok ? decodeNodePayload(opened.value.payload) : opened;
         if (!opened.ok || !payload.ok) {
           metrics.count('safe_messages_refused_total', opened.ok ? 'payload' : opened.error);
           ports.blamed('malformedEnvelope', from);
-          return;
+          return false;
         }
         metrics.count('safe_messages_in_total', `section/${payload.value.kind}`);
         metrics.count('safe_bytes_in_total', `section/${payload.value.kind}`, bytes.length);
@@ -174,6 +180,7 @@ export const machineSection =
           message: { key, generation, payload: payload.value },
         });
         await driver.idle().catch((error: unknown) => ports.failed(error));
+        return !malformed.delete(from);
       },
       storage: (places, until) => input({ kind: 'placesWanted', places, once: until === 'once' }),
       tell: input,

@@ -28,6 +28,7 @@ import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import type { AddressBook } from './address-book.ts';
 import type { AdultMode } from './adult-service.ts';
+import { createBlameLog } from './blame-log.ts';
 import { createClientDoor, refused } from './client-door.ts';
 import {
   createElderService,
@@ -150,6 +151,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   };
 
   host.know((each) => known.has(nameToId(each)));
+  const blamed = createBlameLog({ label, log, metrics, isMember: known.has });
 
   /** What clients are led by: every state that came out of the section's machine is verified. */
   let tree = emptyTree(anchor);
@@ -182,6 +184,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       if (known.ok && !members.has(peer)) void seekNews(known.value);
     },
     misbehaved: (culprit, issue) => section?.misbehaved(culprit, issue),
+    blamed,
   });
   const tellReplication = (): void => {
     if (standing === null) return;
@@ -331,7 +334,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         throw error;
       });
     },
-    blamed: (kind, culprit) => log.write({ event: 'blamed', node: label, kind, peer: culprit }),
+    blamed,
   };
 
   let section: SectionPort | null = null;
@@ -361,8 +364,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       return refusedNode({ kind: 'notAllowed', rule: 'sectionProtocol' });
     }
     outbox.heard(from);
-    await section.receive(nameToId(from), value.message);
-    return { kind: 'taken' };
+    if (await section.receive(nameToId(from), value.message)) return { kind: 'taken' };
+    invalid();
+    return refusedNode({ kind: 'malformed', what: 'message' });
   };
 
   const door = createClientDoor({

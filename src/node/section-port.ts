@@ -53,8 +53,11 @@ export interface SectionPorts {
 }
 
 export interface SectionPort {
-  /** Resolves when the message has been handled, so that a flood meets back-pressure. */
-  readonly receive: (from: NodeId, message: Uint8Array) => Promise<void>;
+  /**
+   * Resolves when the message has been handled, so that a flood meets back-pressure. False when no
+   * program of ours sends this, however old its state is.
+   */
+  readonly receive: (from: NodeId, message: Uint8Array) => Promise<boolean>;
   /** N39: how many join places storage needs now; null for "no more". `once`: until they are given. */
   readonly storage: (places: number | null, until?: 'once') => void;
   /** What the node around it has to say, in the machine's own words. */

@@ -16,7 +16,7 @@ import {
   type ReplicationService,
   type ReplicationServiceOptions,
 } from './replication-service.ts';
-import type { SectionPort } from './section-port.ts';
+import type { SectionPort, SectionPorts } from './section-port.ts';
 
 export interface StoringOptions {
   readonly identity: NodeIdentity;
@@ -34,7 +34,8 @@ export async function openStoring(
   around: Pick<AdultOptions, 'isElder'> &
     Pick<AuditorOptions, 'send' | 'request' | 'section'> &
     Required<Pick<ReplicationServiceOptions, 'behind'>> &
-    Pick<SectionPort, 'misbehaved'>,
+    Pick<SectionPort, 'misbehaved'> &
+    Pick<SectionPorts, 'blamed'>,
 ): Promise<{
   readonly adult: AdultService;
   readonly replication: ReplicationService;
@@ -53,7 +54,7 @@ export async function openStoring(
   });
   const { send, request, section, isElder, behind, misbehaved } = around;
   const blamed = (kind: string, culprit: string): void => {
-    log.write({ event: 'blamed', node: label, kind, peer: culprit });
+    around.blamed(kind, culprit);
     misbehaved(culprit, kind === 'emptyPromise' ? 'data' : 'falsehood');
   };
   const replication: ReplicationService = await startReplication({

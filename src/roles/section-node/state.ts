@@ -379,6 +379,13 @@ export type SectionNodeFault =
       readonly culprit: NodeId;
     };
 
+/**
+ * Faults that lie in the message alone: what does not decode came from no program of ours, whatever its
+ * sender knows. All others may also befall a node that is behind, ahead or has just restarted.
+ */
+export const isMalformed = ({ kind }: SectionNodeFault): boolean =>
+  kind === 'malformedEndorsement' || kind === 'malformedUpdate' || kind === 'malformedJoin';
+
 export interface SectionNode {
   readonly input: SectionNodeInput;
   readonly message: NodeMessage;
