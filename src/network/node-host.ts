@@ -24,6 +24,7 @@ import { err, type Result } from '#core/result.ts';
 import { addressOfPeer } from './dial.ts';
 import { watchListeners } from './own-listeners.ts';
 import { addressGroup, createInbound, type Caller } from './inbound.ts';
+import { namesByAddress } from './names-by-address.ts';
 import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
 import { boundPeerStore } from './peer-store.ts';
@@ -161,10 +162,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
       // Before any key agreement: what is refused here costs its sender more than this node.
       denyInboundConnection: (connection) => {
         const address = addressOf(connection);
-        const hasMember = (): boolean =>
-          libp2p
-            .getConnections()
-            .some((each) => addressOf(each) === address && isKnown(peerIdToName(each.remotePeer)));
+        const hasMember = (): boolean => connected.some(address, isKnown);
         if (!inbound.connect(address, hasMember)) return true;
         connection.addEventListener('close', () => inbound.disconnected(address));
         return false;
@@ -202,6 +200,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     const from = libp2p.getConnections(peerId)[0];
     return mayReserve(taken, from === undefined ? null : addressOf(from));
   };
+  const connected = namesByAddress(libp2p, addressOf);
   const ownRelay = peerIdIn(options.bootstrap?.tcpAddress ?? '');
   boundPeerStore(libp2p, (peerId) => peerId.toString() === ownRelay);
   const listeners = watchListeners(libp2p);

@@ -6,13 +6,19 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
 import { concat, Writer } from '#core/codec/bytes.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import { networkTag } from '#network/protocols.ts';
 import type { SignedAuthority, TrustAnchor } from '#protocol/section/index.ts';
 import { maxPinsBytes } from '#roles/light-client/pins.ts';
+import type { Lane } from '#roles/load.ts';
+import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { replaceFile } from '#storage/node/data-folder.ts';
 import type { AddressBook } from './address-book.ts';
 import { createGuideService, type ClientService } from './elder-service.ts';
 import { followSections, type FollowOptions, type SectionFollower } from './follow-sections.ts';
+import type { Gate } from './gate.ts';
+import type { Greeter } from './greeter.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner, isSignedBy } from './native-ed25519.ts';
@@ -20,6 +26,8 @@ import type { NodeIdentity } from './node-folder.ts';
 
 export interface BootstrapGuideOptions {
   readonly identity: NodeIdentity;
+  /** Learns who is a member, and serves the client protocol from now on. */
+  readonly host: Pick<NodeHost, 'know' | 'serve'>;
   readonly anchor: TrustAnchor;
   /** Verified: the state with which the network was born. */
   readonly born: SignedAuthority;
@@ -34,6 +42,8 @@ export interface BootstrapGuideOptions {
 export interface BootstrapGuide {
   readonly sections: SectionFollower;
   readonly service: ClientService;
+  /** Members wait in a lane of their own: names of others cost nothing. */
+  readonly laneOf: (name: Uint8Array | null) => Lane;
   readonly stop: () => void;
 }
 
@@ -84,6 +94,10 @@ export async function openBootstrapGuide(options: BootstrapGuideOptions): Promis
     log,
     metrics,
   });
+  options.host.know(sections.isMember);
+  await options.host.serve('client', networkTag(options.anchor.networkId), service.handle);
+  const laneOf = (from: Uint8Array | null): Lane =>
+    from !== null && sections.isMember(from) ? 'system' : 'outside';
   let looking = false;
   const timer = setInterval(() => {
     if (looking) return;
@@ -92,7 +106,33 @@ export async function openBootstrapGuide(options: BootstrapGuideOptions): Promis
       looking = false;
     });
   }, options.refreshEveryMs ?? everyMs);
-  return { sections, service, stop: () => clearInterval(timer) };
+  return { sections, service, laneOf, stop: () => clearInterval(timer) };
+}
+
+const notHere = {
+  kind: 'refused',
+  refusal: { kind: 'notAllowed', rule: 'sectionProtocol' },
+} as const;
+
+/** The section protocol of a bootstrap node: it is a member of nothing, so it only greets. */
+export async function serveGreetings(
+  host: Pick<NodeHost, 'serve'>,
+  tag: string,
+  gate: Gate,
+  laneOf: BootstrapGuide['laneOf'],
+  greeter: Pick<Greeter, 'answer'>,
+): Promise<void> {
+  await host.serve('section', tag, async (bytes, from) => {
+    const answered = await gate.enter(laneOf(from.name), from, bytes.length, async () => {
+      const asked = decodeNodeRequest(bytes);
+      if (!asked.ok) from.invalid();
+      if (!asked.ok || asked.value.kind !== 'greet' || from.name === null) return notHere;
+      return greeter.answer(asked.value, from.name, from.address);
+    });
+    return encodeNodeReply(
+      answered.ok ? answered.value : { kind: 'refused', refusal: answered.error },
+    );
+  });
 }
 
 /** In front of this node's signature and the pins; pins alone begin with a lower number. */

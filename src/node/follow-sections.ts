@@ -41,6 +41,8 @@ export interface SectionFollower {
   /** Elders of all known sections, those of {@link signed} first. */
   readonly elders: () => readonly Uint8Array[];
   readonly members: () => readonly Uint8Array[];
+  /** Of a section this node knows. Costs one look-up, however many members there are. */
+  readonly isMember: (name: Uint8Array) => boolean;
   /** Asks about one place, the next one in turn. Never rejects. */
   readonly refresh: () => Promise<void>;
 }
@@ -148,12 +150,23 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
     return [own, ...rest].flatMap((each) => each[pick].map(({ name }) => name));
   };
 
+  let membersOf: { readonly tree: SectionTree; readonly ids: ReadonlySet<string> } | null = null;
+  const memberIds = (): ReadonlySet<string> => {
+    // A tree is never changed, only replaced.
+    if (membersOf?.tree !== pins.tree) {
+      const names = [...first('elders'), ...first('members')];
+      membersOf = { tree: pins.tree, ids: new Set(names.map(nameToId)) };
+    }
+    return membersOf.ids;
+  };
+
   return {
     tree: () => pins.tree,
     fork: () => pins.fork,
     signed,
     elders: () => first('elders'),
     members: () => first('members'),
+    isMember: (name) => memberIds().has(nameToId(name)),
     refresh: async () => {
       const all = placesOf(pins.tree);
       const name = all[turn++ % Math.max(1, all.length)];

@@ -177,6 +177,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     };
     const guide = await openBootstrapGuide({
       identity: bootstrap.identity,
+      host: bootstrap.host,
       anchor,
       born: signed,
       book,
@@ -186,7 +187,6 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
       metrics,
     });
     stops.push(guide.stop);
-    await bootstrap.host.serve('client', tag, guide.service.handle);
 
     return {
       file,

@@ -6,16 +6,15 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { equalBytes, toHex } from '#core/codec/bytes.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
-import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
 import { createJobPool } from '#runtime/jobs/pool-node.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { openFacts } from '#storage/node/facts.ts';
 import { createAddressBook, type AddressBook } from './address-book.ts';
 import { found } from './bootstrap-birth.ts';
-import { openBootstrapGuide } from './bootstrap-guide.ts';
+import { openBootstrapGuide, serveGreetings } from './bootstrap-guide.ts';
 import { openFaucet } from './faucet.ts';
 import type { SectionFollower } from './follow-sections.ts';
 import { createGate } from './gate.ts';
@@ -106,6 +105,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   stops.push(jobs.stop);
   const guide = await openBootstrapGuide({
     identity,
+    host,
     anchor,
     born: born.signed,
     book: known,
@@ -116,23 +116,9 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
   });
   stops.push(guide.stop);
   sections = guide.sections;
-  const isMember = (name: Uint8Array): boolean =>
-    guide.sections.members().some((member) => equalBytes(member, name));
-  host.know(isMember);
-  await host.serve('client', tag, guide.service.handle);
   const greeter = createGreeter({ host, book: known, tag, wanted: guide.sections.members });
   stops.push(greeter.stop);
-  await host.serve('section', tag, async (bytes, from) => {
-    const answered = await gate.enter('system', from, bytes.length, async () => {
-      const asked = decodeNodeRequest(bytes);
-      if (!asked.ok) from.invalid();
-      if (!asked.ok || asked.value.kind !== 'greet' || from.name === null) return notHere;
-      return greeter.answer(asked.value, from.name, from.address);
-    });
-    return encodeNodeReply(
-      answered.ok ? answered.value : { kind: 'refused', refusal: answered.error },
-    );
-  });
+  await serveGreetings(host, tag, gate, guide.laneOf, greeter);
   logNumbers(program, label);
 
   const facts = openFacts(join(identity.folder, 'facts'));
@@ -184,11 +170,6 @@ async function startHost(
     throw asListenProblem(error, command.listen);
   }
 }
-
-const notHere = {
-  kind: 'refused',
-  refusal: { kind: 'notAllowed', rule: 'sectionProtocol' },
-} as const;
 
 /** The app when it is built; a network works without. */
 function appFiles() {

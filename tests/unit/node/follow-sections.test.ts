@@ -6,14 +6,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
 import { concat, toHex, utf8, Writer } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
 import { ed25519PublicKey, signEd25519 } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import { networkTag } from '#network/protocols.ts';
 import { createAddressBook } from '#node/address-book.ts';
-import { openBootstrapGuide, type BootstrapGuide } from '#node/bootstrap-guide.ts';
+import { openBootstrapGuide, serveGreetings, type BootstrapGuide } from '#node/bootstrap-guide.ts';
+import { createGate, maxPerOutsider, maxPerPeer } from '#node/gate.ts';
 import { silentLog, type LogLine } from '#node/log.ts';
 import { createMetrics } from '#node/metrics.ts';
 import type { NodeIdentity } from '#node/node-folder.ts';
@@ -39,6 +42,7 @@ import {
   encodeClientRequest,
   encodeCover,
 } from '#roles/wire/client.ts';
+import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
 import { proofFor } from '#roles/wire/under.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { readPages } from '#runtime/read-pages.ts';
@@ -83,10 +87,24 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-async function start(answers: (id: string, asked: number) => Node) {
+/** A host that keeps what it is given. */
+const served = () => {
+  const handlers = new Map<string, Parameters<NodeHost['serve']>[2]>();
+  let isMember: ((name: Uint8Array) => boolean) | null = null;
+  const host: Pick<NodeHost, 'know' | 'serve'> = {
+    know: (members) => {
+      isMember = members;
+    },
+    serve: async (kind, tag, handler) => void handlers.set(`${kind} ${tag}`, handler),
+  };
+  return { host, handlers, isMember: (name: Uint8Array) => isMember?.(name) };
+};
+
+async function start(answers: (id: string, asked: number) => Node, { host } = served()) {
   let asked = 0;
   const guide = await openBootstrapGuide({
     identity: { folder, label: 'bootstrap', seed, name } as unknown as NodeIdentity,
+    host,
     anchor,
     born: sign(born),
     book: createAddressBook(anchor.networkId, null),
@@ -337,4 +355,45 @@ test('a disk that refuses ends nothing', async () => {
   await guide.sections.refresh();
   expect(keyIn(guide)).toBe(toHex(keyOf(last)));
   writeFileSync(folder, '');
+});
+
+test('its host knows the members of the sections it follows, and those alone wait in the lane of members', async () => {
+  const now = line[3] ?? born;
+  const seen = served();
+  const guide = await start(() => nodeOf(now), seen);
+  const [stranger, member] = [new Uint8Array(32).fill(9), now.state.authority.members[0]?.name];
+  if (member === undefined) throw new Error('a section has members');
+  await guide.sections.refresh();
+  expect([seen.isMember(member), seen.isMember(stranger)]).toEqual([true, false]);
+  expect(seen.handlers.has(`client ${networkTag(anchor.networkId)}`)).toBe(true);
+
+  const answer = vi.fn(() => ({ kind: 'known', records: [] }) as const);
+  const metrics = createMetrics();
+  const gate = createGate(metrics);
+  await serveGreetings(seen.host, 'tag', gate, guide.laneOf, { answer });
+  const greet = encodeNodeRequest({ kind: 'greet', records: [], wanted: [] });
+  const greetings = async (name: Uint8Array): Promise<number> => {
+    const from = { peerId: nameToId(name), name, address: null, invalid: () => undefined };
+    const replies = await Promise.all(
+      Array.from({ length: 40 }, () => seen.handlers.get('section tag')?.(greet, from)),
+    );
+    return replies.filter((bytes) => {
+      const reply = decodeNodeReply(bytes ?? new Uint8Array());
+      return reply.ok && reply.value.kind === 'known';
+    }).length;
+  };
+  expect(await greetings(stranger)).toBe(maxPerOutsider);
+  expect(await greetings(member)).toBe(maxPerPeer);
+  metrics.stop();
+});
+
+test('who is a member is not gathered anew for each connection that is refused', async () => {
+  const seen = served();
+  const guide = await start(() => silent, seen);
+  const stranger = new Uint8Array(32).fill(9);
+  seen.isMember(stranger);
+  const members = vi.spyOn(guide.sections.signed().authority.members, 'map');
+  for (let n = 0; n < 100; n++) seen.isMember(stranger);
+  expect(members).not.toHaveBeenCalled();
+  vi.restoreAllMocks();
 });
