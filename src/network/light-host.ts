@@ -19,6 +19,7 @@ import { nameToPeerId } from './peer.ts';
 import { boundPeerStore } from './peer-store.ts';
 import { protocolName } from './protocols.ts';
 import { addressesFor, orderRoads } from './roads.ts';
+import { limitRelayedDials } from './relayed-dials.ts';
 import type { Patience, RpcError } from './rpc.ts';
 import { rtcAllowance } from './rtc/budget.ts';
 import { hasRtcHost, rtcUsed } from './rtc/stand-in.ts';
@@ -97,7 +98,7 @@ export async function createLightHost(options: LightHostOptions): Promise<LightH
     addresses: { listen: [] },
     transports: [
       webSockets(),
-      circuitRelayTransport(),
+      limitRelayedDials(circuitRelayTransport(), () => false),
       webRTC({ rtcConfiguration }),
       webRTCDirect({ rtcConfiguration }),
     ],

@@ -29,6 +29,7 @@ import { nameToPeerId, peerIdToName } from './peer.ts';
 import { protocolName, type ProtocolKind } from './protocols.ts';
 import { boundPeerStore } from './peer-store.ts';
 import { serveRpc, type ByteStream, type RpcError } from './rpc.ts';
+import { limitRelayedDials } from './relayed-dials.ts';
 import { mayReserve } from './relay-places.ts';
 import { limitInboundDials } from './rtc/inbound-limit.ts';
 import { createStreamPool } from './streams.ts';
@@ -134,6 +135,9 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     const name = cutOff.size === 0 ? null : peerIdToName(peerId);
     return name !== null && cutOff.has(nameToId(name));
   };
+  const relayName = multiaddrName(options.bootstrap?.tcpAddress ?? '');
+  const ownRelay = relayName === undefined ? undefined : nameToPeerId(relayName);
+  const isOwnRelay = (peerId: PeerId): boolean => ownRelay?.equals(peerId) === true;
   const inbound = createInbound();
   let isMember: ((name: Uint8Array) => boolean) | null = null;
   const isKnown = (name: Uint8Array | null): boolean => name !== null && isMember?.(name) === true;
@@ -146,7 +150,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     addresses: { listen },
     transports: [
       tcp(),
-      ...(reachable ? [webSockets(), circuitRelayTransport()] : []),
+      ...(reachable ? [webSockets(), limitRelayedDials(circuitRelayTransport(), isOwnRelay)] : []),
       ...(reachable && !isBootstrap ? [webRTC({ rtcConfiguration })] : []),
       ...(options.rtcDirectPort === null
         ? []
@@ -201,8 +205,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
     return mayReserve(taken, from === undefined ? null : addressOf(from));
   };
   const connected = namesByAddress(libp2p, addressOf);
-  const ownRelay = peerIdIn(options.bootstrap?.tcpAddress ?? '');
-  boundPeerStore(libp2p, (peerId) => peerId.toString() === ownRelay);
+  boundPeerStore(libp2p, isOwnRelay);
   const listeners = watchListeners(libp2p);
   await libp2p.start();
   // Only a relay may be missing: without a port of its own a node would lack a road and not know it.
@@ -377,13 +380,10 @@ function ownRoads({
 const isOwnTcp = (address: string): boolean =>
   address.includes('/tcp/') && !address.includes('/ws') && !address.includes('/p2p-circuit');
 
-/** The peer id at the end of a multiaddr. */
-const peerIdIn = (address: string): string | undefined => /\/p2p\/([^/]+)$/.exec(address)?.[1];
-
 /** The name at the end of a multiaddr (`…/p2p/<peer id>`), undefined when there is none. */
 export function multiaddrName(text: string): Uint8Array | undefined {
   try {
-    const id = peerIdIn(multiaddr(text).toString());
+    const id = /\/p2p\/([^/]+)$/.exec(multiaddr(text).toString())?.[1];
     return id === undefined ? undefined : (peerIdToName(peerIdFromString(id)) ?? undefined);
   } catch {
     return undefined;

@@ -32,14 +32,21 @@ export interface LobbyAnswers {
   readonly born?: (authority: Uint8Array, from: Uint8Array) => Promise<LobbyReply>;
 }
 
-/** @returns the encoded reply to one request of the lobby; never rejects on a peer's bytes. */
+/**
+ * @param invalid called when no program of ours would have sent these bytes.
+ * @returns the encoded reply to one request of the lobby; never rejects on a peer's bytes.
+ */
 export async function answerLobby(
   bytes: Uint8Array,
   answers: LobbyAnswers,
   from: Uint8Array | null = null,
+  invalid: () => void = () => undefined,
 ): Promise<Uint8Array> {
   const request = decodeLobbyRequest(bytes);
-  if (!request.ok) return refused({ kind: 'malformed', what: 'lobby' });
+  if (!request.ok) {
+    invalid();
+    return refused({ kind: 'malformed', what: 'lobby' });
+  }
   if (request.value.kind === 'born') {
     if (answers.born === undefined || from === null) return refused(notHere);
     return encodeLobbyReply(await answers.born(request.value.authority, from));
@@ -65,10 +72,9 @@ export const serveLobby = (
   answers: LobbyAnswers,
 ): Promise<void> =>
   host.serve('section', lobbyTag, async (bytes, from) => {
-    const answered = await gate.enter('outside', from, bytes.length, async () => {
-      if (!decodeLobbyRequest(bytes).ok) from.invalid();
-      return answerLobby(bytes, answers, from.name);
-    });
+    const answered = await gate.enter('outside', from, bytes.length, () =>
+      answerLobby(bytes, answers, from.name, from.invalid),
+    );
     return answered.ok ? answered.value : refused(answered.error);
   });
 

@@ -222,7 +222,7 @@ test('a slow but steady asker is not cut off: the time is per frame', async () =
   }
 });
 
-test('requests, answers and half frames of one peer together hold no more than its budget', async () => {
+test('requests of one peer together hold no more than its budget, over all its streams', async () => {
   const inbound = createInbound();
   const caller = { peerId: 'a', address: null, isKnown: () => false };
   const ends: string[] = [];
@@ -240,3 +240,52 @@ test('requests, answers and half frames of one peer together hold no more than i
   expect(ends.length).toBeGreaterThan(0);
   expect(ends[0]).toBe('more bytes than this node holds for a peer');
 });
+
+test.each([
+  [
+    'half frames',
+    (client: ByteStream) => {
+      const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(1024 * 1024) });
+      for (let at = 0; at < frame.length - 1; at += 128 * 1024) {
+        client.send(frame.subarray(at, Math.min(at + 128 * 1024, frame.length - 1)));
+      }
+    },
+  ],
+  [
+    'answers',
+    (client: ByteStream) => {
+      for (let id = 1; id <= 4; id++) {
+        client.send(encodeFrame({ id, kind: 'request', payload: new Uint8Array(1) }));
+      }
+    },
+  ],
+])(
+  '%s alone end the streams of a peer at its budget, and are free when they have ended',
+  async (_what, send) => {
+    const inbound = createInbound();
+    const caller = { peerId: 'a', address: null, isKnown: () => false };
+    const open: ByteStream[] = [];
+    let ended = 0;
+    let most = 0;
+    for (let stream = 0; stream < 40; stream++) {
+      const [client, server] = streamPair();
+      // Nobody reads the answers: they are held until the stream has drained.
+      const stuck = Object.assign(Object.create(server) as ByteStream, {
+        send: () => false,
+        onDrain: () => new Promise<void>(() => undefined),
+      });
+      const account = inbound.open(caller, () => undefined);
+      serveRpc(stuck, async () => new Uint8Array(1024 * 1024), undefined, account);
+      server.addEventListener('close', () => (ended += 1));
+      open.push(server);
+      send(client);
+      await pause(1);
+      most = Math.max(most, inbound.heldBytes());
+    }
+    expect(most).toBeGreaterThan(maxHeldPerPeer / 2);
+    expect(most).toBeLessThanOrEqual(maxHeldPerPeer);
+    expect(ended).toBeGreaterThan(0);
+    for (const stream of open) stream.abort(new Error('over'));
+    expect(inbound.heldBytes()).toBe(0);
+  },
+);

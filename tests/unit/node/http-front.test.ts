@@ -1,7 +1,7 @@
 /** Goal: the public port serves the app as browsers need it and nothing else. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, connect, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFront, type Front } from '#node/http-front.ts';
@@ -285,6 +285,39 @@ test('pages of other sites may neither post nor open a WebSocket; ours and progr
   }
   expect(await raw(upgrade('/'))).toContain('101');
   expect(await raw(upgrade('/', `Origin: http://localhost:${port}\r\n`))).toContain('101');
+});
+
+test('each of the two loopback addresses has so many connections, and no more', async () => {
+  const taken = await takePort(new Set());
+  const full = await startFront({
+    ...{ port: taken, files: openStaticFiles(join(folder, 'build'), []), posts: {} },
+    ...{ networkFile: () => '', wsPort: () => null, metrics: () => '', count: () => undefined },
+  });
+  const sockets: Socket[] = [];
+  /** @returns whether the connection is still open once the server has looked at it. */
+  const open = async (host: string): Promise<boolean> => {
+    const socket = connect(taken, host);
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.write('GET /network.json HTTP/1.1\r\nHost: localhost:1\r\n\r\n');
+    return new Promise((done) => {
+      socket.once('data', () => done(true));
+      socket.once('close', () => done(false));
+    });
+  };
+  try {
+    let accepted = 0;
+    for (let n = 0; n < 514; n++) accepted += Number(await open('127.0.0.1'));
+    expect(accepted).toBe(512);
+    expect(await open('::1')).toBe(
+      Object.values(networkInterfaces())
+        .flat()
+        .some((each) => each?.address === '::1'),
+    );
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await full.close();
+  }
 });
 
 test('a taken port is one line that says what to do', async () => {

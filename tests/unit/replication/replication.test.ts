@@ -208,6 +208,30 @@ test('R7: the news of a mover that offers what it took along are asked for, of n
   expect(keeper.state().wanted.size + keeper.state().fetching.size).toBeGreaterThan(0);
 });
 
+test('messages of a stranger leave nothing behind and are not answered; news are asked for at most', () => {
+  const keeper = node(holders[0] ?? '', item);
+  keeper.adopt();
+  const stranger = nameToId(hash('stranger'));
+  const [stamp, nonce, before] = [stampOf(section), hash('nonce'), keeper.state()];
+  const messages: readonly ReplicationMessage[] = [
+    { kind: 'list', stamp, after: '' },
+    { kind: 'listing', stamp, after: '', items: [item], next: null },
+    { kind: 'confirm', stamp, offered: true, questions: [{ item, nonce }] },
+    { kind: 'confirm', stamp, offered: false, questions: [{ item, nonce }] },
+    { kind: 'confirmed', stamp, item, nonce, proof: nonce, signature: new Uint8Array(64) },
+    { kind: 'lacking', stamp, item, nonce, holder: true },
+    { kind: 'fullness', counter: 9n, full: true },
+    { kind: 'repair', stamp, items: [item] },
+  ];
+  for (const message of messages) {
+    const effects = keeper.hear(stranger, message);
+    expect(sent(effects), message.kind).toEqual([]);
+    expect(effects.filter(({ kind }) => kind !== 'output' && kind !== 'blame')).toEqual([]);
+    expect(outputs(effects).every(({ kind }) => kind === 'behind')).toBe(true);
+  }
+  expect(keeper.state()).toEqual(before);
+});
+
 test('N41: nobody confirms for another generation', () => {
   const keeper = node(holders[0] ?? '', item);
   keeper.adopt(sectionOf(names, 5n));
