@@ -8,6 +8,10 @@ export interface Planted {
   /** Cases played until one finds it. */
   readonly within: number;
   readonly mutants: readonly Mutant[];
+  /** The violation that it must cause. */
+  readonly found: RegExp;
+  /** The story shows it without a fault, by its own restarts; else its recording has to be clean. */
+  readonly isUndisturbed?: boolean;
 }
 
 const chunks = 'src/storage/node/chunks.ts';
@@ -24,7 +28,9 @@ export const smallList: Mutant = {
 export const planted: readonly Planted[] = [
   {
     story: 'disk',
-    within: 120,
+    within: 0,
+    found: /an acknowledged chunk is gone/,
+    isUndisturbed: true,
     mutants: [
       {
         name: 'a chunk counts as stored before its bytes are synced',
@@ -36,7 +42,9 @@ export const planted: readonly Planted[] = [
   },
   {
     story: 'disk',
-    within: 120,
+    within: 0,
+    found: /an acknowledged chunk is gone/,
+    isUndisturbed: true,
     mutants: [
       {
         name: 'a chunk counts as stored before its name is synced',
@@ -48,7 +56,9 @@ export const planted: readonly Planted[] = [
   },
   {
     story: 'elders',
-    within: 120,
+    within: 0,
+    found: /voted for two transactions of a coin/,
+    isUndisturbed: true,
     mutants: [
       {
         name: 'an elder votes without writing its vote down',
@@ -60,7 +70,9 @@ export const planted: readonly Planted[] = [
   },
   {
     story: 'files',
-    within: 150,
+    within: 0,
+    found: /a wiped key was used/,
+    isUndisturbed: true,
     mutants: [
       {
         name: 'a Safe that is locked goes on, and a wiped key is given',
@@ -79,6 +91,7 @@ export const planted: readonly Planted[] = [
   {
     story: 'tabs',
     within: 60,
+    found: /\.txt was shown as here and is not|the payment “tea” is gone/,
     mutants: [
       {
         name: 'a change is made on what this tab remembers instead of what is stored',
@@ -92,6 +105,7 @@ export const planted: readonly Planted[] = [
     story: 'relay',
     where: /tab store\.getSafe .*damaged from here on/,
     within: 20,
+    found: /\.txt was shown as here and is not/,
     mutants: [
       {
         name: 'a record that cannot be read counts as one that is not there',
@@ -105,6 +119,7 @@ export const planted: readonly Planted[] = [
     story: 'relay',
     where: /tab stretch .*another tab adds/,
     within: 20,
+    found: /meanwhile\.txt was shown as here and is not/,
     mutants: [
       {
         name: 'a tab opens with the record as it was before it waited, and writes that one back',
@@ -118,6 +133,7 @@ export const planted: readonly Planted[] = [
     story: 'unpublished',
     where: /tab store\.putSafe .*(tab closed|full)/,
     within: 20,
+    found: /\.txt was shown as here and is not/,
     mutants: [
       {
         name: 'a change is seen before it is stored',
@@ -130,7 +146,9 @@ export const planted: readonly Planted[] = [
   },
   {
     story: 'crowded',
-    within: 1,
+    within: 0,
+    found: /the run broke: What this device keeps of your Safe is damaged/,
+    isUndisturbed: true,
     mutants: [
       {
         name: 'nobody asks whether a list may grow',
@@ -170,6 +188,7 @@ export const planted: readonly Planted[] = [
     story: 'pays',
     where: /tab store\.putSafe .*(fails once|full)/,
     within: 20,
+    found: /a payment was sent that was stored nowhere/,
     mutants: [
       {
         name: 'a payment is handed on before it is stored',
