@@ -8,12 +8,10 @@ import type { AgreementState, OpenState } from './state.ts';
 import { citedBy, headOf, maxProposals, proposalHash } from './statements.ts';
 
 /**
- * What the newest statements of one voter can cite: a vote and a strong statement each one value, a
- * report a value and what was seen.
+ * Forgets what neither this elder offers, reports or has stored, nor a newest statement cites. Those of
+ * one voter cite 4 × `maxProposals` at most: a vote and a strong statement each one value, a report a
+ * value and what was seen.
  */
-export const maxCitedPerVoter = 4 * maxProposals;
-
-/** Forgets what neither this elder offers, reports or has stored, nor a newest statement cites. */
 export function prune(state: OpenState): OpenState {
   const needed = new Set<string>([...state.offered, ...state.stored]);
   const need = (hashes: readonly Uint8Array[]): void => {

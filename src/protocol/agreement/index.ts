@@ -1,5 +1,5 @@
 export { agreement, createAgreement } from './machine.ts';
-export { deferredIn, isOffered, maxCitedPerVoter, type Deferred } from './held.ts';
+export { deferredIn, isOffered, type Deferred } from './held.ts';
 export { agreementRules, leadOf, type AgreementRules } from './rules.ts';
 export {
   maxProposalBytes,

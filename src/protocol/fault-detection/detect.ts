@@ -259,9 +259,3 @@ export const suspicionOf = (
   state: FaultDetectionState,
   id: NodeId,
 ): Suspicion | undefined => suspicionsOf(config, state).find((suspicion) => suspicion.id === id);
-
-export const stillStandsOut = (
-  config: FaultDetectionConfig,
-  state: FaultDetectionState,
-  id: NodeId,
-): boolean => suspicionOf(config, state, id) !== undefined;

@@ -3,7 +3,6 @@ export {
   observe,
   proposeFault,
   startFaultDetection,
-  stillStandsOut,
   suspicionOf,
   suspicionsOf,
 } from './detect.ts';

@@ -1,6 +1,6 @@
 /** What lies may cost: entries that a node keeps, and jobs that strangers make it do. */
 import type { Effect, Event, NodeId } from '#core/machine.ts';
-import { maxCitedPerVoter } from '#protocol/agreement/held.ts';
+import { maxProposals } from '#protocol/agreement/index.ts';
 import type { SectionNode, SectionNodeState } from '#roles/section-node/index.ts';
 import type { SectionMachine } from '../section-check.ts';
 import type { Person, SectionView } from '../section-world.ts';
@@ -14,8 +14,8 @@ export const maxJobs = { stranger: 1, liar: 80 };
 export const maxJobsOfMessage = { stranger: 1, liar: 16 };
 /** Jobs that a stranger may cause at all: it may show newer states, and links. */
 const jobsOfStrangers: readonly string[] = ['verifySealed', 'verifyLinks'];
-/** Proposals of one generation, by `maxCitedPerVoter`: two liars fill their shares, the honest a little. */
-export const maxProposalsHeld = 2 * maxCitedPerVoter + 64;
+/** Proposals of one generation: two liars fill their shares of four times `maxProposals`, the honest a little. */
+export const maxProposalsHeld = 2 * 4 * maxProposals + 64;
 /** Every so many events of a node its state is walked. */
 const lookEvery = 400;
 

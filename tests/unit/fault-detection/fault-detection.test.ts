@@ -7,7 +7,7 @@ import {
   observe,
   proposeFault,
   startFaultDetection,
-  stillStandsOut,
+  suspicionOf,
   suspicionsOf,
   usualFaultDetection,
   type FaultDetectionConfig,
@@ -227,8 +227,8 @@ test('F7: one at a time, worst first, the next one only after a pause', () => {
 
 test('F8: an elder endorses only what it sees itself', () => {
   const state = rounds(settled(), 25, ['adult-1']);
-  expect(stillStandsOut(config, state, 'adult-1')).toBe(true);
-  expect(stillStandsOut(config, state, 'adult-2')).toBe(false);
+  expect(suspicionOf(config, state, 'adult-1')?.id).toBe('adult-1');
+  expect(suspicionOf(config, state, 'adult-2')).toBeUndefined();
 });
 
 test('issues are forgotten when the window has passed', () => {
