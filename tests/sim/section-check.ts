@@ -17,8 +17,15 @@ import type {
 
 export type SectionMachine = Machine<SectionNodeConfig, SectionNodeState, SectionNode>;
 
-/** The machine, with every step read along. Liars are read, too: their machine is the honest one. */
-export function inspected(machine: SectionMachine, report: (what: string) => void): SectionMachine {
+/**
+ * The machine, with every step read along. Liars are read, too: their machine is the honest one.
+ * @param liars may sign a receipt for what they do not hold: five receipts are three honest ones.
+ */
+export function inspected(
+  machine: SectionMachine,
+  report: (what: string) => void,
+  liars: ReadonlySet<NodeId> = new Set(),
+): SectionMachine {
   const updates = new Map<string, number>();
   const life = new Map<NodeId, number>();
   const inherited = new Map<string, Set<NodeId>>();
@@ -138,13 +145,14 @@ export function inspected(machine: SectionMachine, report: (what: string) => voi
     }
   };
 
-  /** N27: what was sealed is kept until five heirs of every child hold it. */
+  /** N27: what was sealed is kept until five heirs of every child hold it, or are liars. */
   const checkRelease = ({ ending }: SectionNodeState, holders: ReadonlySet<NodeId>): void => {
     const phase = ending?.closing.ledger.phase;
     if (phase === undefined || phase.kind === 'open') return;
     const isHeld = phase.charters.every(
       ({ elders }) =>
-        elders.filter(({ name }) => holders.has(nameToId(name))).length >= SHARES_REQUIRED,
+        elders.filter(({ name }) => holders.has(nameToId(name)) || liars.has(nameToId(name)))
+          .length >= SHARES_REQUIRED,
     );
     if (!isHeld) report('N27: released before five heirs held it');
   };

@@ -210,7 +210,11 @@ export function tell(story: Story, seed: number): StoryEnd {
   const prng = createPrng(seed ^ 0x5eed);
   const report = run<SectionNodeConfig, SectionNodeState, SectionNode>(
     {
-      machine: inspected(story.machine ?? sectionNode, check.report),
+      machine: inspected(
+        story.machine ?? sectionNode,
+        check.report,
+        new Set(story.corrupt?.keys()),
+      ),
       whenRolledBack: (config) => ({ ...config, silentUnder: keys.get(config.self) ?? null }),
       configs: new Map(founding.people.map(({ id, config }) => [id, config])),
       inputs: founding.inputs,
