@@ -1,6 +1,7 @@
 /**
- * Bugs planted into the source, one for each class of check that 0.1 lacked. Each is a line of the
- * product and what stands there instead, so a check that moves has to be planted anew.
+ * Bugs planted into the source: checks that 0.1 lacked, as far as well-formed lies show their absence.
+ * Each is a line of the product and what stands there instead, so a check that moves has to be planted
+ * anew. docs/simulation.md lists the checks whose absence no lie has shown yet.
  */
 import type { LiesPlan } from '../scenarios/lies.ts';
 
@@ -17,13 +18,12 @@ export interface PlantedLie {
   readonly plan: Omit<LiesPlan, 'machine' | 'compute'>;
   readonly seeds: readonly number[];
   readonly found: RegExp;
-  /** Found in a few seconds: part of every test run. */
-  readonly isQuick?: boolean;
 }
 
 const role = (file: string): string => `src/roles/section-node/${file}.ts`;
 
 export const plantedLies: readonly PlantedLie[] = [
+  // Two checks, each of which suffices: with one of them gone, no lie does any harm.
   {
     name: 'a readiness proof is kept with six vouchers, and unverified',
     changes: [
@@ -37,7 +37,6 @@ export const plantedLies: readonly PlantedLie[] = [
     plan: { about: ['ready'] },
     seeds: [3, 1, 2, 4],
     found: /five vouch for a key/,
-    isQuick: true,
   },
   {
     name: 'readiness proofs of strangers are checked',
@@ -51,17 +50,15 @@ export const plantedLies: readonly PlantedLie[] = [
     plan: { about: ['ready'], turn: 'handover', slow: true },
     seeds: [1, 2, 3, 4, 5, 6],
     found: /a stranger makes others do work/,
-    isQuick: true,
   },
   {
-    name: 'a statement names the last round there is, and strangers may cite it',
+    name: 'a statement names the last round there is',
     changes: [
       { file: 'src/protocol/agreement/codec.ts', line: '= 2 ** 31;', instead: '= 2 ** 32 - 1;' },
-      { file: role('machine'), line: 'isOurs && elder > 0;', instead: 'isOurs;' },
     ],
     plan: { about: ['agreement', 'reports', 'strong'] },
-    seeds: [1, 2, 3, 4, 5, 6],
-    found: /a step threw/,
-    isQuick: true,
+    seeds: [2, 1, 3, 4, 5, 6],
+    // Not a step of the adversary's own.
+    found: /a step threw: (?!.*adversary).*fits 4 bytes/,
   },
 ];

@@ -230,7 +230,8 @@ function inAgreement(self: Self, message: AgreementMessage): AgreementMessage {
   const ownReport = (report: SignedReport): SignedReport => {
     const round = Math.max(1, report.round);
     const proposals = inventedValue(self, report.proposals);
-    const { highest } = report;
+    // A lock of the last number there is has no bytes: nobody can sign it.
+    const highest = report.highest?.round === 2 ** 32 - 1 ? null : report.highest;
     const signature = stated(round, 'report', reportBody(highest, proposals));
     return { voter, round, highest, proposals, signature };
   };
