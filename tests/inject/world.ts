@@ -319,12 +319,13 @@ function watchSecrets(world: World): void {
 }
 
 /** As somebody who holds the device would read them: past every process. */
-function readSafes(device: Device): Promise<readonly SafeRecord[]> {
+async function readSafes(device: Device): Promise<readonly SafeRecord[]> {
+  const name = 'safe-vault';
+  // Opening would make it, and the app would find it of a version that has no records.
+  if (!(await device.idb.databases()).some((each) => each.name === name)) return [];
   return new Promise((done, fail) => {
-    const opening = device.idb.open('safe-vault');
+    const opening = device.idb.open(name);
     opening.onerror = () => fail(new Error('the records cannot be read'));
-    opening.onupgradeneeded = () => opening.transaction?.abort();
-    opening.onerror = () => done([]);
     opening.onsuccess = () => {
       const db = opening.result;
       const all = db.transaction('safes').objectStore('safes').getAll();
