@@ -5,7 +5,8 @@
 import { filesPath, workerHeader, type WorkerToPage } from '#bridge/worker.ts';
 import { decodeDataMap, type DataMap } from '#data/data-map.ts';
 import { readRange } from '#runtime/jobs/read-file.ts';
-import { CallError, failureAnswer } from './answers.ts';
+import { createLanes } from '#runtime/lanes.ts';
+import { CallError, failureAnswer, unreachable } from './answers.ts';
 import { getChunk } from './data.ts';
 import type { LightNode } from './light-node.ts';
 import { instanceId } from './instance.ts';
@@ -27,8 +28,17 @@ const maxOpenFiles = 64;
 const keyWaitMs = 10_000;
 /** Addresses whose keys are waited for at once: other sites can open addresses of this shape, too. */
 const maxAwaited = 64;
-/** Pieces fetched ahead of the reader: enough to fill the road, and about 10 MiB of memory. */
+/** Pieces fetched ahead of the reader: enough to fill a fast link, and about 10 MiB of memory. */
 const piecesAhead = 4;
+/** A read ends with an error when no piece of any file has arrived for so long. */
+const longestStillMs = 120_000;
+
+/** All reads share them: what one tab fetches is in the way of the other. */
+const lanes = createLanes(
+  piecesAhead + 1,
+  () => performance.now(),
+  (error) => error instanceof CallError && error.failure.kind === 'slow',
+);
 
 /** The call `file/key`: remembers a read key and answers with the address to open. */
 export function takeFileKey(body: unknown): { readonly url: string } {
@@ -124,7 +134,7 @@ function streamFile(request: Request, { file, ended, close }: Read, node: LightN
     file,
     range.from,
     range.to,
-    (name) => getChunk(node, name, signal),
+    (name) => fetchPiece(node, name, signal),
     piecesAhead,
   );
   const body = new ReadableStream<Uint8Array>(
@@ -173,6 +183,42 @@ function streamFile(request: Request, { file, ended, close }: Read, node: LightN
     headers,
   });
 }
+
+/** Tries again what passes by itself, as long as pieces arrive: one that is late ends no download. */
+async function fetchPiece(
+  node: LightNode,
+  name: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const startedMs = performance.now();
+  for (;;) {
+    try {
+      return await lanes.run(() => getChunk(node, name, signal), signal);
+    } catch (error) {
+      const waitMs = error instanceof CallError ? error.failure.afterMs : undefined;
+      if (signal.aborted || waitMs === undefined) throw error;
+      const stillMs = performance.now() - Math.max(startedMs, lanes.arrivedMs());
+      if (stillMs >= longestStillMs) {
+        throw unreachable('No piece of this file has arrived for two minutes.');
+      }
+      await pause(waitMs, signal);
+    }
+  }
+}
+
+/** Rejects when the signal fires. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((go, fail) => {
+    const leave = (): void => {
+      clearTimeout(timer);
+      fail(signal.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', leave);
+      go();
+    }, ms);
+    signal.addEventListener('abort', leave, { once: true });
+  });
 
 export interface ByteRange {
   readonly from: number;

@@ -8,6 +8,7 @@ import { checkFileSize } from '#data/data-map.ts';
 import { pieceBorders, pieceCount } from '#data/self-encryption.ts';
 import { openWithNonce, sealWithNonce, sha256Fast } from '#runtime/jobs/ciphers.ts';
 import { sealDataMap, sealPiece } from '#runtime/jobs/read-file.ts';
+import { createLanes } from '#runtime/lanes.ts';
 import { indexContext } from '#safe/credentials/keys.ts';
 import { MAX_FILE_ENTRY_BYTES } from '#safe/index/file-entry.ts';
 import { encodeIndex, MAX_FILES, MAX_INDEX_BYTES, putFile } from '#safe/index/index-set.ts';
@@ -28,7 +29,7 @@ import { commit } from './sync.ts';
 import { clipText } from './text.ts';
 import { showTransfer, type Transfer } from './transfer.ts';
 
-/** Pieces on their way at once: about 12 MiB of memory. */
+/** Pieces of a file in memory, about 12 MiB; of all files together no more are on their way at once. */
 const maxSending = 6;
 
 export interface Uploads {
@@ -48,6 +49,11 @@ export async function openUploads(safe: OpenSafe, onStored: () => void): Promise
   const transfers = new Map<string, Transfer>();
   for (const transfer of await loadTransfers(safe)) transfers.set(transfer.id, transfer);
   let woken = new AbortController();
+  const lanes = createLanes(
+    maxSending,
+    ports.now,
+    (error) => error instanceof RpcFailure && error.kind === 'slow',
+  );
 
   /** Pass 1. Reads the file once; memory stays at one piece. */
   const hashPieces = async (transfer: Transfer, file: File): Promise<readonly Uint8Array[]> => {
@@ -129,6 +135,12 @@ export async function openUploads(safe: OpenSafe, onStored: () => void): Promise
     }
   };
 
+  /** Resolves when the network keeps the piece. */
+  const send = (transfer: Transfer, name: Uint8Array, bytes: Uint8Array): Promise<void> => {
+    const { signal } = transfer.cancelled;
+    return persist(transfer, () => lanes.run(() => rpc.putChunk(name, bytes, signal), signal));
+  };
+
   /** Pass 2 of one piece. */
   const sendPiece = async (transfer: Transfer, plan: UploadPlan, index: number): Promise<void> => {
     const file = transfer.file;
@@ -137,7 +149,7 @@ export async function openUploads(safe: OpenSafe, onStored: () => void): Promise
     const sealed = await sealPiece(plan.secret, plan.plainHashes, index, piece);
     if (!sealed.ok) throw fileChanged();
     const { name, bytes } = sealed.value;
-    await persist(transfer, () => rpc.putChunk(name, bytes, transfer.cancelled.signal));
+    await send(transfer, name, bytes);
     transfer.bound ??= bind(transfer);
     await transfer.bound;
     await ports.store.markPiece(transfer.id, index, name);
@@ -162,7 +174,7 @@ export async function openUploads(safe: OpenSafe, onStored: () => void): Promise
 
   const finish = async (transfer: Transfer, plan: UploadPlan): Promise<void> => {
     const map = await sealDataMap(plan.secret, finishPlan(plan, transfer.stored));
-    await persist(transfer, () => rpc.putChunk(map.name, map.bytes, transfer.cancelled.signal));
+    await send(transfer, map.name, map.bytes);
     transfer.cancelled.signal.throwIfAborted();
     if ((await ports.store.getPlan(transfer.id)) === undefined) throw new CancelledElsewhere();
     const { fileId: id, name, type, size, addedAt, secret } = plan;

@@ -1,8 +1,9 @@
 /**
- * Goal: once a Safe is locked, nothing of its files comes out of the worker any more, whatever was running.
+ * Goal: once a Safe is locked, nothing of its files comes out of the worker any more, whatever was running;
+ * and a piece that is late ends no download.
  * Method: the worker's file calls over chunks in memory; a file is read piece by piece.
  */
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { encodeDataMap } from '#data/data-map.ts';
 import { pieceBorders, pieceCount } from '#data/self-encryption.ts';
@@ -11,16 +12,26 @@ import { sealPiece } from '#runtime/jobs/read-file.ts';
 
 const chunks = new Map<string, Uint8Array>();
 const signals: AbortSignal[] = [];
+/** Called before each fetch with its number; may throw what the fetch fails with. */
+let intercept: (fetch: number) => void = () => undefined;
+let fetches = 0;
 vi.mock('../../../src/service-worker/scope.ts', () => ({ scope: {} }));
 vi.mock('../../../src/service-worker/instance.ts', () => ({ instanceId: 'test' }));
 vi.mock('../../../src/service-worker/data.ts', () => ({
   getChunk: async (_: unknown, name: Uint8Array, signal: AbortSignal) => {
     signals.push(signal);
+    intercept(++fetches);
     return chunks.get(toHex(name));
   },
 }));
+const { slowLink, unreachable } = await import('../../../src/service-worker/answers.ts');
 const { answerFile, forgetFileKeys, takeFileKey } =
   await import('../../../src/service-worker/files.ts');
+
+afterEach(() => {
+  intercept = () => undefined;
+  vi.useRealTimers();
+});
 
 const size = 12 * 1024 * 1024;
 const secret = new Uint8Array(32).fill(5);
@@ -111,4 +122,55 @@ test('a tab that is not locked reads its download to the end', async () => {
   forgetFileKeys({ tokens: ['e'.repeat(32)] });
   await expect(rest(mine)).rejects.toThrow(/locked/);
   expect(await rest(theirs)).toBe(size - (pieces[0]?.length ?? 0));
+});
+
+test('a piece that could not be fetched is tried again while the others come', async () => {
+  vi.useFakeTimers();
+  const reader = await begin(give('1'.repeat(32)));
+  fetches = 0;
+  intercept = (fetch) => {
+    if (fetch % 2 === 1)
+      throw fetch % 4 === 1 ? slowLink() : unreachable('A piece could not be fetched.');
+  };
+  let bytes: number | undefined;
+  const read = rest(reader).then((all) => (bytes = all));
+  while (bytes === undefined) {
+    await Promise.race([read, vi.advanceTimersByTimeAsync(500)]);
+  }
+  expect(bytes).toBe(size - (pieces[0]?.length ?? 0));
+});
+
+test('a download ends with an error when no piece has arrived for two minutes, and not before', async () => {
+  vi.useFakeTimers();
+  const reader = await begin(give('2'.repeat(32)));
+  let ended = '';
+  const isAway = (): never => {
+    throw unreachable('A piece could not be fetched.');
+  };
+  intercept = isAway;
+  void rest(reader).catch((error: unknown) => {
+    ended = (error as Error).message;
+  });
+  await vi.advanceTimersByTimeAsync(110_000);
+  // One piece of another file arrives: the link is slow, and not away.
+  intercept = () => undefined;
+  const other = await begin(give('3'.repeat(32)));
+  intercept = isAway;
+  void rest(other).catch(() => undefined);
+  await vi.advanceTimersByTimeAsync(110_000);
+  expect(ended).toBe('');
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(ended).toContain('No piece of this file has arrived for two minutes.');
+});
+
+test('Lock ends a download that waits for the network', async () => {
+  const token = '4'.repeat(32);
+  const reader = await begin(give(token));
+  intercept = () => {
+    throw unreachable('A piece could not be fetched.');
+  };
+  const read = rest(reader);
+  await new Promise((done) => setTimeout(done, 0));
+  forgetFileKeys({ tokens: [token] });
+  await expect(read).rejects.toThrow(/locked/);
 });

@@ -134,6 +134,29 @@ test('a full network is waited for, a refusal that stays ends the upload with it
   await tab.until(stored('file.bin'));
 });
 
+test('on a slow link the pieces of all files together go one after the other, and more at once later', async () => {
+  const { browser, tab } = await openedTab();
+  let underWay = 0;
+  const atOnce: number[] = [];
+  browser.intercept = async (call) => {
+    if (call !== 'chunk/put') return;
+    atOnce.push(++underWay);
+    await new Promise((go) => setTimeout(go, 5));
+    underWay -= 1;
+    if (atOnce.length > 12) return;
+    const body = { kind: 'slow', message: 'The connection is slow.', afterMs: 10 };
+    const headers = { 'x-safe-worker': 'test' };
+    throw new Response(JSON.stringify(body), { status: 503, headers });
+  };
+  await tab.ask({ kind: 'upload', file: fileOf(patterned(6 * MiB), 'one') });
+  await tab.ask({ kind: 'upload', file: fileOf(patterned(6 * MiB), 'two') });
+  await tab.until(openWith((view) => view.files.length === 2 && view.transfers.length === 0));
+  expect(Math.max(...atOnce.slice(0, 2))).toBe(2);
+  expect(Math.max(...atOnce.slice(2, 12))).toBe(1);
+  expect(Math.max(...atOnce)).toBeGreaterThan(2);
+  expect(Math.max(...atOnce)).toBeLessThanOrEqual(6);
+});
+
 async function interrupted(browser: Browser, tab: Tab, bytes: Uint8Array<ArrayBuffer>) {
   let puts = 0;
   browser.intercept = (call) => {
