@@ -9,6 +9,7 @@ import {
   evidenceVerdict,
   openPointer,
   pointerAddress,
+  rankOf,
   verifyPointer,
 } from '#data/pointer.ts';
 import {
@@ -18,7 +19,7 @@ import {
   type ReceiptStamp,
   type StoredThing,
 } from '#data/receipt.ts';
-import { copiesWanted, stampOf, type Item } from '#protocol/replication/index.ts';
+import { copiesWanted, noDigest, stampOf, type Item } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import {
   isCopy,
@@ -123,11 +124,12 @@ export function createElderData(
 
   /** Asks the adults with room, and those that have the record already even if they are full. */
   const put = async (
-    { kind, name, version, size }: Item,
+    item: Item,
     thing: StoredThing,
     requestUnder: (stamp: ReceiptStamp) => NodeRequest,
     judge: (evidence: Uint8Array) => Evidence,
   ): Promise<ClientReply> => {
+    const { kind, name } = item;
     const section = authority();
     const stamp = stampOf(section);
     const candidates =
@@ -148,7 +150,6 @@ export function createElderData(
     const reply = replyToPut(asked, kind === 'chunk' ? 'stored' : 'pointerStored', stamp);
     if (reply.kind === 'refused') return reply;
     const holders = candidatesFor(section, name, full()).slice(0, copiesWanted);
-    const item = { kind, name, version, size };
     options.onStored?.(item);
     for (const holder of missedBy(asked, holders)) options.repair(holder, item);
     return reply;
@@ -160,7 +161,10 @@ export function createElderData(
         const { name, bytes } = request;
         if (!isNameOf(name, bytes))
           return { kind: 'refused', refusal: { kind: 'malformed', what: 'name' } };
-        const item = { kind: 'chunk', name, version: 0n, size: bytes.length } as const;
+        const item: Item = {
+          ...{ kind: 'chunk', name, size: bytes.length },
+          ...{ version: 0n, digest: noDigest },
+        };
         return put(
           item,
           storedChunk(name),
@@ -197,7 +201,7 @@ export function createElderData(
         const address = pointerAddress(networkId, record.owner);
         const thing = storedPointer(networkId, record);
         const size = request.record.length;
-        const item = { kind: 'pointer', name: address, version: record.version, size } as const;
+        const item: Item = { kind: 'pointer', name: address, size, ...rankOf(record) };
         return put(
           item,
           thing,

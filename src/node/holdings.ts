@@ -6,9 +6,10 @@ import { statfs } from 'node:fs/promises';
 import { nameToId } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import type { Item } from '#protocol/replication/index.ts';
+import { recordDigest } from '#data/pointer.ts';
+import { noDigest, type Item } from '#protocol/replication/index.ts';
 import type { ChunkStore } from '#storage/node/chunks.ts';
-import type { FactStore, PointerConflict } from '#storage/node/facts.ts';
+import type { FactStore, PointerConflict, PointerSource } from '#storage/node/facts.ts';
 
 export type PutProblem = 'altered' | 'full' | 'broken';
 
@@ -20,6 +21,7 @@ export interface Holdings {
     address: Uint8Array,
     version: bigint,
     record: Uint8Array,
+    source?: PointerSource,
   ) => Promise<Result<Item, PointerConflict | { readonly kind: 'full' }>>;
   /** A chunk's bytes checked by its name, a record as it was stored; null when it is not here. */
   readonly read: (kept: Pick<Item, 'kind' | 'name'>) => Promise<Uint8Array | null>;
@@ -73,7 +75,9 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
       await new Promise((turn) => setImmediate(turn)); // Reading the table is not asynchronous.
     }
     for await (const page of chunks.pages()) {
-      yield page.flatMap(({ name, size }) => itemOf('chunk', name, { size, version: 0n }));
+      yield page.flatMap(({ name, size }) =>
+        itemOf('chunk', name, { size, version: 0n, digest: noDigest }),
+      );
     }
   };
 
@@ -82,17 +86,18 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
       if ((await freeBytes()) < bytes.length) return err('full');
       const stored = await chunks.put(name, bytes);
       if (!stored.ok) return stored;
-      return ok({ kind: 'chunk', name, size: bytes.length, version: 0n });
+      return ok({ kind: 'chunk', name, size: bytes.length, version: 0n, digest: noDigest });
     },
-    putPointer: async (name, version, record) => {
+    putPointer: async (name, version, record, source = 'client') => {
       const address = nameToId(name);
       const grows = record.length - (sizeByAddress.get(address) ?? 0);
       const isNew = !sizeByAddress.has(address);
       if (isNew && usedBytes() + grows > limitBytes) return err({ kind: 'full' });
-      const stored = await facts.putPointer(address, version, record);
+      const stored = await facts.putPointer(address, version, record, source);
       if (!stored.ok) return stored;
       resize(address, record.length);
-      return ok({ kind: 'pointer', name, size: record.length, version });
+      const digest = recordDigest(record);
+      return ok({ kind: 'pointer', name, size: record.length, version, digest });
     },
     read: async ({ kind, name }) => {
       if (kind === 'pointer') return facts.getPointer(nameToId(name));
@@ -101,10 +106,11 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
       if (found.error === 'broken') throw new Error('the disk refuses');
       return null;
     },
-    remove: async ({ kind, name, version }) => {
+    remove: async (item) => {
+      const { kind, name } = item;
       if (kind === 'chunk') return chunks.remove(name);
       const address = nameToId(name);
-      await facts.removePointer(address, version);
+      await facts.removePointer(address, item);
       resize(address, (await facts.getPointer(address))?.length ?? 0);
     },
     pages,
@@ -119,8 +125,8 @@ export function openHoldings({ folder, facts, limitBytes, openChunks }: Holdings
 const itemOf = (
   kind: Item['kind'],
   hex: string,
-  { size, version }: { readonly size: number; readonly version: bigint },
+  { size, version, digest }: Pick<Item, 'size' | 'version' | 'digest'>,
 ): readonly Item[] => {
   const name = fromHex(hex);
-  return name.ok ? [{ kind, name: name.value, size, version }] : [];
+  return name.ok ? [{ kind, name: name.value, size, version, digest }] : [];
 };

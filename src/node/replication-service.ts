@@ -17,6 +17,7 @@ import {
   encodeReplicationMessage,
   fullMembers,
   held,
+  isAtLeast,
   itemId,
   mayHandOver,
   openItem,
@@ -250,10 +251,12 @@ export async function startReplication(
     }
     const opened = openItem(networkId, item, bytes);
     if (opened === undefined) return wrong;
-    const stored = await holdings.putPointer(item.name, opened.version, bytes);
+    if (!isAtLeast(opened, item)) return { kind: 'older', bytes: bytes.length };
+    const stored = await holdings.putPointer(item.name, opened.version, bytes, 'holder');
     if (stored.ok) return { kind: 'stored', item: stored.value };
-    // What we have is as new or newer: it came in the meantime.
-    return stored.error.kind === 'full' ? full : { kind: 'stored', item: opened };
+    if (stored.error.kind === 'full') return full;
+    // What we have is newer: it came in the meantime.
+    return { kind: 'stored', item: openItem(networkId, item, stored.error.kept) ?? opened };
   };
 
   const read = limited(maxReads, (item: Item) => holdings.read(item));

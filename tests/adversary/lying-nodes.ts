@@ -6,7 +6,7 @@
 import { equalBytes } from '#core/codec/bytes.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
-import { encodeReplicationMessage } from '#protocol/replication/index.ts';
+import { encodeReplicationMessage, noDigest } from '#protocol/replication/index.ts';
 import {
   decodeDoorRequest,
   encodeClientReply,
@@ -52,7 +52,8 @@ export async function openLyingAdult(target: Target, label: string): Promise<Att
       name: 'adult: proofs of chunks that nobody asked for',
       harmless: true,
       once: async (random) => {
-        const item = { kind: 'chunk', name: random.bytes(32), size: 100, version: 0n } as const;
+        const name = random.bytes(32);
+        const item = { kind: 'chunk', name, size: 100, version: 0n, digest: noDigest } as const;
         const message = encodeReplicationMessage({
           kind: 'confirmed',
           stamp,

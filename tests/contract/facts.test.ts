@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { encodePointer, signPointer } from '#data/pointer.ts';
+import { encodePointer, recordDigest, signPointer } from '#data/pointer.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
 import { createMemoryFacts } from '#storage/node/memory-facts.ts';
 
@@ -129,6 +129,33 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.getPointer('p')).toEqual(encodePointer(first));
   });
 
+  test('of two bodies of one version holders settle on one, in whatever order they come', async () => {
+    const records = [bytes(1), bytes(2)];
+    for (const [at, order] of [records, records.toReversed()].entries()) {
+      for (const record of order) await store.putPointer(`p${at}`, 1n, record, 'holder');
+    }
+    const kept = await store.getPointer('p0');
+    expect(await store.getPointer('p1')).toEqual(kept);
+    const [listed] = await store.listPointers('', 1);
+    const other = records.find((record) => record[0] !== kept?.[0]) ?? bytes(9);
+    expect(await store.putPointer('p0', 1n, other, 'holder')).toMatchObject({ ok: false });
+    // Whatever a client offers then is too late, also the body that would have won.
+    expect(listed?.digest).toEqual(recordDigest(kept ?? bytes()));
+    await store.putPointer('q', 1n, other);
+    expect((await store.putPointer('q', 1n, kept ?? bytes())).ok).toBe(false);
+  });
+
+  test('a record is forgotten only as it was, not when another one has taken its place', async () => {
+    await store.putPointer('p', 1n, bytes(1));
+    const [first] = await store.listPointers('', 1);
+    await store.putPointer('p', 2n, bytes(2));
+    await store.removePointer('p', first ?? { version: 9n, digest: bytes() });
+    expect(await store.getPointer('p')).toEqual(bytes(2));
+    const [second] = await store.listPointers('', 1);
+    await store.removePointer('p', second ?? { version: 0n, digest: bytes() });
+    expect(await store.getPointer('p')).toBeNull();
+  });
+
   test('of two versions put at the same moment one is refused', async () => {
     const results = await Promise.all([
       store.putPointer('p', 1n, bytes(1)),
@@ -155,12 +182,17 @@ test('a file of the schema before is carried on', async () => {
   const path = join(folder, 'facts');
   const before = openFacts(path);
   await before.append('section', 'aa', bytes(1));
+  await before.putPointer('p', 3n, bytes(7));
+  const [listed] = await before.listPointers('', 9);
   before.close();
   const sql = new DatabaseSync(path);
-  sql.exec('DROP TABLE once; PRAGMA user_version=1');
+  sql.exec('DROP TABLE once; ALTER TABLE pointers DROP COLUMN digest; PRAGMA user_version=1');
   sql.close();
   const after = openFacts(path);
   expect(await after.load('section', 'aa')).toEqual([bytes(1)]);
+  expect(await after.listPointers('', 9)).toEqual([listed]);
+  expect((await after.putPointer('p', 3n, bytes(7))).ok).toBe(true);
+  expect((await after.putPointer('p', 3n, bytes(8))).ok).toBe(false);
   await after.appendOnce('section', 'aa', bytes(2), { slot: 's', value: bytes(1) });
   after.close();
   rmSync(folder, { recursive: true });

@@ -5,9 +5,13 @@
 import { nameToId } from '#address/xor-name.ts';
 import type { Effect, Event, Machine, NodeId, Step } from '#core/machine.ts';
 import { chunkName } from '#data/chunk.ts';
+import { decodePointer, pointerAddress } from '#data/pointer.ts';
 import type { mayHandOver, openItem } from '#protocol/replication/index.ts';
 import {
+  isAtLeast,
   itemId,
+  noDigest,
+  openItem as open,
   proofOf,
   type FetchOutcome,
   type Item,
@@ -28,6 +32,7 @@ export interface AdultConfig extends ReplicationConfig {
   /** Variants with planted bugs. */
   readonly mayHandOver: typeof mayHandOver;
   readonly openItem: typeof openItem;
+  readonly isAtLeast?: typeof isAtLeast;
 }
 
 type Fact =
@@ -56,7 +61,13 @@ export interface AdultState {
 }
 
 export interface Adult {
-  readonly input: ReplicationInput | { readonly kind: 'write'; readonly bytes: Uint8Array };
+  readonly input:
+    | ReplicationInput
+    | { readonly kind: 'write'; readonly bytes: Uint8Array }
+    /** An owner's record, from a client; of one version the first body stays. */
+    | { readonly kind: 'record'; readonly bytes: Uint8Array }
+    /** An elder of the section asks this node to repair these. */
+    | { readonly kind: 'repair'; readonly elder: NodeId; readonly items: readonly Item[] };
   readonly message: AdultMessage;
   readonly fact: Fact;
   readonly output: never;
@@ -78,7 +89,18 @@ export const chunkItem = (bytes: Uint8Array): Item => ({
   name: chunkName(bytes),
   size: bytes.length,
   version: 0n,
+  digest: noDigest,
 });
+
+/** The item of an owner's record, as every holder sees it. */
+export function recordItem(config: Pick<ReplicationConfig, 'networkId'>, bytes: Uint8Array): Item {
+  const record = decodePointer(bytes);
+  const { networkId } = config;
+  const name = record.ok ? pointerAddress(networkId, record.value.owner) : new Uint8Array(32);
+  const item = open(networkId, { kind: 'pointer', name }, bytes);
+  if (item === undefined) throw new Error('the scenario makes genuine records');
+  return item;
+}
 
 export const adult: Machine<AdultConfig, AdultState, Adult> = {
   start: (config, facts, context) => {
@@ -106,8 +128,16 @@ export const adult: Machine<AdultConfig, AdultState, Adult> = {
     const draft: Draft = { state, effects: [] };
     switch (event.kind) {
       case 'input':
-        if (event.input.kind !== 'write') return tell(config, draft, event.input, context);
-        return write(config, draft, event.input.bytes, context);
+        switch (event.input.kind) {
+          case 'write':
+            return write(config, draft, event.input.bytes, context);
+          case 'record':
+            return writeRecord(config, draft, event.input.bytes, context);
+          case 'repair':
+            return repair(config, draft, event.input, context);
+          default:
+            return tell(config, draft, event.input, context);
+        }
       case 'received':
         return receive(config, draft, event.from, event.message, context);
       case 'timerFired':
@@ -176,6 +206,8 @@ function lifted(
       } else if (output.kind === 'drop') {
         const id = itemId(output.item);
         const disk = new Map(draft.state.disk);
+        const onDisk = disk.get(id);
+        if (onDisk !== undefined && !isAtLeast(output.item, onDisk.item)) continue;
         disk.delete(id);
         draft = changed(draft, { disk }, { kind: 'persist', fact: { kind: 'deleted', id } });
         // Room again, with a margin, so that it does not fill up with the next chunk.
@@ -202,6 +234,30 @@ function write(config: AdultConfig, draft: Draft, bytes: Uint8Array, context: Co
     return tell(config, draft, { kind: 'diskFull' }, context);
   }
   return tell(config, keep(draft, item, bytes), { kind: 'stored', item }, context);
+}
+
+function writeRecord(
+  config: AdultConfig,
+  draft: Draft,
+  bytes: Uint8Array,
+  context: Context,
+): Draft {
+  const item = recordItem(config, bytes);
+  const kept = draft.state.disk.get(itemId(item))?.item;
+  if (kept !== undefined && kept.version >= item.version) return draft;
+  return tell(config, keep(draft, item, bytes), { kind: 'stored', item }, context);
+}
+
+function repair(
+  config: AdultConfig,
+  draft: Draft,
+  { elder, items }: Extract<Adult['input'], { kind: 'repair' }>,
+  context: Context,
+): Draft {
+  const stamp = draft.state.inner.view?.own.stamp;
+  if (stamp === undefined) return draft;
+  const message = { kind: 'repair', stamp, items } as const;
+  return run(config, draft, { kind: 'received', from: elder, message }, context);
 }
 
 function keep(draft: Draft, item: Item, bytes: Uint8Array): Draft {
@@ -246,6 +302,15 @@ function receive(
   const charged = changed(draft, { received: state.received + bytes });
   const item = config.openItem(config.networkId, asked.item, message.bytes);
   if (item === undefined) return settle(config, charged, id, { kind: 'wrong', bytes }, context);
+  if (!isAtLeast(item, asked.item)) {
+    return settle(config, charged, id, { kind: 'older', bytes }, context);
+  }
+  // A client's write may have come while this one was on its way.
+  const own = state.disk.get(itemId(item))?.item;
+  const isKept = own?.kind === 'pointer' && (config.isAtLeast ?? isAtLeast)(own, item);
+  if (own !== undefined && isKept) {
+    return settle(config, charged, id, { kind: 'stored', item: own }, context);
+  }
   if (!state.disk.has(itemId(item)) && state.disk.size >= config.capacity) {
     return settle(config, charged, id, { kind: 'full', bytes }, context);
   }
@@ -277,6 +342,7 @@ export function lying(lie: Lie) {
       name: prng.bytes(32),
       size,
       version: 0n,
+      digest: noDigest,
     });
     switch (lie) {
       case 'wrongBytes':

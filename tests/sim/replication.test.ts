@@ -8,6 +8,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Effect } from '#core/machine.ts';
 import {
   replication,
+  type Item,
   type Replication,
   type ReplicationConfig,
 } from '#protocol/replication/index.ts';
@@ -82,13 +83,36 @@ const mutants: readonly Mutant[] = [
   },
   {
     name: 'N42: whatever a holder sends is stored',
-    planted: { openItem: (_network, wanted) => ({ ...wanted, size: 40 }) },
+    planted: { openItem: (_network, wanted) => ({ ...(wanted as Item), size: 40 }) },
     found: /do not fit their name/,
   },
   {
     name: 'N42: nobody is a holder in the eyes of others: nothing is handed over',
     planted: { mayHandOver: () => false },
     found: /undelivered|lost/,
+  },
+  {
+    name: 'R10: a holder keeps the first body of a version that it was given',
+    planted: { isAtLeast: (a, b) => a.version >= b.version },
+    found: /undelivered/,
+  },
+  {
+    name: 'R5: an older record of a holder that promised nothing is taken for a false one',
+    planted: {
+      machine: {
+        start: replication.start,
+        step: (config, state, event, context) => {
+          if (event.kind !== 'input' || event.input.kind !== 'fetched') {
+            return replication.step(config, state, event, context);
+          }
+          const { outcome } = event.input;
+          const told = outcome.kind === 'older' ? { ...outcome, kind: 'wrong' as const } : outcome;
+          const input = { ...event.input, outcome: told };
+          return replication.step(config, state, { ...event, input }, context);
+        },
+      },
+    },
+    found: /an honest node was blamed/,
   },
   {
     name: 'R3: lists are thrown away',

@@ -3,6 +3,7 @@ import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import {
   bool,
   bytesOf,
+  bytesUpTo,
   intBetween,
   listOf,
   nullable,
@@ -22,7 +23,7 @@ import { maxListedItems } from './listing.ts';
 import type { ReplicationMessage } from './messages.ts';
 import type { ReplicationFact } from './state.ts';
 
-/** A full listing: 128 items of about 100 B with their field names. */
+/** A full listing: 128 items of at most 121 B with their field names. */
 export const maxReplicationMessageBytes = 16 * 1024;
 
 const name = bytesOf(32);
@@ -33,11 +34,14 @@ const plainItem = record({
   name,
   size: intBetween(0, MAX_CHUNK_BYTES),
   version: u64,
+  digest: bytesUpTo(32),
 });
 
 const item: Shape<Item> = refined('item', plainItem, (shaped) => {
   if (!sizeFits(shaped)) return undefined;
-  return shaped.kind === 'chunk' && shaped.version !== 0n ? undefined : shaped;
+  const { kind, version, digest } = shaped;
+  if (kind === 'chunk') return version === 0n && digest.length === 0 ? shaped : undefined;
+  return digest.length === 32 ? shaped : undefined;
 });
 
 const cursor: Shape<ItemId> = refined('cursor', textUpTo(65), (value) =>

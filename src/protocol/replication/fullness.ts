@@ -32,7 +32,11 @@ export function reportFullness(config: ReplicationConfig, draft: Draft, full: bo
 }
 
 /** R8: what is on its way out was counted by the old view. */
-export const whenRolesChange = { handing: new Map(), surplusAfter: '' } as const;
+export const whenRolesChange = {
+  handing: new Map(),
+  surplusAfter: '',
+  surplusAgain: false,
+} as const;
 
 export const repeatFullness = (config: ReplicationConfig, draft: Draft): Draft =>
   draft.state.tick % reportEveryTicks === 0 ? tellFullness(config, draft) : draft;

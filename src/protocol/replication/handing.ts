@@ -7,15 +7,19 @@ import {
   challengeOf,
   confirmationBytes,
   held,
+  isAtLeast,
+  isSameRank,
   itemId,
   sameStamp,
   sizeFits,
   walk,
+  withItems,
   withoutItem,
   type Item,
   type ItemId,
 } from './items.ts';
 import {
+  lookAgain,
   maxScannedItems,
   maxStrikes,
   maxWanted,
@@ -51,35 +55,65 @@ const maxProofsAsked = 128;
 const maxProofsPerPeer = 32;
 /** Who has not confirmed within so many ticks is asked again. */
 const confirmTicks = 3;
+/** Asked for so often in vain, a copy gives its place to the next surplus one, and comes again. */
+const maxConfirmAsks = 8;
 
 /** Looks for copies that are not ours to keep, a few thousand names per tick. */
 export function findSurplus(config: ReplicationConfig, draft: Draft, entropy: Uint8Array): Draft {
   const { state } = draft;
   const { view, surplusAfter } = state;
   const room = maxHanding - state.handing.size;
-  if (view === null || surplusAfter === null || room <= 0) return draft;
+  const stuck = [...state.handing].filter(([, { asks }]) => asks >= maxConfirmAsks);
+  const most = room + stuck.length;
+  if (view === null || surplusAfter === null || most <= 0) return draft;
   const keeps = keeper(config, state);
   const { items, next } = walk(
     state.stock.items,
     surplusAfter,
     maxScannedItems,
-    room,
+    most,
     // A name that no known section answers for stays: nobody could confirm it (R7).
-    ({ name }) => covering(view, name) !== undefined && !keeps(name),
+    (item) =>
+      covering(view, item.name) !== undefined &&
+      !keeps(item.name) &&
+      !state.handing.has(itemId(item)),
   );
-  let drafted = and(draft, { surplusAfter: next });
+  const handing = new Map(state.handing);
+  const given = stuck.slice(0, Math.max(0, items.length - room));
+  for (const [id] of given) handing.delete(id);
+  const again = state.surplusAgain || given.length > 0;
+  const isThrough = next === null;
+  let drafted = and(draft, {
+    handing,
+    surplusAfter: isThrough && again ? '' : next,
+    surplusAgain: !isThrough && again,
+  });
   for (const item of items) {
     const id = itemId(item);
     const nonce = labelledHash('safe/v1/replication-nonce', entropy, utf8(id));
-    const handing: Handing = { item, nonce, proof: null, confirmedBy: [], askedAt: -confirmTicks };
+    const entry: Handing = {
+      ...{ item, nonce, proof: null, confirmedBy: [] },
+      ...{ askedAt: -confirmTicks, asks: 0 },
+    };
     drafted = prove(
-      and(drafted, { handing: new Map(drafted.state.handing).set(id, handing) }),
+      and(drafted, { handing: new Map(drafted.state.handing).set(id, entry) }),
       { kind: 'handing', id },
       item,
       challengeOf(config.networkId, config.self, nonce),
     );
   }
   return drafted;
+}
+
+/** What is on its way out was asked about as it was before. */
+export function withStored(draft: Draft, item: Item): Draft {
+  const { stock, handing } = draft.state;
+  const next = and(draft, { stock: { ...stock, items: withItems(stock.items, [item]) } });
+  const known = handing.get(itemId(item));
+  if (known === undefined || isAtLeast(known.item, item)) return next;
+  const left = new Map(handing);
+  left.delete(itemId(item));
+  return and(next, { handing: left, ...lookAgain(draft.state) });
 }
 
 /** Asks the holders that have not confirmed yet, many questions in one message. */
@@ -91,7 +125,7 @@ export function askToConfirm(config: ReplicationConfig, draft: Draft): Draft {
   const handing = new Map(state.handing);
   for (const [id, each] of state.handing) {
     if (each.proof === null || each.askedAt + confirmTicks > tick) continue;
-    handing.set(id, { ...each, askedAt: tick });
+    handing.set(id, { ...each, askedAt: tick, asks: each.asks + 1 });
     for (const holder of holdersFor(config, state, each.item.name)) {
       if (each.confirmedBy.includes(holder)) continue;
       const list = questions.get(holder) ?? [];
@@ -152,7 +186,7 @@ export function answerConfirm(
   for (const { item, nonce } of message.questions) {
     const own = held(stock.items, itemId(item));
     const holder = isSame && keeps(item.name);
-    if (holder && own !== undefined && own.version >= item.version) {
+    if (holder && own !== undefined && isAtLeast(own, item)) {
       if (isProofRefused(next.state, from)) return next;
       const challenge = challengeOf(config.networkId, bytesOf(from), nonce);
       next = prove(next, { kind: 'answer', to: from, item: own, nonce, challenge }, own, challenge);
@@ -209,7 +243,7 @@ export function takeRepair(
   let next = draft;
   for (const item of message.items) {
     const own = held(state.stock.items, itemId(item));
-    if (!keeps(item.name) || (own !== undefined && own.version >= item.version)) continue;
+    if (!keeps(item.name) || (own !== undefined && isAtLeast(own, item))) continue;
     for (const holder of holdersFor(config, state, item.name)) {
       if (holder !== selfId(config)) next = takeOffer(next, from, holder, item);
     }
@@ -272,7 +306,7 @@ function confirm(
   }
   // R6 holds when the word is given, not when it was asked for: the view may have moved on.
   const own = held(state.stock.items, itemId(item));
-  if (view === null || own?.version !== item.version) return draft;
+  if (view === null || own === undefined || !isSameRank(own, item)) return draft;
   if (!keeper(config, state)(item.name)) return draft;
   const { stamp } = view.own;
   const bytes = confirmationBytes(config.networkId, stamp, config.self, item, challenge, proof);
@@ -309,9 +343,11 @@ export function takeConfirmation(
   if (!config.identity.verify(holder, bytes, signature)) {
     return and(draft, {}, { kind: 'blame', fault: { kind: 'wrongSignature', culprit: from } });
   }
-  if (item.version < known.item.version) return draft;
-  // A newer record replaces ours; of the same version only the same bytes count.
-  if (item.version === known.item.version && !equalBytes(proof, known.proof)) {
+  // The holder is about to fetch ours: it took the question for an offer.
+  if (!isAtLeast(item, known.item)) return draft;
+  // A newer record replaces ours; of the same one only the same bytes count.
+  if (isSameRank(item, known.item) && !equalBytes(proof, known.proof)) {
+    // A newer record may have come under the holder's hands between disk and answer.
     if (item.kind === 'pointer') return draft;
     const fault = { kind: 'wrongProof', culprit: from, item: known.item } as const;
     return and(draft, {}, { kind: 'blame', fault });

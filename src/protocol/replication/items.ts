@@ -4,8 +4,10 @@ import { concat, equalBytes, Writer } from '#core/codec/bytes.ts';
 import { labelledHash, sha256 } from '#crypto/hash.ts';
 import { isChunk, MAX_CHUNK_BYTES } from '#data/chunk.ts';
 import {
+  compareRanks,
   MAX_POINTER_CIPHERTEXT_BYTES,
   openPointer,
+  rankOf,
   POINTER_OVERHEAD_BYTES,
   withoutSignature,
 } from '#data/pointer.ts';
@@ -18,7 +20,18 @@ export interface Item {
   readonly size: number;
   /** 0 for a chunk; of two versions of a record the higher one counts. */
   readonly version: bigint;
+  /** Of a record's body, which puts two bodies of one version in order; empty for a chunk. */
+  readonly digest: Uint8Array;
 }
+
+/** A chunk's name is its digest already. */
+export const noDigest = new Uint8Array();
+
+/** Is the first as new as the second, or newer? All holders and all readers agree on it. */
+export const isAtLeast = (a: Rank, b: Rank): boolean => compareRanks(a, b) >= 0;
+export const isSameRank = (a: Rank, b: Rank): boolean => compareRanks(a, b) === 0;
+
+type Rank = Pick<Item, 'version' | 'digest'>;
 
 /** Hex of the name, then one letter: sorts by name, and a chunk is never taken for a record. */
 export type ItemId = string;
@@ -32,21 +45,21 @@ export const sizeFits = ({ kind, size }: Pick<Item, 'kind' | 'size'>): boolean =
 
 /**
  * R5: checks bytes that came from another holder.
- * @returns the item as it really is, or `undefined` when they are not what the name promises.
+ * @returns the item as it really is, which may be older than the one that was looked for, or
+ *   `undefined` when they are not what the name promises.
  */
 export function openItem(
   networkId: Uint8Array,
-  wanted: Pick<Item, 'kind' | 'name' | 'version'>,
+  wanted: Pick<Item, 'kind' | 'name'>,
   bytes: Uint8Array,
 ): Item | undefined {
   const { kind, name } = wanted;
   if (kind === 'chunk') {
-    return isChunk(name, bytes) ? { kind, name, size: bytes.length, version: 0n } : undefined;
+    const item = { kind, name, size: bytes.length, version: 0n, digest: noDigest };
+    return isChunk(name, bytes) ? item : undefined;
   }
   const opened = openPointer(networkId, name, bytes);
-  // A listed version that is not delivered is a wrong answer; a newer one is welcome.
-  if (!opened.ok || opened.value.version < wanted.version) return undefined;
-  return { kind, name, size: bytes.length, version: opened.value.version };
+  return opened.ok ? { kind, name, size: bytes.length, ...rankOf(opened.value) } : undefined;
 }
 
 /**
@@ -94,7 +107,7 @@ export const confirmationBytes = (
   networkId: Uint8Array,
   stamp: Stamp,
   holder: Uint8Array,
-  item: Pick<Item, 'kind' | 'name' | 'version'>,
+  item: Pick<Item, 'kind' | 'name' | 'version' | 'digest'>,
   challenge: Uint8Array,
   proof: Uint8Array,
 ): Uint8Array =>
@@ -107,6 +120,7 @@ export const confirmationBytes = (
     .u8(item.kind === 'chunk' ? 1 : 2)
     .fixed(item.name, 32)
     .u64(item.version)
+    .sized(item.digest)
     .fixed(challenge, 32)
     .fixed(proof, 32)
     .finish();
@@ -128,7 +142,7 @@ export function withItems(stock: Stock, items: readonly Item[]): Stock {
     const shard = shardOf(id);
     const own = fresh.get(shard) ?? new Map(stock.get(shard));
     const kept = own.get(id);
-    if (kept === undefined || kept.version <= item.version) own.set(id, item);
+    if (kept === undefined || isAtLeast(item, kept)) own.set(id, item);
     fresh.set(shard, own);
   }
   for (const [shard, own] of fresh) next.set(shard, own);

@@ -1,6 +1,6 @@
 /** Learning names: members tell each other, page by page, what the other one has to keep. */
 import type { Effect, NodeId } from '#core/machine.ts';
-import { held, itemId, sizeFits, walk, type Stamp } from './items.ts';
+import { held, isAtLeast, isSameRank, itemId, sizeFits, walk, type Stamp } from './items.ts';
 import type { ReplicationMessage } from './messages.ts';
 import {
   and,
@@ -9,6 +9,7 @@ import {
   type Draft,
   type Replication,
   type ReplicationConfig,
+  type ReplicationState,
   type Source,
   type Wanted,
 } from './state.ts';
@@ -35,7 +36,8 @@ export function relist(config: ReplicationConfig, draft: Draft): Draft {
   const relistAt = tick + config.relistEveryTicks;
   const self = selfId(config);
   if (view === null || !view.own.adults.some(({ id }) => id === self)) {
-    return and(draft, { sources: new Map(), wanted: new Map(), relistAt, surplusAfter: '' });
+    const nothing = { sources: new Map(), wanted: new Map(), relistAt };
+    return and(draft, { ...nothing, ...lookAgain(state) });
   }
   const sources = new Map<NodeId, Source>();
   for (const id of view.own.members) {
@@ -52,9 +54,20 @@ export function relist(config: ReplicationConfig, draft: Draft): Draft {
     strikes: new Map(),
     listedAt: tick,
     relistAt,
-    surplusAfter: '',
+    ...lookAgain(state),
   });
 }
+
+/**
+ * All copies are looked at for surplus ones (once more). A search under way goes on to its end
+ * first: begun anew with every write, it would never get there.
+ */
+export const lookAgain = ({
+  surplusAfter,
+}: ReplicationState): Pick<ReplicationState, 'surplusAfter' | 'surplusAgain'> =>
+  surplusAfter === null
+    ? { surplusAfter: '', surplusAgain: false }
+    : { surplusAfter, surplusAgain: true };
 
 /** Asks who was not asked for the longest time, a few at once. */
 export function askSources(draft: Draft): Draft {
@@ -138,7 +151,7 @@ export function takeListing(
   for (const item of distrusted ? [] : message.items) {
     const id = itemId(item);
     const own = held(state.stock.items, id);
-    if (own !== undefined && own.version >= item.version) continue;
+    if (own !== undefined && isAtLeast(own, item)) continue;
     if (!sizeFits(item) || !keeps(item.name)) continue;
     if (wanted.size < maxWanted || wanted.has(id))
       wanted.set(id, withHolder(wanted.get(id), item, { by: from, holder: from, urgent: false }));
@@ -157,10 +170,10 @@ export function withHolder(
   }: { readonly by: NodeId; readonly holder: NodeId; readonly urgent: boolean },
 ): Wanted {
   const promised = by === holder ? [holder] : [];
-  if (known === undefined || known.item.version < item.version) {
+  if (known === undefined || !isAtLeast(known.item, item)) {
     return { item, by, holders: [holder], promised, tried: [], turns: 0, notBefore: 0, urgent };
   }
-  const isSame = known.item.version === item.version;
+  const isSame = isSameRank(known.item, item);
   const joined = (ids: readonly NodeId[], more: readonly NodeId[]): readonly NodeId[] =>
     isSame ? [...ids, ...more.filter((id) => !ids.includes(id))] : ids;
   return {

@@ -15,9 +15,10 @@ import {
   proved,
   takeConfirmation,
   takeRepair,
+  withStored,
 } from './handing.ts';
 import { emptyStock, itemId, withItems, withoutItem } from './items.ts';
-import { answerList, askSources, noticeNewer, relist, takeListing } from './listing.ts';
+import { answerList, askSources, lookAgain, noticeNewer, relist, takeListing } from './listing.ts';
 import { fetched, pump, withoutNeedless } from './pulling.ts';
 import type { ReplicationMessage } from './messages.ts';
 import {
@@ -99,6 +100,7 @@ function recovered(config: ReplicationConfig, facts: readonly ReplicationFact[])
     fetching: new Map(),
     handing: new Map(),
     surplusAfter: '',
+    surplusAgain: false,
     proving: new Map(),
     strikes: new Map(),
     budgetBytes: Math.min(config.budgetBytesPerTick, config.budgetBurstBytes),
@@ -119,10 +121,8 @@ function take(config: ReplicationConfig, draft: Draft, input: ReplicationInput):
       return and(draft, { stock: { ...stock, items: withItems(stock.items, input.items) } });
     case 'stockTaken':
       return and(draft, { stock: { ...stock, kind: 'taken' } });
-    case 'stored': {
-      const items = withItems(stock.items, [input.item]);
-      return and(draft, { stock: { ...stock, items }, surplusAfter: '' });
-    }
+    case 'stored':
+      return and(withStored(draft, input.item), lookAgain(draft.state));
     case 'lost': {
       const items = withoutItem(stock.items, itemId(input.item));
       const { relistAt, tick: now } = draft.state;

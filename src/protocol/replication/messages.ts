@@ -31,7 +31,7 @@ export type ReplicationMessage =
   | {
       readonly kind: 'confirmed';
       readonly stamp: Stamp;
-      /** With the version that the holder has. */
+      /** With the version and the body that the holder has. */
       readonly item: Item;
       readonly nonce: Uint8Array;
       /** 32 bytes (N42). */

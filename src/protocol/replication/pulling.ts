@@ -2,7 +2,8 @@
 import { compareDistance } from '#address/xor-name.ts';
 import { assertNever } from '#core/assert.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
-import { held, itemId, withItems, type ItemId } from './items.ts';
+import { held, isAtLeast, itemId, type ItemId } from './items.ts';
+import { withStored } from './handing.ts';
 import { maxStrikes } from './listing.ts';
 import { copiesWanted } from './placement.ts';
 import { reportFullness } from './fullness.ts';
@@ -51,7 +52,8 @@ function startFetch(config: ReplicationConfig, draft: Draft): Draft | undefined 
   if (item.size > state.budgetBytes) return undefined;
   const section = covering(view, item.name) ?? view.own;
   const id = String(state.idsUsed);
-  const entry: Fetching = { item, holder: chosen.holder, reserved: item.size };
+  const promised = chosen.wanted.promised.includes(chosen.holder);
+  const entry: Fetching = { item, holder: chosen.holder, promised, reserved: item.size };
   return and(
     draft,
     {
@@ -124,7 +126,7 @@ export function fetched(
   if (entry === undefined) return draft;
   const fetching = new Map(state.fetching);
   fetching.delete(id);
-  const { item, holder, reserved } = entry;
+  const { item, holder, promised, reserved } = entry;
   const back = (used: number): number =>
     Math.min(config.budgetBurstBytes, state.budgetBytes + reserved - used);
   const failed = (used: number, strikes: number, ...faults: readonly ReplicationFault[]): Draft =>
@@ -147,16 +149,24 @@ export function fetched(
   switch (outcome.kind) {
     case 'stored': {
       const wanted = new Map(state.wanted);
-      wanted.delete(itemId(item));
-      const stock = { ...state.stock, items: withItems(state.stock.items, [outcome.item]) };
-      return and(draft, { fetching, wanted, stock, budgetBytes: back(outcome.item.size) });
+      const known = wanted.get(itemId(item));
+      // Of a newer one somebody may have told while this one was on its way.
+      if (known !== undefined && isAtLeast(outcome.item, known.item)) wanted.delete(itemId(item));
+      const stored = withStored(draft, outcome.item);
+      return and(stored, { fetching, wanted, budgetBytes: back(outcome.item.size) });
     }
     case 'wrong':
       // One proof is enough: nothing more is taken from it in this round.
       return failed(outcome.bytes, maxStrikes, { kind: 'wrongBytes', culprit: holder, item });
+    case 'older':
+      // Who named this version itself gave another one. An elder names an item, not who has it: a
+      // holder that the write did not reach gives in good faith what it has.
+      return promised
+        ? failed(outcome.bytes, maxStrikes, { kind: 'wrongBytes', culprit: holder, item })
+        : failed(outcome.bytes, 0);
     case 'lacking':
       // Of whom only an elder said so, that broke no promise.
-      return state.wanted.get(itemId(item))?.promised.includes(holder) === true
+      return promised
         ? failed(0, 1, { kind: 'emptyPromise', culprit: holder, item })
         : failed(0, 0);
     case 'refused':
@@ -197,7 +207,7 @@ export function withoutNeedless(config: ReplicationConfig, draft: Draft): Draft 
   const wanted = new Map<ItemId, Wanted>();
   for (const [id, each] of state.wanted) {
     const own = held(state.stock.items, id);
-    const isHere = own !== undefined && own.version >= each.item.version;
+    const isHere = own !== undefined && isAtLeast(own, each.item);
     if (!isHere && keeps(each.item.name)) wanted.set(id, each);
   }
   return and(draft, { wanted });

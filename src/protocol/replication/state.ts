@@ -64,6 +64,8 @@ export interface Wanted {
 export interface Fetching {
   readonly item: Item;
   readonly holder: NodeId;
+  /** The holder said itself that it has the item. */
+  readonly promised: boolean;
   /** Counted against the budget until the true size is known. */
   readonly reserved: number;
 }
@@ -76,6 +78,8 @@ export interface Handing {
   readonly proof: Uint8Array | null;
   readonly confirmedBy: readonly NodeId[];
   readonly askedAt: number;
+  /** How often its holders were asked. */
+  readonly asks: number;
 }
 
 /** A proof that was asked of our disk. */
@@ -113,6 +117,8 @@ export interface ReplicationState {
   readonly handing: ReadonlyMap<ItemId, Handing>;
   /** Where the search for surplus copies goes on; `null` when it is through. */
   readonly surplusAfter: ItemId | null;
+  /** It begins once more when it is through: something changed behind it. */
+  readonly surplusAgain: boolean;
   readonly proving: ReadonlyMap<string, Proving>;
   /** Answers that turned out empty or wrong in this round, by source. */
   readonly strikes: ReadonlyMap<NodeId, number>;
@@ -129,6 +135,8 @@ export type FetchOutcome =
   | { readonly kind: 'stored'; readonly item: Item }
   /** Bytes came and are not what the name promises. */
   | { readonly kind: 'wrong'; readonly bytes: number }
+  /** A genuine record of its owner, older than the one that was asked for. */
+  | { readonly kind: 'older'; readonly bytes: number }
   /** "I do not have it." */
   | { readonly kind: 'lacking' }
   /** "It is not for you", "come back later": says nothing about what the holder has. */

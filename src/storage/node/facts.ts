@@ -4,10 +4,10 @@
  */
 import { equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { recordDigest } from '#data/pointer.ts';
+import { compareRanks, recordDigest, type PointerRank } from '#data/pointer.ts';
 import { openDatabase } from './database.ts';
 
-const schema = 2;
+const schema = 3;
 
 /** What may be said once and never otherwise: kept when the facts behind it are forgotten. */
 const createOnce = 'CREATE TABLE once (slot TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID';
@@ -18,8 +18,11 @@ const create = `
     PRIMARY KEY (machine, key, n)) WITHOUT ROWID;
   CREATE TABLE outputs (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
     entry BLOB NOT NULL);
-  CREATE TABLE pointers (address TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL)
-    WITHOUT ROWID`;
+  CREATE TABLE pointers (address TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL,
+    digest BLOB) WITHOUT ROWID`;
+
+/** Records of before have none until they are written again: it follows from the record. */
+const addDigest = 'ALTER TABLE pointers ADD COLUMN digest BLOB';
 
 export interface FactStore {
   /** The facts of one instance, oldest first. */
@@ -70,17 +73,18 @@ export interface FactStore {
   readonly listOutputs: (after: number, limit: number) => Promise<OutputPage>;
   /** The newest entries, oldest first, at most `limit`. */
   readonly lastOutputs: (limit: number) => Promise<readonly Uint8Array[]>;
-  /** Keeps the record unless a higher version, or another body of this version, is kept. */
+  /** Keeps the record unless one is kept that comes before it, by {@link pointerConflict}. */
   readonly putPointer: (
     address: string,
     version: bigint,
     record: Uint8Array,
+    source?: PointerSource,
   ) => Promise<Result<'stored', PointerConflict>>;
   readonly getPointer: (address: string) => Promise<Uint8Array | null>;
   /** Records whose address comes after `after` ('' to begin), in order, at most `limit`. */
   readonly listPointers: (after: string, limit: number) => Promise<readonly StoredPointer[]>;
-  /** Forgets a record unless a higher version has come meanwhile. */
-  readonly removePointer: (address: string, version: bigint) => Promise<void>;
+  /** Forgets a record unless one that replaces it has come meanwhile. */
+  readonly removePointer: (address: string, rank: PointerRank) => Promise<void>;
   readonly close: () => void;
 }
 
@@ -97,7 +101,12 @@ export interface StoredPointer {
   readonly version: bigint;
   /** Bytes of the record. */
   readonly size: number;
+  /** `recordDigest` of it. */
+  readonly digest: Uint8Array;
 }
+
+/** A client's second body of a version comes too late; holders settle on one of two (R10). */
+export type PointerSource = 'client' | 'holder';
 
 export interface PointerConflict {
   readonly kind: 'lowerVersion' | 'versionTaken';
@@ -114,13 +123,14 @@ const toUnsigned = (version: bigint): bigint => BigInt.asUintN(64, version);
  * another signature of its owner is no other record.
  */
 export function pointerConflict(
-  kept: { readonly version: bigint; readonly record: Uint8Array } | null,
-  version: bigint,
-  record: Uint8Array,
+  kept: (PointerRank & { readonly record: Uint8Array }) | null,
+  offered: PointerRank,
+  source: PointerSource,
 ): PointerConflict | null {
-  if (kept === null || version > kept.version) return null;
-  if (version < kept.version) return { kind: 'lowerVersion', kept: kept.record };
-  if (equalBytes(recordDigest(kept.record), recordDigest(record))) return null;
+  if (kept === null || offered.version > kept.version) return null;
+  if (offered.version < kept.version) return { kind: 'lowerVersion', kept: kept.record };
+  const order = compareRanks(offered, kept);
+  if (order === 0 || (order > 0 && source === 'holder')) return null;
   return { kind: 'versionTaken', kept: kept.record };
 }
 
@@ -130,7 +140,11 @@ export const secondValue = (slot: string): Error =>
 
 /** Opens the store in the file `path`. Errors: see {@link openDatabase}. */
 export function openFacts(path: string): FactStore {
-  const database = openDatabase(path, schema, create, new Map([[1, createOnce]]));
+  const upgrades = new Map([
+    [1, createOnce],
+    [2, addDigest],
+  ]);
+  const database = openDatabase(path, schema, create, upgrades);
   const { sql, write } = database;
   const selectFacts = sql.prepare(
     'SELECT n, fact FROM facts WHERE machine = ? AND key = ? ORDER BY n',
@@ -152,16 +166,21 @@ export function openFacts(path: string): FactStore {
     'SELECT position, entry FROM outputs WHERE position > ? ORDER BY position LIMIT ?',
   );
   const selectLast = sql.prepare('SELECT entry FROM outputs ORDER BY position DESC LIMIT ?');
-  const selectPointer = sql.prepare('SELECT version, record FROM pointers WHERE address = ?');
+  const selectPointer = sql.prepare(
+    'SELECT version, record, digest FROM pointers WHERE address = ?',
+  );
   selectPointer.setReadBigInts(true);
   const upsertPointer = sql.prepare(
-    `INSERT INTO pointers (address, version, record) VALUES (?, ?, ?)
-       ON CONFLICT (address) DO UPDATE SET version = excluded.version, record = excluded.record`,
+    `INSERT INTO pointers (address, version, record, digest) VALUES (?, ?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET version = excluded.version, record = excluded.record,
+         digest = excluded.digest`,
   );
 
   // `length` of a blob is read from its header: no record is loaded.
   const selectPointers = sql.prepare(
-    'SELECT address, version, length(record) AS size FROM pointers WHERE address > ? ORDER BY address LIMIT ?',
+    `SELECT address, version, length(record) AS size, digest,
+       CASE WHEN digest IS NULL THEN record END AS record
+       FROM pointers WHERE address > ? ORDER BY address LIMIT ?`,
   );
   selectPointers.setReadBigInts(true);
   const deletePointer = sql.prepare('DELETE FROM pointers WHERE address = ?');
@@ -169,7 +188,8 @@ export function openFacts(path: string): FactStore {
   const keptPointer = (address: string) => {
     const row = selectPointer.get(address);
     if (row === undefined) return null;
-    return { version: toUnsigned(row['version'] as bigint), record: bytesIn(row['record']) };
+    const record = bytesIn(row['record']);
+    return { version: toUnsigned(row['version'] as bigint), record, digest: digestIn(row) };
   };
 
   return {
@@ -224,14 +244,15 @@ export function openFacts(path: string): FactStore {
         .all(limit)
         .map((row) => bytesIn(row['entry']))
         .reverse(),
-    putPointer: (address, version, record) =>
+    putPointer: (address, version, record, source = 'client') =>
       write(() => {
+        const offered = { version, digest: recordDigest(record) };
         const kept = keptPointer(address);
-        const conflict = pointerConflict(kept, version, record);
+        const conflict = pointerConflict(kept, offered, source);
         if (conflict !== null) return err(conflict);
         // What was shown to others once stays as it is.
-        if (kept?.version === version) return ok('stored' as const);
-        upsertPointer.run(address, toSigned(version), record);
+        if (kept !== null && compareRanks(kept, offered) === 0) return ok('stored' as const);
+        upsertPointer.run(address, toSigned(version), record, offered.digest);
         return ok('stored' as const);
       }),
     getPointer: async (address) => keptPointer(address)?.record ?? null,
@@ -240,15 +261,19 @@ export function openFacts(path: string): FactStore {
         address: String(row['address']),
         version: toUnsigned(row['version'] as bigint),
         size: Number(row['size']),
+        digest: digestIn(row),
       })),
-    removePointer: (address, version) =>
+    removePointer: (address, rank) =>
       write(() => {
         const kept = keptPointer(address);
-        if (kept !== null && kept.version <= version) deletePointer.run(address);
+        if (kept !== null && compareRanks(kept, rank) <= 0) deletePointer.run(address);
       }),
     close: database.close,
   };
 }
+
+const digestIn = (row: Record<string, unknown>): Uint8Array =>
+  row['digest'] === null ? recordDigest(bytesIn(row['record'])) : bytesIn(row['digest']);
 
 const bytesIn = (value: unknown): Uint8Array =>
   value instanceof Uint8Array ? new Uint8Array(value) : new Uint8Array();

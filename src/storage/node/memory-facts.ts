@@ -1,13 +1,14 @@
 /** The fact store without a disk: for tests, and as the plain meaning of the port. */
 import { equalBytes } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
+import { compareRanks, recordDigest, type PointerRank } from '#data/pointer.ts';
 import { pointerConflict, secondValue, type FactStore } from './facts.ts';
 
 export function createMemoryFacts(): FactStore {
   const factsByInstance = new Map<string, Uint8Array[]>();
   const outputs: { readonly key: string; readonly entry: Uint8Array }[] = [];
   const filled = new Map<string, Uint8Array>();
-  const pointers = new Map<string, { readonly version: bigint; readonly record: Uint8Array }>();
+  const pointers = new Map<string, PointerRank & { readonly record: Uint8Array }>();
   const instance = (machine: string, key: string): string => `${machine}|${key}`;
 
   const append = async (machine: string, key: string, fact: Uint8Array): Promise<void> => {
@@ -61,12 +62,13 @@ export function createMemoryFacts(): FactStore {
       return { entries: page.map((output) => output.entry), next, more: next < outputs.length };
     },
     lastOutputs: async (limit) => outputs.slice(-limit).map((output) => output.entry),
-    putPointer: async (address, version, record) => {
+    putPointer: async (address, version, record, source = 'client') => {
+      const offered = { version, digest: recordDigest(record) };
       const kept = pointers.get(address) ?? null;
-      const conflict = pointerConflict(kept, version, record);
+      const conflict = pointerConflict(kept, offered, source);
       if (conflict !== null) return err(conflict);
-      if (kept?.version === version) return ok('stored');
-      pointers.set(address, { version, record: record.slice() });
+      if (kept !== null && compareRanks(kept, offered) === 0) return ok('stored');
+      pointers.set(address, { ...offered, record: record.slice() });
       return ok('stored');
     },
     getPointer: async (address) => pointers.get(address)?.record ?? null,
@@ -75,10 +77,10 @@ export function createMemoryFacts(): FactStore {
         .filter(([address]) => address > after)
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .slice(0, limit)
-        .map(([address, { version, record }]) => ({ address, version, size: record.length })),
-    removePointer: async (address, version) => {
+        .map(([address, { record, ...rank }]) => ({ address, ...rank, size: record.length })),
+    removePointer: async (address, rank) => {
       const kept = pointers.get(address);
-      if (kept !== undefined && kept.version <= version) pointers.delete(address);
+      if (kept !== undefined && compareRanks(kept, rank) <= 0) pointers.delete(address);
     },
     close: () => undefined,
   };

@@ -1,13 +1,16 @@
 /**
  * A section of storing nodes under churn: up to three holders of a chunk fail together, nodes
  * crash, join, fill up and lie, the section splits. No chunk may be lost, and after the world has
- * healed every chunk has its four copies again and no fifth.
+ * healed every chunk has its four copies again and no fifth. The same holds for records, of which
+ * two devices write two bodies of one version, past some holders and to nodes that are none; in the
+ * end all holders have the same one.
  */
 import { child, EMPTY_PREFIX, matches, type Prefix } from '#address/prefix.ts';
 import { compareDistance, nameToId } from '#address/xor-name.ts';
-import { utf8 } from '#core/codec/bytes.ts';
+import { toHex, utf8 } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
+import { encodePointer, signPointer } from '#data/pointer.ts';
 import {
   copiesWanted,
   holdersOf,
@@ -26,6 +29,7 @@ import {
   adult,
   chunkItem,
   lying,
+  recordItem,
   type Adult,
   type AdultConfig,
   type AdultState,
@@ -52,6 +56,8 @@ export interface ReplicationOutcome {
 
 type Node = Observation<AdultState, Adult>['node'];
 type Api = WorldApi<AdultConfig, AdultState, Adult>;
+
+const recordOf = (bytes: Uint8Array) => ({ kind: 'record', bytes }) as const;
 
 /** @param planted a bug for replication.test.ts; the checks do not know of it. */
 export function runReplication(
@@ -141,6 +147,32 @@ export function runReplication(
       inputs.push({ atMs, to: id, input: { kind: 'write', bytes } });
     }
   }
+  const recordPrng = createPrng(seed ^ 0x2ec0);
+  for (let n = 0; n < 4; n++) {
+    const ownerSeed = labelledHash('safe/test/owner', utf8(`${seed} ${n}`));
+    const signed = (version: bigint): Uint8Array =>
+      encodePointer(signPointer(networkId, ownerSeed, version, recordPrng.bytes(8)));
+    const [before, one, two] = [signed(1n), signed(2n), signed(2n)];
+    const item = recordItem({ networkId }, one);
+    chunks.set(itemId(item), item.name);
+    copies.set(itemId(item), new Set());
+    const line = holdersOf(sectionFor(item.name), item.name).map(({ id }) => id);
+    for (const to of line)
+      inputs.push({ atMs: recordPrng.below(1_000), to, input: recordOf(before) });
+    const [a = '', b = '', c = '', d = ''] = line;
+    for (const to of [c, d]) {
+      inputs.push({ atMs: 1_500 + recordPrng.below(500), to, input: recordOf(one) });
+    }
+    const far = recordPrng.pick(first.filter((id) => !line.includes(id)));
+    for (const to of [recordPrng.pick([b, d]), far]) {
+      inputs.push({ atMs: 1_500 + recordPrng.below(500), to, input: recordOf(two) });
+    }
+    const elder = nameToId(elderNames[0] ?? new Uint8Array(32));
+    // The closest ones missed it: whoever looks for it asks them first.
+    for (const to of [a, b]) {
+      inputs.push({ atMs: 2_000, to, input: { kind: 'repair', elder, items: [item] } });
+    }
+  }
   const honestCopies = (id: ItemId): number =>
     [...(copies.get(id) ?? [])].filter((node) => !corrupt.has(node)).length;
 
@@ -163,9 +195,11 @@ export function runReplication(
     if (before === disk) return;
     lastDisk.set(node.id, disk);
     for (const [id, { bytes }] of disk) {
-      if (before?.has(id) === true) continue;
+      if (before?.get(id)?.bytes === bytes) continue;
       if (!copies.has(id)) complain('something is on a disk that nobody ever stored');
-      if (itemId(chunkItem(bytes)) !== id) {
+      const kind = id.endsWith('c') ? 'chunk' : 'pointer';
+      const name = chunks.get(id) ?? new Uint8Array(32);
+      if (openItem(networkId, { kind, name }, bytes) === undefined) {
         complain('N42: bytes that do not fit their name are on a disk');
       }
       copies.get(id)?.add(node.id);
@@ -326,6 +360,11 @@ export function runReplication(
       (each) => !corrupt.has(each) && !line.some((one) => one.id === each),
     );
     if (spare.length > 0 && liars === 0) undelivered += 1;
+    // A full disk fetches nothing: readers ask it too, and take the newest of all.
+    const bodies = line
+      .filter((each) => own.has(each.id) && !corrupt.has(each.id) && !full.has(each.id))
+      .map((each) => toHex(lastDisk.get(each.id)?.get(id)?.bytes ?? new Uint8Array()));
+    if (new Set(bodies).size > 1 && liars === 0) undelivered += 1;
   }
   for (const { state } of alive) moved += state.received;
   return { events: report.events, violations, undelivered, bytesMoved: moved };

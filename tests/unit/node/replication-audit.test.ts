@@ -14,6 +14,7 @@ import {
   confirmationBytes,
   decodeReplicationMessage,
   holdersOf,
+  noDigest,
   proofOf,
   stampOf,
   type Item,
@@ -32,6 +33,7 @@ const itemFor = (content: Uint8Array): Item => ({
   name: new Uint8Array(createHash('sha256').update(content).digest()),
   size: content.length,
   version: 0n,
+  digest: noDigest,
 });
 const item = itemFor(bytes);
 const idOf = (byte: number): string => nameToId(nameOf(byte));
@@ -223,7 +225,7 @@ describe('N42: an audit', () => {
   });
 
   test('only an elder asks, only of chunks, and what comes unasked counts for nothing', async () => {
-    const pointer: Item = { kind: 'pointer', name: item.name, size: 9, version: 1n };
+    const pointer: Item = { ...item, kind: 'pointer', size: 9, version: 1n };
     auditor.noticed(pointer);
     answer(one, { signer: two });
     await vi.advanceTimersByTimeAsync(everyMs);

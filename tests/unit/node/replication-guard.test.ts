@@ -1,13 +1,14 @@
 /** Goal: a drop never takes away what a write of the same name was just acknowledged for. */
 import { expect, test } from 'vitest';
 import { createNameGuard, limited } from '#node/replication-service-guard.ts';
-import type { Item } from '#protocol/replication/index.ts';
+import { noDigest, type Item } from '#protocol/replication/index.ts';
 
 const itemOf = (byte: number): Item => ({
   kind: 'chunk',
   name: new Uint8Array(32).fill(byte),
   size: 9,
   version: 0n,
+  digest: noDigest,
 });
 const item = itemOf(1);
 

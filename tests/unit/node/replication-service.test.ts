@@ -10,13 +10,27 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compareDistance, nameToId } from '#address/xor-name.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
-import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
+import {
+  comparePointers,
+  encodePointer,
+  pointerAddress,
+  signPointer,
+  type PointerRecord,
+} from '#data/pointer.ts';
 import { createElderData } from '#node/elder-data-service.ts';
 import { silentLog } from '#node/log.ts';
 import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
 import { createAuditor } from '#node/replication-audit.ts';
 import { nativeProofOf } from '#node/replication-service.ts';
-import { challengeOf, confirmationBytes, proofOf, stampOf } from '#protocol/replication/index.ts';
+import {
+  challengeOf,
+  confirmationBytes,
+  encodeReplicationMessage,
+  noDigest,
+  proofOf,
+  stampOf,
+  type Item,
+} from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
 import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
 import {
@@ -274,6 +288,84 @@ test('R5: a record that its owner did not sign is blamed and not kept', async ()
   expect(await again.holdings.read({ kind: 'pointer', name })).toEqual(record);
 });
 
+test('R5: holders that missed a write and ask each other for it blame nobody', async () => {
+  await startAll();
+  const seed = new Uint8Array(randomBytes(32));
+  const [first, second] = [1n, 2n].map((version) =>
+    signPointer(networkId, seed, version, Uint8Array.of(Number(version))),
+  ) as [PointerRecord, PointerRecord];
+  const name = pointerAddress(networkId, first.owner);
+  const line = closest(name, adults);
+  const missed = line.slice(0, 2);
+  const repairs: Item[] = [];
+  const data = createElderData({
+    label: 'elder',
+    authority: () => section,
+    request: (holder, request) => nodes.request(nameOf(elder), holder, request),
+    full: () => new Set(),
+    repair: (_holder, item) => void repairs.push(item),
+    misbehaved: () => undefined,
+    log: silentLog,
+  });
+  await data({ kind: 'putPointer', record: encodePointer(first) });
+  for (const byte of missed) nodeOf(byte).adult.setMode('off');
+  expect((await data({ kind: 'putPointer', record: encodePointer(second) })).kind).toBe(
+    'pointerStored',
+  );
+  for (const byte of missed) nodeOf(byte).adult.setMode('ok');
+  expect(repairs).toHaveLength(2);
+  for (const byte of missed) {
+    const message = { kind: 'repair', stamp: stampOf(section), items: [...repairs] } as const;
+    await nodeOf(byte).replication.receive(
+      nameToId(nameOf(elder)),
+      encodeReplicationMessage(message),
+    );
+  }
+  for (const byte of missed) {
+    await until(async () => {
+      const kept = await nodeOf(byte).holdings.read({ kind: 'pointer', name });
+      return kept !== null && toHex(kept) === toHex(encodePointer(second));
+    });
+  }
+  expect(nodes.blamed.filter(([kind]) => kind === 'wrongBytes')).toEqual([]);
+});
+
+test.each([
+  { name: 'the holders’ own', order: [0, 1] },
+  { name: 'the surplus one', order: [1, 0] },
+])(
+  'R10: of two bodies of one version $name wins, all holders have it, and the surplus copy goes',
+  async ({ order }) => {
+    await startAll();
+    const seed = new Uint8Array(randomBytes(32));
+    const records = [1, 2]
+      .map((body) => signPointer(networkId, seed, 1n, Uint8Array.of(body)))
+      .sort((a, b) => -comparePointers(a, b));
+    const [held, far] = order.map((at) => records[at]) as [PointerRecord, PointerRecord];
+    const name = pointerAddress(networkId, held.owner);
+    const line = closest(name, adults, adults.length);
+    const give = (byte: number, record: PointerRecord) =>
+      nodes.request(
+        nameOf(elder),
+        nameOf(byte),
+        encodeNodeRequest({
+          kind: 'storePointer',
+          stamp: stampOf(section),
+          record: encodePointer(record),
+        }),
+      );
+    for (const byte of line.slice(0, 4)) await give(byte, held);
+    // One of the next in line, while a holder was silent.
+    const [surplus = 0] = line.slice(4);
+    await give(surplus, far);
+    const keptBy = (byte: number) => nodeOf(byte).holdings.read({ kind: 'pointer', name });
+    await until(async () => (await keptBy(surplus)) === null);
+    const winner = encodePointer(records[0] ?? held);
+    for (const byte of line.slice(0, 4)) expect(await keptBy(byte)).toEqual(winner);
+    expect(nodes.blamed).toEqual([]);
+  },
+);
+
 test('P2: a write that finds no room is a report at once', async () => {
   const node = await nodes.start(11, 100);
   await nodes.adopt(section);
@@ -316,7 +408,8 @@ test('N42: an audit finds holders that agree, one that lacks the chunk, and one 
   await startAll();
   const piece = chunkOf();
   await put(piece);
-  const item = { kind: 'chunk', name: piece.name, size: piece.bytes.length, version: 0n } as const;
+  const { name, bytes } = piece;
+  const item: Item = { kind: 'chunk', name, size: bytes.length, version: 0n, digest: noDigest };
   const [forger = 0, lacking = 0] = closest(piece.name, adults);
   const verdicts: string[] = [];
   const blamed: string[] = [];

@@ -8,6 +8,7 @@ import { nameToId } from '#address/xor-name.ts';
 import { fromHex, utf8 } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
+import { encodePointer, signPointer } from '#data/pointer.ts';
 import { receiptBytes, storedChunk } from '#data/receipt.ts';
 import {
   auditVerdict,
@@ -16,10 +17,12 @@ import {
   decodeReplicationMessage,
   encodeReplicationMessage,
   holdersOf,
+  isAtLeast,
   isHolder,
   adultsOf,
   mayHandOver,
   neededBy,
+  noDigest,
   proofOf,
   replication,
   settleAudit,
@@ -34,7 +37,7 @@ import {
   type ReplicationMessage,
   type ReplicationState,
 } from '#protocol/replication/index.ts';
-import { chunkItem } from '../../sim/replication-net.ts';
+import { chunkItem, recordItem } from '../../sim/replication-net.ts';
 import { toyIdentity, toyIdentitySuite } from '../../sim/toy-suite.ts';
 
 const hash = (text: string): Uint8Array => labelledHash('safe/test', utf8(text));
@@ -153,6 +156,7 @@ test('R2, N43: the rarest is fetched first, and no more than the budget', () => 
     name: Uint8Array.from(item.name, (byte, at) => (at === 31 ? byte ^ n : byte)),
     size: 60,
     version: 0n,
+    digest: noDigest,
   });
   const [common, rare] = [close(1), close(2)];
   const puller = node(self);
@@ -346,6 +350,8 @@ test('every message survives its bytes, and impossible ones do not open', () => 
   const wrong = [
     { ...message, questions: [{ item: { ...item, size: 2 ** 30 }, nonce }] },
     { ...message, questions: [{ item: { ...item, version: 1n }, nonce }] },
+    { ...message, questions: [{ item: { ...item, digest: nonce }, nonce }] },
+    { ...message, questions: [{ item: { ...item, kind: 'pointer' as const }, nonce }] },
     { ...message, questions: [] },
     { kind: 'list' as const, stamp, after: 'not an id' },
   ];
@@ -356,7 +362,9 @@ test('every message survives its bytes, and impossible ones do not open', () => 
     kind: 'listing',
     stamp,
     after: '',
-    items: Array.from({ length: 128 }, () => ({ ...item, kind: 'pointer', version: 2n ** 60n })),
+    items: Array.from({ length: 128 }, () => ({
+      ...{ ...item, kind: 'pointer', version: 2n ** 60n, digest: hash('body') },
+    })),
     next: null,
   };
   expect(decodeReplicationMessage(encodeReplicationMessage(full)).ok).toBe(true);
@@ -415,7 +423,8 @@ test('one peer that invents items fills its own share, and others’ items find 
   const stamp = stampOf(section);
   const invented = (from: number): readonly Item[] =>
     Array.from({ length: 4_000 }, (_, n) => ({
-      ...{ kind: 'chunk' as const, name: hash(`invented ${from + n}`), version: 0n, size: 1_000 },
+      ...{ kind: 'chunk' as const, name: hash(`invented ${from + n}`), size: 1_000 },
+      ...{ version: 0n, digest: noDigest },
     }))
       .filter(({ name }) => holdersOf(section, name).some(({ id }) => id === holders[0]))
       .slice(0, 32);
@@ -476,4 +485,155 @@ test('one peer’s questions keep no other peer, and nobody’s an elder, from b
   expect(Array.from({ length: 8 }, () => ask(liar, 32)).reduce((a, b) => a + b)).toBe(32);
   for (const id of others.slice(1)) ask(id, 32);
   expect(ask(nameToId(hash('elder')), 1)).toBe(1);
+});
+
+/** One owner's two bodies of one version, in the order in which they count. */
+const bodies = [utf8('one'), utf8('two')]
+  .map((body) => encodePointer(signPointer(networkId, hash('owner'), 1n, body)))
+  // Less than it has, so that it fits the budget of one tick.
+  .map((record) => ({ record, item: { ...recordItem({ networkId }, record), size: 60 } }))
+  .sort((a, b) => (isAtLeast(a.item, b.item) ? 1 : -1));
+const [lesser, greater] = bodies as [(typeof bodies)[0], (typeof bodies)[0]];
+const recordHolders = holdersOf(section, greater.item.name).map(({ id }) => id);
+const recordOutsider = line.find((id) => !recordHolders.includes(id)) ?? '';
+
+/** Answers what a node asks of its own disk. */
+const proving = (self: ReturnType<typeof node>, bytesFor: (item: Item) => Uint8Array | null) => {
+  const take = (effects: readonly Effect<Replication>[]): readonly Effect<Replication>[] =>
+    effects.flatMap((effect) => {
+      if (effect.kind !== 'output' || effect.output.kind !== 'prove') return [effect];
+      const { id, item: asked, challenge } = effect.output;
+      const kept = bytesFor(asked);
+      const proof = kept === null ? null : proofOf(challenge, asked.kind, kept);
+      return take(self.input({ kind: 'proved', id, proof }));
+    });
+  return take;
+};
+
+/** A surplus copy offered to the four holders of a record, which all keep the other body. */
+function offer(surplus: typeof lesser, kept: typeof lesser) {
+  const far = node(recordOutsider, surplus.item);
+  const farTakes = proving(far, () => surplus.record);
+  const keepers = recordHolders.map((id) => {
+    const self = node(id, kept.item);
+    self.adopt();
+    return { id, self, takes: proving(self, () => kept.record) };
+  });
+  far.adopt();
+  farTakes(far.tick());
+  const effects: Effect<Replication>[] = [...farTakes(far.tick())];
+  const heard: Effect<Replication>[] = [];
+  for (const effect of effects) {
+    if (effect.kind !== 'send') continue;
+    for (const { id, self, takes } of keepers) {
+      if (!effect.to.includes(id)) continue;
+      const answers = takes(self.hear(recordOutsider, effect.message));
+      heard.push(...answers);
+      for (const answer of answers) {
+        if (answer.kind === 'send') heard.push(...farTakes(far.hear(id, answer.message)));
+      }
+    }
+  }
+  return { heard, far };
+}
+
+test('R10: a surplus copy of the lesser of two bodies goes when four holders have the other one', () => {
+  const { heard, far } = offer(lesser, greater);
+  expect(outputs(heard)).toEqual([{ kind: 'drop', item: lesser.item }]);
+  expect(far.state().handing.size).toBe(0);
+});
+
+test('R10: the holders fetch the greater of two bodies from a surplus copy, which stays till then', () => {
+  const { heard, far } = offer(greater, lesser);
+  expect(outputs(heard)).toHaveLength(4);
+  for (const output of outputs(heard)) {
+    expect(output).toMatchObject({ kind: 'fetch', holder: recordOutsider, item: greater.item });
+  }
+  expect(far.state().handing.size).toBe(1);
+});
+
+test('a record under another signature proves the same body', () => {
+  const challenge = hash('challenge');
+  const other = greater.record.map((byte, at) => (at < greater.record.length - 64 ? byte : 0));
+  expect(proofOf(challenge, 'pointer', other)).toEqual(
+    proofOf(challenge, 'pointer', greater.record),
+  );
+  expect(proofOf(challenge, 'pointer', lesser.record)).not.toEqual(
+    proofOf(challenge, 'pointer', greater.record),
+  );
+});
+
+test('R5: an older record from a holder that an elder named is no lie, from one that promised more it is', () => {
+  const [self = '', other = ''] = recordHolders;
+  const stamp = stampOf(section);
+  const outcomeOf = (message: ReplicationMessage, from: string) => {
+    const puller = node(self);
+    puller.adopt();
+    puller.tick();
+    let effects = puller.hear(from, message);
+    for (let at = 0; at < 4 && outputs(effects).length === 0; at++) effects = puller.tick();
+    const [fetch] = outputs(effects);
+    if (fetch?.kind !== 'fetch') throw new Error('it fetches what it lacks');
+    const outcome = { kind: 'older', bytes: 60 } as const;
+    const after = puller.input({ kind: 'fetched', id: fetch.id, outcome });
+    return after.filter(({ kind }) => kind === 'blame');
+  };
+  const { item: asked } = greater;
+  const elderId = nameToId(hash('elder'));
+  expect(outcomeOf({ kind: 'repair', stamp, items: [asked] }, elderId)).toEqual([]);
+  const questions = [{ item: asked, nonce: hash('nonce') }];
+  const offered = { kind: 'confirm', stamp, offered: true, questions } as const;
+  expect(outcomeOf(offered, other)).toMatchObject([{ fault: { kind: 'wrongBytes' } }]);
+});
+
+/** Surplus copies of one node, by name. */
+const surplusItems = (count: number): readonly Item[] =>
+  Array.from({ length: 40 * count }, (_, n) => chunkItem(utf8(`surplus ${n}`)))
+    .filter(({ name }) => holdersOf(section, name).every(({ id }) => id !== outsider))
+    .slice(0, count);
+
+test('R7: a copy that nobody confirms gives its place to the next one, and comes again', () => {
+  const items = surplusItems(70);
+  const self = node(outsider, ...items);
+  const takes = proving(self, (asked) => utf8(nameToId(asked.name)));
+  self.adopt();
+  const had = new Map<string, number>();
+  let before = new Set<string>();
+  for (let tick = 0; tick < 120; tick++) {
+    takes(self.tick());
+    const now = new Set(self.state().handing.keys());
+    expect(now.size).toBeLessThanOrEqual(64);
+    for (const id of now) if (!before.has(id)) had.set(id, (had.get(id) ?? 0) + 1);
+    before = now;
+  }
+  expect(had.size).toBe(items.length);
+  expect([...had.values()].some((times) => times > 1)).toBe(true);
+});
+
+test('clients that write all the time keep no surplus copy from being offered', () => {
+  const items = surplusItems(3);
+  const self = node(outsider, ...items);
+  const takes = proving(self, (asked) => utf8(nameToId(asked.name)));
+  self.adopt();
+  const offered = new Set<string>();
+  for (let tick = 0; tick < 6; tick++) {
+    self.input({ kind: 'stored', item: chunkItem(utf8(`written ${tick}`)) });
+    for (const message of sent(takes(self.tick()))) {
+      if (message.kind !== 'confirm') continue;
+      for (const question of message.questions) offered.add(nameToId(question.item.name));
+    }
+  }
+  for (const each of items) expect(offered).toContain(nameToId(each.name));
+});
+
+test('a full page of records fits into one message', () => {
+  const items = Array.from({ length: 128 }, (_, n) => ({
+    ...{ ...greater.item, name: hash(`record ${n}`), size: 64 * 1024 },
+    ...{ version: (1n << 64n) - 1n },
+  }));
+  const after = `${'f'.repeat(64)}p`;
+  const stamp = { ...stampOf(section), generation: (1n << 64n) - 1n };
+  const message = { kind: 'listing', stamp, after, items, next: after } as const;
+  const encoded = encodeReplicationMessage(message);
+  expect(decodeReplicationMessage(encoded)).toEqual({ ok: true, value: message });
 });
