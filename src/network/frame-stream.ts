@@ -1,12 +1,15 @@
 /** Writes and reads frames on one byte stream, and notices when their bytes move. */
 import { createFrameReader, encodeFrame, type Frame } from './frame.ts';
-import type { StreamAccount } from './inbound.ts';
+import type { StreamAccount } from './held-bytes.ts';
 import { slowFrameMs, type Link } from './link.ts';
 
 /** The part of a libp2p stream that is used here. */
 export interface ByteStream {
   /** @returns false when more should be sent only after the next `drain`. */
   send(bytes: Uint8Array): boolean;
+  /** What `send` was given and the other end has not allowed to be sent yet. */
+  readonly writeBufferLength?: number;
+  readonly writableNeedsDrain?: boolean;
   close(): Promise<void>;
   abort(error: Error): void;
   addEventListener(type: 'message', listener: (event: { data: Chunk }) => void): void;
@@ -41,6 +44,7 @@ export interface Writing {
 export function createWriter(
   stream: ByteStream,
   counters: RpcCounters,
+  account: StreamAccount,
   link: Link,
   moved: () => void = () => undefined,
 ): (frame: Frame) => Writing {
@@ -55,8 +59,9 @@ export function createWriter(
   });
 
   // Not the stream's own onDrain(): after the first drain that one never waits again.
-  const drained = (untilMs: number): Promise<void> =>
+  const woken = (untilMs: number): Promise<void> =>
     new Promise((go, fail) => {
+      if (closed) return fail(new Error('closed'));
       const ms = Math.min(drainTimeoutMs, untilMs - performance.now());
       const timer = setTimeout(() => fail(new Error('the other end takes no bytes')), ms);
       wake = () => {
@@ -67,13 +72,28 @@ export function createWriter(
       };
     });
 
+  /** @returns once all is sent: a drain may be for a byte, and what waits must not add up uncounted. */
+  const drained = async (waiting: number, untilMs: number): Promise<void> => {
+    let left = waiting;
+    do {
+      await woken(untilMs);
+      moved();
+      const now = stream.writeBufferLength ?? 0;
+      account.sending(waiting, Math.max(0, left - now));
+      left = now;
+    } while (left > 0 || stream.writableNeedsDrain === true);
+  };
+
   const writeFrame = async (frame: Frame): Promise<void> => {
     const bytes = encodeFrame(frame);
     const begunMs = performance.now();
     for (let at = 0; at < bytes.length; at += partBytes) {
       const part = bytes.subarray(at, at + partBytes);
       counters.bytesOut += part.length;
-      if (!stream.send(part)) await drained(begunMs + writeTimeoutMs);
+      if (!stream.send(part)) {
+        account.sending(part.length, 0);
+        await drained(part.length, begunMs + writeTimeoutMs);
+      }
       moved();
       if (performance.now() - begunMs > slowFrameMs) link.noteSlow();
     }
@@ -85,7 +105,7 @@ export function createWriter(
     const done = tail.then(async () => {
       if (dropped) return;
       begun = true;
-      await writeFrame(frame);
+      await writeFrame(frame).finally(() => account.sending(0, 0));
     });
     tail = done.catch(() => undefined);
     return {
@@ -118,14 +138,12 @@ export function readFrames(
 ): void {
   const reader = createFrameReader();
   let broken = false;
-  let held = 0;
   let deadline: ReturnType<typeof setTimeout> | undefined;
   let begunMs: number | undefined;
   const stop = (): void => {
     broken = true;
     clearTimeout(deadline);
-    account.free(held);
-    held = 0;
+    account.receiving(0, 0);
   };
   const fail = (reason: string): void => {
     stop();
@@ -151,10 +169,9 @@ export function readFrames(
       begunMs = undefined;
     }
     // Freed before the requests of these frames are held in its place.
-    const holds = reader.held();
-    if (holds < held) account.free(held - holds);
-    else if (!account.hold(holds - held)) return fail('more bytes than this node holds for a peer');
-    held = holds;
+    if (!account.receiving(reader.held(), bytes.length)) {
+      return fail('more bytes than this node holds for a peer');
+    }
     for (const frame of frames) {
       if (!take(frame)) return stop();
     }

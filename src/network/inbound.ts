@@ -5,28 +5,12 @@
  * behind the HTTP front, or in a local network, all peers come from one.
  */
 import { setNewest } from '#core/bounded.ts';
+import { createHeldBytes, type Caller, type HeldBytes } from './held-bytes.ts';
 
-/** Who is at the other end of a connection. */
-export interface Caller {
-  readonly peerId: string;
-  /** From {@link addressGroup}; null where no address tells peers apart. */
-  readonly address: string | null;
-  /** Members of the sections this node knows; some of the bytes are theirs alone. */
-  readonly isKnown: () => boolean;
-}
-
-/** Bytes held for one stream: half a frame, requests at work, answers not yet sent. */
-export interface StreamAccount {
-  /** @returns false when the budget is spent: the stream has to end. */
-  readonly hold: (bytes: number) => boolean;
-  readonly free: (bytes: number) => void;
-  /** The stream has ended: what it held is free. */
-  readonly close: () => void;
-}
+export type { Caller };
 
 export interface Inbound {
-  /** @param end ends the stream, when others need what it holds. */
-  readonly open: (caller: Caller, end: () => void) => StreamAccount;
+  readonly open: HeldBytes['open'];
   /** It sent something that no program of ours sends. @returns true when it is to be cut off now. */
   readonly strike: (caller: Caller) => boolean;
   /** Members are cut off for what they sent themselves, strangers also for others of their address. */
@@ -43,12 +27,6 @@ export interface Inbound {
   readonly heldBytes: () => number;
 }
 
-/** Two windows of requests of one stream, and as many answers. */
-export const maxHeldPerPeer = 24 * 1024 * 1024;
-export const maxHeldPerAddress = 64 * 1024 * 1024;
-export const maxHeldBytes = 256 * 1024 * 1024;
-/** Of these, what peers together may hold that are no members. */
-export const maxHeldByStrangers = 160 * 1024 * 1024;
 /** A household, an office, a cloud machine with many nodes. */
 export const maxConnectionsPerAddress = 256;
 /** New connections of one address in a second: each costs a key agreement. */
@@ -59,22 +37,20 @@ export const maxReservedConnectsPerSecond = 4;
 /** Invalid requests in {@link strikeWindowMs} after which a peer, or an address, is cut off. */
 export const maxInvalidPerPeer = 16;
 export const maxInvalidPerAddress = 64;
+/**
+ * Streams of strangers that were ended in {@link strikeWindowMs} because others hold too much. A
+ * program of ours opens no more than some forty, and an address may be an office's.
+ */
+export const maxRefusedPerPeer = 256;
+export const maxRefusedPerAddress = 4_096;
 export const strikeWindowMs = 60_000;
 export const cutOffMs = 60_000;
 /** Peers and addresses remembered for their invalid requests, and addresses for their members; the longest remembered is forgotten. */
 const maxRemembered = 4_096;
 
-interface Holder {
-  bytes: number;
-  readonly ends: Set<() => void>;
-  readonly isKnown: () => boolean;
-}
-
 export function createInbound(now: () => number = () => performance.now()): Inbound {
-  const holders = new Map<string, Holder>();
-  const heldByAddress = new Map<string, number>();
-  let held = 0;
-  const invalid = new Map<string, number[]>();
+  const invalid = createCounts(strikeWindowMs, now);
+  const refusals = createCounts(strikeWindowMs, now);
   const cutOff = new Map<string, number>();
   const connections = new Map<string, number>();
   const buckets = createBuckets(maxConnectsPerSecond, now);
@@ -85,45 +61,11 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
     setNewest(withMembers, address, true, maxRemembered);
   };
 
-  const heldByStrangers = (): number => {
-    let sum = 0;
-    for (const holder of holders.values()) if (!holder.isKnown()) sum += holder.bytes;
-    return sum;
-  };
-  /** Ends the streams of the stranger that holds most, if that is more than the asker would hold. */
-  const makeRoom = (asker: string, wanted: number): boolean => {
-    let most: readonly [string, Holder] | undefined;
-    for (const each of holders) {
-      if (!each[1].isKnown() && each[1].bytes > (most?.[1].bytes ?? 0)) most = each;
-    }
-    if (most === undefined || most[0] === asker || most[1].bytes <= wanted) return false;
-    for (const end of [...most[1].ends]) end();
-    return true;
-  };
-
-  const fits = (caller: Caller, holder: Holder, bytes: number): boolean => {
-    const wanted = holder.bytes + bytes;
-    if (wanted > maxHeldPerPeer) return false;
-    const ofAddress = caller.address === null ? 0 : (heldByAddress.get(caller.address) ?? 0);
-    if (ofAddress + bytes > maxHeldPerAddress) return false;
-    const isFull = (): boolean =>
-      held + bytes > maxHeldBytes ||
-      // Cheap as long as little is held; the sum is looked at only near the bound.
-      (!caller.isKnown() &&
-        held + bytes > maxHeldByStrangers &&
-        heldByStrangers() + bytes > maxHeldByStrangers);
-    while (isFull()) if (!makeRoom(caller.peerId, wanted)) return false;
-    return true;
-  };
-
-  const note = (id: string, max: number): boolean => {
-    const at = now();
-    const recent = (invalid.get(id) ?? []).filter((time) => at - time < strikeWindowMs);
-    recent.push(at);
-    setNewest(invalid, id, recent, maxRemembered);
-    if (recent.length < max) return false;
-    invalid.delete(id);
-    setNewest(cutOff, id, at + cutOffMs, maxRemembered);
+  /** @returns true when it has been counted so often that it is cut off. */
+  const note = (counts: Counts, id: string, max: number): boolean => {
+    if (counts.add(id) < max) return false;
+    counts.forget(id);
+    setNewest(cutOff, id, now() + cutOffMs, maxRemembered);
     return true;
   };
   const isOut = (id: string): boolean => (cutOff.get(id) ?? -Infinity) > now();
@@ -131,57 +73,21 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
   const isCutOff = ({ peerId, address, isKnown }: Caller): boolean =>
     isOut(`peer ${peerId}`) || (address !== null && isOut(`address ${address}`) && !isKnown());
 
+  const held = createHeldBytes(now, ({ peerId, address }) => {
+    note(refusals, `peer ${peerId}`, maxRefusedPerPeer);
+    if (address !== null) note(refusals, `address ${address}`, maxRefusedPerAddress);
+  });
+
   return {
     open: (caller, end) => {
       noteMember(caller);
-      const holder = holders.get(caller.peerId) ?? {
-        bytes: 0,
-        ends: new Set(),
-        isKnown: caller.isKnown,
-      };
-      holders.set(caller.peerId, holder);
-      const finish = (): void => {
-        account.close();
-        end();
-      };
-      holder.ends.add(finish);
-      let own = 0;
-      let closed = false;
-      const change = (bytes: number): void => {
-        own += bytes;
-        holder.bytes += bytes;
-        held += bytes;
-        if (caller.address === null) return;
-        const left = (heldByAddress.get(caller.address) ?? 0) + bytes;
-        if (left > 0) heldByAddress.set(caller.address, left);
-        else heldByAddress.delete(caller.address);
-      };
-      const account: StreamAccount = {
-        hold: (bytes) => {
-          if (closed || !fits(caller, holder, bytes)) return false;
-          // Making room may have ended this very stream's peer.
-          if (closed) return false;
-          change(bytes);
-          return true;
-        },
-        free: (bytes) => change(-Math.min(bytes, own)),
-        close: () => {
-          if (closed) return;
-          closed = true;
-          change(-own);
-          holder.ends.delete(finish);
-          if (holder.ends.size === 0 && holders.get(caller.peerId) === holder) {
-            holders.delete(caller.peerId);
-          }
-        },
-      };
-      return account;
+      return held.open(caller, end);
     },
     strike: ({ peerId, address, isKnown }) => {
-      const peer = note(`peer ${peerId}`, maxInvalidPerPeer);
+      const peer = note(invalid, `peer ${peerId}`, maxInvalidPerPeer);
       // A member's name is not free: it answers for itself.
       if (address === null || isKnown()) return peer;
-      return note(`address ${address}`, maxInvalidPerAddress) || peer;
+      return note(invalid, `address ${address}`, maxInvalidPerAddress) || peer;
     },
     isCutOff,
     connect: (address, hasMember = () => false) => {
@@ -209,7 +115,30 @@ export function createInbound(now: () => number = () => performance.now()): Inbo
       if (left > 0) connections.set(address, left);
       else connections.delete(address);
     },
-    heldBytes: () => held,
+    heldBytes: held.total,
+  };
+}
+
+interface Counts {
+  /** @returns how often it was added in the window that is open for it. */
+  readonly add: (id: string) => number;
+  readonly forget: (id: string) => void;
+}
+
+/** A window opens with the first count, and with the first one after its end. */
+function createCounts(windowMs: number, now: () => number): Counts {
+  const counts = new Map<string, { readonly since: number; count: number }>();
+  return {
+    add: (id) => {
+      const at = now();
+      const known = counts.get(id);
+      const entry =
+        known !== undefined && at - known.since < windowMs ? known : { since: at, count: 0 };
+      entry.count += 1;
+      setNewest(counts, id, entry, maxRemembered);
+      return entry.count;
+    },
+    forget: (id) => void counts.delete(id),
   };
 }
 

@@ -264,7 +264,7 @@ export async function createNodeHost(options: NodeHostOptions): Promise<NodeHost
           },
         };
         if (inbound.isCutOff(caller)) {
-          stream.abort(new Error('too many invalid requests'));
+          connection.abort(new Error('too many invalid or refused requests'));
           return;
         }
         const account = inbound.open(caller, () =>

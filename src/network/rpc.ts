@@ -15,7 +15,7 @@ import {
   type RpcCounters,
   type Writing,
 } from './frame-stream.ts';
-import type { StreamAccount } from './inbound.ts';
+import type { StreamAccount } from './held-bytes.ts';
 import { watchLink, type Link } from './link.ts';
 
 export { frameTimeoutMs, type ByteStream, type RpcCounters } from './frame-stream.ts';
@@ -46,6 +46,8 @@ export const isCongested = (error: { readonly kind: string; readonly congested?:
 const noAccount: StreamAccount = {
   hold: () => true,
   free: () => undefined,
+  receiving: () => true,
+  sending: () => undefined,
   close: () => undefined,
 };
 
@@ -65,7 +67,7 @@ export function serveRpc(
   let serving = 0;
   let asking = true;
   const link = watchLink();
-  const write = createWriter(stream, counters, link);
+  const write = createWriter(stream, counters, account, link);
   const fail = (reason: string): void => stream.abort(new Error(reason));
   const closeWhenDone = (): void => {
     if (!asking && serving === 0) stream.close().catch(() => fail('closed'));
@@ -163,7 +165,7 @@ export function createRpcClient(
   };
   stream.addEventListener('close', end);
   stream.addEventListener('remoteCloseWrite', end);
-  const write = createWriter(stream, counters, link, () => {
+  const write = createWriter(stream, counters, noAccount, link, () => {
     movedMs = performance.now();
   });
   const take = (frame: Frame): boolean => {

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { maxHeldByStrangers } from '#network/inbound.ts';
+import { maxHeldByStrangers } from '#network/held-bytes.ts';
 import { startNetwork, type TestNetwork } from '../e2e/support/network.ts';
 import { until } from '../e2e/support/until.ts';
 import { openHonest, type Honest } from './honest.ts';

@@ -4,6 +4,13 @@
  */
 import { expect, test } from 'vitest';
 import {
+  maxHeldByStrangers,
+  maxHeldBytes,
+  maxHeldPerAddress,
+  maxHeldPerPeer,
+  type StreamAccount,
+} from '#network/held-bytes.ts';
+import {
   addressGroup,
   createBuckets,
   createInbound,
@@ -11,17 +18,12 @@ import {
   hostGroup,
   maxConnectionsPerAddress,
   maxConnectsPerSecond,
-  maxHeldByStrangers,
-  maxHeldBytes,
-  maxHeldPerAddress,
-  maxHeldPerPeer,
   maxInvalidPerAddress,
   maxInvalidPerPeer,
   maxReservedConnections,
   maxReservedConnectsPerSecond,
   strikeWindowMs,
   type Caller,
-  type StreamAccount,
 } from '#network/inbound.ts';
 import {
   maxStrangerReservations,

@@ -1,7 +1,9 @@
 /** Goal: the bounds of inbound.ts hold on a real host. Method: real sockets on this machine. */
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
-import { maxInvalidPerPeer } from '#network/inbound.ts';
+import { encodeFrame } from '#network/frame.ts';
+import { maxHeldPerPeer } from '#network/held-bytes.ts';
+import { maxInvalidPerPeer, maxRefusedPerPeer } from '#network/inbound.ts';
 import { createAskingHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { protocolName } from '#network/protocols.ts';
 import { takePort } from '#node/ports.ts';
@@ -64,6 +66,96 @@ test('a peer that sends broken frames again and again is disconnected like one w
     }
     expect(sent).toBe(maxInvalidPerPeer);
     await expect.poll(() => connection.status).not.toBe('open');
+  } finally {
+    await stranger.stop();
+  }
+});
+
+test('answers that a peer stopped reading are counted until they are read, also after it read some', async () => {
+  const node = await createNodeHost({
+    ...{
+      identitySeed: new Uint8Array(32).fill(10),
+      role: 'adult',
+      bootstrap: { tcpAddress: null },
+    },
+    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+  });
+  hosts.push(node);
+  const mebibyte = 1024 * 1024;
+  let served = 0;
+  await node.serve('client', 'test', async () => {
+    served += 1;
+    return new Uint8Array(mebibyte);
+  });
+  const stranger = await createStranger();
+  try {
+    const at = multiaddr(node.addresses().find((each) => each.includes('/tcp/')) ?? '');
+    const stream = await (await stranger.dial(at)).newStream(protocolName('client', 'test'));
+    let read = 0;
+    let mayRead = mebibyte;
+    stream.addEventListener('message', ({ data }) => {
+      read += data.byteLength;
+      if (read >= mayRead && stream.readStatus === 'readable') stream.pause();
+    });
+    const ask = (id: number): void => {
+      stream.send(encodeFrame({ id, kind: 'request', payload: new Uint8Array(1) }));
+    };
+    for (let id = 1; id <= 8; id++) ask(id);
+    await expect.poll(() => read, { timeout: 20_000 }).toBeGreaterThanOrEqual(mebibyte);
+    for (let id = 9; id <= 14; id++) ask(id);
+    await expect.poll(() => served, { timeout: 20_000 }).toBe(14);
+    // All that it did not read, but for what is on its way.
+    expect(node.heldBytes()).toBeGreaterThanOrEqual(4 * mebibyte);
+    expect(node.heldBytes()).toBeLessThanOrEqual(maxHeldPerPeer);
+    mayRead = Infinity;
+    stream.resume();
+    await expect.poll(() => node.heldBytes(), { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => read, { timeout: 20_000 }).toBeGreaterThan(14 * mebibyte);
+  } finally {
+    await stranger.stop();
+  }
+});
+
+test('a stranger that opens streams again and again beyond what it may hold is disconnected', async () => {
+  const node = await createNodeHost({
+    ...{
+      identitySeed: new Uint8Array(32).fill(11),
+      role: 'adult',
+      bootstrap: { tcpAddress: null },
+    },
+    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+  });
+  hosts.push(node);
+  await node.serve('client', 'test', () => new Promise(() => undefined));
+  const stranger = await createStranger();
+  try {
+    const at = multiaddr(node.addresses().find((each) => each.includes('/tcp/')) ?? '');
+    const connection = await stranger.dial(at);
+    const open = () => connection.newStream(protocolName('client', 'test'));
+    const payload = new Uint8Array(1024 * 1024);
+    for (const requests of [12, 12]) {
+      const stream = await open();
+      for (let id = 1; id <= requests; id++) {
+        if (!stream.send(encodeFrame({ id, kind: 'request', payload }))) await stream.onDrain();
+      }
+    }
+    await expect.poll(() => node.heldBytes(), { timeout: 20_000 }).toBe(maxHeldPerPeer);
+    let sent = 0;
+    while (sent < maxRefusedPerPeer + 4 && connection.status === 'open') {
+      const stream = await open().catch(() => null);
+      if (stream === null) break;
+      sent += 1;
+      if (stream.status !== 'open') break;
+      const ended = new Promise<void>((end) => {
+        stream.addEventListener('close', () => end());
+      });
+      stream.send(Uint8Array.of(0, 1, 0, 0, 0));
+      await ended;
+    }
+    expect(sent).toBeGreaterThanOrEqual(maxRefusedPerPeer);
+    expect(sent).toBeLessThan(maxRefusedPerPeer + 4);
+    await expect.poll(() => connection.status).not.toBe('open');
+    await expect.poll(() => node.heldBytes()).toBe(0);
   } finally {
     await stranger.stop();
   }

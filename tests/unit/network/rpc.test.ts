@@ -1,7 +1,8 @@
 /** Goal: answers find their requests, and a peer cannot make us hold more than the window. */
 import { expect, test, vi } from 'vitest';
 import { encodeFrame } from '#network/frame.ts';
-import { createInbound, maxHeldPerPeer } from '#network/inbound.ts';
+import { maxHeldByStrangers, maxHeldPerPeer, standstillMs } from '#network/held-bytes.ts';
+import { createInbound } from '#network/inbound.ts';
 import {
   createRpcClient,
   frameTimeoutMs,
@@ -16,6 +17,7 @@ function streamPair(): readonly [ByteStream & Ends, ByteStream & Ends] {
     listeners: new Map(),
     aborted: null,
     peer: null,
+    wake: () => undefined,
   });
   const a = make();
   const b = make();
@@ -25,15 +27,19 @@ function streamPair(): readonly [ByteStream & Ends, ByteStream & Ends] {
         queueMicrotask(() => {
           for (const hear of other.listeners.get('message') ?? []) hear({ data: bytes } as never);
         });
-        return true;
+        return own.writableNeedsDrain !== true;
       },
-      onDrain: () => Promise.resolve(),
+      writeBufferLength: 0,
+      writableNeedsDrain: false,
       close: () => Promise.resolve(),
       abort: (error: Error) => {
         own.aborted = error;
         for (const end of [own, other]) {
           for (const hear of end.listeners.get('close') ?? []) hear({} as never);
         }
+      },
+      wake: (type: string) => {
+        for (const hear of own.listeners.get(type) ?? []) hear({} as never);
       },
       addEventListener: (type: string, listener: (event: never) => void) => {
         own.listeners.set(type, [...(own.listeners.get(type) ?? []), listener]);
@@ -43,7 +49,10 @@ function streamPair(): readonly [ByteStream & Ends, ByteStream & Ends] {
 }
 interface Ends {
   aborted: Error | null;
+  writableNeedsDrain?: boolean;
   peer: unknown;
+  /** Has the listeners of an event called. */
+  readonly wake: (type: string) => void;
 }
 
 const pause = (ms: number): Promise<void> => new Promise((go) => setTimeout(go, ms));
@@ -289,3 +298,53 @@ test.each([
     expect(inbound.heldBytes()).toBe(0);
   },
 );
+
+test('a stream on which its peer neither sends on nor reads is ended when others need the room', async () => {
+  let now = 0;
+  const inbound = createInbound(() => now);
+  const mebibyte = 1024 * 1024;
+  const open = (peerId: string): readonly [ByteStream & Ends, ByteStream & Ends] => {
+    const [client, server] = streamPair();
+    const caller = { peerId, address: null, isKnown: () => false };
+    const account = inbound.open(caller, () => server.abort(new Error('needed')));
+    serveRpc(server, async () => new Uint8Array(mebibyte), undefined, account);
+    return [client, server];
+  };
+  const ask = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(1) });
+  const large = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(mebibyte) });
+  const [halfSender, half] = open('sends half');
+  const [movingSender, moving] = open('sends on');
+  for (const sender of [halfSender, movingSender]) sender.send(large.subarray(0, 300_000));
+  const reading = open('reads');
+  const unread = open('reads nothing');
+  const left = (stream: ByteStream & Ends, writeBufferLength: number): void => {
+    Object.assign(stream, { writeBufferLength, writableNeedsDrain: writeBufferLength > 0 });
+    stream.wake('drain');
+  };
+  for (const [client, server] of [reading, unread]) {
+    left(server, 262_144);
+    client.send(ask);
+  }
+  await pause(1);
+  const other = (peerId: string) =>
+    inbound.open({ peerId, address: null, isKnown: () => false }, () => undefined);
+  for (let left = 1; left > 0;) {
+    left = maxHeldByStrangers - inbound.heldBytes();
+    other(`with ${left} to go`).hold(Math.min(left, mebibyte));
+  }
+  now += standstillMs;
+  movingSender.send(large.subarray(300_000, 350_000));
+  left(reading[1], 200_000);
+  await pause(1);
+  // The frame that goes on has taken the room of the half one.
+  expect(half.aborted?.message).toBe('needed');
+  expect(unread[1].aborted).toBeNull();
+  expect(other('honest').hold(mebibyte)).toBe(true);
+  expect(unread[1].aborted?.message).toBe('needed');
+  expect([moving.aborted, reading[1].aborted]).toEqual([null, null]);
+  // What was read to its end is held no longer.
+  const before = inbound.heldBytes();
+  left(reading[1], 0);
+  await pause(1);
+  expect(before - inbound.heldBytes()).toBeGreaterThanOrEqual(mebibyte);
+});
