@@ -118,6 +118,45 @@ export function createWriter(
   };
 }
 
+/** How often a data channel is looked at; it only reports that it is empty. */
+const lookEveryMs = 500;
+
+/**
+ * Counts what a data channel has taken and not sent: it takes whole answers, also for a peer that
+ * does not read. @returns to be called when it was given something.
+ */
+export function countChannel(
+  stream: ByteStream,
+  account: StreamAccount,
+  fail: (reason: string) => void,
+): () => void {
+  let counted = 0;
+  let movedMs = 0;
+  let closed = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  stream.addEventListener('close', () => {
+    closed = true;
+    clearTimeout(timer);
+  });
+  const look = (): void => {
+    clearTimeout(timer);
+    const left = stream.channel?.bufferedAmount ?? 0;
+    if (closed || (left === 0 && counted === 0)) return;
+    const taken = Math.max(0, counted - left);
+    if (left !== counted) movedMs = performance.now();
+    if (left > counted && !account.hold(left - counted)) {
+      return fail('more bytes than this node holds for a peer');
+    }
+    account.free(taken);
+    account.sending(left, taken);
+    counted = left;
+    if (left === 0) return;
+    if (performance.now() - movedMs >= drainTimeoutMs) return fail('the other end takes no bytes');
+    timer = setTimeout(look, lookEveryMs);
+  };
+  return look;
+}
+
 export interface Reading {
   /** Called whenever bytes have arrived. */
   readonly arrived?: () => void;

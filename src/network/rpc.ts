@@ -9,6 +9,7 @@
 import { err, ok, type Result } from '#core/result.ts';
 import { maxPayloadBytes, type Frame } from './frame.ts';
 import {
+  countChannel,
   createWriter,
   readFrames,
   type ByteStream,
@@ -69,6 +70,7 @@ export function serveRpc(
   const link = watchLink();
   const write = createWriter(stream, counters, account, link);
   const fail = (reason: string): void => stream.abort(new Error(reason));
+  const countSent = countChannel(stream, account, fail);
   const closeWhenDone = (): void => {
     if (!asking && serving === 0) stream.close().catch(() => fail('closed'));
   };
@@ -81,6 +83,7 @@ export function serveRpc(
       await write({ id: frame.id, kind: 'reply', payload }).done;
     } finally {
       account.free(held);
+      countSent();
     }
   };
 

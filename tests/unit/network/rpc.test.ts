@@ -348,3 +348,67 @@ test('a stream on which its peer neither sends on nor reads is ended when others
   await pause(1);
   expect(before - inbound.heldBytes()).toBeGreaterThanOrEqual(mebibyte);
 });
+
+test('an answer of which the peer takes a byte now and then is held as a whole', async () => {
+  const inbound = createInbound();
+  const [client, server] = streamPair();
+  const caller = { peerId: 'a', address: null, isKnown: () => false };
+  const account = inbound.open(caller, () => undefined);
+  const mebibyte = 1024 * 1024;
+  serveRpc(server, async () => new Uint8Array(mebibyte), undefined, account);
+  Object.assign(server, { writeBufferLength: 262_144, writableNeedsDrain: true });
+  client.send(encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(1) }));
+  for (let drains = 0; drains < 20; drains++) {
+    await pause(1);
+    Object.assign(server, { writeBufferLength: 262_144 - drains });
+    server.wake('drain');
+  }
+  expect(inbound.heldBytes()).toBeGreaterThanOrEqual(mebibyte);
+  Object.assign(server, { writeBufferLength: 0, writableNeedsDrain: false });
+  server.wake('drain');
+  await pause(1);
+  expect(inbound.heldBytes()).toBe(0);
+});
+
+test('what a data channel has taken of an answer counts until it has sent it, for a minute at most', async () => {
+  vi.useFakeTimers();
+  try {
+    const inbound = createInbound();
+    const caller = { peerId: 'a', address: null, isKnown: () => false };
+    const channel = { bufferedAmount: 0 };
+    const [client, server] = streamPair();
+    Object.assign(server, { channel });
+    const account = inbound.open(caller, () => undefined);
+    serveRpc(
+      server,
+      async () => {
+        channel.bufferedAmount += 500_000;
+        return new Uint8Array(500_000);
+      },
+      undefined,
+      account,
+    );
+    const ask = (id: number): void =>
+      void client.send(encodeFrame({ id, kind: 'request', payload: new Uint8Array(1) }));
+    ask(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(inbound.heldBytes()).toBe(500_000);
+    ask(2);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(inbound.heldBytes()).toBe(1_000_000);
+    channel.bufferedAmount = 300_000;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(inbound.heldBytes()).toBe(300_000);
+    channel.bufferedAmount = 0;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(inbound.heldBytes()).toBe(0);
+    ask(3);
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(server.aborted).toBeNull();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(server.aborted?.message).toBe('the other end takes no bytes');
+    expect(inbound.heldBytes()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
