@@ -263,6 +263,7 @@ export async function openUploads(safe: OpenSafe, onStored: () => void): Promise
         const fresh = newTransfer(transferId, clipText(file.name, 1024), file.size);
         fresh.file = file;
         transfers.set(transferId, fresh);
+        context.changed();
         void run(fresh, () => prepare(fresh, file));
         return;
       }
@@ -273,6 +274,7 @@ export async function openUploads(safe: OpenSafe, onStored: () => void): Promise
       transfer.plan = plan;
       transfer.file = file;
       transfers.set(transferId, transfer);
+      context.changed();
       const hashes = await hashPieces(transfer, file).catch((error: unknown) => {
         transfers.set(transferId, known);
         context.changed();

@@ -187,3 +187,19 @@ test('a piece of which the file system gives less than was asked for is noticed'
   expect(view.files).toEqual([]);
   expect(view.transfers[0]?.sentence).toContain('not the one');
 });
+
+test('who tries again what failed before it was planned sees no failure any more', async () => {
+  const browser = createBrowser(createNetwork('home'));
+  const { tab } = await openedSafe(browser);
+  const unreadable = fileOf();
+  unreadable.slice = () => ({ arrayBuffer: () => Promise.reject(new Error('gone')) }) as never;
+  await tab.ask({ kind: 'upload', file: unreadable });
+  const view = await tab.until(openWith(({ transfers }) => transfers[0]?.state === 'failed'));
+  const transferId = view.transfers[0]?.id ?? '';
+  await tab.ask({ kind: 'resumeUpload', transferId, file: fileOf() });
+  const now = tab.view();
+  expect(now.kind === 'open' ? now.transfers.map(({ state }) => state) : []).not.toContain(
+    'failed',
+  );
+  await tab.until(openWith(({ files }) => files.length === 1));
+});
