@@ -125,10 +125,6 @@ export function takeNextIdentity(folder: string): void {
   rmSync(join(folder, nextIdentityFile), { force: true });
 }
 
-/** The section the move was meant for cannot be reached any more: the old name stays. */
-export const dropNextIdentity = (folder: string): void =>
-  rmSync(join(folder, nextIdentityFile), { force: true });
-
 /** The node's own certificate for WebRTC; a lost one is made anew and addresses follow. */
 export function openRtcCertificate(folder: string): RtcCertificate {
   const path = join(folder, 'rtc.json');
