@@ -40,6 +40,7 @@ import {
   type TransactionBody,
 } from '#money/transaction.ts';
 import { mintRequestShape } from '#protocol/mint/codec.ts';
+import { noDigest } from '#protocol/replication/index.ts';
 import { spentbookRequestShape } from '#protocol/spentbook/codec.ts';
 import { clientRequestShape } from '#roles/wire/client.ts';
 import { invitationShape } from '#roles/wire/lobby.ts';
@@ -278,6 +279,7 @@ const item: Filling = ({ prng, seen }) => {
     name: toXorName(seen.ofLength(prng, 32) ?? prng.bytes(32)),
     size: prng.pick([0, 1, 512, 65_536]),
     version: kind === 'chunk' ? 0n : BigInt(prng.below(3)),
+    digest: kind === 'chunk' ? noDigest : (seen.ofLength(prng, 32) ?? prng.bytes(32)),
   };
 };
 
@@ -344,6 +346,9 @@ export const plain: readonly string[] = [
   'putChunk.bytes',
   'storeChunk.bytes',
   'chunk.bytes',
+  // Hashes of what a record says: any is one.
+  'item.digest',
+  'items.digest',
   // Proofs and certificates in refusals, by the tests of who asks.
   'redirect.proof',
   'retry.proof',
