@@ -91,7 +91,8 @@ export const planted: readonly Planted[] = [
   {
     story: 'tabs',
     within: 60,
-    found: /\.txt was shown as here and is not|the payment “tea” is gone/,
+    found:
+      /\.txt was shown as here and is not|the payment “tea” is gone|a payment was sent that was stored nowhere/,
     mutants: [
       {
         name: 'a change is made on what this tab remembers instead of what is stored',
