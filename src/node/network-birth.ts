@@ -18,7 +18,7 @@ import {
 import type { Born as BornElder, GenesisConfig } from '#roles/genesis/index.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { replaceFile, type DataFolder } from '#storage/node/data-folder.ts';
-import { folderProblem } from '#storage/node/problem.ts';
+import { folderProblem, Problem } from '#storage/node/problem.ts';
 import { startFounder } from './founder.ts';
 import { gossipEveryMs } from './founding.ts';
 import { createGate } from './gate.ts';
@@ -53,8 +53,11 @@ export interface Born {
   readonly faucetSeed: Uint8Array;
 }
 
-/** Seven key generations take some seconds on two cores; this is a machine that stands still. */
-const patienceMs = 120_000;
+/**
+ * Seven key generations take half a minute of processor time; on a machine that is busy otherwise that
+ * may be many minutes. After this it stands still.
+ */
+const patienceMs = 1_200_000;
 
 const shareFile = 'share.key';
 const authorityFile = 'authority';
@@ -152,7 +155,13 @@ async function generate(
   let timer: ReturnType<typeof setTimeout> | undefined;
   const tooLate = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new Error(`the key generation has not ended after ${patienceMs / 1000} s`)),
+      () =>
+        reject(
+          new Problem(
+            'broken',
+            `The elders have not made the network's key within ${patienceMs / 60_000} minutes: this machine may be too busy. Start it again when there is less to do.`,
+          ),
+        ),
       patienceMs,
     );
   });

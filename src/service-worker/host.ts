@@ -2,8 +2,8 @@
 import type { NetworkView, RoadPreference, WorkerToPage } from '#bridge/worker.ts';
 import { startLightNode, type LightNode } from './light-node.ts';
 import { memory } from './memory.ts';
-import { resumePayments } from './money.ts';
-import { loadNetworkFile } from './network-file.ts';
+import { resumePayments, stopPayments } from './money.ts';
+import { loadNetworkFile, parseNetworkFile } from './network-file.ts';
 import { onRtcHostChanged } from './rtc.ts';
 import { instanceId } from './instance.ts';
 import { scope } from './scope.ts';
@@ -28,6 +28,38 @@ async function begin(): Promise<LightNode> {
   node = await startLightNode(await loadNetworkFile(), () => preference, changed);
   void resumePayments(node).catch(() => undefined);
   return node;
+}
+
+export const isNetworkFile = (request: Request): boolean =>
+  new URL(request.url).pathname === '/network.json';
+
+/**
+ * Hands the page the network file, and serves the network that it names from now on: a worker may live
+ * for days, and its address may belong to another network meanwhile.
+ */
+export async function answerNetworkFile(request: Request): Promise<Response> {
+  const answer = await fetch(request);
+  const served: unknown = answer.ok
+    ? await answer
+        .clone()
+        .json()
+        .catch(() => null)
+    : null;
+  const file = parseNetworkFile(served);
+  if (file !== undefined) await serve(file.networkId).catch(() => undefined);
+  return answer;
+}
+
+async function serve(networkId: string): Promise<void> {
+  const was = starting;
+  const running = await was;
+  if (running === undefined || running.file.networkId === networkId || starting !== was) return;
+  starting = undefined;
+  node = undefined;
+  stopPayments();
+  await running.stop();
+  await lightNode();
+  changed();
 }
 
 export async function setPreference(chosen: RoadPreference): Promise<void> {

@@ -2,7 +2,7 @@
 /** The light node in the browser: install, activate, messages, fetches. */
 import { filesPath, type PageToWorker, type WorkerToPage } from '#bridge/worker.ts';
 import { answerFile } from './files.ts';
-import { lightNode } from './host.ts';
+import { answerNetworkFile, isNetworkFile, lightNode } from './host.ts';
 import { answerRpc, isRpc } from './rpc.ts';
 import { checkRtcHost, takeRtcHost } from './rtc.ts';
 import { instanceId } from './instance.ts';
@@ -19,6 +19,7 @@ const handlers: readonly {
     canHandle: (request) => new URL(request.url).pathname.startsWith(filesPath),
     handle: (request) => answerFile(request, lightNode),
   },
+  { canHandle: isNetworkFile, handle: answerNetworkFile },
   { canHandle: isShell, handle: answerShell },
 ];
 

@@ -127,6 +127,16 @@ export async function forgetEnded(only?: readonly string[]): Promise<void> {
   }
 }
 
+/** Of a network that is served no more; what is stored of them goes on when it is served again. */
+export function stopPayments(): void {
+  for (const [paymentId, run] of runs) {
+    clearTimeout(run.goes);
+    runs.delete(paymentId);
+    void run.running.then(({ stop }) => stop()).catch(() => undefined);
+    for (const heard of run.changed) heard();
+  }
+}
+
 async function hasEnded(paymentId: string): Promise<boolean> {
   const run = runs.get(paymentId);
   if (run !== undefined) return run.ended;
@@ -214,6 +224,13 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
     run.changed.clear();
   };
   const transaction = decodeTransaction(bundle.transaction);
+  // Written down when this address served another network: its elders are asked when it does again.
+  if (transaction.ok && toHex(transaction.value.networkId) !== node.file.networkId) {
+    throw new CallError(409, {
+      kind: 'otherNetwork',
+      message: 'This payment belongs to another network than the one at this address.',
+    });
+  }
   const inputs = transaction.ok ? transaction.value.inputs : [];
   const run: Run = {
     slots: inputs.map(({ keyImage }) => slotName(keyImage)),
@@ -253,6 +270,8 @@ async function begin(node: LightNode, paymentId: string): Promise<Run> {
       const stop = node.onNews(() => running.update(node.paymentSections()));
       try {
         await running.ended;
+        // Stopped with its network: it is not over, and what is stored of it stays.
+        if (runs.get(paymentId) !== run) return;
         run.ended = true;
         keepAWhile(paymentId, run);
       } catch {

@@ -161,7 +161,8 @@ test('the app opened against another network at the same address touches nothing
   const dialog = person.page.getByRole('dialog');
   await dialog.getByText('only on this device').waitFor();
   await dialog.getByRole('button', { name: 'Forget this device' }).click();
-  await person.page.getByRole('button', { name: 'Create a Safe' }).waitFor();
+  await createSafe(person.page);
+  await published(person.page);
   await other.stop();
   other.remove();
 });
