@@ -102,7 +102,7 @@ export const overviewTexts = {
   publishedHint: 'Your list of files and money can be opened from any device.',
   waiting: 'Waiting for the network',
   waitingHint:
-    'So far this Safe is on this device only. It is published as soon as the network answers.',
+    'The last changes are on this device only so far. They are saved as soon as the network answers.',
   files: 'Files',
   filesCount: (count: number) => (count === 1 ? '1 file' : `${count} files`),
   sending: (count: number) => (count === 1 ? '1 on its way' : `${count} on their way`),
@@ -126,12 +126,12 @@ export const overviewTexts = {
 
 export const forgetTexts = {
   forget: 'Forget this device',
-  text: 'Removes this Safe from this device. The Safe itself stays where it is.',
+  text: 'Removes this Safe from this device. What the network keeps of it stays there.',
   title: 'Forget this Safe on this device?',
   confirm:
-    'This device will ask for the phrase again. Your files and money stay in the Safe, and nothing is deleted from the network.',
+    'This device will ask for the phrase again. Nothing is deleted from the network: the files and the money that it keeps stay in the Safe.',
   waiting:
-    'This Safe has not reached the network yet. If you forget it here now, files and money that are only on this device are gone.',
+    'The last changes have not reached the network yet. If you forget the Safe here now, files and money that are only on this device are gone.',
   elsewhere:
     'Files and money that are only on this device are gone if you forget the Safe here now.',
   needs: 'Make sure that you have the phrase on paper and know the password.',

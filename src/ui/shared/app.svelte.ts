@@ -7,6 +7,7 @@ import { isVaultError, type SafeApp, type ShellView } from '#bridge/page.ts';
 import type { VaultError, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
 import type { NetworkView, RoadPreference } from '#bridge/worker.ts';
 import { sharedTexts } from './texts.ts';
+import { toasts } from './toasts.svelte.ts';
 import { trustOwnWorkers } from './trusted-urls.ts';
 
 export type OpenSafe = Extract<VaultView, { kind: 'open' }>;
@@ -29,13 +30,18 @@ export class App {
     started.then(
       (app) => {
         this.#stops = [
-          app.onVault((view) => (this.vault = view)),
+          app.onVault((view) => this.#show(view)),
           app.onNetwork((view) => (this.network = view)),
           app.onShell((view) => (this.shell = view)),
         ];
       },
       () => (this.shell = { ...this.shell, unsupported: sharedTexts.cannotStart }),
     );
+  }
+
+  #show(view: VaultView): void {
+    if (this.vault.kind === 'open' && view.kind !== 'open') toasts.clear();
+    this.vault = view;
   }
 
   /** Rejects with a {@link VaultError} only: whatever else breaks becomes a sentence too. */

@@ -24,6 +24,11 @@ export class Toasts {
     this.#add({ tone: 'bad', text, action: null });
   }
 
+  /** What they tell is about an open Safe; whoever looks at a locked one need not read it. */
+  clear(): void {
+    this.list = [];
+  }
+
   dismiss(id: number): void {
     this.list = this.list.filter((toast) => toast.id !== id);
   }

@@ -1,7 +1,7 @@
 /** The controllers over a SafeApp that answers from a list: what they ask, and what they show. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SafeApp } from '../../../src/bridge/page.ts';
-import type { VaultError, VaultRequest } from '../../../src/bridge/vault.ts';
+import type { VaultError, VaultRequest, VaultView } from '../../../src/bridge/vault.ts';
 import { FilesController, transferLine } from '../../../src/ui/files/files-controller.svelte.ts';
 import {
   cleanAddress,
@@ -12,7 +12,7 @@ import {
 import { connectedCount, placeOnRing } from '../../../src/ui/network/network-controller.svelte.ts';
 import { DoorController } from '../../../src/ui/safe/door-controller.svelte.ts';
 import { App, toVaultError } from '../../../src/ui/shared/app.svelte.ts';
-import { Toasts } from '../../../src/ui/shared/toasts.svelte.ts';
+import { Toasts, toasts } from '../../../src/ui/shared/toasts.svelte.ts';
 import { isOwnWorker } from '../../../src/ui/shared/trusted-urls.ts';
 
 type Answer = (request: VaultRequest) => unknown;
@@ -298,4 +298,25 @@ describe('what every screen shares', () => {
   ])('the content policy treats %s as a worker of this app: %s', (address, own) => {
     expect(isOwnWorker(address, 'http://localhost:4100/files')).toBe(own);
   });
+});
+
+test('what was said of an open Safe is not to be read when it is locked', async () => {
+  let show: (view: VaultView) => void = () => undefined;
+  const safeApp = {
+    onVault: (heard: typeof show) => {
+      show = heard;
+      return () => {};
+    },
+    onNetwork: () => () => {},
+    onShell: () => () => {},
+  } as unknown as SafeApp;
+  const app = new App(Promise.resolve(safeApp));
+  await Promise.resolve();
+  show({ kind: 'open' } as VaultView);
+  toasts.fail('“letter.txt” could not be read.');
+  show({ kind: 'open' } as VaultView);
+  expect(toasts.list).toHaveLength(1);
+  show({ kind: 'locked', fingerprint: 'a b c' });
+  expect(toasts.list).toEqual([]);
+  expect(app.vault.kind).toBe('locked');
 });
