@@ -20,6 +20,8 @@ import { buildView, type OfferedSafe } from './view.ts';
 
 /** The page is told at most five times a second. */
 const showEveryMs = 200;
+/** Forget tries to save what is on this device only for so long. */
+const forgetsAfterMs = 10_000;
 
 export interface Vault {
   /** Answers a request, or rejects with a {@link VaultError}. */
@@ -135,7 +137,12 @@ export function createVault(ports: VaultPorts): Vault {
     // Before anything is awaited: another tab may lock this one meanwhile, and another Safe be offered.
     const asked = open;
     const offer = remembered;
-    if (asked !== null && !evenUnsaved) await asked.sync.now();
+    // A person who may lose something does not want to: it is tried, and not for ever.
+    if (asked !== null) {
+      const saved = asked.sync.now();
+      const { closed } = asked.safe.session;
+      await (evenUnsaved ? Promise.race([saved, ports.wait(forgetsAfterMs, closed)]) : saved);
+    }
     const here = asked === null ? offer : hereOf(asked.safe);
     if (here !== null) await forgetHere(ports, here, evenUnsaved);
     // What the worker keeps of payments that are over; without one it forgets them at its next start.

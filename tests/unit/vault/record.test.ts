@@ -225,6 +225,18 @@ test('what is on this device only is not forgotten unasked, whichever tab added 
   expect(await browser.store.listSafes()).toEqual([]);
 });
 
+test('what may be lost with Forget is saved all the same when the network answers', async () => {
+  const { network, browser, tab, words } = await openedSafe(['a']);
+  await tab.ask({ kind: 'upload', file: fileOf('b') });
+  await tab.until(listed(2));
+  await tab.ask({ kind: 'forget', evenUnsaved: true });
+  const other = openTab(createBrowser(network));
+  await other.ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: true });
+  await other.until(listed(2));
+  expect(namesIn(other)).toEqual(['a', 'b']);
+  expect(await browser.store.listSafes()).toEqual([]);
+});
+
 test('a lost chunk of the list that this device wrote is written anew', async () => {
   const names = Array.from({ length: 70 }, (_, i) => `${i} ${'n'.repeat(900)}`);
   const { network, browser, tab, words } = await openedSafe(names);

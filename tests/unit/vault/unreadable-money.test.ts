@@ -158,7 +158,11 @@ test('money that another device wrote and that cannot be read comes into an open
     .catch(() => undefined);
   await tab.ask({ kind: 'upload', file: fileOf('letter') });
   await tab.ask({ kind: 'refresh' });
-  await tab.until(openWith((view) => !view.money.readable && view.files.length === 1 && view.published === 'published'));
+  await tab.until(
+    openWith(
+      (view) => !view.money.readable && view.files.length === 1 && view.published === 'published',
+    ),
+  );
   expect(moneyOf(tab).balance).not.toMatch(/\d/);
   await expect(tab.ask({ kind: 'askFaucet' })).rejects.toMatchObject({
     message: expect.stringContaining('cannot be read by this version') as string,
