@@ -38,6 +38,7 @@ const silence = { ok: false, error: { kind: 'timeout' } };
 /** Nobody answers, or with these receipts; the section is as given. */
 const wooden = (said: StallView | null, answer: unknown = silence): LightNode =>
   ({
+    file: { networkId: toHex(networkId) },
     section: async () => ({ authority, networkId, elders: authority.elders, holders: new Set() }),
     askFor: async () => answer,
     ask: async () => silence,

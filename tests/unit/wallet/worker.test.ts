@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { transactionOf } from './coins.ts';
-import { makeSection, toyName } from '../money/fixtures.ts';
+import { makeSection, networkId, toyName } from '../money/fixtures.ts';
 import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
 import { decodeMintRequest, encodeMintAnswer } from '#protocol/mint/index.ts';
 import {
@@ -38,6 +38,7 @@ const sections = onlyPaymentSection(toy.section, toy.elders);
 
 let asked: string[];
 const node = {
+  file: { networkId: toHex(networkId) },
   section: async () => ({ elders: toy.elders }),
   paymentSections: () => sections,
   ask: async (_elder: unknown, request: { kind: string }) => {
@@ -147,4 +148,30 @@ test('a redeemed receipt that elders refuse to list is not repeated for ever', a
   await vi.advanceTimersByTimeAsync(600_000);
   expect(asked).toHaveLength(before);
   expect(stored.intents.size + stored.facts.size).toBe(0);
+});
+
+test('a payment of another network is left alone, and stays written down', async () => {
+  const id = keep('elsewhere', []);
+  const other = { ...node, file: { networkId: 'ab'.repeat(32) } } as unknown as LightNode;
+  await expect(money.pay(other, id)).rejects.toMatchObject({ status: 409 });
+  await money.resumePayments(other);
+  expect(asked).toEqual([]);
+  expect(stored.intents.has(id)).toBe(true);
+});
+
+test('a payment that is stopped with its network stays written down, and goes on later', async () => {
+  const id = keep('paused', []);
+  void money.pay(node, id);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(asked.length).toBeGreaterThan(0);
+  money.stopPayments();
+  await vi.advanceTimersByTimeAsync(10_000);
+  const before = asked.length;
+  await vi.advanceTimersByTimeAsync(200_000);
+  expect(asked).toHaveLength(before);
+  expect(stored.intents.has(id)).toBe(true);
+  void money.pay(node, id);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(asked.length).toBeGreaterThan(before);
+  money.stopPayments();
 });
