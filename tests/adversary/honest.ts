@@ -9,6 +9,7 @@ import { walletKeys } from '#money/keys.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { createPaymentFollower } from '#node/handover-money-follow.ts';
 import { decodeClientReply, encodeClientRequest, type ClientRequest } from '#roles/wire/client.ts';
+import { createJobPool } from '#runtime/jobs/pool-node.ts';
 import { runPayment } from '#runtime/payment-runner.ts';
 import {
   addCoin,
@@ -87,7 +88,9 @@ async function openMember(target: Target, label: string) {
 
 async function openPayer(target: Target) {
   const host = await hostOf(new Uint8Array(randomBytes(32)));
-  const placeOf = new Map(target.elders.map((each) => [toHex(each.name), each.tcp]));
+  // Any node may become an elder while the section votes liars out.
+  const placeOf = new Map(target.nodes.map((each) => [toHex(each.name), each.tcp]));
+  const jobs = createJobPool(1);
   const request = async (elder: Uint8Array, bytes: Uint8Array) =>
     host.request(
       { name: elder, addresses: [placeOf.get(toHex(elder)) ?? ''] },
@@ -106,7 +109,7 @@ async function openPayer(target: Target) {
     anchor: target.anchor,
     signed: target.signed,
     request,
-    jobs: { run: () => Promise.reject(new Error('the section does not change meanwhile')) },
+    jobs,
     records: () => undefined,
   });
   const keys = walletKeys(new Uint8Array(randomBytes(32)));
@@ -172,6 +175,7 @@ async function openPayer(target: Target) {
         { sections: follower.sections(), identity: ed25519Identity, bundle, repeatEveryMs: 2_000 },
         {
           ask,
+          news: follower.news,
           facts: { load: async () => [], append: async () => undefined },
           suite: blsSuite,
           now: () => Date.now(),
@@ -205,7 +209,7 @@ async function openPayer(target: Target) {
       await Promise.race([running.ended, new Promise((go) => setTimeout(go, 10_000))]);
       running.stop();
     },
-    stop: host.stop,
+    stop: async () => void (await Promise.all([host.stop(), jobs.stop()])),
   };
 }
 
