@@ -65,7 +65,7 @@ const orderFor = (node: DataNode, elders: readonly Elder[], name: Uint8Array): r
   };
   return [...order].sort((a, b) => failedAt(a) - failedAt(b));
 };
-const noteFailure = (node: DataNode, elder: Elder): void => {
+const noteFailure = (node: DataNode, elder: Pick<Elder, 'name'>): void => {
   const failed = failures.get(node) ?? new Map<string, number>();
   failures.set(node, failed);
   const id = toHex(elder.name);
@@ -233,35 +233,25 @@ const versionTaken = (): CallError =>
     message: 'Another device has just written; its changes are merged first.',
   });
 
+/** The name, who is asked for it, the request, the patience, and a signal that ends it. */
+type Asked = Parameters<LightNode['askFor']>;
+
 /** Errors: throws when our own bytes were the reason; to send them to the next elder would not help. */
-async function askPiece(
-  node: DataNode,
-  name: Uint8Array,
-  elder: Elder,
-  request: Parameters<LightNode['askFor']>[2],
-  patience: Patience,
-  signal?: AbortSignal,
-): ReturnType<LightNode['askFor']> {
-  const reply = await askPatiently(node, name, elder, request, patience, signal);
+async function askPiece(node: DataNode, ...asked: Asked): ReturnType<LightNode['askFor']> {
+  const [, elder, , , signal] = asked;
+  const reply = await askPatiently(node, ...asked);
   if (reply.ok || signal?.aborted === true) return reply;
   if (reply.error.kind === 'timeout') noteFailure(node, elder);
   if (isCongested(reply.error)) throw slowLink();
   return reply;
 }
 
-async function askPatiently(
-  node: DataNode,
-  name: Uint8Array,
-  elder: Elder,
-  request: Parameters<LightNode['askFor']>[2],
-  patience: Patience,
-  signal?: AbortSignal,
-): ReturnType<LightNode['askFor']> {
-  const reply = await node.askFor(name, elder, request, patience, signal);
+async function askPatiently(node: DataNode, ...asked: Asked): ReturnType<LightNode['askFor']> {
+  const reply = await node.askFor(...asked);
   const wait = busyMs(reply.ok ? undefined : reply.error);
   if (wait === 0) return reply;
   await new Promise((go) => setTimeout(go, Math.min(wait, longestBusyMs)));
-  return node.askFor(name, elder, request, patience, signal);
+  return node.askFor(...asked);
 }
 
 const busyMs = (error: AskError | undefined): number =>

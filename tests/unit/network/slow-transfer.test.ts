@@ -4,22 +4,17 @@
  * over the real client and server of rpc.ts and one simulated link to all seven elders.
  */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { EMPTY_PREFIX } from '#address/prefix.ts';
-import { toXorName } from '#address/xor-name.ts';
-import { utf8 } from '#core/codec/bytes.ts';
 import { ok } from '#core/result.ts';
-import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { signReceipt, storedChunk } from '#data/receipt.ts';
 import { watchLink } from '#network/link.ts';
 import { createRpcClient, serveRpc, type RpcClient } from '#network/rpc.ts';
-import { adultsOf, stampOf } from '#protocol/replication/index.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import { stampOf } from '#protocol/replication/index.ts';
 import { createLanes } from '#runtime/lanes.ts';
 import { CallError } from '../../../src/service-worker/answers.ts';
 import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data.ts';
-import type { Section } from '../../../src/service-worker/known-sections.ts';
 import { createLine, type Line, type Rates } from './slow-line.ts';
+import { nameOf, networkId, sectionOf, seedOf } from '../roles/plain-section.ts';
 
 // What takes real time would take any simulated time.
 vi.mock('#runtime/jobs/ciphers.ts', async () => {
@@ -31,38 +26,9 @@ vi.mock('#runtime/jobs/ciphers.ts', async () => {
   };
 });
 
-const networkId = sha256(utf8('network'));
-const seedOf = (n: number): Uint8Array => sha256(Uint8Array.of(n));
-const nameOf = (n: number) => toXorName(ed25519PublicKey(seedOf(n)));
 const adults = [11, 12, 13];
-const authority: SectionAuthority = {
-  networkId,
-  prefix: EMPTY_PREFIX,
-  key: new Uint8Array(96).fill(1),
-  epoch: 1n,
-  generation: 4n,
-  elders: [1, 2, 3, 4, 5, 6, 7].map((n) => ({
-    name: nameOf(n),
-    publicShare: new Uint8Array(96),
-    index: n,
-  })),
-  members: [1, 2, 3, 4, 5, 6, 7, ...adults].map((n) => ({
-    name: nameOf(n),
-    joined: 0n,
-    placement: nameOf(n),
-    sharingKey: new Uint8Array(32),
-  })),
-  ledgerRoot: new Uint8Array(32),
-  genesisOutput: { oneTimeKey: new Uint8Array(32), amount: 1n },
-};
-const section: Section = {
-  authority,
-  signed: new Uint8Array(),
-  networkId,
-  elders: authority.elders.map((each) => ({ ...each, addresses: [] })),
-  holders: new Set(adultsOf(authority).map(({ id }) => id)),
-};
-const stamp = stampOf(authority);
+const section = sectionOf(adults);
+const stamp = stampOf(section.authority);
 
 const pieceBytes = 1024 * 1024;
 const pieces = Array.from({ length: 8 }, (_, n) => new Uint8Array(pieceBytes).fill(n));

@@ -4,54 +4,21 @@
  * Method: a light node of wood in front of one elder whose adults really sign.
  */
 import { expect, test } from 'vitest';
-import { EMPTY_PREFIX, parsePrefix, type Prefix } from '#address/prefix.ts';
-import { toXorName } from '#address/xor-name.ts';
+import { EMPTY_PREFIX, parsePrefix } from '#address/prefix.ts';
 import { utf8 } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
-import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { signReceipt, storedChunk } from '#data/receipt.ts';
-import { adultsOf, stampOf } from '#protocol/replication/index.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import { stampOf } from '#protocol/replication/index.ts';
 import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data.ts';
 import type { Section } from '../../../src/service-worker/known-sections.ts';
-
-const networkId = sha256(utf8('network'));
-const seedOf = (n: number): Uint8Array => sha256(Uint8Array.of(n));
-const nameOf = (n: number) => toXorName(ed25519PublicKey(seedOf(n)));
-const elders = [1, 2, 3, 4, 5, 6, 7];
-
-function sectionOf(prefix: Prefix, keyByte: number, adults: readonly number[]): Section {
-  const authority: SectionAuthority = {
-    networkId,
-    prefix,
-    key: new Uint8Array(96).fill(keyByte),
-    epoch: BigInt(keyByte),
-    generation: 4n,
-    elders: elders.map((n) => ({ name: nameOf(n), publicShare: new Uint8Array(96), index: n })),
-    members: [...elders, ...adults].map((n) => ({
-      name: nameOf(n),
-      joined: 0n,
-      placement: nameOf(n),
-      sharingKey: new Uint8Array(32),
-    })),
-    ledgerRoot: new Uint8Array(32),
-    genesisOutput: { oneTimeKey: new Uint8Array(32), amount: 1n },
-  };
-  return {
-    authority,
-    signed: new Uint8Array(),
-    networkId,
-    elders: authority.elders.map((each) => ({ ...each, addresses: [] })),
-    holders: new Set(adultsOf(authority).map(({ id }) => id)),
-  };
-}
+import { elders, nameOf, networkId, sectionOf, seedOf } from './plain-section.ts';
 
 const bytes = utf8('a piece of a file');
 const name = sha256(bytes);
 const half = parsePrefix((name[0] ?? 0) < 128 ? '0' : '1') ?? EMPTY_PREFIX;
-const parent = sectionOf(EMPTY_PREFIX, 1, [11, 12, 13, 14]);
-const child = sectionOf(half, 2, [21, 22, 23, 24]);
+const parent = sectionOf([11, 12, 13, 14]);
+const child = sectionOf([21, 22, 23, 24], half, 2);
 
 /**
  * @param read what asking the elder for its pages brings

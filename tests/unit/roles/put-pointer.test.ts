@@ -3,8 +3,7 @@
  * Method: seven elders in front of the real `putPointer` and `getPointer`, some of which lie.
  */
 import { expect, test } from 'vitest';
-import { EMPTY_PREFIX } from '#address/prefix.ts';
-import { nameToId, toXorName } from '#address/xor-name.ts';
+import { nameToId } from '#address/xor-name.ts';
 import { utf8 } from '#core/codec/bytes.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { err, ok } from '#core/result.ts';
@@ -12,8 +11,7 @@ import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
 import { signReceipt, storedPointer } from '#data/receipt.ts';
-import { adultsOf, stampOf } from '#protocol/replication/index.ts';
-import type { SectionAuthority } from '#protocol/section/index.ts';
+import { stampOf } from '#protocol/replication/index.ts';
 import { eldersFor } from '#roles/light-client/elders.ts';
 import {
   getPointer,
@@ -21,35 +19,11 @@ import {
   putPointer,
   type DataNode,
 } from '../../../src/service-worker/data.ts';
+import { elders, nameOf, networkId, sectionOf, seedOf } from './plain-section.ts';
 
-const networkId = sha256(utf8('network'));
-const seedOf = (n: number): Uint8Array => sha256(Uint8Array.of(n));
-const nameOf = (n: number) => toXorName(ed25519PublicKey(seedOf(n)));
-const numbers = [1, 2, 3, 4, 5, 6, 7];
 const adults = [11, 12, 13, 14];
-const authority: SectionAuthority = {
-  networkId,
-  prefix: EMPTY_PREFIX,
-  key: new Uint8Array(96).fill(1),
-  epoch: 1n,
-  generation: 4n,
-  elders: numbers.map((n) => ({ name: nameOf(n), publicShare: new Uint8Array(96), index: n })),
-  members: [...numbers, ...adults].map((n) => ({
-    name: nameOf(n),
-    joined: 0n,
-    placement: nameOf(n),
-    sharingKey: new Uint8Array(32),
-  })),
-  ledgerRoot: new Uint8Array(32),
-  genesisOutput: { oneTimeKey: new Uint8Array(32), amount: 1n },
-};
-const section = {
-  authority,
-  signed: new Uint8Array(),
-  networkId,
-  elders: authority.elders.map((each) => ({ ...each, addresses: [] })),
-  holders: new Set(adultsOf(authority).map(({ id }) => id)),
-};
+const section = sectionOf(adults);
+const { authority } = section;
 
 const owner = sha256(utf8('owner'));
 const record = (version: bigint, text: string, seed = owner) =>
@@ -148,7 +122,7 @@ test('that the network is full is said by three elders, not by the last one aske
   const bytes = utf8('a piece');
   const byCount = async (full: number) => {
     // The order for a chunk is another one: whoever is asked late says that it is full.
-    let left = numbers.length;
+    let left = elders.length;
     const { node } = nodeOf(() =>
       left-- > full ? err({ kind: 'unreachable' }) : refuse({ kind: 'full' }),
     );

@@ -226,14 +226,15 @@ describe('a payment', () => {
 });
 
 describe('incoming coins', () => {
-  test('are found again when they could not be written down at first, in every list', async () => {
-    const network = createNetwork('cursor');
+  /** A Safe with 100, to which 700 is paid while its device can write nothing down. */
+  async function paidWithFullDisk() {
+    const network = createNetwork('full disk');
     const browser = createBrowser(network);
     const money = createMoney(network, [100n * unit]);
     const { tab } = await makeSafe(browser, money);
     const seed = money.contexts.at(-1)?.seed.reveal() ?? new Uint8Array();
     const paid = money.payTo(seed, [700n * unit], 77);
-    const put = browser.store.putSafe;
+    const { putSafe } = browser.store;
     let refused = 0;
     Object.assign(browser.store, {
       putSafe: async () => {
@@ -242,30 +243,24 @@ describe('incoming coins', () => {
       },
     });
     for (const elder of elders) money.list(elder, paid);
+    const heal = (): void => void Object.assign(browser.store, { putSafe });
+    return { tab, refusals: () => refused, heal };
+  }
+
+  test('are found again when they could not be written down at first, in every list', async () => {
+    const { tab, refusals, heal } = await paidWithFullDisk();
     // Every list is read to its end meanwhile: each round reads two of the seven.
-    await expect.poll(() => refused, { timeout: 10_000 }).toBeGreaterThan(elders.length);
+    await expect.poll(refusals, { timeout: 10_000 }).toBeGreaterThan(elders.length);
     expect(moneyOf(tab).balance).toBe('100');
-    Object.assign(browser.store, { putSafe: put });
+    heal();
     await tab.until(openWith((view) => view.money.balance === '800'));
   });
 
   test('that cannot be written down are told of until they are', async () => {
-    const network = createNetwork('full disk');
-    const browser = createBrowser(network);
-    const money = createMoney(network, [100n * unit]);
-    const { tab } = await makeSafe(browser, money);
-    const seed = money.contexts.at(-1)?.seed.reveal() ?? new Uint8Array();
-    const paid = money.payTo(seed, [700n * unit], 77);
-    const put = browser.store.putSafe;
-    Object.assign(browser.store, {
-      putSafe: async () => {
-        throw new DOMException('full', 'QuotaExceededError');
-      },
-    });
-    for (const elder of elders) money.list(elder, paid);
+    const { tab, heal } = await paidWithFullDisk();
     await tab.until(openWith(({ money: { notice } }) => notice.includes('could not be written')));
     expect(moneyOf(tab).balance).toBe('100');
-    Object.assign(browser.store, { putSafe: put });
+    heal();
     await tab.until(
       openWith(({ money: { balance, notice } }) => balance === '800' && notice === ''),
     );

@@ -117,21 +117,29 @@ test('money that cannot be read here is kept as it is, on this device and for a 
   expect(sections).toEqual([newer, newer]);
 });
 
-test('a money part that another device wrote and that cannot be read is not written over', async () => {
-  const network = createNetwork('newer');
-  const old = createBrowser(network);
-  const { tab, words } = await makeSafe(old, createMoney(network, [unit]));
+/** Another device, with a newer version of the app, writes the money part. */
+async function writeNewerElsewhere(
+  network: ReturnType<typeof createNetwork>,
+  words: string,
+  merge: WalletFactory['merge'],
+): Promise<void> {
   const factory: WalletFactory = {
-    merge: () => newer,
+    merge,
     open: async (context) => {
       await context.update(() => newer);
       throw new Error('it has written enough');
     },
   };
-  const other = openTab(createBrowser(network), factory);
-  await other
+  await openTab(createBrowser(network), factory)
     .ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: false })
     .catch(() => undefined);
+}
+
+test('a money part that another device wrote and that cannot be read is not written over', async () => {
+  const network = createNetwork('newer');
+  const old = createBrowser(network);
+  const { tab, words } = await makeSafe(old, createMoney(network, [unit]));
+  await writeNewerElsewhere(network, words, () => newer);
   const stored = network.pointers;
   const before = [...stored.values()].map((bytes) => [...bytes]);
   await tab.ask({ kind: 'upload', file: fileOf('third') });
@@ -145,17 +153,7 @@ test('money that another device wrote and that cannot be read comes into an open
   const old = createBrowser(network);
   const { tab, words } = await makeSafe(old, createMoney(network, []));
   await tab.until(openWith((view) => view.published === 'published'));
-  const factory: WalletFactory = {
-    merge: (a, b) => (a.length >= b.length ? a : b),
-    open: async (context) => {
-      await context.update(() => newer);
-      throw new Error('it has written enough');
-    },
-  };
-  const other = openTab(createBrowser(network), factory);
-  await other
-    .ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: false })
-    .catch(() => undefined);
+  await writeNewerElsewhere(network, words, (a, b) => (a.length >= b.length ? a : b));
   await tab.ask({ kind: 'upload', file: fileOf('letter') });
   await tab.ask({ kind: 'refresh' });
   await tab.until(
