@@ -137,7 +137,7 @@ export type Reckoning = 'now' | 'ever';
 export type CertificateProblem =
   /** Not one per input, or the path is not of this root: found by hashes alone. */
   | 'badCertificate'
-  /** The key is known and did not sign this: nobody who verifies certificates passes it on. */
+  /** The key is known and did not sign this: no program that verifies certificates passes it on. */
   | 'forgedCertificate'
   /** No key is known for this slot and epoch: the verifier may be behind. */
   | 'unknownKey'

@@ -4,8 +4,8 @@
  * There are three pots: members, strangers that an address tells apart, and strangers without one
  * (this machine, a relay). In a pot the bytes are shared by member, by address, or by peer. Where a
  * bound is reached, a stream that waits for its own peer goes first, however little it holds; then the
- * share that holds most gives way, if that is more than the asker's would. So nobody is refused
- * because others have many peer ids, and nobody can end what holds less than they want themselves.
+ * share that holds most gives way, if that is more than the asker's would. So no peer is refused
+ * because others have many peer ids, and none can end a stream that holds less than it wants itself.
  */
 /** Who is at the other end of a connection. */
 export interface Caller {
@@ -154,7 +154,7 @@ export function createHeldBytes(now: () => number, refused: (caller: Caller) => 
     wait.share.pot.waits.add(wait);
   };
 
-  /** Members come and go: asked anew of whoever asks for more, and of whoever is to be ended. */
+  /** Members come and go: looked up again for a peer that wants more, and before a stream is ended. */
   const isAsBefore = (peer: Peer): boolean => {
     const known = peer.isKnown();
     if (known === peer.known) return true;

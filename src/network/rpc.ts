@@ -239,7 +239,7 @@ export function createRpcClient(
       asked.isGivenUp = true;
       if (closed) return;
       const isAlone = living() === 0;
-      // What is still on its way would fill the link for nobody.
+      // What is still on its way would fill the link in vain.
       if (isTransfer && isAlone && id !== undefined && places.has(id)) return abort('given up');
       const isFull = places.size >= maxUnanswered;
       if (isFull && performance.now() - arrivedMs >= silentStreamMs) return abort('no answers');

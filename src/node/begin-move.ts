@@ -16,8 +16,8 @@ export interface MoveOptions {
 }
 
 /**
- * Resolves when the new name is on disk. A node that is moved is a member nowhere and is told so once: what a
- * full disk refuses is tried again until there is room.
+ * Resolves when the new name is on disk. A node that is moved is a member of no section and gets its ticket
+ * once, so what a full disk refuses is tried again until there is room.
  */
 export async function beginMove(options: MoveOptions): Promise<void> {
   const { folder, ticket, age, prefix, failed } = options;

@@ -82,7 +82,7 @@ export function createElderData(
 
   const blame = (holder: Uint8Array, rule: string): HolderAnswer => {
     suspects.add(holder);
-    options.misbehaved(nameToId(holder), provesNothing.has(rule) ? 'data' : 'falsehood');
+    options.misbehaved(nameToId(holder), honestFailures.has(rule) ? 'data' : 'falsehood');
     log.write({ event: 'holderFailed', node: options.label, peer: nameToId(holder), rule });
     return { kind: 'failed' };
   };
@@ -242,8 +242,8 @@ function judgeConflict(verdict: ReturnType<typeof evidenceVerdict>): Evidence {
   return verdict === 'older' || verdict === 'taken' ? 'conflict' : 'false';
 }
 
-/** Failures that an honest holder may have too. */
-const provesNothing: ReadonlySet<string> = new Set(['silent', 'noReceipt']);
+/** Rules that an honest holder may break, too. */
+const honestFailures: ReadonlySet<string> = new Set(['silent', 'noReceipt']);
 
 const isNotFound = (reply: NodeReply): boolean =>
   reply.kind === 'refused' && reply.refusal.kind === 'notFound';

@@ -74,7 +74,7 @@ export interface ElderMoney {
   /**
    * @param invalid called for a signature or a certificate that is wrong under a key that this elder
    * knows. Programs of ours verify what they send; what cannot be judged here (another epoch, a missing
-   * path) is `unproven` and held against nobody.
+   * path) is `unproven` and counts against no sender.
    */
   readonly answer: (request: MoneyRequest, invalid?: () => void) => Promise<ClientReply>;
   readonly stop: () => void;

@@ -58,7 +58,7 @@ export function createGate(metrics: Metrics, now: () => number = () => performan
       const peers = atWork[lane];
       const addresses = atWorkByAddress[lane];
       const ofPeer = peers.get(peerId) ?? 0;
-      // Members answer for themselves: who else is behind their address is nobody's fault.
+      // Members answer for themselves, not for other peers behind their address.
       const shared = lane === 'system' ? null : address;
       const ofAddress = shared === null ? 0 : (addresses.get(shared) ?? 0);
       const ticket = ++tickets;

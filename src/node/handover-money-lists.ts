@@ -42,8 +42,8 @@ export interface SealedLists {
   /** Its last page is here: the list is. @param count of its entries. */
   readonly finish: (root: Uint8Array, count: number) => Promise<void>;
   /**
-   * A list with pages that cannot be read is not here until they came again; the others stay, and are
-   * given to whoever asks. The empty list is made again.
+   * A list with unreadable pages is not here until these were fetched again; the other pages stay and are
+   * served. The empty list is made again.
    */
   readonly renew: (root: Uint8Array) => Promise<void>;
   /** Deletes a list; the empty one stays, since every idle epoch has it. */

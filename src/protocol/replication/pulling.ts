@@ -150,7 +150,7 @@ export function fetched(
     case 'stored': {
       const wanted = new Map(state.wanted);
       const known = wanted.get(itemId(item));
-      // Of a newer one somebody may have told while this one was on its way.
+      // A newer one may have become known while this one was on its way.
       if (known !== undefined && isAtLeast(outcome.item, known.item)) wanted.delete(itemId(item));
       const stored = withStored(draft, outcome.item);
       return and(stored, { fetching, wanted, budgetBytes: back(outcome.item.size) });

@@ -83,7 +83,7 @@ export function encodePins({ tree, fork }: Pins): Uint8Array {
 
 /**
  * Undefined for bytes of another version or a damaged disk: then everything is asked for again.
- * A browser's store is `ours`: whoever can write there runs as the app, and needs no forged pins.
+ * A browser's store is `ours`: a program that can write there runs as the app, and needs no forged pins.
  * @param whose `ours`: this program wrote them after it had verified all. `anybodys`: keys whose way from
  *   the genesis key is not among the bytes are left out; the links and states have yet to be verified.
  */

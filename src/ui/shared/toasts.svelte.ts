@@ -24,7 +24,7 @@ export class Toasts {
     this.#add({ tone: 'bad', text, action: null });
   }
 
-  /** What they tell is about an open Safe; whoever looks at a locked one need not read it. */
+  /** They may name files of an open Safe, which a locked one must not show. */
   clear(): void {
     this.list = [];
   }
