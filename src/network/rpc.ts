@@ -230,7 +230,9 @@ export function createRpcClient(
     };
     const fail = (kind: 'unreachable' | 'timeout'): void => {
       const sinceMs = Math.max(startedMs, performance.now() - idleMs);
-      const isBusy = link.slowSince(sinceMs) || lastMovedMs() > sinceMs;
+      // A stream that ends has ended, whatever it carried before: its other end may have died.
+      const isMoving = kind === 'timeout' && lastMovedMs() > sinceMs;
+      const isBusy = isMoving || link.slowSince(sinceMs);
       settle(err(isBusy ? { kind, congested: true } : { kind }));
     };
     const giveUp = (): void => {

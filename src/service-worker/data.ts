@@ -241,7 +241,8 @@ async function askPiece(node: DataNode, ...asked: Asked): ReturnType<LightNode['
   const [, elder, , , signal] = asked;
   const reply = await askPatiently(node, ...asked);
   if (reply.ok || signal?.aborted === true) return reply;
-  if (reply.error.kind === 'timeout') noteFailure(node, elder);
+  // Whatever the reason is: one elder that is slow, or breaks off, must not end every attempt.
+  if (reply.error.kind !== 'refused') noteFailure(node, elder);
   if (isCongested(reply.error)) throw slowLink();
   return reply;
 }

@@ -71,6 +71,17 @@ test('a node that takes bytes and gives no answer is silent, whatever was sent t
   }
 });
 
+test('a node that breaks off while it sends a piece is unreachable: our link is not the reason', async () => {
+  lineOf(1_000_000);
+  const [ours, theirs] = line.open();
+  serveRpc(theirs, async () => mebibyte);
+  const piece = createRpcClient(ours).request(new Uint8Array(40), patience);
+  await pass(0.5);
+  expect(line.carried.down).toBeGreaterThan(100_000);
+  theirs.abort(new Error('killed'));
+  expect(await piece).toEqual({ ok: false, error: { kind: 'unreachable' } });
+});
+
 test('an answer that is late while our own bytes fill the link is no silence', async () => {
   lineOf(100_000);
   const link = watchLink();

@@ -69,8 +69,13 @@ test('N41: signatures for another chunk are none for this one', async () => {
   await expect(putChunk(node, bytes)).rejects.toThrow('too few receipts');
 });
 
+interface Failure {
+  readonly kind?: 'unreachable';
+  readonly congested?: true;
+}
+
 /** @param fails how a request for a piece ends, by who is asked; undefined when it is answered */
-function nodeThat(fails: (elder: string) => { readonly congested?: true } | undefined) {
+function nodeThat(fails: (elder: string) => Failure | undefined) {
   const asked: string[] = [];
   const { node } = nodeOf(child);
   const failing: DataNode = {
@@ -86,15 +91,18 @@ function nodeThat(fails: (elder: string) => { readonly congested?: true } | unde
   return { node: failing, asked };
 }
 
-test('a piece that our own bytes held up is not sent to the next elder at once, but to another one next time', async () => {
-  let isSlow = true;
-  const { node, asked } = nodeThat(() => (isSlow ? { congested: true } : undefined));
-  await expect(putChunk(node, bytes)).rejects.toMatchObject({ failure: { kind: 'slow' } });
-  await expect(getChunk(node, name)).rejects.toMatchObject({ failure: { kind: 'slow' } });
-  isSlow = false;
-  expect(await putChunk(node, bytes)).toBe(3);
-  expect(new Set(asked).size).toBe(3);
-});
+test.each<Failure>([{ congested: true }, { kind: 'unreachable', congested: true }])(
+  'a piece that our own bytes held up is not sent to the next elder at once, but to another one next time: %o',
+  async (failure) => {
+    let isSlow = true;
+    const { node, asked } = nodeThat(() => (isSlow ? failure : undefined));
+    await expect(putChunk(node, bytes)).rejects.toMatchObject({ failure: { kind: 'slow' } });
+    await expect(getChunk(node, name)).rejects.toMatchObject({ failure: { kind: 'slow' } });
+    isSlow = false;
+    expect(await putChunk(node, bytes)).toBe(3);
+    expect(new Set(asked).size).toBe(3);
+  },
+);
 
 test('an elder that lets a piece wait in vain is asked last for the next one', async () => {
   let silent = '';
