@@ -7,6 +7,7 @@ import { nameToId } from '#address/xor-name.ts';
 import type { Result } from '#core/result.ts';
 import { decodeSignedAuthority, type SignedAuthority } from '#protocol/section/index.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
+import type { AskNode } from './read-sections.ts';
 
 /** While nothing is known; and while a state is known that may be an old one. */
 const seekEveryMs = 1_000;
@@ -20,19 +21,28 @@ export interface Asked {
   readonly request: (node: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
 }
 
+export interface StateAnswer {
+  /** An encoded signed authority, unchecked: that of the section the answering node belongs to. */
+  readonly authority: Uint8Array;
+  /** Asks the same node. */
+  readonly ask: AskNode;
+}
+
 /** @returns asks the next nodes in turn until two have told a state; each call goes on from there. */
-export function createStateAsking(asked: Asked): () => Promise<readonly Uint8Array[]> {
+export function createStateAsking(asked: Asked): () => Promise<readonly StateAnswer[]> {
   const self = nameToId(asked.own);
   const request = encodeClientRequest({ kind: 'authority' });
   let next = 0;
-  const askOne = async (name: Uint8Array): Promise<readonly Uint8Array[]> => {
+  const askOne = async (name: Uint8Array): Promise<readonly StateAnswer[]> => {
     const answer = await asked.request(name, request);
     const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
-    return reply?.ok === true && reply.value.kind === 'authority' ? [reply.value.authority] : [];
+    if (reply?.ok !== true || reply.value.kind !== 'authority') return [];
+    const { authority } = reply.value;
+    return [{ authority, ask: (bytes) => asked.request(name, bytes) }];
   };
   return async () => {
     const names = asked.names().filter((name) => nameToId(name) !== self);
-    const told: Uint8Array[] = [];
+    const told: StateAnswer[] = [];
     for (let tried = 0; tried < names.length && told.length < answersWanted;) {
       const count = Math.min(answersWanted - told.length, names.length - tried);
       const some = Array.from({ length: count }, (_, n) => names[(next + n) % names.length]);
@@ -55,9 +65,10 @@ export interface StateSearch {
   readonly stop: () => void;
 }
 
+/** @param take goes on with a state that was told; it never rejects */
 export function startStateSearch(
-  ask: () => Promise<readonly Uint8Array[]>,
-  take: (told: SignedAuthority) => void,
+  ask: () => Promise<readonly StateAnswer[]>,
+  take: (told: SignedAuthority, ask: AskNode) => Promise<void>,
 ): StateSearch {
   let isKnown = false;
   let isOver = false;
@@ -65,10 +76,13 @@ export function startStateSearch(
   const seek = async (): Promise<void> => {
     const answers = await ask().catch(() => []);
     if (isOver) return;
-    for (const bytes of answers) {
-      const told = decodeSignedAuthority(bytes);
-      if (told.ok) take(told.value);
-    }
+    await Promise.all(
+      answers.map(async (answer) => {
+        const told = decodeSignedAuthority(answer.authority);
+        if (told.ok) await take(told.value, answer.ask);
+      }),
+    );
+    if (isOver) return;
     timer = setTimeout(() => void seek(), isKnown ? seekAgainEveryMs : seekEveryMs);
   };
   const end = (): void => {

@@ -6,7 +6,6 @@
 import { nameToId } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { Result } from '#core/result.ts';
-import { decodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   chainFor,
   closestSection,
@@ -14,23 +13,20 @@ import {
   isKnownKey,
   maxChainLinks,
   placesOf,
-  planUpdate,
   sectionAt,
   sectionFor,
   sectionsOf,
   successorBytes,
   treeWith,
   type Fork,
-  type SectionProof,
   type SectionTree,
   type SignedAuthority,
   type SignedSuccessor,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
-import { decodePins, encodePins, pin, type Pins } from '#roles/light-client/pins.ts';
-import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
+import { decodePins, encodePins, type Pins } from '#roles/light-client/pins.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
-import { readPages } from '#runtime/read-pages.ts';
+import { createSectionReader } from './read-sections.ts';
 
 export interface SectionFollower {
   readonly tree: () => SectionTree;
@@ -75,44 +71,25 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
   const home = anchor.genesisKey.slice(0, 32);
   const begun = treeWith(emptyTree(anchor), born);
   if (!begun.ok) throw new Error('invariant broken: the state of the birth is verified');
-  let pins: Pins = (await readKept(options)) ?? { tree: begun.value, fork: null };
-  if (pins.fork !== null) options.forked(pins.fork);
+  const reader = createSectionReader({
+    begun: (await readKept(options)) ?? { tree: begun.value, fork: null },
+    jobs,
+    records: options.records,
+    learnt: (_, pins, before) => {
+      if (pins !== before) options.keep(encodePins(pins));
+      if (pins.fork !== null && before.fork === null) options.forked(pins.fork);
+      if (tree() !== before.tree) options.changed();
+    },
+  });
+  const tree = (): SectionTree => reader.pins().tree;
+  const { fork } = reader.pins();
+  if (fork !== null) options.forked(fork);
   let turn = 0;
   /** By place: whom to ask next. */
   const nextAsked = new Map<string, number>();
 
-  const verify = async (proof: SectionProof): Promise<boolean> => {
-    const plan = planUpdate(pins.tree, proof);
-    if (plan.kind !== 'verify') return plan.kind === 'same';
-    const result = await jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
-    if (result.kind !== 'verifiedLinks') return false;
-    const before = pins;
-    const learnt = pin(before, result.update);
-    if (!learnt.news) return true;
-    ({ pins } = learnt);
-    if (pins !== before) options.keep(encodePins(pins));
-    if (pins.fork !== null && before.fork === null) options.forked(pins.fork);
-    // Nothing that hangs on a second record is believed.
-    if (pins.tree === before.tree) return false;
-    options.changed();
-    return true;
-  };
-
-  const ask = async (
-    node: Uint8Array,
-    name: Uint8Array,
-    from: Uint8Array,
-  ): Promise<SectionProof | null> => {
-    const reply = await options.request(node, encodeCover({ kind: 'section', name, from }));
-    const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
-    if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
-    options.records(decoded.value.records);
-    const proof = decodeProof(decoded.value.proof);
-    return proof.ok && (await verify(proof.value)) ? proof.value : null;
-  };
-
   const membersNear = (name: Uint8Array): readonly Uint8Array[] => {
-    const near = sectionFor(pins.tree, name) ?? closestSection(pins.tree, name);
+    const near = sectionFor(tree(), name) ?? closestSection(tree(), name);
     const known = [...(near?.elders ?? []), ...(near?.members ?? [])].map((each) => each.name);
     const unique = new Map([...known, ...options.others()].map((each) => [nameToId(each), each]));
     return [...unique.values()];
@@ -126,49 +103,43 @@ export async function followSections(options: FollowOptions): Promise<SectionFol
       nextAsked.set(place, at + 1);
       const node = nodes[at % nodes.length];
       if (node === undefined) return;
-      const before = pins.tree;
-      await readPages(
-        () => pins.tree,
-        name,
-        (from) => ask(node, name, from),
-      );
-      if (pins.tree !== before) return;
+      if (await reader.read((request) => options.request(node, request), name)) return;
     }
   };
 
   const signed = (): SignedAuthority => {
-    const { tree } = pins;
-    const authority = sectionFor(tree, home) ?? closestSection(tree, home);
-    const held = authority === undefined ? undefined : sectionAt(tree, authority.prefix);
+    const now = tree();
+    const authority = sectionFor(now, home) ?? closestSection(now, home);
+    const held = authority === undefined ? undefined : sectionAt(now, authority.prefix);
     if (held === undefined) return born;
-    return { ...held, chain: chainFor(tree, anchor.genesisKey, held.authority.key) };
+    return { ...held, chain: chainFor(now, anchor.genesisKey, held.authority.key) };
   };
 
   const first = (pick: 'elders' | 'members'): readonly Uint8Array[] => {
     const own = signed().authority;
-    const rest = sectionsOf(pins.tree).filter(({ key }) => !equalBytes(key, own.key));
+    const rest = sectionsOf(tree()).filter(({ key }) => !equalBytes(key, own.key));
     return [own, ...rest].flatMap((each) => each[pick].map(({ name }) => name));
   };
 
   let membersOf: { readonly tree: SectionTree; readonly ids: ReadonlySet<string> } | null = null;
   const memberIds = (): ReadonlySet<string> => {
     // A tree is never changed, only replaced.
-    if (membersOf?.tree !== pins.tree) {
+    if (membersOf?.tree !== tree()) {
       const names = [...first('elders'), ...first('members')];
-      membersOf = { tree: pins.tree, ids: new Set(names.map(nameToId)) };
+      membersOf = { tree: tree(), ids: new Set(names.map(nameToId)) };
     }
     return membersOf.ids;
   };
 
   return {
-    tree: () => pins.tree,
-    fork: () => pins.fork,
+    tree,
+    fork: () => reader.pins().fork,
     signed,
     elders: () => first('elders'),
     members: () => first('members'),
     isMember: (name) => memberIds().has(nameToId(name)),
     refresh: async () => {
-      const all = placesOf(pins.tree);
+      const all = placesOf(tree());
       const name = all[turn++ % Math.max(1, all.length)];
       if (nextAsked.size > 2 * all.length + 1) nextAsked.clear();
       if (name !== undefined) await lookAt(name).catch(() => undefined);

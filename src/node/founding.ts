@@ -14,13 +14,13 @@ import {
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import type { GenesisConfig } from '#roles/genesis/index.ts';
+import { genesisState } from '#roles/section-node/first-hint.ts';
 import type { Invitation } from '#roles/wire/lobby.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import { askLobby, type JoinPoint } from './arrival.ts';
 import type { Founder } from './founder.ts';
 import { makeNetworkFile, type KeptNetworkFile } from './network-file.ts';
-import { genesisState } from './machine-section.ts';
 import {
   forgetInvitation,
   keepAuthority,

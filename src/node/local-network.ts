@@ -7,6 +7,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
+import { err } from '#core/result.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { createNodeHost, PortTaken, type NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
@@ -19,13 +20,14 @@ import {
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
+import { genesisState } from '#roles/section-node/first-hint.ts';
 import { createJobPool, type JobPool } from '#runtime/jobs/pool-node.ts';
 import { folderProblem } from '#storage/node/problem.ts';
 import type { DataFolder } from '#storage/node/data-folder.ts';
 import { createAddressBook } from './address-book.ts';
 import { openBootstrapGuide } from './bootstrap-guide.ts';
 import type { Log } from './log.ts';
-import { genesisState, machineSection } from './machine-section.ts';
+import { machineSection } from './machine-section.ts';
 import type { Metrics } from './metrics.ts';
 import { openBirth, type Born } from './network-birth.ts';
 import type { KeptNetworkFile } from './network-file.ts';
@@ -157,7 +159,10 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
             secretShare === undefined || index === undefined
               ? null
               : { sealed: genesisState(signed), secretShare, index },
-          ask: async () => [encodeSignedAuthority(signed)],
+          ask: async () => [
+            { authority: encodeSignedAuthority(signed), ask: async () => err('nobody else') },
+          ],
+          records: () => undefined,
           ticket: null,
           reach: async (name) =>
             (await running.get(nameToId(identity.name))?.greeter.reach(name)) ?? false,

@@ -5,17 +5,17 @@
 import { randomBytes } from 'node:crypto';
 import { nameToId, toXorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { equalBytes, fromHex } from '#core/codec/bytes.ts';
+import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
   decodeSealedState,
-  emptyLedger,
-  encodeSealedState,
+  emptyTree,
   signedAuthorityOf,
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
+import { hintIn } from '#roles/section-node/first-hint.ts';
 import { sectionNode } from '#roles/section-node/machine.ts';
 import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
 import {
@@ -30,10 +30,11 @@ import { decodeNodePayload, encodeNodePayload } from '#roles/wire/section.ts';
 import { startDriver, type Driver } from '#runtime/driver.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import type { FactStore } from '#storage/node/facts.ts';
-import { startStateSearch, type StateSearch } from './first-state.ts';
+import { startStateSearch, type StateAnswer, type StateSearch } from './first-state.ts';
 import type { Metrics } from './metrics.ts';
 import { createSigner, isSignedBy } from './native-ed25519.ts';
 import type { NodeIdentity } from './node-folder.ts';
+import { createSectionReader, type AskNode } from './read-sections.ts';
 import { bringLinks, isNew, sectionFacts } from './section-facts.ts';
 import type { OpenSection, SectionPorts } from './section-port.ts';
 import { systemClock } from './system-clock.ts';
@@ -52,7 +53,9 @@ export interface MachineSectionOptions {
     readonly index: number;
   } | null;
   /** Asks some nodes for the newest signed authority, each time others; empty when nobody answered. */
-  readonly ask: () => Promise<readonly Uint8Array[]>;
+  readonly ask: () => Promise<readonly StateAnswer[]>;
+  /** Signed address records of other sections' elders, unchecked. */
+  readonly records: (records: readonly Uint8Array[]) => void;
   /** The proof of a node that was told to move; null for everybody else. */
   readonly ticket: TicketProof | null;
   /** Reaches a joiner at its addresses (N40). */
@@ -149,13 +152,17 @@ export const machineSection =
       input({ kind: 'join', ticket: options.ticket });
     }
 
-    /** The genesis state is whole as clients see it; of any other its elders have the rest. */
-    const take = (told: SignedAuthority): void => {
-      const { generation, key, elders } = told.authority;
-      if (generation === 0n && equalBytes(key, anchor.genesisKey)) {
-        return input({ kind: 'know', sealed: genesisState(told) });
-      }
-      input({ kind: 'ask', peers: elders.map(({ name }) => nameToId(name)) });
+    const reader = createSectionReader({
+      begun: { tree: emptyTree(anchor), fork: null },
+      jobs,
+      records: options.records,
+      learnt: (update) => input({ kind: 'learn', update }),
+    });
+    const take = async (told: SignedAuthority, ask: AskNode): Promise<void> => {
+      const hint = hintIn(anchor, config.name, told);
+      if (hint !== null) return input(hint);
+      // Another section: it shows the way to ours, or the next node does.
+      await reader.read(ask, config.name).catch(() => false);
     };
     search.now = startStateSearch(options.ask, take);
     noteSearch();
@@ -255,10 +262,6 @@ function perform(
       return assertNever(output);
   }
 }
-
-/** What the birth signed, with the ledger it began with. */
-export const genesisState = ({ authority, signature, chain }: SignedAuthority): Uint8Array =>
-  encodeSealedState({ state: { authority, ledger: emptyLedger }, signature, chain });
 
 const unsigned = new Uint8Array(64);
 

@@ -199,6 +199,9 @@ async function live(
             timeoutMs: askTimeoutMs,
           }),
       }),
+      records: (records) => {
+        for (const record of records) book.offer(record);
+      },
       ticket: move === null ? null : ticketOf(anchor.networkId, move),
       reach: async (name) => (await now.node?.greeter.reach(name)) ?? false,
     }),

@@ -7,28 +7,34 @@ import { nameToId, type XorName } from '#address/xor-name.ts';
 import { compareBytes, concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import { pagesFor } from '#protocol/anti-entropy/index.ts';
 import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
   authoritySigningBytes,
   bindLedger,
   emptyLedger,
+  emptyTree,
   encodeSealedState,
   networkIdOf,
   placementOf,
   proofOf,
+  sectionAt,
+  sectionFor,
   signedAuthorityOf,
+  storedUpdate,
   type SealedState,
   type SectionProof,
   type SectionState,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import {
-  knownSections,
+  hintIn,
+  keepLinks,
   performSectionNodeJob,
   sectionNode,
   type SectionNode,
   type SectionNodeConfig,
+  type SectionNodeInput,
   type SectionNodeJob,
   type SectionNodeResult,
   type SectionNodeState,
@@ -305,7 +311,7 @@ function shell(
         );
         const ticket: TicketProof = { moving, sourceKey, sourceEpoch, signature, nameSignature };
         api.stop(node.id);
-        arrive(api, personFor(anchor, pace, name, curves), knowledgeOf(node), ticket);
+        arrive(api, personFor(anchor, pace, name, curves), node, ticket);
         break;
       }
       default:
@@ -314,18 +320,23 @@ function shell(
   }
 }
 
-/** A node with an empty disk comes, knowing what a join point told it. */
+/**
+ * A node comes and asks `guide` where it belongs. Its disk is empty but for the links of its old name, if it
+ * moves here with a ticket.
+ */
 export function arrive(
   api: SectionApi,
   person: Person,
-  known: readonly SectionProof[],
+  guide: SectionView,
   ticket: TicketProof | null = null,
 ): void {
-  api.spawn(person.id, person.config);
+  const links = ticket === null ? [] : keepLinks(emptyTree(person.config.anchor), guide.state.tree);
+  const facts = links.flatMap((each) => (each.kind === 'persist' ? [each.fact] : []));
+  api.spawn(person.id, person.config, undefined, facts);
   const tickets = ticketsIn.get(api) ?? new Map<NodeId, TicketProof>();
   ticketsIn.set(api, tickets);
   if (ticket !== null) tickets.set(person.id, ticket);
-  askIn(api, person, known, ticket);
+  askIn(api, person, guide, ticket);
 }
 
 /** A shell has the ticket of its move on disk; what it said of it before a crash may be lost. */
@@ -334,35 +345,53 @@ const ticketsIn = new WeakMap<SectionApi, Map<NodeId, TicketProof>>();
 export const ticketOf = (api: SectionApi, id: NodeId): TicketProof | null =>
   ticketsIn.get(api)?.get(id) ?? null;
 
+/** Answers to a node's first question come as often as its shell asks. */
+const askedAgainMs = [1, 1_000, 2_000, 4_000, 8_000, 16_000];
+
 /** What a shell says to a node whose disk is empty: that it shall come in, and what it was told. */
 function askIn(
   api: SectionApi,
-  { id }: Pick<Person, 'id'>,
-  known: readonly SectionProof[],
+  { id, config }: Pick<Person, 'id' | 'config'>,
+  guide: SectionView,
   ticket: TicketProof | null,
 ): void {
-  known.forEach((page, at) => {
-    api.input(id, { kind: 'learn', proof: encodeProof(page) }, 1 + at);
-  });
-  api.input(id, { kind: 'join', ticket }, 2 + known.length);
-}
-
-/** As at every start on an empty disk, when a crash swallowed the first time. */
-export function arriveAgain(api: SectionApi, { id }: Person): void {
-  const views = api.nodes();
-  const node = views.find((each) => each.id === id);
-  const teacher = views.find(({ state }) => state.own !== null);
-  if (node?.up !== true || node.stopped || teacher === undefined) return;
-  const { joining, own, tree } = node.state;
-  const knowsNobody = tree.sections.size === 0;
-  if (own === null && (joining === null || knowsNobody)) {
-    askIn(api, node, knowledgeOf(teacher), ticketOf(api, id));
+  api.input(id, { kind: 'join', ticket }, 1);
+  for (const atMs of askedAgainMs) {
+    hintsOf(config, guide.state).forEach((input, n) => api.input(id, input, 1 + atMs + n));
   }
 }
 
-/** All that a node could tell a newcomer, with the links that prove it. */
-export function knowledgeOf({ state }: SectionView): readonly SectionProof[] {
-  return knownSections(state).flatMap(({ pages }) => pages);
+/** What a node's shell makes of the answers of one member (node/machine-section.ts). */
+export function hintsOf(
+  { anchor, name }: Pick<SectionNodeConfig, 'anchor' | 'name'>,
+  guide: SectionNodeState,
+): readonly SectionNodeInput[] {
+  if (guide.own === null) return [];
+  const hint = hintIn(anchor, name, signedAuthorityOf(guide.own));
+  // A birth has an empty ledger; a section that is founded here may have lived before.
+  if (hint?.kind === 'know') return [{ kind: 'know', sealed: encodeSealedState(guide.own) }];
+  if (hint !== null) return [hint];
+  return wayPagesFor(guide, name).map((page) => ({ kind: 'learn', update: storedUpdate(page) }));
+}
+
+/** The pages that a node shows to whoever asks it for the section of this name. */
+function wayPagesFor({ tree }: SectionNodeState, name: XorName): readonly SectionProof[] {
+  const authority = sectionFor(tree, name);
+  const signed = authority && sectionAt(tree, authority.prefix);
+  return signed === undefined ? [] : pagesFor(tree, tree.anchor.genesisKey, signed);
+}
+
+/** As at every start on an empty disk, when a crash swallowed the first time. */
+export function arriveAgain(api: SectionApi, { id, config }: Person): void {
+  const views = api.nodes();
+  const node = views.find((each) => each.id === id);
+  const guide = views.find(({ state }) => state.own !== null);
+  if (node?.up !== true || node.stopped || guide === undefined) return;
+  const { joining, own, tree } = node.state;
+  const knowsNobody = tree.sections.size === 0;
+  if (own === null && (joining === null || knowsNobody)) {
+    askIn(api, { id, config }, guide, ticketOf(api, id));
+  }
 }
 
 const toyRoot = (id: NodeId, key: Uint8Array): Uint8Array =>

@@ -5,6 +5,8 @@ export {
   type SectionNodeJob,
   type SectionNodeResult,
 } from './jobs.ts';
+export { genesisState, hintIn } from './first-hint.ts';
+export { keepLinks } from './links.ts';
 export { knownSections } from './way.ts';
 export { obsoleteAfter } from './obsolete.ts';
 export type { JoinRefusal, NodeMessage, NodePayload } from './messages.ts';

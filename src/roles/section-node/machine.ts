@@ -240,7 +240,7 @@ function onInput(
         ask,
       );
     case 'learn':
-      return learnt(state, input.proof);
+      return learnt(config, state, input.update).flow;
     case 'found': {
       const { key, secretShare, index } = input;
       const sealed = decodeSealedState(input.sealed);

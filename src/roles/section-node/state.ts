@@ -267,8 +267,8 @@ export type SectionNodeInput =
   | { readonly kind: 'know'; readonly sealed: Uint8Array }
   /** Asks these peers for the newest state of the section: a join point named them. */
   | { readonly kind: 'ask'; readonly peers: readonly NodeId[] }
-  /** A page of links, with the authority it ends at: from a join point, or a redirect. */
-  | { readonly kind: 'learn'; readonly proof: Uint8Array }
+  /** A page of links, with the authority it ends at, that the shell asked for and has verified. */
+  | { readonly kind: 'learn'; readonly update: VerifiedUpdate }
   /** Founders only: the share of the first key. */
   | ({ readonly kind: 'found'; readonly sealed: Uint8Array } & HeldShare)
   | { readonly kind: 'join'; readonly ticket: TicketProof | null }

@@ -7,7 +7,7 @@ import { matches } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { decodeProof, endOfPage, pagesFor } from '#protocol/anti-entropy/index.ts';
+import { endOfPage, pagesFor } from '#protocol/anti-entropy/index.ts';
 import {
   chainBetween,
   decodeSuccessor,
@@ -25,7 +25,7 @@ import {
   type SignedSuccessor,
   type VerifiedUpdate,
 } from '#protocol/section/index.ts';
-import { flow, inOrder, type Flow, type NodeEffect } from './flow.ts';
+import { after, flow, type Flow, type NodeEffect } from './flow.ts';
 import { keepLinks, pagesOf } from './links.ts';
 import type { NodePayload } from './messages.ts';
 import type { SectionNodeConfig, SectionNodeFact, SectionNodeState } from './state.ts';
@@ -78,15 +78,6 @@ export function recalledWays(facts: readonly SectionNodeFact[]): readonly NodeEf
   }));
 }
 
-/** From outside the section's own messages: enough to ask there. */
-export function learnt(state: SectionNodeState, bytes: Uint8Array): Flow {
-  const proof = decodeProof(bytes);
-  const plan = proof.ok ? planUpdate(state.tree, proof.value) : undefined;
-  if (plan?.kind !== 'verify') return flow(state);
-  const job = { kind: 'verifyLinks', job: plan.job } as const;
-  return flow(state, { kind: 'compute', id: `learn/${idOf([bytes])}`, job });
-}
-
 /** Links from a peer: paid for only if they are news and hang on a key that is known. */
 export function shownWay(
   config: SectionNodeConfig,
@@ -124,16 +115,25 @@ export function wayVerified(
   const from = state.verifying.get(id);
   const verifying = new Map(state.verifying);
   verifying.delete(id);
+  const { flow: taken, isForked } = learnt(config, { ...state, verifying }, update);
+  if (isForked || from === undefined) return taken;
+  const { links } = update.proof;
+  return after(taken, (now) => (leadsOn(config, now, links) ? ask(now, from) : flow(now)));
+}
+
+/** Proven links and the authority they end at: a client's half of it, enough to ask there. */
+export function learnt(
+  config: SectionNodeConfig,
+  state: SectionNodeState,
+  update: VerifiedUpdate,
+): { readonly flow: Flow; readonly isForked: boolean } {
   const { tree, news, fork } = learn(state.tree, update);
   if (fork !== null) {
-    return flow({ ...state, verifying }, { kind: 'output', output: { kind: 'forked', ...fork } });
+    const output = { kind: 'forked', ...fork } as const;
+    return { flow: flow(state, { kind: 'output', output }), isForked: true };
   }
-  const { links } = update.proof;
-  return inOrder(
-    { ...state, tree, verifying },
-    (now) => flow(now, ...keepLinks(state.tree, tree), ...(news ? told(config, update) : [])),
-    (now) => (from !== undefined && leadsOn(config, now, links) ? ask(now, from) : flow(now)),
-  );
+  const effects = [...keepLinks(state.tree, tree), ...(news ? told(config, update) : [])];
+  return { flow: flow({ ...state, tree }, ...effects), isForked: false };
 }
 
 /** Of our own section nothing is said before its ledger has come: then it is `adopted`. */

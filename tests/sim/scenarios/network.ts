@@ -3,17 +3,17 @@
  * every split happens because both halves became big enough (N26). Mild weather, slow rounds.
  */
 import { matches } from '#address/prefix.ts';
-import { nameToId } from '#address/xor-name.ts';
+import { nameToId, toXorName } from '#address/xor-name.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
-import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import type { TrustAnchor } from '#protocol/section/index.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import {
   arrive,
   checkElders,
   checkUpToDate,
   found,
-  knowledgeOf,
+  hintsOf,
   living,
   nameFor,
   personFor,
@@ -115,7 +115,7 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
     const teacher = teacherFor(api, person.name, prng);
     if (teacher === undefined) return;
     counts.joined += 1;
-    arrive(api, person, knowledgeOf(teacher));
+    arrive(api, person, teacher);
   };
 
   const deeds: { atMs: number; do: (api: SectionApi) => void }[] = [];
@@ -139,7 +139,7 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
   }
   // A node whose knowledge of its section grew old asks a join point again.
   for (let atMs = minute; atMs < plan.endAtMs; atMs += minute) {
-    deeds.push({ atMs, do: (api) => teachAgain(api, prng) });
+    deeds.push({ atMs, do: (api) => teachAgain(api, founding.anchor, prng) });
   }
 
   const beganAt = performance.now();
@@ -234,29 +234,19 @@ function teacherFor(api: SectionApi, name: Uint8Array, prng: Prng): SectionView 
   return choice.length === 0 ? undefined : prng.pick(choice);
 }
 
-function teachAgain(api: SectionApi, prng: Prng): void {
+/** Whoever waits to come in, and who lost even that to a crash: its shell asks again at every start. */
+function teachAgain(api: SectionApi, anchor: TrustAnchor, prng: Prng): void {
   for (const view of api.nodes()) {
     const { joining, own } = view.state;
-    // Who waits to come in, and who lost even that to a crash: its shell says it at every start.
     const isOutside = joining !== null || own === null;
     if (!view.up || view.stopped || !isOutside || isMember(view)) continue;
-    const name = Uint8Array.from(Buffer.from(view.id, 'hex'));
+    const name = toXorName(Uint8Array.from(Buffer.from(view.id, 'hex')));
     const teacher = teacherFor(api, name, prng);
     if (teacher === undefined) continue;
-    arriveAgain(api, view.id, joining?.ticket ?? ticketOf(api, view.id), teacher);
+    const ticket = joining?.ticket ?? ticketOf(api, view.id);
+    for (const hint of hintsOf({ anchor, name }, teacher.state)) api.input(view.id, hint, 1);
+    api.input(view.id, { kind: 'join', ticket }, 60);
   }
-}
-
-function arriveAgain(
-  api: SectionApi,
-  id: NodeId,
-  ticket: NonNullable<SectionView['state']['joining']>['ticket'],
-  teacher: SectionView,
-): void {
-  for (const [at, page] of knowledgeOf(teacher).entries()) {
-    api.input(id, { kind: 'learn', proof: encodeProof(page) }, 1 + at);
-  }
-  api.input(id, { kind: 'join', ticket }, 60);
 }
 
 /** Whom the world may lose: an adult, or an elder whose six colleagues are all there. */

@@ -11,7 +11,6 @@ import {
   checkElders,
   checkUpToDate,
   found,
-  knowledgeOf,
   living,
   personFor,
   rough,
@@ -57,7 +56,7 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
     atMs: 2_000 + at * 1_000,
     do: (api: SectionApi) => {
       const teacher = api.nodes().find((node) => node.state.own !== null);
-      if (teacher !== undefined) arrive(api, person, knowledgeOf(teacher));
+      if (teacher !== undefined) arrive(api, person, teacher);
     },
   }));
   const replayed = new Map<string, ReadonlySet<string>>();
@@ -96,7 +95,7 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
             const atMs = 500 + at * 3_000 + prng.below(1_000);
             const come = (api: SectionApi): void => {
               const teacher = api.nodes().find((node) => node.state.own !== null);
-              if (teacher !== undefined) arrive(api, joiner, knowledgeOf(teacher));
+              if (teacher !== undefined) arrive(api, joiner, teacher);
             };
             const again = (api: SectionApi): void => arriveAgain(api, joiner);
             return [
@@ -130,7 +129,7 @@ export function runRelocation(seed: number, plan: HandoverPlan = {}) {
               const person = personFor(founding.anchor, pace, name, curves);
               if (twin !== undefined) replayed.set(node.id, new Set([twin.id, person.id]));
               twins.add(person.id);
-              arrive(api, person, knowledgeOf(node), ticket);
+              arrive(api, person, node, ticket);
             }
             if (output.kind === 'relocate') {
               const { moving } = output;

@@ -15,7 +15,6 @@ import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/keys.ts';
 import { oneTimeSecret } from '#money/stealth.ts';
 import { encodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
 import { verifyTransaction } from '#money/verify.ts';
-import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import { mintKey, outputName } from '#protocol/mint/index.ts';
 import {
@@ -30,6 +29,7 @@ import {
   emptyTree,
   sectionFor,
   sectionsOf,
+  storedUpdate,
   treeWith,
   type SectionAuthority,
   type SectionTree,
@@ -45,6 +45,7 @@ import {
   checkUpToDate,
   createChecker,
   found,
+  hintsOf,
   personFor,
   rough,
   usualPace,
@@ -284,12 +285,11 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     facts: readonly WholeFact[] = [],
   ): void => {
     api.spawn(person.id, nodeConfig(person), undefined, facts);
-    const known = knownSections(from.section).flatMap(({ pages }) => pages);
-    for (const [at, page] of known.entries()) {
-      const input = { kind: 'learn', proof: encodeProof(page) } as const;
-      api.input(person.id, { kind: 'section', input }, 1 + at);
+    api.input(person.id, { kind: 'section', input: { kind: 'join', ticket } }, 1);
+    const hints = hintsOf(person.config, from.section);
+    for (const [at, input] of hints.entries()) {
+      api.input(person.id, { kind: 'section', input }, 2 + at);
     }
-    api.input(person.id, { kind: 'section', input: { kind: 'join', ticket } }, 2 + known.length);
   };
 
   const join = (api: Api): void => {
@@ -327,7 +327,7 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
       if (!node.up) continue;
       for (const page of [...known.values()].flatMap(({ pages }) => pages)) {
         if (api.nowMs < healAtMs && prng.chance(0.3)) continue;
-        const input = { kind: 'learn', proof: encodeProof(page) } as const;
+        const input = { kind: 'learn', update: storedUpdate(page) } as const;
         api.input(node.id, { kind: 'section', input }, 10 + prng.below(300));
       }
       const { joining } = node.state.section;
@@ -522,7 +522,10 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
 }
 
 /** What was kept lies in the folder; what replication wrote of itself is bound to the name. */
-const isStored = (fact: WholeFact): boolean => fact.kind === 'store' && fact.fact.kind !== 'inner';
+/** What a node that moves keeps under its new name: what it stores, and the links that it knows. */
+const isStored = (fact: WholeFact): boolean =>
+  (fact.kind === 'store' && fact.fact.kind !== 'inner') ||
+  (fact.kind === 'section' && fact.fact.kind === 'links');
 
 const never = { bitCount: 255, bits: new Uint8Array(32) };
 const moneyFaults = new Set<string>(['invalidRequest', 'invalidRegistration']);

@@ -7,7 +7,6 @@ import {
   checkElders,
   checkUpToDate,
   found,
-  knowledgeOf,
   living,
   personFor,
   rough,
@@ -64,7 +63,7 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
           atMs: 500 + prng.below(4_000),
           do: (api) => {
             const teacher = api.nodes().find((node) => node.state.own !== null);
-            if (teacher !== undefined) arrive(api, joiner, knowledgeOf(teacher));
+            if (teacher !== undefined) arrive(api, joiner, teacher);
           },
         })),
         ...(plan.machine === undefined ? {} : { machine: plan.machine }),

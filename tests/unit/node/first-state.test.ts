@@ -8,24 +8,36 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { nameToId, toXorName } from '#address/xor-name.ts';
 import { err, ok } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { createStateAsking, startStateSearch } from '#node/first-state.ts';
+import { createStateAsking, startStateSearch, type StateAnswer } from '#node/first-state.ts';
 import { machineSection } from '#node/machine-section.ts';
 import { createMetrics } from '#node/metrics.ts';
 import { publicKeyOf } from '#node/native-ed25519.ts';
 import type { NodeIdentity } from '#node/node-folder.ts';
 import type { SectionPorts, Standing } from '#node/section-port.ts';
-import { encodeSignedAuthority, type SignedAuthority } from '#protocol/section/index.ts';
+import { encodeProof } from '#protocol/anti-entropy/index.ts';
+import {
+  emptyTree,
+  encodeSignedAuthority,
+  treeWith,
+  type SignedAuthority,
+} from '#protocol/section/index.ts';
 import { performSectionNodeJob } from '#roles/section-node/jobs.ts';
 import { decodeDoorRequest, encodeClientReply } from '#roles/wire/client.ts';
+import { proofFor } from '#roles/wire/under.ts';
 import type { FactStore } from '#storage/node/facts.ts';
 import { toySuites } from '../../sim/curves.ts';
-import { genesis, only, sign, succeed, type Living } from '../section/network.ts';
+import { both, genesis, only, sign, succeed, type Living } from '../section/network.ts';
 
 const born = genesis('first state', 2);
 const { anchor } = born;
 const later = only(succeed(born, 'later').children);
 const told = (living: Living): Uint8Array =>
   encodeSignedAuthority(sign(living, living.chain.length));
+/** An answer of a node that says nothing more. */
+const from = (authority: Uint8Array): StateAnswer => ({
+  authority,
+  ask: async () => err('nothing more'),
+});
 const seed = (n: number): Uint8Array => sha256(Uint8Array.of(n));
 const nameOf = (n: number): Uint8Array => publicKeyOf(seed(n));
 
@@ -55,9 +67,10 @@ const answering = (states: Readonly<Record<number, Uint8Array | null>>) => {
 test('two nodes are asked at a time, each time the next ones, and who is silent is passed over', async () => {
   const [a, b] = [Uint8Array.of(1), Uint8Array.of(2)];
   const { ask, asked } = answering({ 1: a, 2: a, 3: b, 4: b, 5: null });
-  expect(await ask()).toEqual([a, a]);
-  expect(await ask()).toEqual([b, b]);
-  expect(await ask()).toEqual([a, a]);
+  const states = async () => (await ask()).map(({ authority }) => authority);
+  expect(await states()).toEqual([a, a]);
+  expect(await states()).toEqual([b, b]);
+  expect(await states()).toEqual([a, a]);
   expect(asked).toEqual([1, 2, 3, 4, 5, 1, 2]);
 });
 
@@ -75,9 +88,9 @@ test('a search goes on slowly while this node is no member, and ends when it is 
   const heard: SignedAuthority[] = [];
   const ask = async () => {
     asked += 1;
-    return [Uint8Array.of(7), told(born)];
+    return [Uint8Array.of(7), told(born)].map(from);
   };
-  const search = startStateSearch(ask, (state) => heard.push(state));
+  const search = startStateSearch(ask, async (state) => void heard.push(state));
   await vi.advanceTimersByTimeAsync(3_500);
   expect([asked, heard.length]).toEqual([4, 4]);
   search.known();
@@ -89,11 +102,11 @@ test('a search goes on slowly while this node is no member, and ends when it is 
 });
 
 /** The section of a newcomer that knows nothing yet, and whom it speaks to. */
-async function newcomer(answers: () => readonly Uint8Array[]) {
+async function newcomer(answers: () => readonly StateAnswer[], self = 99) {
   const identity = {
-    name: nameOf(99),
-    seed: seed(99),
-    sharing: { key: new Uint8Array(48).fill(1), secret: new Uint8Array(32).fill(1) },
+    name: nameOf(self),
+    seed: seed(self),
+    sharing: { key: new Uint8Array(32).fill(1), secret: new Uint8Array(32).fill(1) },
   } as unknown as NodeIdentity;
   const facts = {
     load: async () => [],
@@ -103,8 +116,14 @@ async function newcomer(answers: () => readonly Uint8Array[]) {
   } as unknown as FactStore;
   const spokenTo = new Set<string>();
   const standings: Standing[] = [];
+  const records: Uint8Array[] = [];
   const ports = new Proxy({} as SectionPorts, {
     get: (_, name) => {
+      if (name === 'failed') {
+        return (error: unknown) => {
+          throw error;
+        };
+      }
       if (name === 'send') return (to: string) => void spokenTo.add(to);
       if (name === 'adopted') return (standing: Standing) => void standings.push(standing);
       return () => undefined;
@@ -122,10 +141,11 @@ async function newcomer(answers: () => readonly Uint8Array[]) {
     suites: toySuites,
     founded: null,
     ask: async () => answers(),
+    records: (all) => void records.push(...all),
     ticket: null,
     reach: async () => false,
   })(ports);
-  return { section, spokenTo, standings };
+  return { section, spokenTo, standings, records };
 }
 
 test('a liar that always answers first keeps nobody from the elders that another node names', async () => {
@@ -139,7 +159,7 @@ test('a liar that always answers first keeps nobody from the elders that another
       })),
     },
   });
-  const { section, spokenTo } = await newcomer(() => [lie, told(later)]);
+  const { section, spokenTo } = await newcomer(() => [lie, told(later)].map(from));
   await vi.advanceTimersByTimeAsync(10);
   for (const { name } of later.state.authority.elders) expect(spokenTo).toContain(nameToId(name));
   section.stop();
@@ -147,11 +167,55 @@ test('a liar that always answers first keeps nobody from the elders that another
 
 test('the state of the birth, shown by somebody who hides what came after, does not end the search', async () => {
   let answers = [told(born)];
-  const { section, spokenTo, standings } = await newcomer(() => answers);
+  const { section, spokenTo, standings } = await newcomer(() => answers.map(from));
   await vi.advanceTimersByTimeAsync(100);
   expect(standings.map(({ role }) => role)).toEqual(['outsider']);
   answers = [told(born), told(later)];
   await vi.advanceTimersByTimeAsync(16_000);
   for (const { name } of later.state.authority.elders) expect(spokenTo).toContain(nameToId(name));
+  section.stop();
+});
+
+test('a newcomer of another section than the node that answers is led to its own, and asks to come in there', async () => {
+  const halves = both(succeed(only(succeed(later, 'last').children), 'zero', 'one').children);
+  const self = [99, 98, 97, 96, 95].find((n) => (nameOf(n)[0] ?? 0) >= 128) ?? 99;
+  const [theirs, ours] = [sign(halves[0], 3), sign(halves[1], 3)];
+  const known = [theirs, ours].reduce((tree, signed) => {
+    const next = treeWith(tree, signed);
+    if (!next.ok) throw new Error('a network of its own making');
+    return next.value;
+  }, emptyTree(anchor));
+  const record = Uint8Array.of(5, 5);
+  const ask: StateAnswer['ask'] = async (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok || request.value.kind !== 'section') return err('no other question');
+    const { name, from: key } = request.value;
+    const { proof } = proofFor({ tree: known, own: theirs }, name, key);
+    return ok(encodeClientReply({ kind: 'proof', proof, records: [record] }));
+  };
+  const lie = { ...theirs, authority: { ...theirs.authority, generation: 99n } };
+  const liar: StateAnswer = {
+    authority: encodeSignedAuthority(theirs),
+    ask: async () =>
+      ok(
+        encodeClientReply({
+          kind: 'proof',
+          proof: encodeProof({ links: [], authority: lie }),
+          records: [Uint8Array.of(6, 6)],
+        }),
+      ),
+  };
+  const { section, spokenTo, records } = await newcomer(
+    () => [liar, { authority: encodeSignedAuthority(theirs), ask }],
+    self,
+  );
+  // The round in which it asks to come in.
+  await vi.advanceTimersByTimeAsync(6_000);
+  for (const { name } of ours.authority.elders) expect(spokenTo).toContain(nameToId(name));
+  for (const { name } of theirs.authority.elders) {
+    expect(spokenTo).not.toContain(nameToId(name));
+  }
+  expect(records).toContainEqual(record);
+  expect(records).not.toContainEqual(Uint8Array.of(6, 6));
   section.stop();
 });

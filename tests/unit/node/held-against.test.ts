@@ -71,7 +71,8 @@ async function running() {
     dataLimitBytes: 1_000_000,
     openSection: machineSection({
       ...{ identity, anchor, facts, jobs: jobs as never, metrics, suites: realSuites },
-      ...{ founded: null, ask: async () => [], ticket: null, reach: async () => false },
+      ...{ founded: null, ask: async () => [], records: () => undefined },
+      ...{ ticket: null, reach: async () => false },
     }),
   });
   stops.push(node.stop);

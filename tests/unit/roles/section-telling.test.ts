@@ -9,7 +9,6 @@ import { EMPTY_PREFIX, parsePrefix } from '#address/prefix.ts';
 import { nameToId, type XorName } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
-import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import type { TicketProof } from '#protocol/membership/index.ts';
 import {
   chainBetween,
@@ -20,6 +19,7 @@ import {
   proofOf,
   sectionAt,
   type SealedState,
+  storedUpdate,
 } from '#protocol/section/index.ts';
 import {
   knownSections,
@@ -230,7 +230,7 @@ describe.each([16, 20, 40])('N31: %i handovers behind', (epochs) => {
     const world = openWorld();
     for (const place of [0, 1]) world.start(elderOf(born, place), factsOf(newest));
     const newcomer = world.start(stranger);
-    world.input(newcomer, { kind: 'learn', proof: encodeProof(proofOf(sign(born))) });
+    world.input(newcomer, { kind: 'learn', update: storedUpdate(proofOf(sign(born))) });
     world.input(newcomer, { kind: 'join', ticket: null });
     expect(keyHeld(world, newcomer)).toBe(toHex(keyOf(newest)));
     expect(world.blamed).toEqual([]);
@@ -245,7 +245,7 @@ describe.each([16, 20, 40])('N31: %i handovers behind', (epochs) => {
     const elder = world.start(elderOf(newest), factsOf(newest));
     const [known] = knownSections(world.state(elder));
     for (const page of known?.pages ?? []) {
-      world.input(member, { kind: 'learn', proof: encodeProof(page) });
+      world.input(member, { kind: 'learn', update: storedUpdate(page) });
     }
     expect(world.state(member).own).toBeNull();
     world.round(elder);
@@ -260,7 +260,7 @@ describe.each([16, 20, 40])('N31: %i handovers behind', (epochs) => {
     const [known] = knownSections(world.state(elder));
     expect(known?.pages).toHaveLength(pages);
     for (const page of known?.pages ?? []) {
-      world.input(newcomer, { kind: 'learn', proof: encodeProof(page) });
+      world.input(newcomer, { kind: 'learn', update: storedUpdate(page) });
     }
     expect(sectionAt(world.state(newcomer).tree, EMPTY_PREFIX)?.authority.key).toEqual(
       keyOf(newest),
@@ -343,7 +343,7 @@ describe('sections and their siblings', () => {
     const update = word({ kind: 'update', sealed: encodeSealedState(sealedOf(one, 1)) });
     const ways: readonly ((world: World, adult: NodeId) => void)[] = [
       (world, adult) => world.hear(adult, elderOf(one), update),
-      (world, adult) => world.input(adult, { kind: 'learn', proof: encodeProof(proof) }),
+      (world, adult) => world.input(adult, { kind: 'learn', update: storedUpdate(proof) }),
     ];
     for (const tell of ways) {
       const world = openWorld();
@@ -366,7 +366,7 @@ describe('sections and their siblings', () => {
     const world = openWorld();
     const adult = world.start(inZero, factsOf(zero));
     world.outputs.length = 0;
-    world.input(adult, { kind: 'learn', proof: encodeProof(proofOf(sign(grow(zero), 0))) });
+    world.input(adult, { kind: 'learn', update: storedUpdate(proofOf(sign(grow(zero), 0))) });
     expect(world.outputs).toEqual([]);
   });
 
