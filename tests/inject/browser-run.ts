@@ -122,6 +122,7 @@ class BrowserRun implements Run {
         // The browser ends what hangs, sooner or later.
         this.#ending = () => {
           person.tab?.close();
+          if (this.#world.otherTab?.process === process) this.#world.otherTab.close();
           endWorker();
         };
         return { instead: never };

@@ -1,9 +1,10 @@
 /**
  * Goal: as tests/inject, for all call sites of all stories, for up to an hour. What was played and
  * what was found is written to docs/measurements/inject-long.json. `INJECT_MINUTES=3` plays for
- * three minutes and writes to the folder for temporary files instead.
+ * three minutes and writes to the folder for temporary files instead; `INJECT_STORIES=pays,tabs` plays these
+ * again, each for its share of the hour, and replaces their rows.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,15 +19,28 @@ const measured = fileURLToPath(
 );
 const result = minutes < wholeMinutes ? join(tmpdir(), 'inject-long.json') : measured;
 
+type Row = Sampled & { readonly story: string };
+
+/** Stories that are played; null for all. */
+const wanted = process.env['INJECT_STORIES']?.split(',') ?? null;
+
+const keptRows = (): readonly Row[] => {
+  if (wanted === null || !existsSync(result)) return [];
+  const kept = JSON.parse(readFileSync(result, 'utf8')) as { readonly rows: readonly Row[] };
+  return kept.rows.filter(({ story }) => !wanted.includes(story));
+};
+
 test('nothing is lost at any call site of any story', async () => {
   const { loop, close } = await loadLoop();
   const begun = performance.now();
-  const rows: (Sampled & { readonly story: string })[] = [];
+  const rows: Row[] = [];
+  const stories = loop.names.filter((name) => wanted?.includes(name) ?? true);
+  const share = (minutes * 60_000) / loop.names.length;
   try {
-    for (const [at, story] of loop.names.entries()) {
+    for (const [at, story] of stories.entries()) {
       // What a story leaves of its time is for those after it.
-      const left = minutes * 60_000 - (performance.now() - begun);
-      const end = performance.now() + left / (loop.names.length - at);
+      const left = share * stories.length - (performance.now() - begun);
+      const end = performance.now() + left / (stories.length - at);
       const sampled = await sample(loop, story, Infinity, {
         isOver: () => performance.now() > end,
       });
@@ -44,7 +58,7 @@ test('nothing is lost at any call site of any story', async () => {
     cores: availableParallelism(),
     seed: seedOfRun,
     wallSeconds: Math.round((performance.now() - begun) / 1_000),
-    rows,
+    rows: [...keptRows(), ...rows],
   };
   writeFileSync(result, `${JSON.stringify(told, null, 2)}\n`);
   console.log(`written to ${result}`);
