@@ -1,6 +1,7 @@
 /** What lies may cost: entries that a node keeps, and jobs that strangers make it do. */
 import type { Effect, Event, NodeId } from '#core/machine.ts';
 import { maxProposals } from '#protocol/agreement/index.ts';
+import { maxDiscussed } from '#roles/section-node/offering.ts';
 import type { SectionNode, SectionNodeState } from '#roles/section-node/index.ts';
 import type { SectionMachine } from '../section-check.ts';
 import type { Person, SectionView } from '../section-world.ts';
@@ -16,8 +17,16 @@ export const maxJobsOfMessage = { stranger: 1, liar: 16 };
 const jobsOfStrangers: readonly string[] = ['verifySealed', 'verifyLinks'];
 /** Proposals of one generation: two liars fill their shares of four times `maxProposals`, the honest a little. */
 export const maxProposalsHeld = 2 * 4 * maxProposals + 64;
+/** Acts discussed in one generation: two liars fill their shares, the honest want a few things each. */
+export const maxDiscussedHeld = 2 * maxDiscussed + 7 * 16;
 /** Every so many events of a node its state is walked. */
 const lookEvery = 400;
+
+/** Tables with a bound of their own. */
+const bounded: readonly (readonly [path: string, most: number])[] = [
+  ['.desk.agreement.proposals', maxProposalsHeld],
+  ['.desk.endorsements', maxDiscussedHeld],
+];
 
 export interface Bounds {
   readonly watched: (machine: SectionMachine) => SectionMachine;
@@ -77,9 +86,8 @@ export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Per
       if (!honest || count % lookEvery !== 0) return;
       const size = sizeOf(state, (path, entries) => {
         most.entries = Math.max(most.entries, entries);
-        const isHeld = path.endsWith('.desk.agreement.proposals');
-        if (entries > (isHeld ? maxProposalsHeld : maxEntries))
-          report(`a table grows without end: ${path}`);
+        const [, limit = maxEntries] = bounded.find(([name]) => path.endsWith(name)) ?? [];
+        if (entries > limit) report(`a table grows without end: ${path}`);
       });
       most.bytes = Math.max(most.bytes, size);
       if (size > maxStateBytes) report('a state grows without end');

@@ -5,7 +5,7 @@
  */
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
-import { sectionNode } from '#roles/section-node/index.ts';
+import { sectionNode, type SectionNodeOutput } from '#roles/section-node/index.ts';
 import { withAdversary } from '../adversary/adversary.ts';
 import { createBounds } from '../adversary/bounds.ts';
 import { createPrng, type Prng } from '../prng.ts';
@@ -15,7 +15,6 @@ import {
   checkElders,
   checkUpToDate,
   found,
-  knowledgeOf,
   living,
   nameFor,
   personFor,
@@ -36,6 +35,10 @@ export interface LiesPlan {
   readonly compute?: Story['compute'];
   readonly turn?: Turn;
   readonly slow?: boolean;
+  /** All honest elders see one adult, which answers every ping, give false bytes: it may be demoted, and stays. */
+  readonly isOneFalse?: boolean;
+  /** When the network heals: what takes many rounds to go wrong needs longer than usual. */
+  readonly healAtMs?: number;
   /** Kinds of message, or of what is in them, that the liars prefer. */
   readonly about?: readonly string[];
 }
@@ -46,12 +49,13 @@ const turns: readonly Turn[] = ['handover', 'split', 'life'];
 
 export const liesScenario: SimScenario = { name: 'lies', run: (seed) => runLies(seed) };
 
-const healAtMs = 10_000;
-const endAtMs = 45_000;
+const usualHealAtMs = 10_000;
+const recoverMs = 35_000;
 
 export function runLies(seed: number, plan: LiesPlan = {}) {
   const prng = createPrng(seed);
   const turn = plan.turn ?? turns[seed % turns.length] ?? 'life';
+  const { healAtMs = usualHealAtMs } = plan;
   const { founding, liars } = castFor(prng, turn);
   const strangers = Array.from({ length: 12 }, () =>
     personFor(founding.anchor, founding.pace, nameFor(prng, 5)),
@@ -61,6 +65,12 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
   const slow = plan.slow ?? prng.chance(0.5);
   const bounds = createBounds(new Set(liars.map(({ id }) => id)), strangers);
   const calm = new Map<NodeId, bigint>();
+  const guilty = new Set(liars.map(({ id }) => id));
+  const honest = new Set(
+    [...founding.people, joiner].map(({ id }) => id).filter((id) => !guilty.has(id)),
+  );
+  const turnedAgainst = new Set<string>();
+  const falseAdult = plan.isOneFalse === true ? adultFor(founding, liars, 'oldest') : undefined;
   const { story, told } = withAdversary(
     {
       founding,
@@ -72,17 +82,18 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
       },
       shellMs: slow ? 600 : 0,
       healAtMs,
-      endAtMs,
+      endAtMs: healAtMs + recoverMs,
       machine: bounds.watched(plan.machine ?? sectionNode),
       ...(plan.compute === undefined ? {} : { compute: plan.compute }),
       isOver: (nodes) => shortfall({ nodes }, turn, calm).length === 0,
       deeds: [
         ...wanting(founding),
+        ...(falseAdult === undefined ? [] : accusing(founding, falseAdult)),
         {
           atMs: 1_000 + prng.below(3_000),
           do: (api) => {
             const teacher = api.nodes().find(({ state }) => state.own !== null);
-            if (teacher !== undefined) arrive(api, joiner, knowledgeOf(teacher));
+            if (teacher !== undefined) arrive(api, joiner, teacher);
           },
         },
         {
@@ -94,7 +105,13 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
           },
         },
       ],
-      watch: ({ node }) => bounds.look(node),
+      watch: ({ node, outputs }) => {
+        bounds.look(node);
+        if (node.honest)
+          for (const output of outputs) {
+            noteTurned(output, honest, falseAdult?.id, turnedAgainst);
+          }
+      },
     },
     {
       liars,
@@ -110,7 +127,7 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
     const missing = shortfall(report, turn, calm);
     return {
       events: report.events,
-      violations: [...new Set([...violations, ...bounds.violations]), ...missing],
+      violations: [...new Set([...violations, ...bounds.violations]), ...turnedAgainst, ...missing],
       undelivered: missing.length,
       trace: report.trace,
       nodes: report.nodes,
@@ -129,6 +146,22 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
       told,
       bounds,
     };
+  }
+}
+
+/** What a section has decided against those who lie to nobody. */
+function noteTurned(
+  output: SectionNodeOutput,
+  honest: ReadonlySet<NodeId>,
+  mayBeDemoted: NodeId | undefined,
+  noted: Set<string>,
+): void {
+  if (output.kind !== 'happened') return;
+  for (const event of output.events) {
+    if (event.kind !== 'left' && event.kind !== 'demoted') continue;
+    const id = nameToId(event.name);
+    if (event.kind === 'demoted' && id === mayBeDemoted) continue;
+    if (honest.has(id)) noted.add(`an honest member has ${event.kind}: ${id.slice(0, 4)}`);
   }
 }
 
@@ -163,11 +196,34 @@ function foundingFor(prng: Prng, turn: Turn): Founding {
 }
 
 /** One honest adult answers each ping when the next round has begun. It is no candidate. */
-function lateAdult({ people, elders, pace }: Founding, liars: readonly Person[]) {
-  const adults = people.filter((each) => !elders.includes(each) && !liars.includes(each));
-  const [youngest] = [...adults].sort((a, b) => (a.name[31] ?? 0) - (b.name[31] ?? 0));
-  return new Map(youngest === undefined ? [] : [[youngest.id, 1.5 * pace.roundMs]]);
+function lateAdult(founding: Founding, liars: readonly Person[]) {
+  const youngest = adultFor(founding, liars, 'youngest');
+  return new Map(
+    youngest === undefined ? [] : [[youngest.id, 1.5 * founding.pace.roundMs] as const],
+  );
 }
+
+function adultFor(
+  { people, elders }: Founding,
+  liars: readonly Person[],
+  which: 'oldest' | 'youngest',
+): Person | undefined {
+  const adults = people.filter((each) => !elders.includes(each) && !liars.includes(each));
+  const byAge = [...adults].sort((a, b) => (a.name[31] ?? 0) - (b.name[31] ?? 0));
+  return byAge.at(which === 'youngest' ? 0 : -1);
+}
+
+/** What the shells of honest elders say of it, again and again. */
+const accusing = ({ people }: Founding, { name }: Person) =>
+  Array.from({ length: 8 }, (_, at) => ({
+    atMs: 6_000 + at * 1_000,
+    do: (api: SectionApi) => {
+      for (const { id, state } of api.nodes()) {
+        if (state.desk === null || !people.some((each) => each.id === id)) continue;
+        api.input(id, { kind: 'misbehaved', name, issue: 'falsehood' }, 1);
+      }
+    },
+  }));
 
 /** Honest elders want another number of places every two seconds: there is always something to decide. */
 const wanting = ({ people }: Founding) =>
@@ -204,16 +260,5 @@ function shortfall(
     ...checkElders(report),
     ...still.slice(0, 1).map((view) => `nothing is decided any more: ${standing(view)}`),
     ...turned.slice(0, 1).map((view) => `no new key: ${standing(view)}`),
-    ...gone(report).slice(0, 1),
   ];
-}
-
-/** Honest nodes that run and were members are members still. */
-function gone(report: Nodes): readonly string[] {
-  return living(report).flatMap((view) => {
-    const { state, id } = view;
-    if (!state.wasMember) return [];
-    const isMember = state.own?.state.authority.members.some(({ name }) => nameToId(name) === id);
-    return isMember === true ? [] : [`an honest member is out: ${standing(view)}`];
-  });
 }
