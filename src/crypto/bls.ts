@@ -9,7 +9,6 @@ import { assert } from '#core/assert.ts';
 import { equalBytes, utf8 } from '#core/codec/bytes.ts';
 import { createScalarField, lagrangeAtZero } from './scalar-field.ts';
 
-export const BLS_SECRET_BYTES = 32;
 export const BLS_PUBLIC_KEY_BYTES = 96;
 export const BLS_SIGNATURE_BYTES = 48;
 

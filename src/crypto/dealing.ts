@@ -100,8 +100,6 @@ export interface DealingSuite {
   ) => boolean;
 }
 
-export const SHARING_KEY_BYTES = 32;
-
 export const blsDealings: DealingSuite = {
   toSharingSecret: (entropy) =>
     encodeScalar(hashToScalar('safe/v1/dealing/sharing-secret', entropy)),

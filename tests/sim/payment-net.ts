@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { assert } from '#core/assert.ts';
 import { lift } from '#core/compose.ts';
 import { encodeCbor } from '#core/codec/cbor.ts';
-import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
+import { keyed, type Keyed, type KeyedState } from './keyed.ts';
 import { stay, type Context, type Effect, type Machine, type Step } from '#core/machine.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {

@@ -1,7 +1,7 @@
 /** The money of the elders of `seal`: slots and lists, and which of two keys a request is for. */
 import { assert } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
+import { keyed, type Keyed, type KeyedState } from './keyed.ts';
 import type { Context, Effect, Event, Step } from '#core/machine.ts';
 import { sectionKeyHash, type MoneySection } from '#money/certificate.ts';
 import type { Inheritance } from '#protocol/handover/index.ts';

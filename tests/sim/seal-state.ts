@@ -1,5 +1,5 @@
 /** What an elder, a client and a liar of `seal` know, say and write down, and its parts (seal-net.ts). */
-import type { KeyedState } from '#core/keyed.ts';
+import type { KeyedState } from './keyed.ts';
 import type { Effect, Machine } from '#core/machine.ts';
 import type { MoneySection, SectionKeys } from '#money/certificate.ts';
 import type { IdentitySuite } from '#money/identity.ts';

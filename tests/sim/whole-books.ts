@@ -1,7 +1,7 @@
 /** The money of a whole node: slots and lists of the key in force, and what came before it. */
 import { assert } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { keyed, type Keyed, type KeyedState } from '#core/keyed.ts';
+import { keyed, type Keyed, type KeyedState } from './keyed.ts';
 import type { Context, Step } from '#core/machine.ts';
 import type { GenesisOutput, MoneyKey, MoneySection, SectionKeys } from '#money/certificate.ts';
 import type { Inheritance } from '#protocol/handover/index.ts';

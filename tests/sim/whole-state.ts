@@ -1,5 +1,5 @@
 /** What a whole node of the simulator knows, says and writes down (whole-node.ts). */
-import type { KeyedState } from '#core/keyed.ts';
+import type { KeyedState } from './keyed.ts';
 import type { Effect } from '#core/machine.ts';
 import type { GenesisOutput, MoneySection } from '#money/certificate.ts';
 import type { SealedEntry } from '#money/snapshot.ts';

@@ -88,17 +88,12 @@ export const agreementFactShape: Shape<AgreementFact> = union({
 export const encodeAgreementMessage = (message: AgreementMessage): Uint8Array =>
   encodeCbor(message);
 export const encodeAgreementFact = (fact: AgreementFact): Uint8Array => encodeCbor(fact);
-export const encodeDecision = (decided: Decision): Uint8Array => encodeCbor(decided);
 
 export const decodeAgreementMessage = (bytes: Uint8Array): Result<AgreementMessage, 'malformed'> =>
   open(bytes, agreementMessageShape, maxAgreementMessageBytes);
 
 export const decodeAgreementFact = (bytes: Uint8Array): Result<AgreementFact, 'malformed'> =>
   open(bytes, agreementFactShape, maxFactBytes, ownItems);
-
-/** Checked with {@link verifyDecision}. */
-export const decodeDecision = (bytes: Uint8Array): Result<Decision, 'malformed'> =>
-  open(bytes, decision, maxAgreementMessageBytes);
 
 function open<T>(
   bytes: Uint8Array,

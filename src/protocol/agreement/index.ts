@@ -19,10 +19,8 @@ export {
   agreementMessageShape,
   decodeAgreementFact,
   decodeAgreementMessage,
-  decodeDecision,
   encodeAgreementFact,
   encodeAgreementMessage,
-  encodeDecision,
   maxAgreementMessageBytes,
 } from './codec.ts';
 export type {

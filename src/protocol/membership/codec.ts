@@ -2,9 +2,9 @@
  * Bytes ⇄ acts: one fixed layout, so that a body has one encoding to hash and to sign. What does
  * not encode to the very bytes it was read from is refused.
  */
-import { nameToId, toXorName, type XorName } from '#address/xor-name.ts';
+import { toXorName, type XorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
-import { equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
+import { equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { DealingList, Ready } from '#protocol/dkg/index.ts';
@@ -238,21 +238,3 @@ const eachElderOnce = (list: readonly { readonly elder: number }[]): boolean =>
     const before = list[at - 1]?.elder ?? 0;
     return elder > before && elder <= ELDER_COUNT;
   });
-
-/** For logs: "join 3f2a91", "handover". */
-export function showAct(body: ActBody): string {
-  switch (body.kind) {
-    case 'join':
-    case 'leave':
-    case 'demote':
-      return `${body.kind} ${nameToId(body.name).slice(0, 6)}`;
-    case 'places':
-      return `places ${body.count}`;
-    case 'handover':
-      return `handover ${toHex(body.sessionId).slice(0, 6)}`;
-    case 'sealedSet':
-      return `sealedSet of ${body.snapshots.length}`;
-    default:
-      return assertNever(body);
-  }
-}

@@ -24,7 +24,6 @@ export {
   encodeTicketProof,
   maxActBytes,
   maxPlaces,
-  showAct,
 } from './codec.ts';
 export {
   endorse,

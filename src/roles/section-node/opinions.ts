@@ -2,7 +2,6 @@
 import { successorsSince } from '#protocol/section/index.ts';
 import { nameToId, type XorName } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
-import type { NodeId } from '#core/machine.ts';
 import type { Join, Opinions as MembershipOpinions } from '#protocol/membership/index.ts';
 import { rankJoiners } from '#protocol/node-age/index.ts';
 import { flow, type Flow } from './flow.ts';
@@ -105,6 +104,3 @@ export function refusalOf(
       return undefined; // Closing for a handover: it will ask again.
   }
 }
-
-export const isArrival = (state: SectionNodeState, id: NodeId): boolean =>
-  state.opinions.arrivals.has(id);

@@ -1,10 +1,9 @@
 /**
- * Many instances of one machine, told apart by a key: one slot, one output, one transfer each.
- *
- * In production the shell keeps instances in a store and loads one by its first event
- * (`runtime/instances.ts`); this file is the same idea as a pure machine, for the simulator.
+ * Many instances of one machine, told apart by a key, as one machine of the simulator: one slot, one output,
+ * one transfer each. In the product the shell keeps instances in a store and loads one by its first event
+ * (`src/runtime/instances.ts`).
  */
-import type { Effect, Event, Machine, Protocol, Step } from './machine.ts';
+import type { Effect, Event, Machine, Protocol, Step } from '#core/machine.ts';
 
 export interface Keyed<P extends Protocol> extends Protocol {
   readonly input: { readonly key: string; readonly input: P['input'] };
