@@ -7,6 +7,7 @@ import { nameToId, toXorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
+import { err } from '#core/result.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
   decodeSealedState,
@@ -65,6 +66,8 @@ export interface MachineSectionOptions {
 /** Unanswered words are repeated this often, and peers asked whether they are there. */
 const paceMs = 1_000;
 const roundMs = 5_000;
+/** One node may show the way for so long; what it has proven stays, and the next ones are asked. */
+const longestReadMs = 30_000;
 /** N40: half a minute of rounds in which others answered. */
 const graceRounds = 6;
 
@@ -162,7 +165,10 @@ export const machineSection =
       const hint = hintIn(anchor, config.name, told);
       if (hint !== null) return input(hint);
       // Another section: it shows the way to ours, or the next node does.
-      await reader.read(ask, config.name).catch(() => false);
+      const endMs = performance.now() + longestReadMs;
+      const inTime: AskNode = async (bytes) =>
+        performance.now() < endMs ? ask(bytes) : err('too slow');
+      await reader.read(inTime, config.name).catch(() => false);
     };
     search.now = startStateSearch(options.ask, take);
     noteSearch();

@@ -145,3 +145,33 @@ test('both keys follow from the first one, and every node holds one of the two s
     expect(elders).toHaveLength(7);
   }
 });
+
+test.each(['0', '1'] as const)(
+  'a newcomer of half %s that knows only a node of the other half is led to its own, and let in',
+  async (bit) => {
+    const told = await Promise.all(
+      network.nodes.map(async (node) => ({
+        node,
+        prefix: await node.status().then(
+          ({ prefix }) => prefix,
+          () => 'away',
+        ),
+      })),
+    );
+    const guide = told.find(({ prefix }) => prefix === (bit === '0' ? '1' : '0'));
+    const join = /is ready: (\S+)/.exec(guide?.node.output() ?? '')?.[1] ?? '';
+    await Promise.all(
+      told.filter(({ prefix }) => prefix === bit).map(({ node }) => node.storage(1)),
+    );
+    const newcomer = await network.add('--join', join, '--join-prefix', bit);
+    const standing = await until(
+      () => newcomer.status().catch(() => null),
+      (status) => status?.role === 'adult' || status?.role === 'elder',
+      180_000,
+      1_000,
+    );
+    expect(standing?.prefix).toBe(bit);
+    say(`a newcomer is in half ${bit}`);
+  },
+  200_000,
+);

@@ -219,3 +219,31 @@ test('a newcomer of another section than the node that answers is led to its own
   expect(records).not.toContainEqual(Uint8Array.of(6, 6));
   section.stop();
 });
+
+test('who shows one link of a long way at a time, and late, keeps nobody from asking the next ones', async () => {
+  let newest: Living = later;
+  for (let n = 0; n < 20; n++) newest = only(succeed(newest, `long ${n}`).children);
+  const halves = both(succeed(newest, 'zero of many', 'one of many').children);
+  const self = [99, 98, 97, 96, 95].find((n) => (nameOf(n)[0] ?? 0) >= 128) ?? 99;
+  let pages = 0;
+  const ask: StateAnswer['ask'] = async (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (!request.ok || request.value.kind !== 'section') return err('no other question');
+    await new Promise((go) => setTimeout(go, 4_000));
+    const links = halves[1].chain.slice(pages, pages + 1);
+    pages += 1;
+    const proof = encodeProof({ links, authority: null });
+    return ok(encodeClientReply({ kind: 'proof', proof, records: [] }));
+  };
+  let searches = 0;
+  const { section } = await newcomer(() => {
+    searches += 1;
+    return [{ authority: encodeSignedAuthority(sign(halves[0], 0)), ask }];
+  }, self);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(pages).toBeGreaterThan(3);
+  expect(searches).toBe(1);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(searches).toBe(2);
+  section.stop();
+});
