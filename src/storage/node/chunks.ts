@@ -35,6 +35,12 @@ export interface StoredChunk {
   readonly size: number;
 }
 
+/** Changes of a folder's names, and how many of them the last sync has covered. */
+interface Listing {
+  changes: number;
+  synced: number;
+}
+
 /** Names in one page. */
 const pageNames = 512;
 /** Files whose sizes are asked for at once: a walk must not take the disk from writers. */
@@ -81,7 +87,26 @@ export function openChunks(
     sizeByName.delete(hex);
   };
 
-  const pathOf = (hex: string): string => join(folder, hex.slice(0, 2), hex);
+  const shelfOf = (hex: string): string => join(folder, hex.slice(0, 2));
+  const pathOf = (hex: string): string => join(shelfOf(hex), hex);
+  /**
+   * Folders whose names may not be on the disk for good: each from the start on, for an earlier life of this
+   * program may have ended, or failed, between a rename and its sync. A name that is seen is no proof.
+   */
+  const lists = new Map<string, Listing>();
+  const listed = async (path: string): Promise<void> => {
+    const list = lists.get(path) ?? { changes: 1, synced: 0 };
+    lists.set(path, list);
+    const { changes } = list;
+    if (list.synced >= changes) return;
+    await syncFolder(path);
+    list.synced = Math.max(list.synced, changes);
+  };
+  const changed = (path: string): void => {
+    const list = lists.get(path) ?? { changes: 0, synced: 0 };
+    lists.set(path, list);
+    list.changes += 1;
+  };
 
   /** `altered`: a file is there that does not fit its name. */
   const read = async (
@@ -110,14 +135,14 @@ export function openChunks(
 
   const store = async (hex: string, bytes: Uint8Array): Promise<void> => {
     const temporary = join(fresh, randomUUID());
-    const shelf = join(folder, hex.slice(0, 2));
+    const shelf = shelfOf(hex);
     try {
       await writeSynced(temporary, bytes);
-      if ((await mkdir(shelf, { recursive: true, mode: 0o700 })) !== undefined) {
-        await syncFolder(folder);
-      }
-      await rename(temporary, join(shelf, hex));
-      await syncFolder(shelf);
+      if ((await mkdir(shelf, { recursive: true, mode: 0o700 })) !== undefined) changed(folder);
+      await listed(folder);
+      await rename(temporary, pathOf(hex));
+      changed(shelf);
+      await listed(shelf);
       forget(hex);
       sizeByName.set(hex, bytes.length);
       used += bytes.length;
@@ -145,7 +170,11 @@ export function openChunks(
       try {
         await walked;
         return await alone(hex, async () => {
-          if ((await read(name)).ok) return ok('stored');
+          if ((await read(name)).ok) {
+            await listed(folder);
+            await listed(shelfOf(hex));
+            return ok('stored');
+          }
           if (used + pending + bytes.length > limitBytes()) return err('full');
           // Counted while it is written: puts at the same time share what is left.
           pending += bytes.length;
