@@ -6,6 +6,16 @@ import { never, type Interruption, type Process } from './process.ts';
 import { stories, type Step, type Story } from './stories.ts';
 import { isRefused, World } from './world.ts';
 
+/** A call that is not answered before something ends it. */
+function endless(): { readonly until: Promise<never>; readonly end: () => void } {
+  let end: () => void = () => undefined;
+  const until = new Promise<never>((_, reject) => {
+    end = () => reject(new TypeError('the worker has gone'));
+  });
+  until.catch(() => undefined);
+  return { until, end };
+}
+
 export const browserScenarios: readonly Scenario[] = stories.map((story) => ({
   name: story.name,
   begin: (interrupt) => new BrowserRun(story, interrupt),
@@ -119,13 +129,17 @@ class BrowserRun implements Run {
         return fail;
       case 'never answers':
         person.isCut = true;
-        // The browser ends what hangs, sooner or later.
+        // The browser ends what hangs, sooner or later: a call of the worker with the worker, and a tab.
         this.#ending = () => {
           person.tab?.close();
-          if (this.#world.otherTab?.process === process) this.#world.otherTab.close();
+          const { otherTab } = this.#world;
+          const isElsewhere = otherTab?.device === this.#world.elsewhere;
+          if (otherTab?.process === process && !isElsewhere) otherTab.close();
           endWorker();
+          hung.end();
         };
-        return { instead: never };
+        const hung = endless();
+        return { instead: label.startsWith('rpc.') ? () => hung.until : never };
       case 'damaged':
         return { instead: () => this.#damaged(label) };
       case 'damaged from here on': {

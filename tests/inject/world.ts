@@ -107,7 +107,16 @@ export class World implements Watcher {
     }
     const tab = this.otherTab ?? before;
     if (tab === null) throw new Error('a second tab');
-    if (tab.view.kind === 'locked') await this.person.ask(tab, { kind: 'unlockHere', password });
+    const unlock = async (): Promise<void> => {
+      if (tab.view.kind !== 'locked') return;
+      await this.person.ask(tab, { kind: 'unlockHere', password });
+    };
+    // Forgotten or opened anew in another tab a moment ago: the person looks again, and tries once more.
+    await unlock().catch(async () => {
+      await clock.wait(lookEveryMs);
+      await unlock();
+    });
+    if (tab.view.kind === 'none') await this.person.enter(tab);
     return tab;
   }
 
