@@ -232,7 +232,8 @@ export function createRpcClient(
       const sinceMs = Math.max(startedMs, performance.now() - idleMs);
       // A stream that ends has ended, whatever it carried before: its other end may have died.
       const isMoving = kind === 'timeout' && lastMovedMs() > sinceMs;
-      const isBusy = isMoving || link.slowSince(sinceMs);
+      const isBusy =
+        isMoving || link.slowSince(sinceMs, kind === 'unreachable' ? stream : undefined);
       settle(err(isBusy ? { kind, congested: true } : { kind }));
     };
     const giveUp = (): void => {

@@ -9,14 +9,20 @@ import { decodeSignedAuthority, type SignedAuthority } from '#protocol/section/i
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
 import type { AskNode } from './read-sections.ts';
 
-/** While nothing is known; and while a state is known that may be an old one. */
+/** While nothing is known, at first and later; and while a state is known that may be an old one. */
 const seekEveryMs = 1_000;
+const seekLaterEveryMs = 5_000;
 const seekAgainEveryMs = 15_000;
-/** Answers of one search: of different nodes, in turn. */
-const answersWanted = 2;
+/** Searches before nobody seems to be there at once. */
+const quickSearches = 15;
+/** Nodes that one search asks in each of its two lists, one after the other, until one tells a state. */
+const mostAsked = 4;
 
 export interface Asked {
   readonly own: Uint8Array;
+  /** Nodes to which no stranger can add its own: those of the join point, and proven members. */
+  readonly trusted: () => readonly Uint8Array[];
+  /** All nodes with an address. */
   readonly names: () => readonly Uint8Array[];
   readonly request: (node: Uint8Array, request: Uint8Array) => Promise<Result<Uint8Array, unknown>>;
 }
@@ -28,11 +34,13 @@ export interface StateAnswer {
   readonly ask: AskNode;
 }
 
-/** @returns asks the next nodes in turn until two have told a state; each call goes on from there. */
+/**
+ * @returns asks two nodes that tell a state, one of the trusted and one of all, each time the next ones.
+ *   Names cost nothing: however many strangers there are, a trusted one is among those that are asked.
+ */
 export function createStateAsking(asked: Asked): () => Promise<readonly StateAnswer[]> {
   const self = nameToId(asked.own);
   const request = encodeClientRequest({ kind: 'authority' });
-  let next = 0;
   const askOne = async (name: Uint8Array): Promise<readonly StateAnswer[]> => {
     const answer = await asked.request(name, request);
     const reply = answer.ok ? decodeClientReply(answer.value) : undefined;
@@ -40,20 +48,26 @@ export function createStateAsking(asked: Asked): () => Promise<readonly StateAns
     const { authority } = reply.value;
     return [{ authority, ask: (bytes) => asked.request(name, bytes) }];
   };
+  const listOf = (names: () => readonly Uint8Array[]) => {
+    let turn = 0;
+    return async (passed: Set<string>): Promise<readonly StateAnswer[]> => {
+      const all = names().filter((name) => nameToId(name) !== self);
+      for (let seen = 0, tried = 0; seen < all.length && tried < mostAsked; seen++) {
+        const name = all[turn++ % all.length];
+        if (name === undefined || passed.has(nameToId(name))) continue;
+        passed.add(nameToId(name));
+        tried += 1;
+        const told = await askOne(name);
+        if (told.length > 0) return told;
+      }
+      return [];
+    };
+  };
+  const lists = [listOf(asked.trusted), listOf(asked.names)];
   return async () => {
-    const names = asked.names().filter((name) => nameToId(name) !== self);
-    const told: StateAnswer[] = [];
-    for (let tried = 0; tried < names.length && told.length < answersWanted;) {
-      const count = Math.min(answersWanted - told.length, names.length - tried);
-      const some = Array.from({ length: count }, (_, n) => names[(next + n) % names.length]);
-      next = (next + count) % names.length;
-      tried += count;
-      const answers = await Promise.all(
-        some.map(async (name) => (name === undefined ? [] : askOne(name))),
-      );
-      told.push(...answers.flat());
-    }
-    return told;
+    const passed = new Set<string>();
+    const told = await Promise.all(lists.map((ask) => ask(passed)));
+    return told.flat();
   };
 }
 
@@ -72,6 +86,7 @@ export function startStateSearch(
 ): StateSearch {
   let isKnown = false;
   let isOver = false;
+  let searches = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const seek = async (): Promise<void> => {
     const answers = await ask().catch(() => []);
@@ -83,7 +98,9 @@ export function startStateSearch(
       }),
     );
     if (isOver) return;
-    timer = setTimeout(() => void seek(), isKnown ? seekAgainEveryMs : seekEveryMs);
+    searches += 1;
+    const pause = searches < quickSearches ? seekEveryMs : seekLaterEveryMs;
+    timer = setTimeout(() => void seek(), isKnown ? seekAgainEveryMs : pause);
   };
   const end = (): void => {
     isOver = true;

@@ -17,6 +17,7 @@ import {
 import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
 import { readPages } from '#runtime/read-pages.ts';
+import { longestReadMs, recordsOfElders } from './read-sections.ts';
 
 export interface SectionNewsOptions {
   readonly tree: () => SectionTree;
@@ -55,16 +56,18 @@ export function createSectionNews(
     const reply = await options.request(elder, cover);
     const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
     if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
-    options.records(decoded.value.records);
     const proof = decodeProof(decoded.value.proof);
-    if (!proof.ok) return null;
-    const plan = planUpdate(options.tree(), proof.value);
-    if (plan.kind === 'same') return proof.value;
-    if (plan.kind === 'refused') return null;
-    const result = await options.jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
-    if (result.kind !== 'verifiedLinks') return null;
-    options.learned(result.update);
+    if (!proof.ok || !(await verify(proof.value))) return null;
+    options.records(recordsOfElders(options.tree(), name, decoded.value.records));
     return proof.value;
+  };
+  const verify = async (proof: SectionProof): Promise<boolean> => {
+    const plan = planUpdate(options.tree(), proof);
+    if (plan.kind !== 'verify') return plan.kind === 'same';
+    const result = await options.jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
+    if (result.kind !== 'verifiedLinks') return false;
+    options.learned(result.update);
+    return true;
   };
 
   return async (name) => {
@@ -79,7 +82,10 @@ export function createSectionNews(
       const elder = near.elders[turn++ % near.elders.length];
       if (elder === undefined) return;
       const before = keyNow(options.tree(), name);
-      await readPages(options.tree, name, (from) => ask(elder.name, name, from)).catch(() => false);
+      const endMs = now() + longestReadMs;
+      await readPages(options.tree, name, async (from) =>
+        now() < endMs ? ask(elder.name, name, from) : null,
+      ).catch(() => false);
       if (keyNow(options.tree(), name) !== before) return;
     }
   };

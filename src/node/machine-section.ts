@@ -7,22 +7,25 @@ import { nameToId, toXorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
-import { err } from '#core/result.ts';
 import { encodeTicketProof, newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
 import {
   decodeSealedState,
   emptyTree,
+  sectionFor,
   signedAuthorityOf,
+  type SectionTree,
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import { hintIn } from '#roles/section-node/first-hint.ts';
+import { recallLinks } from '#roles/section-node/links.ts';
 import { sectionNode } from '#roles/section-node/machine.ts';
 import type { JoinRefusal, NodeMessage } from '#roles/section-node/messages.ts';
 import {
   isMalformed,
   type SectionNode,
   type SectionNodeConfig,
+  type SectionNodeFact,
   type SectionNodeInput,
   type SectionNodeOutput,
 } from '#roles/section-node/state.ts';
@@ -66,8 +69,6 @@ export interface MachineSectionOptions {
 /** Unanswered words are repeated this often, and peers asked whether they are there. */
 const paceMs = 1_000;
 const roundMs = 5_000;
-/** One node may show the way for so long; what it has proven stays, and the next ones are asked. */
-const longestReadMs = 30_000;
 /** N40: half a minute of rounds in which others answered. */
 const graceRounds = 6;
 
@@ -133,9 +134,7 @@ export const machineSection =
       transport: { send },
       // What the first step puts out may be answered only when the driver is there.
       onOutput: (output) => {
-        // Links alone lead on: whoever told them may go before the state has come.
-        const isState = output.kind === 'learned' && output.update.proof.authority !== null;
-        isStateKnown ||= output.kind === 'adopted' || isState;
+        isStateKnown ||= output.kind === 'adopted';
         isMember ||= output.kind === 'adopted' && output.standing !== 'outside';
         noteSearch();
         setImmediate(() => perform(options, ports, output, input));
@@ -156,7 +155,7 @@ export const machineSection =
     }
 
     const reader = createSectionReader({
-      begun: { tree: emptyTree(anchor), fork: null },
+      begun: { tree: knownBy(stored, anchor), fork: null },
       jobs,
       records: options.records,
       learnt: (update) => input({ kind: 'learn', update }),
@@ -165,10 +164,9 @@ export const machineSection =
       const hint = hintIn(anchor, config.name, told);
       if (hint !== null) return input(hint);
       // Another section: it shows the way to ours, or the next node does.
-      const endMs = performance.now() + longestReadMs;
-      const inTime: AskNode = async (bytes) =>
-        performance.now() < endMs ? ask(bytes) : err('too slow');
-      await reader.read(inTime, config.name).catch(() => false);
+      await reader.read(ask, config.name).catch(() => false);
+      isStateKnown ||= sectionFor(reader.pins().tree, config.name) !== undefined;
+      noteSearch();
     };
     search.now = startStateSearch(options.ask, take);
     noteSearch();
@@ -268,6 +266,13 @@ function perform(
       return assertNever(output);
   }
 }
+
+/** What this node, or the one it was before it moved, has verified and kept. */
+const knownBy = (stored: readonly SectionNodeFact[], anchor: TrustAnchor): SectionTree =>
+  recallLinks(
+    emptyTree(anchor),
+    stored.flatMap((fact) => (fact.kind === 'links' ? fact.links : [])),
+  );
 
 const unsigned = new Uint8Array(64);
 

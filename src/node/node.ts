@@ -147,7 +147,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const elsewhere = [...others.values()].flatMap(({ authority }) =>
       authority.elders.map((each) => nameToId(each.name)),
     );
-    book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
+    // Before this node knows its section it keeps what the join point named.
+    if (members.size > 0) book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
   };
 
   host.know((each) => known.has(nameToId(each)));

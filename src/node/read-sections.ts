@@ -1,10 +1,20 @@
 /**
  * A map of sections that one node asks of others: page after page of links, each verified from the genesis
- * key on before the next one is asked for (N31). Whoever answers can withhold, and can make nothing up.
+ * key on before the next one is asked for (N31). Whoever answers can withhold and take its time; what it
+ * invents is not learnt, and addresses are taken of proven elders alone.
  */
-import type { Result } from '#core/result.ts';
+import { nameToId } from '#address/xor-name.ts';
+import { err, type Result } from '#core/result.ts';
 import { decodeProof } from '#protocol/anti-entropy/index.ts';
-import { planUpdate, type SectionProof, type VerifiedUpdate } from '#protocol/section/index.ts';
+import {
+  closestSection,
+  decodeAddressRecord,
+  planUpdate,
+  sectionFor,
+  type SectionProof,
+  type SectionTree,
+  type VerifiedUpdate,
+} from '#protocol/section/index.ts';
 import { pin, type Pins } from '#roles/light-client/pins.ts';
 import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
@@ -23,10 +33,27 @@ export interface SectionReader {
 export interface SectionReaderOptions {
   readonly begun: Pins;
   readonly jobs: Pick<JobPool, 'run'>;
-  /** Signed address records, unchecked, from whoever has just shown a proven page. */
+  /** Address records of elders that are proven; their signatures are unchecked. */
   readonly records: (records: readonly Uint8Array[]) => void;
   /** Something was learnt: a page, or that a key has named two successors. */
   readonly learnt: (update: VerifiedUpdate, pins: Pins, before: Pins) => void;
+}
+
+/** One node is read from for so long at a time; what it has proven stays, and others are asked. */
+export const longestReadMs = 30_000;
+
+/** Of these records those of the elders of the section that is known to be closest to a name, once each. */
+export function recordsOfElders(
+  tree: SectionTree,
+  name: Uint8Array,
+  records: readonly Uint8Array[],
+): readonly Uint8Array[] {
+  const elders = (sectionFor(tree, name) ?? closestSection(tree, name))?.elders ?? [];
+  const wanted = new Set(elders.map((each) => nameToId(each.name)));
+  return records.filter((bytes) => {
+    const record = decodeAddressRecord(bytes);
+    return record.ok && wanted.delete(nameToId(record.value.name));
+  });
 }
 
 export function createSectionReader(options: SectionReaderOptions): SectionReader {
@@ -56,7 +83,10 @@ export function createSectionReader(options: SectionReaderOptions): SectionReade
     if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
     const proof = decodeProof(decoded.value.proof);
     if (!proof.ok || !(await verify(proof.value))) return null;
-    options.records(decoded.value.records);
+    const { records } = decoded.value;
+    if (proof.value.authority !== null) {
+      options.records(recordsOfElders(pins.tree, name, records));
+    }
     return proof.value;
   };
 
@@ -64,10 +94,13 @@ export function createSectionReader(options: SectionReaderOptions): SectionReade
     pins: () => pins,
     read: async (ask, name) => {
       const before = pins.tree;
+      const endMs = performance.now() + longestReadMs;
+      const inTime: AskNode = async (request) =>
+        performance.now() < endMs ? ask(request) : err('too slow');
       await readPages(
         () => pins.tree,
         name,
-        (from) => askPage(ask, name, from),
+        (from) => askPage(inTime, name, from),
       );
       return pins.tree !== before;
     },

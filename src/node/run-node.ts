@@ -172,6 +172,15 @@ async function live(
   over.catch(() => undefined); // It may fail before anybody waits for it.
   let isRemoved = false;
   const tag = networkTag(anchor.networkId);
+  const askState = createStateAsking({
+    own: identity.name,
+    trusted: book.pinned,
+    names: book.names,
+    request: (name, request) =>
+      host.request({ name, addresses: book.addressesOf(name) }, 'client', tag, request, {
+        timeoutMs: askTimeoutMs,
+      }),
+  });
   const started = await startNode({
     identity,
     host,
@@ -191,14 +200,12 @@ async function live(
       metrics,
       suites: realSuites,
       founded,
-      ask: createStateAsking({
-        own: identity.name,
-        names: book.names,
-        request: (name, request) =>
-          host.request({ name, addresses: book.addressesOf(name) }, 'client', tag, request, {
-            timeoutMs: askTimeoutMs,
-          }),
-      }),
+      ask: async () => {
+        const told = await askState();
+        // Nobody of those it knows is there: the join point may know others by now.
+        if (told.length === 0 && joinPoint !== null) await learnFrom(host, joinPoint, book);
+        return told;
+      },
       records: (records) => {
         for (const record of records) book.offer(record);
       },
@@ -329,11 +336,15 @@ async function startHost(
   }
 }
 
+async function learnFrom(host: NodeHost, at: JoinPoint, book: AddressBook): Promise<void> {
+  const reply = await askLobby(host, at, { kind: 'which' });
+  if (reply?.kind === 'network') for (const record of reply.records) book.offer(record);
+}
+
 /** A join point may still be busy being born; without one a returning node has its own book. */
 async function learnAddresses(host: NodeHost, at: JoinPoint, book: AddressBook): Promise<void> {
   for (let tries = 0; tries < 60; tries++) {
-    const reply = await askLobby(host, at, { kind: 'which' });
-    if (reply?.kind === 'network') for (const record of reply.records) book.offer(record);
+    await learnFrom(host, at, book);
     if (book.names().length > 1) return;
     await new Promise((go) => setTimeout(go, 500).unref());
   }

@@ -45,8 +45,11 @@ const getPatience: Patience = { idleMs: getTimeoutMs, totalMs: longestGetMs };
 const catchUpTimeoutMs = 6_000;
 /** An elder that is busy says for how long; we wait that long once, then ask the next. */
 const longestBusyMs = 5_000;
-/** An elder that let a piece wait in vain is asked last for so long. */
-const askedLastMs = 60_000;
+/**
+ * An elder that let a piece wait in vain is asked last for so long: it may have held it for as long as we
+ * wait at most, and so may the next one, before the third is asked.
+ */
+const askedLastMs = 600_000;
 /** Elders remembered for that. */
 const maxFailures = 64;
 /** Holders that gave altered bytes, told to the elder so that it asks others. */

@@ -147,7 +147,7 @@ test('both keys follow from the first one, and every node holds one of the two s
 });
 
 test.each(['0', '1'] as const)(
-  'a newcomer of half %s that knows only a node of the other half is led to its own, and let in',
+  'a newcomer of half %s that comes by a node of the other half is let in at its own',
   async (bit) => {
     const told = await Promise.all(
       network.nodes.map(async (node) => ({

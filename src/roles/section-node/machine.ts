@@ -240,7 +240,9 @@ function onInput(
         ask,
       );
     case 'learn':
-      return learnt(config, state, input.update).flow;
+      return after(learnt(config, state, input.update).flow, (now) =>
+        settleDeferred(config, now, context),
+      );
     case 'found': {
       const { key, secretShare, index } = input;
       const sealed = decodeSealedState(input.sealed);

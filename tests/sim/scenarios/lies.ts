@@ -260,5 +260,16 @@ function shortfall(
     ...checkElders(report),
     ...still.slice(0, 1).map((view) => `nothing is decided any more: ${standing(view)}`),
     ...turned.slice(0, 1).map((view) => `no new key: ${standing(view)}`),
+    ...gone(report).slice(0, 1),
   ];
+}
+
+/** A membership that is lost without a decision about it: nobody was voted out, and one is missing. */
+function gone(report: Nodes): readonly string[] {
+  return living(report).flatMap((view) => {
+    const { state, id } = view;
+    if (!state.wasMember) return [];
+    const isMember = state.own?.state.authority.members.some(({ name }) => nameToId(name) === id);
+    return isMember === true ? [] : [`an honest member is out: ${standing(view)}`];
+  });
 }

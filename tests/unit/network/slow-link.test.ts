@@ -3,8 +3,15 @@
  * Method: the real client and server of rpc.ts over a simulated link, in simulated time.
  */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { encodeFrame } from '#network/frame.ts';
 import { watchLink } from '#network/link.ts';
-import { createRpcClient, maxInFlight, maxUnanswered, serveRpc } from '#network/rpc.ts';
+import {
+  createRpcClient,
+  isCongested,
+  maxInFlight,
+  maxUnanswered,
+  serveRpc,
+} from '#network/rpc.ts';
 import { createLine, type Line } from './slow-line.ts';
 
 const mebibyte = new Uint8Array(1024 * 1024);
@@ -51,8 +58,9 @@ test.each([
   'a piece that moves too slowly ends after %s, and the link is told as the reason',
   async (_, kind, totalMs) => {
     lineOf(30_000);
-    const asked = [open(), open(), open()].map(({ rpc }) =>
-      rpc.request(mebibyte, { idleMs: 30_000, totalMs }),
+    const link = watchLink();
+    const asked = [0, 1, 2].map(() =>
+      open(receipt, link).rpc.request(mebibyte, { idleMs: 30_000, totalMs }),
     );
     await pass(80);
     for (const each of asked) {
@@ -80,6 +88,30 @@ test('a node that breaks off while it sends a piece is unreachable: our link is 
   expect(line.carried.down).toBeGreaterThan(100_000);
   theirs.abort(new Error('killed'));
   expect(await piece).toEqual({ ok: false, error: { kind: 'unreachable' } });
+});
+
+test('a node that dribbles and then breaks off is unreachable, unless others were slow meanwhile', async () => {
+  lineOf(1_000_000);
+  const link = watchLink();
+  const dribbling = async () => {
+    const [ours, theirs] = line.open();
+    const piece = createRpcClient(ours, undefined, undefined, link).request(
+      new Uint8Array(40),
+      patience,
+    );
+    await pass(0.1);
+    const frame = encodeFrame({ id: 1, kind: 'reply', payload: mebibyte });
+    for (let n = 0; n < 5; n++) {
+      theirs.send(frame.slice(n * 100, (n + 1) * 100));
+      await pass(1);
+    }
+    await pass(0.1);
+    theirs.abort(new Error('gone'));
+    return piece;
+  };
+  expect(await dribbling()).toEqual({ ok: false, error: { kind: 'unreachable' } });
+  const both = await Promise.all([dribbling(), dribbling()]);
+  expect(both.some((each) => !each.ok && isCongested(each.error as { kind: string }))).toBe(true);
 });
 
 test('an answer that is late while our own bytes fill the link is no silence', async () => {

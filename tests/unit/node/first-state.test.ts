@@ -6,6 +6,7 @@
  */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { nameToId, toXorName } from '#address/xor-name.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { createStateAsking, startStateSearch, type StateAnswer } from '#node/first-state.ts';
@@ -17,7 +18,9 @@ import type { SectionPorts, Standing } from '#node/section-port.ts';
 import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   emptyTree,
+  encodeAddressRecord,
   encodeSignedAuthority,
+  signAddressRecord,
   treeWith,
   type SignedAuthority,
 } from '#protocol/section/index.ts';
@@ -44,11 +47,16 @@ const nameOf = (n: number): Uint8Array => publicKeyOf(seed(n));
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const answering = (states: Readonly<Record<number, Uint8Array | null>>) => {
-  const asked: number[] = [];
+/** Nodes of a table, by number; null for one that gives no answer. */
+const answering = (
+  states: Readonly<Record<number, Uint8Array | null>>,
+  trusted: readonly number[] = [],
+) => {
   const nodes = Object.keys(states).map(Number);
+  const asked: number[] = [];
   const ask = createStateAsking({
     own: nameOf(99),
+    trusted: () => trusted.map(nameOf),
     names: () => [nameOf(99), ...nodes.map(nameOf)],
     request: async (name, bytes) => {
       const request = decodeDoorRequest(bytes);
@@ -61,26 +69,44 @@ const answering = (states: Readonly<Record<number, Uint8Array | null>>) => {
         : ok(encodeClientReply({ kind: 'authority', authority: state }));
     },
   });
-  return { ask, asked };
+  const search = async () => {
+    asked.length = 0;
+    const told = (await ask()).map(({ authority }) => authority[0]);
+    return { told, asked: [...asked] };
+  };
+  return { search };
 };
+const state = (n: number): Uint8Array => Uint8Array.of(n);
 
-test('two nodes are asked at a time, each time the next ones, and who is silent is passed over', async () => {
-  const [a, b] = [Uint8Array.of(1), Uint8Array.of(2)];
-  const { ask, asked } = answering({ 1: a, 2: a, 3: b, 4: b, 5: null });
-  const states = async () => (await ask()).map(({ authority }) => authority);
-  expect(await states()).toEqual([a, a]);
-  expect(await states()).toEqual([b, b]);
-  expect(await states()).toEqual([a, a]);
-  expect(asked).toEqual([1, 2, 3, 4, 5, 1, 2]);
+test('one node that is trusted and one of all are asked, each time the next ones, and who is silent is passed over', async () => {
+  const all = { 1: state(1), 2: state(2), 3: state(3), 4: null, 5: state(5) };
+  const { search } = answering(all, [1, 2]);
+  const searches = [];
+  for (let n = 0; n < 5; n++) searches.push(await search());
+  for (const { told, asked } of searches) {
+    expect(told).toHaveLength(2);
+    expect([1, 2]).toContain(told[0]);
+    expect(new Set(asked).size).toBe(asked.length);
+  }
+  const heard = new Set(searches.flatMap(({ told }) => told));
+  expect(heard).toEqual(new Set([1, 2, 3, 5]));
 });
 
-test('nobody is asked twice in one search, and nobody there is an answer, too', async () => {
-  const { ask, asked } = answering({ 1: null, 2: null, 3: null });
-  expect(await ask()).toEqual([]);
-  expect(asked).toEqual([1, 2, 3]);
-  expect(
-    await createStateAsking({ own: nameOf(1), names: () => [], request: async () => err(0) })(),
-  ).toEqual([]);
+test('sixty names of strangers keep no node from one that is trusted, and one search asks few of them', async () => {
+  const silent = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [n + 10, null]));
+  const { search } = answering({ ...silent, 80: state(80) }, [80]);
+  for (let n = 0; n < 20; n++) {
+    const { told, asked } = await search();
+    expect(told).toContain(80);
+    expect(asked.length).toBeLessThanOrEqual(5);
+  }
+  const alone = await answering(silent).search();
+  expect(alone.told).toEqual([]);
+  expect(alone.asked.length).toBeLessThanOrEqual(4);
+});
+
+test('nobody there is an answer, too', async () => {
+  expect(await answering({}).search()).toEqual({ told: [], asked: [] });
 });
 
 test('a search goes on slowly while this node is no member, and ends when it is one', async () => {
@@ -90,7 +116,7 @@ test('a search goes on slowly while this node is no member, and ends when it is 
     asked += 1;
     return [Uint8Array.of(7), told(born)].map(from);
   };
-  const search = startStateSearch(ask, async (state) => void heard.push(state));
+  const search = startStateSearch(ask, async (signed) => void heard.push(signed));
   await vi.advanceTimersByTimeAsync(3_500);
   expect([asked, heard.length]).toEqual([4, 4]);
   search.known();
@@ -185,28 +211,33 @@ test('a newcomer of another section than the node that answers is led to its own
     if (!next.ok) throw new Error('a network of its own making');
     return next.value;
   }, emptyTree(anchor));
-  const record = Uint8Array.of(5, 5);
+  const recordOf = (bytes: Uint8Array): Uint8Array =>
+    encodeAddressRecord({
+      ...signAddressRecord(seed(7), anchor.networkId, 1n, ['/ip4/127.0.0.1/tcp/1']),
+      name: toXorName(bytes),
+    });
+  const elder = ours.authority.elders[3]?.name ?? new Uint8Array(32);
   const ask: StateAnswer['ask'] = async (bytes) => {
     const request = decodeDoorRequest(bytes);
     if (!request.ok || request.value.kind !== 'section') return err('no other question');
     const { name, from: key } = request.value;
     const { proof } = proofFor({ tree: known, own: theirs }, name, key);
-    return ok(encodeClientReply({ kind: 'proof', proof, records: [record] }));
+    const invented = [recordOf(nameOf(150)), recordOf(elder), recordOf(elder)];
+    return ok(encodeClientReply({ kind: 'proof', proof, records: invented }));
   };
   const lie = { ...theirs, authority: { ...theirs.authority, generation: 99n } };
-  const liar: StateAnswer = {
-    authority: encodeSignedAuthority(theirs),
-    ask: async () =>
-      ok(
-        encodeClientReply({
-          kind: 'proof',
-          proof: encodeProof({ links: [], authority: lie }),
-          records: [Uint8Array.of(6, 6)],
-        }),
-      ),
-  };
+  const lies = [
+    { links: [], authority: lie },
+    { links: [], authority: null },
+  ];
+  const liars = lies.map((shown): StateAnswer => {
+    const proof = encodeProof(shown);
+    const records = [recordOf(nameOf(151)), recordOf(elder)];
+    const reply = encodeClientReply({ kind: 'proof', proof, records });
+    return { authority: encodeSignedAuthority(theirs), ask: async () => ok(reply) };
+  });
   const { section, spokenTo, records } = await newcomer(
-    () => [liar, { authority: encodeSignedAuthority(theirs), ask }],
+    () => [...liars, { authority: encodeSignedAuthority(theirs), ask }],
     self,
   );
   // The round in which it asks to come in.
@@ -215,8 +246,10 @@ test('a newcomer of another section than the node that answers is led to its own
   for (const { name } of theirs.authority.elders) {
     expect(spokenTo).not.toContain(nameToId(name));
   }
-  expect(records).toContainEqual(record);
-  expect(records).not.toContainEqual(Uint8Array.of(6, 6));
+  // Addresses of proven elders, and of each one, from whoever shows the whole way.
+  expect(records.length).toBeGreaterThan(0);
+  expect(new Set(records.map(toHex))).toEqual(new Set([toHex(recordOf(elder))]));
+  expect(records.length).toBeLessThanOrEqual(6);
   section.stop();
 });
 

@@ -4,14 +4,17 @@
  */
 import { expect, test } from 'vitest';
 import { EMPTY_PREFIX, parsePrefix } from '#address/prefix.ts';
+import { toXorName } from '#address/xor-name.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
 import { createPaymentFollower } from '#node/handover-money-follow.ts';
 import { createSectionNews } from '#node/handover-money-news.ts';
 import {
   emptyTree,
+  encodeAddressRecord,
   learn,
   sectionAt,
+  signAddressRecord,
   treeWith,
   type SectionTree,
 } from '#protocol/section/index.ts';
@@ -39,6 +42,17 @@ const jobs = {
     performSectionNodeJob(job, { threshold: toySuite } as never) as never,
 } as unknown as Pick<JobPool, 'run'>;
 
+/** Of an elder of `later`, and of somebody it says nothing about. */
+const records = [later.state.authority.elders[2]?.name, nameUnder(EMPTY_PREFIX, 'stranger')].map(
+  (name) =>
+    encodeAddressRecord({
+      ...signAddressRecord(new Uint8Array(32).fill(7), born.anchor.networkId, 1n, [
+        '/ip4/127.0.0.1',
+      ]),
+      name: toXorName(name ?? new Uint8Array(32)),
+    }),
+);
+
 /** Elders that know what `view` holds; the first `silent` questions stay without an answer. */
 function elders(view: UnderView, silent = 0) {
   const asked: string[] = [];
@@ -47,7 +61,7 @@ function elders(view: UnderView, silent = 0) {
     const cover = decodeDoorRequest(bytes);
     if (asked.length <= silent || !cover.ok || cover.value.kind !== 'section') return err('away');
     const { proof } = proofFor(view, cover.value.name, cover.value.from);
-    return ok(encodeClientReply({ kind: 'proof', proof, records: [Uint8Array.of(7)] }));
+    return ok(encodeClientReply({ kind: 'proof', proof, records }));
   };
   return { asked, request };
 }
@@ -55,13 +69,13 @@ function elders(view: UnderView, silent = 0) {
 test('N34: the elders of the section that is known there prove who speaks now', async () => {
   let tree = treeOf(zero, one);
   const { asked, request } = elders({ tree: treeOf(later), own: sign(later, 0) }, 1);
-  const records: Uint8Array[] = [];
+  const offered: Uint8Array[] = [];
   let now = 0;
   const seek = createSectionNews({
     tree: () => tree,
     request,
     jobs,
-    records: (list) => void records.push(...list),
+    records: (list) => void offered.push(...list),
     learned: (update) => {
       ({ tree } = learn(tree, update));
     },
@@ -70,7 +84,7 @@ test('N34: the elders of the section that is known there prove who speaks now', 
   await seek(inOne);
   const { prefix, key } = later.state.authority;
   expect(equalBytes(sectionAt(tree, prefix)?.authority.key ?? prefix.bits, key)).toBe(true);
-  expect(records).toHaveLength(1);
+  expect(offered).toEqual(records.slice(0, 1));
   // The silent one was passed over, and the second question went to somebody else.
   expect(new Set(asked).size).toBe(2);
 

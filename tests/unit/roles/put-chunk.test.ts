@@ -3,7 +3,7 @@
  * split left it with the key of the answering section and nothing else of it (N41).
  * Method: a light node of wood in front of one elder whose adults really sign.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { EMPTY_PREFIX, parsePrefix } from '#address/prefix.ts';
 import { utf8 } from '#core/codec/bytes.ts';
 import { err, ok } from '#core/result.ts';
@@ -104,14 +104,37 @@ test.each<Failure>([{ congested: true }, { kind: 'unreachable', congested: true 
   },
 );
 
-test('an elder that lets a piece wait in vain is asked last for the next one', async () => {
-  let silent = '';
-  const { node, asked } = nodeThat((elder) => {
-    if (silent === '') silent = elder;
-    return elder === silent ? {} : undefined;
-  });
-  expect(await putChunk(node, bytes)).toBe(3);
-  expect(asked.splice(0)[0]).toBe(silent);
-  expect(await putChunk(node, bytes)).toBe(3);
-  expect(asked).not.toContain(silent);
+test.each<Failure>([{}, { kind: 'unreachable' }])(
+  'an elder that lets a piece wait in vain, or breaks off, is asked last for the next one: %o',
+  async (failure) => {
+    let silent = '';
+    const { node, asked } = nodeThat((elder) => {
+      if (silent === '') silent = elder;
+      return elder === silent ? failure : undefined;
+    });
+    expect(await putChunk(node, bytes)).toBe(3);
+    expect(asked.splice(0)[0]).toBe(silent);
+    expect(await putChunk(node, bytes)).toBe(3);
+    expect(asked).not.toContain(silent);
+  },
+);
+
+test('two elders that hold every piece for as long as anybody waits are passed over in the third attempt', async () => {
+  vi.useFakeTimers();
+  try {
+    const liars = new Set<string>();
+    const { node, asked } = nodeThat((elder) => {
+      if (liars.size < 2) liars.add(elder);
+      if (!liars.has(elder)) return undefined;
+      vi.setSystemTime(Date.now() + 90_000);
+      return { congested: true };
+    });
+    for (let n = 0; n < 2; n++) {
+      await expect(putChunk(node, bytes)).rejects.toMatchObject({ failure: { kind: 'slow' } });
+    }
+    for (let n = 0; n < 4; n++) expect(await putChunk(node, bytes)).toBe(3);
+    expect(asked).toHaveLength(6);
+  } finally {
+    vi.useRealTimers();
+  }
 });
