@@ -15,6 +15,8 @@ export interface VaultContext {
   readonly uncontrolled: () => void;
   /** The last answer of {@link askNetwork}. */
   readonly served: () => ServedNetwork | null;
+  /** Calls under way that hand read keys to the worker or take them back: Lock waits for them. */
+  readonly keyCalls: Set<Promise<unknown>>;
 }
 
 /** Does this origin serve another network than the Safe's? Then nothing of it is touched. */
@@ -38,6 +40,7 @@ export function createContext(ports: VaultPorts, changed: () => void): VaultCont
     changed,
     uncontrolled,
     served: () => served,
+    keyCalls: new Set(),
     askNetwork: async () => {
       const before = served;
       served = (await fetchNetworkFile(ports.fetch)) ?? served;

@@ -2,7 +2,7 @@
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { encodeDataMap } from '#data/data-map.ts';
 import { openDataMap } from '#runtime/jobs/read-file.ts';
-import { backOffMs } from './context.ts';
+import { backOffMs, type VaultContext } from './context.ts';
 import { safeIsLocked, VaultFailure } from './failure.ts';
 import type { OpenSafe } from './open-safe.ts';
 import type { FileKey } from './rpc.ts';
@@ -11,6 +11,8 @@ import type { FileKey } from './rpc.ts';
 const maxOpenFiles = 64;
 /** A worker that does not answer is being started anew, and then it holds nothing. */
 const takeBackTries = 4;
+/** Lock is confirmed then even if the worker has not answered: longer than all these tries take. */
+const longestTakeBackMs = 10_000;
 const never = new AbortController().signal;
 
 export interface Downloads {
@@ -20,26 +22,44 @@ export interface Downloads {
   readonly giveAgain: (token: string) => Promise<void>;
 }
 
+/** Resolves when no read key is being handed over or taken back any more, or after a while. */
+export async function keysTakenBack({ ports, keyCalls }: VaultContext): Promise<void> {
+  const patience = new AbortController();
+  const all = async (): Promise<void> => {
+    while (keyCalls.size > 0) await Promise.allSettled(keyCalls);
+  };
+  if (keyCalls.size > 0) {
+    await Promise.race([all(), ports.wait(longestTakeBackMs, patience.signal)]);
+  }
+  patience.abort();
+}
+
 export function openDownloads(safe: OpenSafe): Downloads {
   const { closed, afterwards } = safe.session;
-  const { ports, rpc } = safe.session.context;
+  const { ports, rpc, keyCalls } = safe.session.context;
   const keys = new Map<string, FileKey>();
   /** All that the worker may still hold, also what is not kept ready any more. */
   const given = new Set<string>();
 
+  const underWay = <Value>(call: Promise<Value>): Promise<Value> => {
+    const noted = call.finally(() => keyCalls.delete(noted));
+    keyCalls.add(noted);
+    return noted;
+  };
   // Locked means that nothing of this Safe can be read here any more, by the worker neither.
   const takeBack = async (tokens: readonly string[]): Promise<void> => {
     for (let failures = 0; tokens.length > 0 && failures < takeBackTries; failures++) {
+      if (failures > 0) await ports.wait(backOffMs(failures), never);
       try {
         return await afterwards.forgetFileKeys(tokens);
       } catch {
-        await ports.wait(backOffMs(failures + 1), never);
+        // It is tried again.
       }
     }
   };
   closed.addEventListener('abort', () => {
     keys.clear();
-    void takeBack([...given]);
+    void underWay(takeBack([...given]));
   });
 
   /** Not cut off by Lock: only a call that has ended can be undone for sure. */
@@ -47,9 +67,9 @@ export function openDownloads(safe: OpenSafe): Downloads {
     if (closed.aborted) throw safeIsLocked();
     given.add(key.token);
     try {
-      return await afterwards.giveFileKey(key);
+      return await underWay(afterwards.giveFileKey(key));
     } finally {
-      if (closed.aborted) void takeBack([key.token]);
+      if (closed.aborted) void underWay(takeBack([key.token]));
     }
   };
   return {

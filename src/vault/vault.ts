@@ -7,7 +7,7 @@ import { passwordStrength } from '#safe/credentials/strength.ts';
 import { setRemoved, withWallet } from '#safe/index/index-set.ts';
 import type { PinnedNetwork, SafeRecord } from '#storage/browser/vault-store.ts';
 import { createContext, isElsewhere, type VaultContext } from './context.ts';
-import { openDownloads, type Downloads } from './downloads.ts';
+import { keysTakenBack, openDownloads, type Downloads } from './downloads.ts';
 import { elsewhere, safeIsLocked, toVaultError, VaultFailure } from './failure.ts';
 import { storeLock, updateIndex, type OpenSafe } from './open-safe.ts';
 import type { VaultPorts } from './ports.ts';
@@ -113,8 +113,8 @@ export function createVault(ports: VaultPorts): Vault {
   const lock = async (): Promise<void> => {
     entering?.close();
     open?.safe.session.close();
-    await chooseRecord();
-    show();
+    // The screen is locked at once; the answer means that nothing of it can be read here any more.
+    await Promise.all([chooseRecord().finally(show), keysTakenBack(context)]);
   };
 
   const opened = (): Open => {

@@ -210,6 +210,49 @@ test('a file that is being opened while Lock is pressed leaves no key with the w
   }
 });
 
+/** A Safe with a file that the worker can read; what the worker does when it is to forget it. */
+async function lockedWhile(atForget: () => Promise<void>) {
+  const { browser, tab } = await openedSafe(['a']);
+  await tab.ask({ kind: 'openFile', fileId: idOf(tab) });
+  expect(browser.keys.size).toBe(1);
+  browser.intercept = (call) => (call === 'file/forget' ? atForget() : undefined);
+  let confirmed = 0;
+  const presses = [1, 2].map(async () => {
+    await tab.ask({ kind: 'lock' });
+    confirmed += 1;
+  });
+  await tab.until(isLocked);
+  return { browser, presses, confirmed: () => confirmed };
+}
+
+test('the screen is locked at once, and Lock is confirmed when the worker has no read key any more', async () => {
+  let answer = (): void => undefined;
+  const { browser, presses, confirmed } = await lockedWhile(
+    () => new Promise((go) => (answer = go)),
+  );
+  await settle();
+  expect(browser.keys.size).toBe(1);
+  expect(confirmed()).toBe(0);
+  answer();
+  await Promise.all(presses);
+  expect(browser.keys.size).toBe(0);
+});
+
+test('a worker that fails once is told again before Lock is confirmed', async () => {
+  let failures = 0;
+  const { browser, presses } = await lockedWhile(async () => {
+    if (++failures === 1) throw new TypeError('Failed to fetch');
+  });
+  await Promise.all(presses);
+  expect(browser.keys.size).toBe(0);
+  expect(failures).toBe(2);
+});
+
+test('a worker that never answers keeps nobody from locking', async () => {
+  const { presses } = await lockedWhile(() => new Promise(() => undefined));
+  await Promise.all(presses);
+});
+
 test('after Lock nothing is asked of the worker but to forget what it was given', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'openFile', fileId: idOf(tab) });
