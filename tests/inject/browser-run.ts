@@ -51,8 +51,10 @@ class BrowserRun implements Run {
       world.isArmed = true;
       await this.#steps(false);
       world.isArmed = false;
+      world.person.cannotTakeBack = false;
       for (const device of [world.here, world.elsewhere]) device.isOnline = true;
       world.network.takesRecords = true;
+      world.network.alters = 0;
       // A person who has pressed Lock or Forget waits for it, and does nothing else in that tab meanwhile.
       await Promise.race([this.#doing, clock.wait(pressedMs)]);
       this.#ending();
@@ -100,6 +102,8 @@ class BrowserRun implements Run {
     const { person } = this.#world;
     const { tab } = person;
     const fail = { instead: () => failureOf(label) };
+    const isLasting = fault.startsWith('fails from here on') || fault === 'never answers';
+    if (label === 'rpc.file/forget' && isLasting) person.cannotTakeBack = true;
     const lock = async (): Promise<void> => {
       person.isCut = true;
       // The person presses the button; nobody waits for the answer here.
@@ -115,6 +119,9 @@ class BrowserRun implements Run {
     };
     const closeLater = (): void => {
       this.#ending = () => person.tab?.close();
+    };
+    const alter = (count: number): void => {
+      this.#world.network.alters = count;
     };
     const endWorker = (): void => person.device.worker?.process.kill();
     switch (fault) {
@@ -141,8 +148,10 @@ class BrowserRun implements Run {
         const hung = endless();
         return { instead: label.startsWith('rpc.') ? () => hung.until : never };
       case 'damaged':
+        if (label.startsWith('elder.')) return { before: () => alter(1) };
         return { instead: () => this.#damaged(label) };
       case 'damaged from here on': {
+        if (label.startsWith('elder.')) return { before: () => alter(Infinity) };
         const damaged = { instead: () => this.#damaged(label) };
         this.#lasting = (other, reader) => (reader === process && other === label ? damaged : {});
         return damaged;

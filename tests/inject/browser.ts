@@ -2,12 +2,15 @@
 import { IDBFactory } from 'fake-indexeddb';
 import 'fake-indexeddb/auto';
 import type { FromVault, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
-import { rpcPath } from '#bridge/worker.ts';
+import { filesPath, rpcPath, workerHeader, type WorkerToPage } from '#bridge/worker.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { STRETCH_STANDARD, type Stretch } from '#crypto/stretch.ts';
 import { decodeClientRequest, decodeDoorRequest, encodeClientReply } from '#roles/wire/client.ts';
 import { stretchUnchecked } from '#runtime/jobs/argon2.ts';
 import type { VaultStore } from '#storage/browser/vault-store.ts';
+import type * as filesModule from '../../src/service-worker/files.ts';
+import type * as hostModule from '../../src/service-worker/host.ts';
+import type * as rpcModule from '../../src/service-worker/rpc.ts';
 import type { WalletFactory } from '../../src/vault/ports.ts';
 import type { createVault, Vault } from '../../src/vault/vault.ts';
 import { clock, working } from './clock.ts';
@@ -87,19 +90,39 @@ class Worker {
     this.starting = this.process.run(() =>
       working(async () => {
         graph.forget(life);
-        const module = await graph.load(`/src/service-worker/rpc.ts?life=${life}`);
-        this.#answer = module['answerRpc'] as (request: Request) => Promise<Response>;
+        const [rpc, files, host] = (await Promise.all(
+          ['rpc', 'files', 'host'].map((name) =>
+            graph.load(`/src/service-worker/${name}.ts?life=${life}`),
+          ),
+        )) as unknown as [typeof rpcModule, typeof filesModule, typeof hostModule];
+        this.#answer = (request) =>
+          new URL(request.url).pathname.startsWith(filesPath)
+            ? files.answerFile(request, host.lightNode)
+            : rpc.answerRpc(request);
       }),
     );
   }
 
   /** As a fetch of a page sees it: cut off when the worker dies. */
   async answer(request: Request): Promise<Response> {
+    return this.cutOff(() => this.#answer(request));
+  }
+
+  /** What the page waits for, done in the worker: a stream is pulled in the process that made it. */
+  async cutOff<T>(act: () => Promise<T>): Promise<T> {
     const cut = this.process.died.then(() => {
       throw new TypeError('Failed to fetch');
     });
-    return Promise.race([this.process.run(() => this.#answer(request)), cut]);
+    return Promise.race([this.process.run(act), cut]);
   }
+}
+
+/** An address of the worker while it is read. */
+export interface Reading {
+  readonly response: Response;
+  /** The next bytes and how many Locks had been confirmed when they came; null at the end. */
+  readonly next: () => Promise<{ readonly bytes: Uint8Array; readonly locked: number } | null>;
+  readonly cancel: () => void;
 }
 
 export class Tab {
@@ -108,6 +131,9 @@ export class Tab {
   readonly posted: FromVault[] = [];
   view: VaultView = { kind: 'starting' };
   readonly shown = new Set<(view: VaultView) => void>();
+  /** How often Lock or Forget was pressed here, and the number of the last one that was confirmed. */
+  pressed = 0;
+  locked = 0;
   #vault: Vault | null = null;
 
   constructor(device: Device, process: Process) {
@@ -174,7 +200,54 @@ export class Tab {
   ): Promise<VaultReplies[Kind]> {
     const vault = this.#vault;
     if (vault === null || this.process.isDead) return never();
-    return this.process.run(() => vault.ask<Kind>(request));
+    const answer = this.process.run(() => vault.ask<Kind>(request));
+    if (request.kind !== 'lock' && request.kind !== 'forget') return answer;
+    this.pressed += 1;
+    const { pressed } = this;
+    return answer.then((value) => {
+      this.locked = Math.max(this.locked, pressed);
+      return value;
+    });
+  }
+
+  /** As the page does: the vault is handed the message, and the worker waits for no answer to it. */
+  hear(message: WorkerToPage): void {
+    if (message.kind !== 'needFileKey' || this.process.isDead) return;
+    const give = async (): Promise<void> => this.#vault?.giveFileKey(message.token);
+    this.process.run(() => {
+      setTimeout(() => void site('page.needFileKey', give, [], false).catch(() => undefined), 1);
+    });
+  }
+
+  /** As a page or a download of it reads an address of the worker; ends with the tab. */
+  async read(address: string, range: string | null): Promise<Reading> {
+    const request = new Request(new URL(address, 'http://safe.test'), {
+      headers: range === null ? {} : { range },
+    });
+    const open = async () => {
+      await clock.wait(latencyMs);
+      const worker = await this.device.wakeWorker();
+      const response = await worker.answer(request);
+      if (!response.headers.has(workerHeader)) throw new Error('nobody but the worker answers');
+      return { worker, response };
+    };
+    return this.process.run(async () => {
+      const { worker, response } = await site('download.open', open, [], false);
+      const reader = response.ok ? response.body?.getReader() : undefined;
+      const cancel = (): void => {
+        if (!worker.process.isDead) {
+          worker.process.run(() => void reader?.cancel().catch(() => undefined));
+        }
+      };
+      this.process.atEnd.push(cancel);
+      const read = async () => {
+        const piece = await worker.cutOff(async () => reader?.read());
+        const { locked } = this;
+        return piece?.value === undefined ? null : { bytes: piece.value, locked };
+      };
+      const next = () => this.process.run(() => site('download.read', read, [], false));
+      return { response, next, cancel };
+    });
   }
 
   close(): void {
@@ -246,7 +319,13 @@ export function installBrowser(): void {
     get: () => (currentProcess()?.device as Device | undefined)?.idb,
   });
   Object.assign(globalThis, {
-    clients: { matchAll: async () => [] },
+    clients: {
+      matchAll: async () => {
+        const device = currentProcess()?.device as Device | undefined;
+        const tabs = device?.tabs.filter((tab) => !tab.process.isDead) ?? [];
+        return tabs.map((tab) => ({ postMessage: (message: WorkerToPage) => tab.hear(message) }));
+      },
+    },
     caches: { open: async () => ({ keys: async () => [] }) },
     fetch: async (path: string | Request | URL, init?: RequestInit) => {
       const device = currentProcess()?.device as Device | undefined;

@@ -132,4 +132,6 @@ export function installClock(): void {
   };
   Object.assign(globalThis, { setTimeout: patchedSet, clearTimeout: patchedClear });
   Date.now = () => (inside.getStore() === undefined ? real.now() : now);
+  const realNow = performance.now.bind(performance);
+  performance.now = () => (inside.getStore() === undefined ? realNow() : now);
 }

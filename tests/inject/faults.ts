@@ -51,7 +51,7 @@ export interface Scenario {
   readonly begin: (interrupt: Interrupt) => Run;
 }
 
-const calls = /^(store|payments|pins|memory|rpc|fetch|elder|file)\./;
+const calls = /^(store|payments|pins|memory|rpc|fetch|elder|file|download)\./;
 
 export function fits({ role, label }: Site, fault: Fault): boolean {
   if (role === 'node' || role === 'client') {
@@ -68,14 +68,14 @@ export function fits({ role, label }: Site, fault: Fault): boolean {
       return calls.test(label);
     case 'damaged':
     case 'damaged from here on':
-      return label === 'store.getSafe' || label === 'store.listSafes';
+      return /^(store\.(getSafe|listSafes)|elder\.getChunk)$/.test(label);
     case 'device full from here on':
       return /^(store|payments|pins)\.put[A-Z]/.test(label);
     case 'offline from here on':
       return /^(rpc|fetch|elder)\./.test(label);
     case 'worker dies before':
     case 'worker dies after':
-      return role === 'worker' || label.startsWith('rpc.');
+      return role === 'worker' || /^(rpc|download)\./.test(label);
     case 'second tab':
     case 'another tab adds and closes':
     case 'forget':

@@ -40,6 +40,21 @@ const onDisk: Readonly<Record<string, string>> = {
   'src/storage/node/database.ts': "'node:sqlite'",
 };
 
+/**
+ * A file of a few kilobytes has several pieces; chunks of other things are as large as ever.
+ */
+const smallPieces: Mutant = {
+  name: 'a piece is small',
+  file: 'src/data/chunk.ts',
+  find: `export const PIECE_BYTES = 1024 * 1024;
+/** The tag AES-256-GCM adds to a sealed piece. */
+export const SEAL_TAG_BYTES = 16;
+export const MAX_CHUNK_BYTES = PIECE_BYTES + SEAL_TAG_BYTES;`,
+  replace: `export const PIECE_BYTES = 1024;
+export const SEAL_TAG_BYTES = 16;
+export const MAX_CHUNK_BYTES = 1024 * 1024 + SEAL_TAG_BYTES;`,
+};
+
 /** Modules whose state dies with the process that loaded them. */
 const ownedByProcess = ['src/vault/', 'src/service-worker/', 'src/storage/browser/'];
 /** Modules whose exported functions are awaited across the border of a process. */
@@ -57,7 +72,7 @@ export async function loadLoop(mutants: readonly Mutant[] = []): Promise<Loaded>
     server: { middlewareMode: true, hmr: false, ws: false, watch: null },
     appType: 'custom',
     optimizeDeps: { noDiscovery: true },
-    plugins: [processes(), failingDisk(), plant(mutants)],
+    plugins: [processes(), failingDisk(), plant([smallPieces, ...mutants])],
   });
   const runner = createServerModuleRunner(server.environments.ssr, { hmr: false });
   const forget = (life: string): void => {

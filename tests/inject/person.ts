@@ -1,7 +1,7 @@
 /** Somebody who uses a Safe: what they ask, what they were shown, and so what must never be lost. */
 import type { VaultError, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
 import { clock, type Mortal } from './clock.ts';
-import type { Device, Tab } from './browser.ts';
+import type { Device, Reading, Tab } from './browser.ts';
 
 export type OpenView = Extract<VaultView, { kind: 'open' }>;
 type Place = 'here' | 'removed';
@@ -9,6 +9,31 @@ type Place = 'here' | 'removed';
 export const password = 'correct horse battery staple';
 /** A call that has not ended by then will not: the person closes the tab. */
 const patienceMs = 90_000;
+/** A read ends by itself when nothing of it has come for two minutes. */
+const readPatienceMs = 180_000;
+
+/** A file as one tab has opened it. */
+export interface Address {
+  readonly tab: Tab;
+  readonly url: string;
+  readonly name: string;
+  readonly size: number;
+  /** How often Lock had been pressed in the tab when it was asked for. */
+  readonly pressed: number;
+}
+
+export interface HowToRead {
+  readonly from?: number;
+  readonly to?: number;
+  /** Between two pieces. */
+  readonly pauseMs?: number;
+  /** Called after each piece with the number of them. */
+  readonly came?: (pieces: number) => void;
+}
+
+/** No piece of a file is like another one of it, or like the same one of another file. */
+export const contentOf = (name: string, size: number): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from({ length: size }, (_, at) => (at * 7 + (at >> 8) * 13 + name.length) & 0xff);
 
 export class Refused extends Error {
   readonly kind: string;
@@ -36,6 +61,8 @@ export class Person implements Mortal {
   /** True from the moment that a call may have been cut off. */
   isCut = false;
   remembers = true;
+  /** True while nobody can reach the worker to take back what it was given. */
+  cannotTakeBack = false;
 
   constructor(device: Device) {
     this.device = device;
@@ -78,9 +105,23 @@ export class Person implements Mortal {
     tab: Tab,
     request: Extract<VaultRequest, { kind: Kind }>,
   ): Promise<VaultReplies[Kind]> {
+    try {
+      return await this.#patiently(tab, tab.ask<Kind>(request), request.kind, patienceMs);
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      const told = error as Partial<VaultError>;
+      if (typeof told.message !== 'string' || !/[.!?]$/.test(told.message) || !told.kind) {
+        this.broken(`${request.kind} ended without a sentence: ${String(error)}`);
+      }
+      throw new Refused(error as VaultError);
+    }
+  }
+
+  /** Ends with the tab, and ends the tab when it takes too long. */
+  async #patiently<T>(tab: Tab, asked: Promise<T>, what: string, ms: number): Promise<T> {
     const late = new Error('no answer');
     const timeout = (async () => {
-      await clock.wait(patienceMs);
+      await clock.wait(ms);
       throw late;
     })();
     timeout.catch(() => undefined);
@@ -89,20 +130,13 @@ export class Person implements Mortal {
     });
     closed.catch(() => undefined);
     try {
-      return await Promise.race([tab.ask<Kind>(request), timeout, closed]);
+      return await Promise.race([asked, timeout, closed]);
     } catch (error) {
-      if (error === late) {
-        if (!this.isCut) this.broken(`${request.kind} never ended`);
-        this.isCut = true;
-        tab.close();
-        throw new Refused({ kind: 'locked', message: 'The tab was closed.' });
-      }
-      if (error instanceof Refused) throw error;
-      const told = error as Partial<VaultError>;
-      if (typeof told.message !== 'string' || !/[.!?]$/.test(told.message) || !told.kind) {
-        this.broken(`${request.kind} ended without a sentence: ${String(error)}`);
-      }
-      throw new Refused(error as VaultError);
+      if (error !== late) throw error;
+      if (!this.isCut) this.broken(`${what} never ended`);
+      this.isCut = true;
+      tab.close();
+      throw new Refused({ kind: 'locked', message: 'The tab was closed.' });
     }
   }
 
@@ -159,7 +193,7 @@ export class Person implements Mortal {
   async add(name: string, size = 40, at?: Tab): Promise<void> {
     const tab = at ?? (await this.atHome());
     if (tab.view.kind === 'open' && tab.view.files.some((file) => file.name === name)) return;
-    const file = new File([new Uint8Array(size).fill(name.length)], name, { lastModified: 1 });
+    const file = new File([contentOf(name, size)], name, { lastModified: 1 });
     const waiting =
       tab.view.kind === 'open' ? tab.view.transfers.find((each) => each.name === name) : undefined;
     const { transferId } =
@@ -176,6 +210,74 @@ export class Person implements Mortal {
     const failed = view.transfers.find((each) => each.id === transferId);
     if (!/[.!?]$/.test(failed?.sentence ?? '')) this.broken(`${name} failed without a sentence`);
     throw new Refused({ kind: 'internal', message: failed?.sentence ?? '' });
+  }
+
+  async open(name: string, at?: Tab): Promise<Address> {
+    const tab = at ?? (await this.atHome());
+    const { view, pressed } = tab;
+    const file = view.kind === 'open' ? view.files.find((each) => each.name === name) : undefined;
+    if (file === undefined)
+      throw new Refused({
+        kind: 'locked',
+        message: `${name} is not listed, the Safe is ${view.kind}.`,
+      });
+    const { url } = await this.ask(tab, { kind: 'openFile', fileId: file.id });
+    return { tab, url, name, size: file.size, pressed };
+  }
+
+  /** Reads to the end: exactly what was asked for, or a refusal. */
+  async read(address: Address, how: HowToRead = {}): Promise<void> {
+    const { tab, url, name, size } = address;
+    const { from = 0, to = size } = how;
+    const isPart = how.from !== undefined || how.to !== undefined;
+    const opening = tab.read(url, isPart ? `bytes=${from}-${to - 1}` : null);
+    const what = `reading ${name}`;
+    let reading: Reading | null = null;
+    try {
+      reading = await this.#patiently(tab, opening, what, readPatienceMs);
+      const { ok, status, headers } = reading.response;
+      if (!ok) throw await this.#refusalOf(reading.response, what);
+      const length = headers.get('content-length');
+      if (status !== (isPart ? 206 : 200) || length !== String(to - from)) {
+        this.broken(`${what}: status ${status} and length ${length} for ${from} to ${to}`);
+      }
+      await this.#readOn(address, reading, contentOf(name, size).subarray(from, to), how);
+    } catch (error) {
+      reading?.cancel();
+      if (error instanceof Refused) throw error;
+      throw new Refused({ kind: 'internal', message: `${what} ended: ${String(error)}` });
+    }
+  }
+
+  async #readOn(
+    { tab, name, pressed }: Address,
+    { next }: Reading,
+    wanted: Uint8Array,
+    { pauseMs = 0, came }: HowToRead,
+  ): Promise<void> {
+    let at = 0;
+    for (let pieces = 1; ; pieces++) {
+      const piece = await this.#patiently(tab, next(), `reading ${name}`, readPatienceMs);
+      if (piece === null) break;
+      const { bytes, locked } = piece;
+      if (locked > pressed && !this.cannotTakeBack) {
+        this.broken(`bytes of ${name} were read after Lock`);
+      }
+      const meant = wanted.subarray(at, at + bytes.length);
+      if (Buffer.compare(bytes, meant) !== 0) this.broken(`${name} was read altered`);
+      at += bytes.length;
+      came?.(pieces);
+      if (pauseMs > 0) await clock.wait(pauseMs);
+    }
+    if (at !== wanted.length) this.broken(`${name} was read to an end ${wanted.length - at} short`);
+  }
+
+  async #refusalOf(response: Response, what: string): Promise<Refused> {
+    const told = (await response.json()) as Partial<VaultError>;
+    if (typeof told.message !== 'string' || !/[.!?]$/.test(told.message) || !told.kind) {
+      this.broken(`${what} was refused without a sentence: ${JSON.stringify(told)}`);
+    }
+    return new Refused(told as VaultError);
   }
 
   async remove(name: string, at?: Tab): Promise<void> {

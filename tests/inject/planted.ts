@@ -15,6 +15,7 @@ export interface Planted {
 }
 
 const chunks = 'src/storage/node/chunks.ts';
+const fileStream = 'src/service-worker/files.ts';
 const openSafe = 'src/vault/open-safe.ts';
 
 /** A list that can be filled in a test; alone it must lose nothing. */
@@ -196,6 +197,62 @@ export const planted: readonly Planted[] = [
         file: 'src/vault/wallet/wallet.ts',
         find: '      next = apply(before);\n',
         replace: '      next = apply(before);\n      state = next;\n',
+      },
+    ],
+  },
+  {
+    story: 'opens',
+    within: 0,
+    found: /bytes of a\.bin were read after Lock/,
+    isUndisturbed: true,
+    mutants: [
+      {
+        name: 'Lock does not end what is being read',
+        file: fileStream,
+        find: '    for (const read of [...(reads.get(token) ?? [])]) read.abort(locked());\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    story: 'opens',
+    within: 0,
+    found: /bytes of a\.bin were read after Lock/,
+    isUndisturbed: true,
+    mutants: [
+      {
+        name: 'Lock is confirmed before the worker has dropped the read keys',
+        file: 'src/vault/vault.ts',
+        find: 'await Promise.all([chooseRecord().finally(show), keysTakenBack(context)]);',
+        replace: 'await chooseRecord().finally(show);',
+      },
+    ],
+  },
+  {
+    story: 'opens',
+    within: 0,
+    found: /the key is asked for again” cannot be done any more/,
+    isUndisturbed: true,
+    mutants: [
+      {
+        name: 'nobody gives a worker the key that it has lost',
+        file: 'src/vault/downloads.ts',
+        find: '      if (key !== undefined) await give(key);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    story: 'opens',
+    where: /worker elder\.getChunk .*(fails|damaged) from here on$/,
+    within: 20,
+    found: /\.bin was read to an end \d+ short/,
+    mutants: [
+      {
+        name: 'a read of which a piece cannot be had ends as if it were whole',
+        file: fileStream,
+        find: '          controller.error(error);\n        }\n        close();',
+        replace: '          controller.close();\n        }\n        close();',
       },
     ],
   },

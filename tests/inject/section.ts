@@ -198,6 +198,8 @@ export class Network {
   readonly paid: CommittedTransaction[] = [];
   /** Transactions for which somebody has asked an elder, by id of the message. */
   takesRecords = true;
+  /** So many of the next chunks that are asked for come with one bit turned. */
+  alters = 0;
   #asked = 0;
   #payments = 0;
 
@@ -228,7 +230,7 @@ export class Network {
         const chunk = this.chunks.get(toHex(request.name));
         const [holder] = adultNodes;
         if (chunk === undefined || holder === undefined) return refused({ kind: 'notFound' });
-        return { kind: 'chunk', bytes: chunk, holder: holder.name };
+        return { kind: 'chunk', bytes: this.#maybeAltered(chunk), holder: holder.name };
       }
       case 'putPointer':
         return this.#putPointer(request.record);
@@ -257,6 +259,12 @@ export class Network {
       default:
         return refused({ kind: 'notAllowed', rule: 'not played here' });
     }
+  }
+
+  #maybeAltered(chunk: Uint8Array): Uint8Array {
+    if (this.alters === 0) return chunk;
+    this.alters -= 1;
+    return chunk.map((byte, at) => (at === chunk.length >> 1 ? byte ^ 1 : byte));
   }
 
   #elder(wanted: Uint8Array | null): Elder {

@@ -28,6 +28,7 @@ test.each([
   ['relay', 5],
   ['devices', 3],
   ['guest', 3],
+  ['opens', 5],
 ] as const)('%s: nothing is lost whatever goes wrong at any call', async (name, count) => {
   const { sites, found, ...told } = await sample(loaded.loop, name, count, { kinds });
   console.log(`${name}: ${told.played} of ${told.cases} cases, ${told.cpuSeconds} s of CPU`);

@@ -1,6 +1,6 @@
 /** What somebody does with a Safe, step by step; every step can be asked for again. */
 import type { Tab } from './browser.ts';
-import { Refused, type Person } from './person.ts';
+import { Refused, type Address, type HowToRead, type Person } from './person.ts';
 import { addressText, receiptOf, unit } from './section.ts';
 import type { World } from './world.ts';
 
@@ -275,6 +275,84 @@ const guest: Story = {
   ],
 };
 
+const read = (name: string, part: HowToRead = {}): Step =>
+  step(
+    `open and read ${name} ${part.from === undefined ? '' : `from ${part.from}`}`,
+    async (world, tab) => world.person.read(await world.person.open(name, tab), part),
+  );
+
+/** While a file is read something else happens, after its first piece. @returns how the read ended */
+async function whileReading(
+  person: Person,
+  address: Address,
+  act: () => Promise<void> | void,
+): Promise<Refused | null> {
+  let begin = (): void => undefined;
+  const begun = new Promise<void>((go) => {
+    begin = go;
+  });
+  const ended = person.read(address, { pauseMs: 4, came: begin }).then(
+    () => null,
+    (error: unknown) => {
+      if (error instanceof Refused) return error;
+      throw error;
+    },
+  );
+  await Promise.race([begun, ended]);
+  await act();
+  return ended;
+}
+
+const endWorker = ({ worker }: Tab['device']): void => worker?.process.kill();
+
+/** Files of several pieces, as a page reads them; see smallPieces in load.ts. */
+const opens: Story = {
+  name: 'opens',
+  before: async (world) => {
+    const { person } = world;
+    await newSafe(world);
+    await person.add('a.bin', 8_000);
+    await person.add('bb.bin', 2_500);
+    await person.published();
+    world.otherTab = await person.openTab();
+    await person.ask(world.otherTab, { kind: 'unlockHere', password: world.password });
+    await person.untilOpen(world.otherTab, (view) => view.files.length === 2, 'both are listed');
+  },
+  steps: [
+    read('a.bin'),
+    read('bb.bin', { from: 1_000, to: 2_100 }),
+    step('the worker dies, and the key is asked for again', async ({ person }, tab) => {
+      const address = await person.open('bb.bin', tab);
+      endWorker(address.tab.device);
+      await person.read(address);
+      await whileReading(person, address, () => endWorker(address.tab.device));
+      await person.read(address, { from: 2_000 });
+    }),
+    once('Lock ends what is read', async ({ person }) => {
+      const address = await person.open('a.bin');
+      const ended = await whileReading(person, address, () => person.lock());
+      if (ended === null) throw new Refused({ kind: 'busy', message: 'It was read before Lock.' });
+      // Its bytes would be found to come after Lock.
+      const isGiven = await person.read(address).then(
+        () => true,
+        () => false,
+      );
+      if (isGiven && !person.cannotTakeBack) person.broken('an address gives a file after Lock');
+      await person.atHome();
+    }),
+    once('Lock here ends nothing in the other tab', async (world) => {
+      const { person } = world;
+      await person.atHome();
+      const mine = await person.open('bb.bin');
+      await person.read(mine, { to: 10 });
+      const address = await person.open('a.bin', await world.other());
+      const ended = await whileReading(person, address, () => person.lock());
+      await person.atHome();
+      if (ended !== null) throw ended;
+    }),
+  ],
+};
+
 export const stories: readonly Story[] = [
   files,
   unpublished,
@@ -287,4 +365,5 @@ export const stories: readonly Story[] = [
   crowded,
   devices,
   guest,
+  opens,
 ];
