@@ -78,7 +78,7 @@ export interface ReplicationPace {
   readonly budgetBytesPerTick: number;
   readonly budgetBurstBytes: number;
   readonly relistEveryTicks: number;
-  /** How often a full disk is looked at. */
+  /** How often a full disk, or one that could not be read, is looked at. */
   readonly roomLookMs: number;
 }
 
@@ -302,7 +302,7 @@ export async function startReplication(
     if (!stopped) log.write({ event, node: label, error: String(error) });
   };
 
-  const takeStock = async (): Promise<void> => {
+  const walkDisk = async (): Promise<void> => {
     for await (const items of holdings.pages()) {
       if (stopped) return;
       tell({ kind: 'found', items });
@@ -311,7 +311,18 @@ export async function startReplication(
     tell({ kind: 'stockTaken' });
     await handled();
   };
-  const stockTaken = takeStock().catch((error: unknown) => failure('stockFailed', error));
+  /** Until all is known this node repairs nothing: one refusal of the disk must not be the end. */
+  const takeStock = async (): Promise<void> => {
+    while (!stopped) {
+      try {
+        return await walkDisk();
+      } catch (error) {
+        failure('stockFailed', error);
+      }
+      await new Promise((go) => setTimeout(go, roomLookMs).unref());
+    }
+  };
+  const stockTaken = takeStock();
 
   const roomTimer = setInterval(() => {
     // Before the disk is walked nobody knows how much is used.

@@ -77,11 +77,21 @@ export function openChunks(
   const sizeByName = new Map<string, number>();
   let used = 0;
   let pending = 0;
-  const walked = walk(folder, (hex, size) => {
-    sizeByName.set(hex, size);
-    used += size;
-  });
-  walked.catch(() => undefined); // Whoever waits for it hears of it.
+  let walked: Promise<void> | undefined;
+  /** A folder that could not be read is walked again for the next caller. */
+  const allWalked = (): Promise<void> => {
+    walked ??= walk(folder, (hex, size) => {
+      sizeByName.set(hex, size);
+      used += size;
+    }).catch((error: unknown) => {
+      walked = undefined;
+      sizeByName.clear();
+      used = 0;
+      throw error;
+    });
+    return walked;
+  };
+  allWalked().catch(() => undefined); // The next caller walks again.
   const forget = (hex: string): void => {
     used -= sizeByName.get(hex) ?? 0;
     sizeByName.delete(hex);
@@ -168,7 +178,7 @@ export function openChunks(
       if (!fits(name, bytes)) return err('altered');
       const hex = toHex(name);
       try {
-        await walked;
+        await allWalked();
         return await alone(hex, async () => {
           if ((await read(name)).ok) {
             await listed(folder);
@@ -191,11 +201,11 @@ export function openChunks(
     },
     remove: async (name) => {
       const hex = toHex(name);
-      await walked.catch(() => undefined);
+      await allWalked().catch(() => undefined);
       await alone(hex, () => removeFile(hex)).catch(() => undefined);
     },
     pages: async function* () {
-      await walked;
+      await allWalked();
       let page: StoredChunk[] = [];
       for (const [name, size] of [...sizeByName]) {
         page.push({ name, size });

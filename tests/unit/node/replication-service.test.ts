@@ -184,6 +184,22 @@ test('after a restart the disk is walked, and what is missing comes from the oth
   await until(() => again.replication.backlog().held === own.length);
 });
 
+test('a disk that could not be walked at the start is walked again, and its node gets what it lacks', async () => {
+  await startAll();
+  const piece = chunkOf();
+  const [holder = 0] = closest(piece.name, adults);
+  await nodeOf(holder).stop();
+  await put(piece);
+  const chunks = join(folder, nameToId(nameOf(holder)), 'chunks');
+  const inTheWay = join(chunks, toHex(piece.name).startsWith('ab') ? 'ac' : 'ab');
+  writeFileSync(inTheWay, 'no folder');
+  const again = await nodes.start(holder);
+  expect(await put(chunkOf())).toBeGreaterThanOrEqual(3);
+  rmSync(inTheWay);
+  await again.replication.stockTaken;
+  await untilHeldBy(piece.name, closest(piece.name, adults));
+});
+
 test('R5: a broken file is noticed when it is read, and fetched again', async () => {
   await startAll();
   const piece = chunkOf();

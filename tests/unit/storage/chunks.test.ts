@@ -41,6 +41,21 @@ test('bytes that do not fit the name are refused', async () => {
   expect(readdirSync(folder)).toEqual(['new']);
 });
 
+test('a folder that could not be read when the store was opened is read when it can be', async () => {
+  const before = new Uint8Array(randomBytes(300));
+  await openChunks(folder).put(nameOf(before), before);
+  const inTheWay = join(folder, toHex(nameOf(before)).startsWith('ab') ? 'ac' : 'ab');
+  writeFileSync(inTheWay, 'no folder');
+  const chunks = openChunks(folder, () => 700);
+  const bytes = new Uint8Array(randomBytes(300));
+  expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: false, error: 'broken' });
+  rmSync(inTheWay);
+  expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: true, value: 'stored' });
+  // What lay there before counts, and counts once.
+  expect(chunks.usedBytes()).toBe(600);
+  expect(await held(chunks)).toHaveLength(2);
+});
+
 test('beyond the limit it is full, also for puts at the same time; freed space counts again', async () => {
   const chunks = openChunks(folder, () => 1_000);
   const pieces = Array.from({ length: 4 }, () => new Uint8Array(randomBytes(300)));
