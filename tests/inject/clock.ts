@@ -10,7 +10,7 @@ export interface Mortal {
 }
 
 const inside = new AsyncLocalStorage<Mortal>();
-const real = { setTimeout, clearTimeout, setImmediate, now: Date.now.bind(Date) };
+const real = { setTimeout, setInterval, clearTimeout, setImmediate, now: Date.now.bind(Date) };
 
 interface Timer {
   readonly at: number;
@@ -115,6 +115,14 @@ export async function drive<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
+/** As Node gives it: only what it is cleared by matters here. */
+class Timed {
+  id = 0;
+  unref(): this {
+    return this;
+  }
+}
+
 /** From now on what runs inside a process has this clock; everything else keeps the machine's. */
 export function installClock(): void {
   const patchedSet = (
@@ -124,13 +132,41 @@ export function installClock(): void {
   ): unknown => {
     const owner = inside.getStore();
     if (owner === undefined) return real.setTimeout(fire, ms, ...given);
-    return schedule(() => fire(...given), ms, owner);
+    const timed = new Timed();
+    timed.id = schedule(() => fire(...given), ms, owner);
+    return timed;
+  };
+  const patchedEvery = (
+    fire: (...given: unknown[]) => void,
+    ms = 0,
+    ...given: unknown[]
+  ): unknown => {
+    const owner = inside.getStore();
+    if (owner === undefined) return real.setInterval(fire, ms, ...given);
+    const timed = new Timed();
+    const again = (): void => {
+      timed.id = schedule(
+        () => {
+          again();
+          fire(...given);
+        },
+        Math.max(1, ms),
+        owner,
+      );
+    };
+    again();
+    return timed;
   };
   const patchedClear = (timer: unknown): void => {
-    if (typeof timer === 'number') timers.delete(timer);
+    if (timer instanceof Timed) timers.delete(timer.id);
     else real.clearTimeout(timer as NodeJS.Timeout);
   };
-  Object.assign(globalThis, { setTimeout: patchedSet, clearTimeout: patchedClear });
+  Object.assign(globalThis, {
+    setTimeout: patchedSet,
+    setInterval: patchedEvery,
+    clearTimeout: patchedClear,
+    clearInterval: patchedClear,
+  });
   Date.now = () => (inside.getStore() === undefined ? real.now() : now);
   const realNow = performance.now.bind(performance);
   performance.now = () => (inside.getStore() === undefined ? realNow() : now);

@@ -38,6 +38,7 @@ const swaps: Readonly<Record<string, string>> = {
 const onDisk: Readonly<Record<string, string>> = {
   'src/storage/node/chunks.ts': "'node:fs/promises'",
   'src/storage/node/database.ts': "'node:sqlite'",
+  'src/node/holdings.ts': "'node:fs/promises'",
 };
 
 /**

@@ -10,9 +10,10 @@ import { clock, drive, installClock } from './clock.ts';
 import { diskScenarios } from './disk-run.ts';
 import { elderScenarios } from './elders-run.ts';
 import { faults, fits, type Fault, type Interrupt, type Run, type Site } from './faults.ts';
+import { holderScenarios } from './holders-run.ts';
 import { installSites } from './process.ts';
 
-const scenarios = [...browserScenarios, ...elderScenarios, ...diskScenarios];
+const scenarios = [...browserScenarios, ...elderScenarios, ...diskScenarios, ...holderScenarios];
 export const names: readonly string[] = scenarios.map(({ name }) => name);
 
 export interface Case {

@@ -17,6 +17,7 @@ afterAll(async () => loaded.close());
 test.each([
   ['elders', 40],
   ['disk', 30],
+  ['holders', 25],
 ] as const)(
   '%s: what was acknowledged holds whatever goes wrong at any call',
   async (name, count) => {

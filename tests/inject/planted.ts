@@ -56,6 +56,34 @@ export const planted: readonly Planted[] = [
     ],
   },
   {
+    story: 'holders',
+    where: /node disk\.(open|writeFile|sync|rename) .*restarts before/,
+    within: 12,
+    found: /a receipt was signed for .*, and a restart took it away/,
+    mutants: [
+      {
+        name: 'a receipt is signed before the chunk is on the disk',
+        file: 'src/node/holdings.ts',
+        find: '      const stored = await chunks.put(name, bytes);',
+        replace: "      void chunks.put(name, bytes);\n      const stored = ok('stored' as const);",
+      },
+    ],
+  },
+  {
+    story: 'holders',
+    where: /node disk\.statfs #1\d: fails once/,
+    within: 10,
+    found: /is not with its holder \d+ after the faults/,
+    mutants: [
+      {
+        name: 'a copy that the disk refused while it was fetched is never asked for again',
+        file: 'src/node/replication-service.ts',
+        find: "          tell({ kind: 'fetched', id: output.id, outcome: { kind: 'silent' } });\n",
+        replace: '',
+      },
+    ],
+  },
+  {
     story: 'elders',
     within: 0,
     found: /voted for two transactions of a coin/,

@@ -139,8 +139,26 @@ export function createLocks(): <T>(name: string, body: () => Promise<T>) => Prom
   };
 }
 
+/** What a node throws where nobody can catch it ends the node, and not the loop. */
+function installImmediates(): void {
+  const real = globalThis.setImmediate;
+  const patched = (fire: (...given: unknown[]) => void, ...given: unknown[]): unknown => {
+    const process = currentProcess();
+    if (process?.role !== 'node') return real(fire, ...given);
+    return real(() => {
+      try {
+        fire(...given);
+      } catch {
+        process.kill();
+      }
+    });
+  };
+  Object.assign(globalThis, { setImmediate: patched });
+}
+
 /** Web Crypto and the reading of bodies and files count as work; sealing and opening are sites. */
 export function installSites(): void {
+  installImmediates();
   const subtle = Object.getPrototypeOf(crypto.subtle) as Record<string, unknown>;
   for (const name of [
     'encrypt',
