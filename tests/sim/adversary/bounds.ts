@@ -58,7 +58,10 @@ export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Per
     most,
     violations,
     watched: (machine) => ({
-      start: machine.start,
+      start: (config, facts, context) => {
+        work.restarted(config.self);
+        return machine.start(config, facts, context);
+      },
       step: (config, state, event, context) => {
         const step = machine.step(config, state, event, context);
         if (liars.has(config.self)) return step;
@@ -107,6 +110,8 @@ interface Cause {
 function createWork() {
   const open = new Map<NodeId, Map<string, NodeId>>();
   return {
+    /** What it had begun is gone with its memory. */
+    restarted: (self: NodeId): void => void open.delete(self),
     caused: (
       self: NodeId,
       event: Event<SectionNode>,
@@ -121,7 +126,11 @@ function createWork() {
             ? jobs.get(event.id)
             : undefined;
       if (event.kind === 'computed') jobs.delete(event.id);
-      if (from === undefined) return null;
+      // A state that is adopted is the section's own, whoever showed it: what follows is for the section.
+      const isAdopted = effects.some(
+        (each) => each.kind === 'output' && each.output.kind === 'adopted',
+      );
+      if (from === undefined || isAdopted) return null;
       const begun = effects.flatMap((each) => (each.kind === 'compute' ? [each.id] : []));
       for (const id of begun) jobs.set(id, from);
       const pending = [...jobs.values()].filter((by) => by === from).length;

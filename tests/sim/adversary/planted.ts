@@ -74,19 +74,6 @@ export const plantedLies: readonly PlantedLie[] = [
     found: /work without end for one stranger/,
   },
   {
-    name: 'strangers take part in agreement',
-    changes: [
-      {
-        file: role('machine'),
-        line: 'state.desk?.generation === payload.generation && elder > 0;',
-        instead: 'state.desk?.generation === payload.generation;',
-      },
-    ],
-    plan: { about: ['agreement', 'reports'] },
-    seeds: [1, 2, 3, 4],
-    found: /a stranger makes others do work/,
-  },
-  {
     name: 'a statement counts unverified',
     changes: [
       {
