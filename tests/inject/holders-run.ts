@@ -162,6 +162,7 @@ class HoldersRun implements Run, StoringWorld {
     for (const node of this.#nodes.values()) node.cut();
     await clock.wait(soonMs);
     await this.#look('after all restarted');
+    await this.#lookForSurplus();
     await this.#resume();
   }
 
@@ -312,6 +313,18 @@ class HoldersRun implements Run, StoringWorld {
         }
       }
       if (!(await this.#isGiven(kept))) this.say(`${what} is not given ${when}`);
+    }
+  }
+
+  /** A node that is no holder any more has handed its copy over and given its space back. */
+  async #lookForSurplus(): Promise<void> {
+    for (const { what, kind, name } of this.#kept.values()) {
+      for (const node of this.#nodes.values()) {
+        if (isHeldBy(this.#section, name, node.byte)) continue;
+        if ((await node.versionOnDisk(kind, name)) > 0n) {
+          this.say(`${what} is still with ${node.byte}, which is no holder of it`);
+        }
+      }
     }
   }
 

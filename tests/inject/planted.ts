@@ -84,6 +84,20 @@ export const planted: readonly Planted[] = [
     ],
   },
   {
+    story: 'holders',
+    within: 0,
+    found: /is still with \d+, which is no holder of it/,
+    isUndisturbed: true,
+    mutants: [
+      {
+        name: 'a copy that four holders have is never deleted',
+        file: 'src/node/replication-service.ts',
+        find: '      await holdings.remove(item).catch(',
+        replace: '      await Promise.resolve().catch(',
+      },
+    ],
+  },
+  {
     story: 'elders',
     within: 0,
     found: /voted for two transactions of a coin/,
