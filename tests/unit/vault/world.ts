@@ -144,7 +144,7 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
       new Promise((done, fail) => {
         const timer = setTimeout(
           () => fail(new Error(`still ${JSON.stringify(latest).slice(0, 400)}`)),
-          10_000,
+          40_000,
         );
         const look = (): void => {
           if (!fits(latest)) return;
