@@ -95,7 +95,7 @@ export function createWriter(
         await drained(part.length, begunMs + writeTimeoutMs);
       }
       moved();
-      if (performance.now() - begunMs > slowFrameMs) link.noteSlow(stream);
+      if (performance.now() - begunMs > slowFrameMs) link.noteSlow(counters);
     }
   };
 
@@ -196,7 +196,7 @@ export function readFrames(
     const bytes = data instanceof Uint8Array ? data : data.subarray();
     counters.bytesIn += bytes.length;
     arrived?.();
-    if (performance.now() - (begunMs ?? Infinity) > slowFrameMs) link.noteSlow(stream);
+    if (performance.now() - (begunMs ?? Infinity) > slowFrameMs) link.noteSlow(counters);
     const frames = reader.push(bytes);
     if (frames === undefined) {
       malformed?.();

@@ -17,7 +17,7 @@ import {
   type Writing,
 } from './frame-stream.ts';
 import type { StreamAccount } from './held-bytes.ts';
-import { watchLink, type Link } from './link.ts';
+import { slowFrameMs, watchLink, type Link } from './link.ts';
 
 export { frameTimeoutMs, type ByteStream, type RpcCounters } from './frame-stream.ts';
 
@@ -211,6 +211,7 @@ export function createRpcClient(
     const startedMs = performance.now();
     let id: number | undefined;
     let writing: Writing | undefined;
+    let isWritten = false;
     let isSettled = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     /** What a data channel has taken and not sent, as far as it was looked at. */
@@ -224,16 +225,24 @@ export function createRpcClient(
       turns.delete(asked);
       done(result);
     };
+    const isWritingSlowly = (): boolean =>
+      isTransfer &&
+      writing !== undefined &&
+      !isWritten &&
+      performance.now() - startedMs > slowFrameMs;
     const lastMovedMs = (): number => {
       const moves = isTransfer ? movedMs : arrivedMs;
       return Math.max(startedMs, moves);
     };
     const fail = (kind: 'unreachable' | 'timeout'): void => {
       const sinceMs = Math.max(startedMs, performance.now() - idleMs);
-      // A stream that ends has ended, whatever it carried before: its other end may have died.
-      const isMoving = kind === 'timeout' && lastMovedMs() > sinceMs;
+      const isMoving = lastMovedMs() > sinceMs;
+      // A stream that ends has ended, whatever its other end sent before: it may have died. Only if our own
+      // bytes were still on their way, slowly, is the link the reason.
       const isBusy =
-        isMoving || link.slowSince(sinceMs, kind === 'unreachable' ? stream : undefined);
+        kind === 'timeout'
+          ? isMoving || link.slowSince(sinceMs)
+          : link.slowSince(sinceMs, counters) || (isMoving && isWritingSlowly());
       settle(err(isBusy ? { kind, congested: true } : { kind }));
     };
     const giveUp = (): void => {
@@ -267,7 +276,12 @@ export function createRpcClient(
         id = nextId++;
         places.set(id, asked);
         writing = write({ id, kind: 'request', payload });
-        writing.done.catch(() => abort('a request could not be sent'));
+        writing.done.then(
+          () => {
+            isWritten = true;
+          },
+          () => abort('a request could not be sent'),
+        );
       },
       fail,
       answered: (answer) => settle(ok(answer)),

@@ -31,8 +31,15 @@ export interface AddressBook {
   readonly offer: (bytes: Uint8Array, from?: Uint8Array | null, address?: string | null) => Offered;
   /** This node's own record: never forgotten. */
   readonly offerOwn: (bytes: Uint8Array) => void;
-  /** Encoded records: those of `first`, then members', then others, newest offered first. */
-  readonly records: (limit: number, first?: readonly Uint8Array[]) => readonly Uint8Array[];
+  /**
+   * Encoded records: those of `first`, then members', then others, newest offered first.
+   * @param which `pinned`: no stranger's
+   */
+  readonly records: (
+    limit: number,
+    first?: readonly Uint8Array[],
+    which?: 'all' | 'pinned',
+  ) => readonly Uint8Array[];
   readonly names: () => readonly Uint8Array[];
   /** Of the names that are never forgotten in favour of strangers, those with a record. */
   readonly pinned: () => readonly Uint8Array[];
@@ -204,7 +211,7 @@ export function createAddressBook(
         (each) => isDialledByNodes(each, true) && !isLoopback(each.split('/')[2] ?? ''),
       );
     },
-    records: (limit, first = []) => {
+    records: (limit, first = [], which = 'all') => {
       const chosen = new Map<string, Uint8Array>();
       for (const name of first) {
         const entry = known.get(nameToId(name));
@@ -213,7 +220,7 @@ export function createAddressBook(
       const rest = [...known].reverse();
       const ordered = [
         ...rest.filter(([id]) => isPinned(id)),
-        ...rest.filter(([id]) => !isPinned(id)),
+        ...rest.filter(([id]) => which === 'all' && !isPinned(id)),
       ];
       for (const [id, { bytes }] of ordered) {
         if (chosen.size >= limit) break;

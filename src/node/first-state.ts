@@ -4,7 +4,7 @@
  * that names this node does. What is told is a hint: the section's machine verifies what follows from it.
  */
 import { nameToId } from '#address/xor-name.ts';
-import type { Result } from '#core/result.ts';
+import { err, type Result } from '#core/result.ts';
 import { decodeSignedAuthority, type SignedAuthority } from '#protocol/section/index.ts';
 import { decodeClientReply, encodeClientRequest } from '#roles/wire/client.ts';
 import type { AskNode } from './read-sections.ts';
@@ -13,14 +13,14 @@ import type { AskNode } from './read-sections.ts';
 const seekEveryMs = 1_000;
 const seekLaterEveryMs = 5_000;
 const seekAgainEveryMs = 15_000;
-/** Searches before nobody seems to be there at once. */
+/** After so many searches the next ones come more slowly. */
 const quickSearches = 15;
 /** Nodes that one search asks in each of its two lists, one after the other, until one tells a state. */
 const mostAsked = 4;
 
 export interface Asked {
   readonly own: Uint8Array;
-  /** Nodes to which no stranger can add its own: those of the join point, and proven members. */
+  /** Members, as the join point or a proven state names them: strangers cannot add to these. */
   readonly trusted: () => readonly Uint8Array[];
   /** All nodes with an address. */
   readonly names: () => readonly Uint8Array[];
@@ -94,7 +94,8 @@ export function startStateSearch(
     await Promise.all(
       answers.map(async (answer) => {
         const told = decodeSignedAuthority(answer.authority);
-        if (told.ok) await take(told.value, answer.ask);
+        const ask: AskNode = async (bytes) => (isOver ? err('over') : answer.ask(bytes));
+        if (told.ok) await take(told.value, ask);
       }),
     );
     if (isOver) return;

@@ -147,8 +147,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const elsewhere = [...others.values()].flatMap(({ authority }) =>
       authority.elders.map((each) => nameToId(each.name)),
     );
-    // Before this node knows its section it keeps what the join point named.
-    if (members.size > 0) book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
+    // As long as it is no member it keeps what the join point named.
+    if (members.has(nameToId(name))) book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
   };
 
   host.know((each) => known.has(nameToId(each)));
@@ -398,7 +398,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   });
   // Whoever knows this node may come in through it.
   await serveLobby(host, gate, {
-    network: () => ({ file: options.file, records: book.records(64, memberNames()) }),
+    network: () => ({ file: options.file, records: book.records(64, memberNames(), 'pinned') }),
   });
 
   section = await options.openSection(ports);

@@ -67,6 +67,8 @@ export function createSectionReader(options: SectionReaderOptions): SectionReade
     const before = pins;
     const now = pin(before, result.update);
     if (!now.news) return true;
+    // A fork is told once.
+    if (now.pins.tree === before.tree && before.fork !== null) return false;
     ({ pins } = now);
     options.learnt(result.update, pins, before);
     // Nothing that hangs on a second record is believed.

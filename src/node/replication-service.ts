@@ -113,6 +113,9 @@ export interface ReplicationService {
 
 const machineName = 'replication';
 
+/** The pause between two walks of a disk that refuses doubles up to this. */
+const mostStockPauseMs = 60_000;
+
 /** N43: 4 MiB a second on average, sixteen chunks at once after a quiet time. */
 const usualPace: ReplicationPace = {
   tickMs: 1_000,
@@ -313,13 +316,13 @@ export async function startReplication(
   };
   /** Until all is known this node repairs nothing: one refusal of the disk must not be the end. */
   const takeStock = async (): Promise<void> => {
-    while (!stopped) {
+    for (let pauseMs = roomLookMs; !stopped; pauseMs = Math.min(2 * pauseMs, mostStockPauseMs)) {
       try {
         return await walkDisk();
       } catch (error) {
         failure('stockFailed', error);
       }
-      await new Promise((go) => setTimeout(go, roomLookMs).unref());
+      await new Promise((go) => setTimeout(go, pauseMs).unref());
     }
   };
   const stockTaken = takeStock();

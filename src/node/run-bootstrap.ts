@@ -76,7 +76,7 @@ export async function runBootstrap(command: CreateCommand): Promise<void> {
     network: () => {
       const born = founding.network();
       if (born === null || book === null || sections === null) return null;
-      return { file: born.file, records: book.records(64, sections.elders()) };
+      return { file: born.file, records: book.records(64, sections.elders(), 'pinned') };
     },
     arrive: founding.arrive,
     born: founding.born,

@@ -172,6 +172,7 @@ async function live(
   over.catch(() => undefined); // It may fail before anybody waits for it.
   let isRemoved = false;
   const tag = networkTag(anchor.networkId);
+  let searches = 0;
   const askState = createStateAsking({
     own: identity.name,
     trusted: book.pinned,
@@ -202,8 +203,10 @@ async function live(
       founded,
       ask: async () => {
         const told = await askState();
-        // Nobody of those it knows is there: the join point may know others by now.
-        if (told.length === 0 && joinPoint !== null) await learnFrom(host, joinPoint, book);
+        searches += 1;
+        // Nobody of those it knows is there, or they lead nowhere: the join point may know others by now.
+        const isVain = told.length === 0 || searches % searchesPerJoinPoint === 0;
+        if (isVain && joinPoint !== null) await learnFrom(host, joinPoint, book);
         return told;
       },
       records: (records) => {
@@ -340,6 +343,9 @@ async function learnFrom(host: NodeHost, at: JoinPoint, book: AddressBook): Prom
   const reply = await askLobby(host, at, { kind: 'which' });
   if (reply?.kind === 'network') for (const record of reply.records) book.offer(record);
 }
+
+/** A node that is no member after so many searches asks its join point once more. */
+const searchesPerJoinPoint = 8;
 
 /** A join point may still be busy being born; without one a returning node has its own book. */
 async function learnAddresses(host: NodeHost, at: JoinPoint, book: AddressBook): Promise<void> {

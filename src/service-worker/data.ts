@@ -66,6 +66,11 @@ const orderFor = (node: DataNode, elders: readonly Elder[], name: Uint8Array): r
     const at = failed.get(toHex(elder.name)) ?? 0;
     return at > since ? at : 0;
   };
+  // All of them: then it was our own connection.
+  if (elders.every((elder) => failedAt(elder) > 0)) {
+    failed.clear();
+    return order;
+  }
   return [...order].sort((a, b) => failedAt(a) - failedAt(b));
 };
 const noteFailure = (node: DataNode, elder: Pick<Elder, 'name'>): void => {
@@ -243,6 +248,7 @@ type Asked = Parameters<LightNode['askFor']>;
 async function askPiece(node: DataNode, ...asked: Asked): ReturnType<LightNode['askFor']> {
   const [, elder, , , signal] = asked;
   const reply = await askPatiently(node, ...asked);
+  if (reply.ok) failures.get(node)?.delete(toHex(elder.name));
   if (reply.ok || signal?.aborted === true) return reply;
   // Whatever the reason is: one elder that is slow, or breaks off, must not end every attempt.
   if (reply.error.kind !== 'refused') noteFailure(node, elder);

@@ -11,7 +11,7 @@ import type { FileKey } from './rpc.ts';
 const maxOpenFiles = 64;
 /** A worker that does not answer is being started anew, and then it holds nothing. */
 const takeBackTries = 4;
-/** Lock is confirmed then even if the worker has not answered: longer than all these tries take. */
+/** Lock is confirmed then even if the worker has not answered; its call is waited for by nobody any more. */
 const longestTakeBackMs = 10_000;
 const never = new AbortController().signal;
 
@@ -29,7 +29,10 @@ export async function keysTakenBack({ ports, keyCalls }: VaultContext): Promise<
     while (keyCalls.size > 0) await Promise.allSettled(keyCalls);
   };
   if (keyCalls.size > 0) {
-    await Promise.race([all(), ports.wait(longestTakeBackMs, patience.signal)]);
+    const late = ports.wait(longestTakeBackMs, patience.signal).then(() => {
+      if (!patience.signal.aborted) keyCalls.clear();
+    });
+    await Promise.race([all(), late.catch(() => undefined)]);
   }
   patience.abort();
 }

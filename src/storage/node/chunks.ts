@@ -35,6 +35,10 @@ export interface StoredChunk {
   readonly size: number;
 }
 
+/** The pause after the second walk that failed; it doubles up to a minute. */
+const firstPauseMs = 1_000;
+const mostPauseMs = 60_000;
+
 /** Changes of a folder's names, and how many of them the last sync has covered. */
 interface Listing {
   changes: number;
@@ -78,21 +82,34 @@ export function openChunks(
   let used = 0;
   let pending = 0;
   let walked: Promise<void> | undefined;
-  /** A folder that could not be read is walked again for the next caller. */
+  let failures = 0;
+  let againAtMs = 0;
+  /** Removed while the folder is walked: what the walk saw of these counts no more. */
+  const gone = new Set<string>();
+  /** A folder that could not be read is walked again for a later caller: for the next one, then after a pause. */
   const allWalked = (): Promise<void> => {
-    walked ??= walk(folder, (hex, size) => {
-      sizeByName.set(hex, size);
-      used += size;
-    }).catch((error: unknown) => {
-      walked = undefined;
-      sizeByName.clear();
-      used = 0;
-      throw error;
-    });
+    if (walked !== undefined && (againAtMs === 0 || performance.now() < againAtMs)) return walked;
+    againAtMs = 0;
+    gone.clear();
+    walked = walk(folder).then(
+      (found) => {
+        for (const [hex, size] of found) {
+          if (gone.has(hex)) continue;
+          sizeByName.set(hex, size);
+          used += size;
+        }
+      },
+      (error: unknown) => {
+        againAtMs = performance.now() + Math.min(mostPauseMs, failures * firstPauseMs);
+        failures = 2 * failures + 1;
+        throw error;
+      },
+    );
     return walked;
   };
   allWalked().catch(() => undefined); // The next caller walks again.
   const forget = (hex: string): void => {
+    gone.add(hex);
     used -= sizeByName.get(hex) ?? 0;
     sizeByName.delete(hex);
   };
@@ -100,21 +117,33 @@ export function openChunks(
   const shelfOf = (hex: string): string => join(folder, hex.slice(0, 2));
   const pathOf = (hex: string): string => join(shelfOf(hex), hex);
   /**
-   * Folders whose names may not be on the disk for good: each from the start on, for an earlier life of this
-   * program may have ended, or failed, between a rename and its sync. A name that is seen is no proof.
+   * Shelves that are there for good, and their names, as far as this life knows: an earlier one may have ended,
+   * or failed, between a change and its sync. A name that is seen is no proof.
    */
+  const shelves = new Map<string, Promise<void>>();
+  const shelfThere = (shelf: string): Promise<void> => {
+    const known = shelves.get(shelf);
+    if (known !== undefined) return known;
+    const made = (async () => {
+      await mkdir(shelf, { recursive: true, mode: 0o700 });
+      await syncFolder(folder);
+    })();
+    shelves.set(shelf, made);
+    made.catch(() => shelves.delete(shelf));
+    return made;
+  };
   const lists = new Map<string, Listing>();
-  const listed = async (path: string): Promise<void> => {
-    const list = lists.get(path) ?? { changes: 1, synced: 0 };
-    lists.set(path, list);
+  const listed = async (shelf: string): Promise<void> => {
+    const list = lists.get(shelf) ?? { changes: 1, synced: 0 };
+    lists.set(shelf, list);
     const { changes } = list;
     if (list.synced >= changes) return;
-    await syncFolder(path);
+    await syncFolder(shelf);
     list.synced = Math.max(list.synced, changes);
   };
-  const changed = (path: string): void => {
-    const list = lists.get(path) ?? { changes: 0, synced: 0 };
-    lists.set(path, list);
+  const changed = (shelf: string): void => {
+    const list = lists.get(shelf) ?? { changes: 0, synced: 0 };
+    lists.set(shelf, list);
     list.changes += 1;
   };
 
@@ -148,8 +177,7 @@ export function openChunks(
     const shelf = shelfOf(hex);
     try {
       await writeSynced(temporary, bytes);
-      if ((await mkdir(shelf, { recursive: true, mode: 0o700 })) !== undefined) changed(folder);
-      await listed(folder);
+      await shelfThere(shelf);
       await rename(temporary, pathOf(hex));
       changed(shelf);
       await listed(shelf);
@@ -181,7 +209,7 @@ export function openChunks(
         await allWalked();
         return await alone(hex, async () => {
           if ((await read(name)).ok) {
-            await listed(folder);
+            await shelfThere(shelfOf(hex));
             await listed(shelfOf(hex));
             return ok('stored');
           }
@@ -219,20 +247,22 @@ export function openChunks(
   };
 }
 
-/** Tells every chunk in the folder. A file that goes away meanwhile is none. */
-async function walk(folder: string, tell: (hex: string, size: number) => void): Promise<void> {
+/** Every chunk in the folder with its size. A file that goes away meanwhile is none. */
+async function walk(folder: string): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
   for (const shelf of await namesIn(folder)) {
     if (!/^[0-9a-f]{2}$/.test(shelf)) continue;
     const names = (await namesIn(join(folder, shelf))).filter((hex) => /^[0-9a-f]{64}$/.test(hex));
     for (let at = 0; at < names.length; at += statsAtOnce) {
       await Promise.all(
         names.slice(at, at + statsAtOnce).map(async (hex) => {
-          const found = await stat(join(folder, shelf, hex)).catch(unlessGone);
-          if (found !== undefined) tell(hex, found.size);
+          const file = await stat(join(folder, shelf, hex)).catch(unlessGone);
+          if (file !== undefined) found.set(hex, file.size);
         }),
       );
     }
   }
+  return found;
 }
 
 const namesIn = async (folder: string): Promise<readonly string[]> =>

@@ -18,6 +18,8 @@ export interface PlantedLie {
   readonly plan: Omit<LiesPlan, 'machine' | 'compute'>;
   readonly seeds: readonly number[];
   readonly found: RegExp;
+  /** Planted by `npm run test:long` alone. */
+  readonly isLong?: boolean;
 }
 
 const role = (file: string): string => `src/roles/section-node/${file}.ts`;
@@ -59,6 +61,7 @@ export const plantedLies: readonly PlantedLie[] = [
     seeds: [2, 1, 3, 4, 5, 6],
     // Not a step of the adversary's own.
     found: /a step threw: (?!.*adversary).*fits 4 bytes/,
+    isLong: true,
   },
   {
     name: 'a stranger has as many states checked as it sends',
@@ -72,6 +75,7 @@ export const plantedLies: readonly PlantedLie[] = [
     plan: { about: ['update', 'way'] },
     seeds: [1, 2, 3, 4],
     found: /work without end for one stranger/,
+    isLong: true,
   },
   {
     name: 'a statement counts unverified',
@@ -98,6 +102,7 @@ export const plantedLies: readonly PlantedLie[] = [
     plan: { about: ['agreement', 'vote', 'strong'] },
     seeds: [2, 1, 3, 4],
     found: /honest node blamed: agreement equivocation/,
+    isLong: true,
   },
   {
     name: 'a list of dealings counts unverified',
@@ -111,6 +116,7 @@ export const plantedLies: readonly PlantedLie[] = [
     plan: { about: ['dkg', 'parts'], turn: 'handover', slow: true },
     seeds: [2, 1, 3, 4],
     found: /honest node blamed: dkg/,
+    isLong: true,
   },
   {
     name: 'the root of a money list counts unverified',
@@ -124,6 +130,7 @@ export const plantedLies: readonly PlantedLie[] = [
     plan: { about: ['handover', 'news'], turn: 'handover' },
     seeds: [1, 2, 3, 4],
     found: /honest node blamed: handover twoRoots/,
+    isLong: true,
   },
   {
     name: 'an answer counts in its own round only',

@@ -69,6 +69,13 @@ test.each([
   },
 );
 
+test('one piece alone that moves too slowly for the other end is late by our link', async () => {
+  lineOf(10_000);
+  const piece = open().rpc.request(mebibyte, { idleMs: 30_000, totalMs: 90_000 });
+  await pass(85);
+  expect(await piece).toEqual({ ok: false, error: { kind: 'unreachable', congested: true } });
+});
+
 test('a node that takes bytes and gives no answer is silent, whatever was sent to it', async () => {
   lineOf(1_000_000);
   const silent = open(() => new Promise(() => undefined)).rpc;

@@ -119,6 +119,45 @@ test.each<Failure>([{}, { kind: 'unreachable' }])(
   },
 );
 
+test('after a moment without any connection the closest elder is asked first again', async () => {
+  let isAway = true;
+  const { node, asked } = nodeThat(() => (isAway ? { kind: 'unreachable' } : undefined));
+  await expect(putChunk(node, bytes)).rejects.toMatchObject({ failure: { kind: 'offline' } });
+  const [closest] = asked;
+  expect(new Set(asked).size).toBe(elders.length);
+  isAway = false;
+  asked.length = 0;
+  expect(await putChunk(node, bytes)).toBe(3);
+  expect(asked).toEqual([closest]);
+});
+
+test('an elder that takes a piece again is asked in its place again', async () => {
+  let isSilent = true;
+  const { node, asked } = nodeThat((elder) =>
+    isSilent && elder === asked[0] ? { kind: 'unreachable' } : undefined,
+  );
+  await putChunk(node, bytes);
+  isSilent = false;
+  const closest = asked[0];
+  const others = elders.length - 1;
+  asked.length = 0;
+  // Asked last, it is reached when all the others refuse; then it is well.
+  let refusing = others;
+  const { node: same } = { node };
+  const real = same.askFor;
+  Object.assign(same, {
+    askFor: async (...given: Parameters<typeof real>) => {
+      if (refusing-- > 0) return err({ kind: 'refused', refusal: { kind: 'full' } });
+      return real(...given);
+    },
+  });
+  expect(await putChunk(same, bytes)).toBe(3);
+  Object.assign(same, { askFor: real });
+  asked.length = 0;
+  expect(await putChunk(same, bytes)).toBe(3);
+  expect(asked).toEqual([closest]);
+});
+
 test('two elders that hold every piece for as long as anybody waits are passed over in the third attempt', async () => {
   vi.useFakeTimers();
   try {

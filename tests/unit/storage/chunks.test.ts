@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -54,6 +54,25 @@ test('a folder that could not be read when the store was opened is read when it 
   // What lay there before counts, and counts once.
   expect(chunks.usedBytes()).toBe(600);
   expect(await held(chunks)).toHaveLength(2);
+});
+
+test('of a walk that failed half-way nothing is counted twice', async () => {
+  const first = openChunks(folder);
+  for (let n = 0; n < 40; n++) {
+    const bytes = new Uint8Array(randomBytes(100));
+    await first.put(nameOf(bytes), bytes);
+  }
+  // A link to itself cannot be looked at; beside it, on one shelf, are others that can.
+  const [shelf = ''] = readdirSync(folder).filter((each) => /^[0-9a-f]{2}$/.test(each));
+  const inTheWay = join(folder, shelf, shelf + '0'.repeat(62));
+  symlinkSync(inTheWay, inTheWay);
+  const chunks = openChunks(folder);
+  const bytes = new Uint8Array(randomBytes(100));
+  expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: false, error: 'broken' });
+  rmSync(inTheWay);
+  expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: true, value: 'stored' });
+  expect(chunks.usedBytes()).toBe(4_100);
+  expect(await held(chunks)).toHaveLength(41);
 });
 
 test('beyond the limit it is full, also for puts at the same time; freed space counts again', async () => {
