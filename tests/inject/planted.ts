@@ -50,7 +50,7 @@ export const planted: readonly Planted[] = [
       {
         name: 'a chunk counts as stored before its name is synced',
         file: chunks,
-        find: '      await syncFolder(shelf);',
+        find: '      await listed(shelf);',
         replace: '',
       },
     ],
