@@ -136,6 +136,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   let registering = true;
   let members: ReadonlySet<string> = new Set();
   let elders: ReadonlySet<string> = new Set();
+  /** Of the last state under the key before. */
+  let membersBefore: readonly string[] = [];
 
   /** Newest states of other sections, by prefix. */
   const others = new Map<string, SignedAuthority>();
@@ -148,7 +150,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       authority.elders.map((each) => nameToId(each.name)),
     );
     // As long as it is no member it keeps what the join point named.
-    if (members.has(nameToId(name))) book.pin(new Set([...members, ...elsewhere, nameToId(name)]));
+    if (!members.has(nameToId(name))) return;
+    // After a split the other half's members are known from before, until its own state is.
+    book.pin(new Set([...members, ...elsewhere, ...membersBefore, nameToId(name)]));
   };
 
   host.know((each) => known.has(nameToId(each)));
@@ -244,6 +248,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const sameElder = elder !== null && keyOf(standing) === keyOf(next);
     members = new Set(authority.members.map((member) => nameToId(member.name)));
     elders = new Set(authority.elders.map((each) => nameToId(each.name)));
+    membersBefore = (next.previous?.members ?? []).map((member) => nameToId(member.name));
     known.adopted(authority, next.previous);
     pinKnown();
     await ending.heard(next.signed.chain);
