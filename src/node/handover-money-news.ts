@@ -4,20 +4,15 @@
  */
 import { toHex } from '#core/codec/bytes.ts';
 import type { Result } from '#core/result.ts';
-import { decodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   closestSection,
   newestKey,
-  planUpdate,
   sectionFor,
-  type SectionProof,
   type SectionTree,
   type VerifiedUpdate,
 } from '#protocol/section/index.ts';
-import { decodeClientReply, encodeCover } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/pool-node.ts';
-import { readPages } from '#runtime/read-pages.ts';
-import { longestReadMs, recordsOfElders } from './read-sections.ts';
+import { createPageReading } from './read-sections.ts';
 
 export interface SectionNewsOptions {
   readonly tree: () => SectionTree;
@@ -26,7 +21,7 @@ export interface SectionNewsOptions {
     request: Uint8Array,
   ) => Promise<Result<Uint8Array, unknown>>;
   readonly jobs: Pick<JobPool, 'run'>;
-  /** Signed address records, unchecked. */
+  /** Address records of elders that are proven; their signatures are unchecked. */
   readonly records: (records: readonly Uint8Array[]) => void;
   readonly learned: (update: VerifiedUpdate) => void;
   readonly now?: () => number;
@@ -46,29 +41,13 @@ export function createSectionNews(
   const asked = new Map<string, number>();
   let turn = 0;
 
-  /** One page, as far as it is proven. */
-  const ask = async (
-    elder: Uint8Array,
-    name: Uint8Array,
-    from: Uint8Array,
-  ): Promise<SectionProof | null> => {
-    const cover = encodeCover({ kind: 'section', name, from });
-    const reply = await options.request(elder, cover);
-    const decoded = reply.ok ? decodeClientReply(reply.value) : undefined;
-    if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
-    const proof = decodeProof(decoded.value.proof);
-    if (!proof.ok || !(await verify(proof.value))) return null;
-    options.records(recordsOfElders(options.tree(), name, decoded.value.records));
-    return proof.value;
-  };
-  const verify = async (proof: SectionProof): Promise<boolean> => {
-    const plan = planUpdate(options.tree(), proof);
-    if (plan.kind !== 'verify') return plan.kind === 'same';
-    const result = await options.jobs.run('sectionNode', { kind: 'verifyLinks', job: plan.job });
-    if (result.kind !== 'verifiedLinks') return false;
-    options.learned(result.update);
-    return true;
-  };
+  const read = createPageReading({
+    ...options,
+    learned: (update) => {
+      options.learned(update);
+      return true;
+    },
+  });
 
   return async (name) => {
     const tree = options.tree();
@@ -82,10 +61,7 @@ export function createSectionNews(
       const elder = near.elders[turn++ % near.elders.length];
       if (elder === undefined) return;
       const before = keyNow(options.tree(), name);
-      const endMs = now() + longestReadMs;
-      await readPages(options.tree, name, async (from) =>
-        now() < endMs ? ask(elder.name, name, from) : null,
-      ).catch(() => false);
+      await read((request) => options.request(elder.name, request), name).catch(() => undefined);
       if (keyNow(options.tree(), name) !== before) return;
     }
   };

@@ -160,7 +160,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
               ? null
               : { sealed: genesisState(signed), secretShare, index },
           ask: async () => [
-            { authority: encodeSignedAuthority(signed), ask: async () => err('nobody else') },
+            { authority: encodeSignedAuthority(signed), ask: async () => err('no other node') },
           ],
           records: () => undefined,
           ticket: null,

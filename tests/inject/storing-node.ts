@@ -201,7 +201,7 @@ export class StoringNode {
     void site('net.send', () => this.#world.deliver(this, target.value, bytes), [], false);
   }
 
-  /** Silence and an empty promise may be a bad day; a falsehood is none, and nobody lies here. */
+  /** Missing data and silence follow from the faults; false data do not, and all nodes here are honest. */
   #misbehaved(_culprit: NodeId, issue: string): void {
     if (issue === 'falsehood') this.#world.say('a falsehood of an honest node was reported');
   }

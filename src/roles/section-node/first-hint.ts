@@ -1,4 +1,4 @@
-/** What a node that is no member yet makes of the first state it is told: a hint, whoever told it. */
+/** What a node that is no member yet makes of the first state that another node shows it: it is no more than a hint. */
 import { matches } from '#address/prefix.ts';
 import { nameToId, type XorName } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';

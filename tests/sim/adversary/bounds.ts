@@ -126,7 +126,7 @@ function createWork() {
             ? jobs.get(event.id)
             : undefined;
       if (event.kind === 'computed') jobs.delete(event.id);
-      // A state that is adopted is the section's own, whoever showed it: what follows is for the section.
+      // An adopted state is the section's own: the work that follows was not caused by the node that sent it.
       const isAdopted = effects.some(
         (each) => each.kind === 'output' && each.output.kind === 'adopted',
       );

@@ -147,7 +147,7 @@ export const plantedLies: readonly PlantedLie[] = [
     found: /an honest member has left/,
   },
   {
-    name: 'who works badly is removed on the word of one',
+    name: 'a member that gives false data is removed instead of demoted',
     changes: [
       {
         file: role('suspicion'),
