@@ -83,9 +83,7 @@ export function createPageReading({ tree, jobs, records, learned }: PagesOptions
       if (decoded?.ok !== true || decoded.value.kind !== 'proof') return null;
       const proof = decodeProof(decoded.value.proof);
       if (!proof.ok || !(await verify(proof.value))) return null;
-      if (proof.value.authority !== null) {
-        records(recordsOfElders(tree(), name, decoded.value.records));
-      }
+      records(recordsOfElders(tree(), name, decoded.value.records));
       return proof.value;
     });
   };

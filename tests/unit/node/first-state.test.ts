@@ -20,12 +20,15 @@ import {
   emptyTree,
   encodeAddressRecord,
   encodeSignedAuthority,
+  encodeSuccessor,
   signAddressRecord,
   treeWith,
   type SignedAuthority,
 } from '#protocol/section/index.ts';
 import { performSectionNodeJob } from '#roles/section-node/jobs.ts';
+import type { SectionNodeFact } from '#roles/section-node/state.ts';
 import { decodeDoorRequest, encodeClientReply } from '#roles/wire/client.ts';
+import { encodeNodeFact } from '#roles/wire/section.ts';
 import { proofFor } from '#roles/wire/under.ts';
 import type { FactStore } from '#storage/node/facts.ts';
 import { toySuites } from '../../sim/curves.ts';
@@ -127,15 +130,61 @@ test('a search goes on slowly while this node is no member, and ends when it is 
   expect(asked).toBe(9);
 });
 
+test('while nothing is known the first searches follow quickly, the later ones slowly', async () => {
+  let asked = 0;
+  const search = startStateSearch(
+    async () => {
+      asked += 1;
+      return [];
+    },
+    async () => undefined,
+  );
+  await vi.advanceTimersByTimeAsync(14_500);
+  expect(asked).toBe(15);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked).toBe(27);
+  search.stop();
+});
+
+test('once a search is over, what it was reading asks nothing more', async () => {
+  let requests = 0;
+  const answer: StateAnswer = {
+    authority: told(born),
+    ask: async () => {
+      requests += 1;
+      return err('nothing');
+    },
+  };
+  const search = startStateSearch(
+    async () => [answer],
+    async (_, ask) => {
+      for (let n = 0; n < 100; n++) {
+        await ask(Uint8Array.of(1));
+        await new Promise((go) => setTimeout(go, 100));
+      }
+    },
+  );
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(requests).toBeGreaterThan(5);
+  search.settled();
+  const before = requests;
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(requests).toBe(before);
+});
+
 /** The section of a newcomer that knows nothing yet, and whom it speaks to. */
-async function newcomer(answers: () => readonly StateAnswer[], self = 99) {
+async function newcomer(
+  answers: () => readonly StateAnswer[],
+  self = 99,
+  kept: readonly SectionNodeFact[] = [],
+) {
   const identity = {
     name: nameOf(self),
     seed: seed(self),
     sharing: { key: new Uint8Array(32).fill(1), secret: new Uint8Array(32).fill(1) },
   } as unknown as NodeIdentity;
   const facts = {
-    load: async () => [],
+    load: async () => kept.map(encodeNodeFact),
     append: async () => undefined,
     appendOnce: async () => undefined,
     appendAndForget: async () => undefined,
@@ -278,5 +327,26 @@ test('who shows one link of a long way at a time, and late, keeps nobody from as
   expect(searches).toBe(1);
   await vi.advanceTimersByTimeAsync(20_000);
   expect(searches).toBe(2);
+  section.stop();
+});
+
+test('links that the node has on its disk are not asked for again', async () => {
+  const halves = both(succeed(only(succeed(later, 'kept').children), 'k zero', 'k one').children);
+  const self = [99, 98, 97, 96, 95].find((n) => (nameOf(n)[0] ?? 0) >= 128) ?? 99;
+  const { chain } = halves[0];
+  const asked: Uint8Array[] = [];
+  const ask: StateAnswer['ask'] = async (bytes) => {
+    const request = decodeDoorRequest(bytes);
+    if (request.ok && request.value.kind === 'section') asked.push(request.value.from);
+    return err('silent');
+  };
+  const links = chain.slice(0, 2).map(encodeSuccessor);
+  const { section } = await newcomer(
+    () => [{ authority: encodeSignedAuthority(sign(halves[0], 0)), ask }],
+    self,
+    [{ kind: 'links', links }],
+  );
+  await vi.advanceTimersByTimeAsync(100);
+  expect(asked).toEqual([chain[2]?.record.parentKey]);
   section.stop();
 });

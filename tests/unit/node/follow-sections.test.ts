@@ -3,7 +3,7 @@
  * whoever of those it asks is silent or lies, and shows clients the way page by page (N30, N31).
  * Method: nodes of a toy network that answer as the product does.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -327,6 +327,10 @@ test('two successors of one key are reported, and still are after a restart and 
   await guide.sections.refresh();
   expect(guide.sections.fork()).toEqual({ first: honest?.link, second: other?.link });
   expect(keyIn(guide)).toBe(toHex(keyOf(next)));
+  // Shown once more, it is written down and reported no second time.
+  const written = statSync(sectionsPath()).mtimeMs;
+  for (let n = 0; n < 3; n++) await guide.sections.refresh();
+  expect(statSync(sectionsPath()).mtimeMs).toBe(written);
   now = nodeOf(grow(next));
   await guide.sections.refresh();
   logged = [];

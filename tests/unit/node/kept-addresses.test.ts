@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { parsePrefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { err } from '#core/result.ts';
@@ -90,7 +90,8 @@ async function running() {
   ): Promise<void> => {
     const signed = { authority, signature: new Uint8Array(48), chain: [] };
     ports?.adopted({ role, signed, previous, share: null });
-    await node.settled;
+    // A member's role is opened in its own time.
+    await vi.waitFor(() => expect(node.signed()?.authority).toBe(authority), { timeout: 20_000 });
   };
   const named = async (): Promise<readonly string[]> => {
     const from = { peerId: 'peer', name: nameOf(90), address: null, invalid: () => undefined };

@@ -129,6 +129,14 @@ test('after a moment without any connection the closest elder is asked first aga
   asked.length = 0;
   expect(await putChunk(node, bytes)).toBe(3);
   expect(asked).toEqual([closest]);
+  // The next piece has another closest elder, which is forgiven, too.
+  const firsts = new Set<string | undefined>();
+  for (let n = 0; n < 12; n++) {
+    asked.length = 0;
+    await getChunk(node, sha256(Uint8Array.of(n))).catch(() => undefined);
+    firsts.add(asked[0]);
+  }
+  expect(firsts.size).toBeGreaterThan(2);
 });
 
 test('an elder that takes a piece again is asked in its place again', async () => {

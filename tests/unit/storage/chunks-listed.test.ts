@@ -12,11 +12,16 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openChunks } from '#storage/node/chunks.ts';
 
 /** Folders synced so far, and how many of the next syncs fail. */
-const disk = vi.hoisted(() => ({ synced: [] as string[], failing: 0 }));
+const disk = vi.hoisted(() => ({ synced: [] as string[], failing: 0, walks: 0, isBroken: false }));
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof FileSystem>();
   return {
     ...real,
+    readdir: async (path: string) => {
+      if (!disk.isBroken) return real.readdir(path);
+      disk.walks += 1;
+      throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    },
     open: async (path: string, flags: string, mode?: number) => {
       const file = await real.open(path, flags, mode);
       if (flags !== 'r') return file;
@@ -41,7 +46,7 @@ const shelf = (): string => join(folder, Buffer.from(name).toString('hex').slice
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'safe-chunks-listed-'));
-  Object.assign(disk, { synced: [], failing: 0 });
+  Object.assign(disk, { synced: [], failing: 0, walks: 0, isBroken: false });
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -73,4 +78,14 @@ test('a file that an earlier life left behind counts once its names are synced',
   // What is known to be on the disk is not synced once more.
   expect(await chunks.put(name, bytes)).toEqual({ ok: true, value: 'stored' });
   expect(disk.synced).toHaveLength(2);
+});
+
+test('a folder that cannot be read is not walked for every caller', async () => {
+  disk.isBroken = true;
+  const chunks = openChunks(folder);
+  for (let n = 0; n < 20; n++) {
+    expect(await chunks.put(name, bytes)).toEqual({ ok: false, error: 'broken' });
+  }
+  // At the start and for the next caller; then after a pause.
+  expect(disk.walks).toBe(2);
 });

@@ -8,11 +8,21 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openChunks } from '#storage/node/chunks.ts';
 
 /** The first removal of a file waits for this. */
-const held = vi.hoisted(() => ({ until: Promise.resolve() as Promise<void>, first: false }));
+const held = vi.hoisted(() => ({
+  until: Promise.resolve() as Promise<void>,
+  first: false,
+  /** Looking at a file takes so long. */
+  looks: Promise.resolve() as Promise<void>,
+}));
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof FileSystem>();
   return {
     ...real,
+    stat: async (path: string) => {
+      const found = await real.stat(path);
+      await held.looks;
+      return found;
+    },
     unlink: async (path: string) => {
       if (held.first && /[0-9a-f]{64}$/.test(path)) {
         held.first = false;
@@ -52,3 +62,20 @@ test.each(['a read of a rotten file', 'a removal'])(
     expect(await chunks.get(name)).toEqual({ ok: true, value: bytes });
   },
 );
+
+test('a file that is removed while the folder is walked counts no more', async () => {
+  const [bytes, other] = [new Uint8Array(randomBytes(2_000)), new Uint8Array(randomBytes(300))];
+  const nameOf = (each: Uint8Array) => new Uint8Array(createHash('sha256').update(each).digest());
+  const hex = Buffer.from(nameOf(bytes)).toString('hex');
+  mkdirSync(join(folder, hex.slice(0, 2)), { recursive: true });
+  writeFileSync(join(folder, hex.slice(0, 2), hex), bytes.slice(0, 100));
+  let look: () => void = () => undefined;
+  held.looks = new Promise((go) => (look = go));
+  const chunks = openChunks(folder);
+  // The walk has seen the file and waits; the reader finds that it is rotten.
+  await new Promise((go) => setTimeout(go, 100));
+  expect(await chunks.get(nameOf(bytes))).toEqual({ ok: false, error: 'notFound' });
+  look();
+  expect(await chunks.put(nameOf(other), other)).toEqual({ ok: true, value: 'stored' });
+  expect(chunks.usedBytes()).toBe(300);
+});

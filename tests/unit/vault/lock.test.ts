@@ -222,7 +222,7 @@ async function lockedWhile(atForget: () => Promise<void>) {
     confirmed += 1;
   });
   await tab.until(isLocked);
-  return { browser, presses, confirmed: () => confirmed };
+  return { browser, tab, presses, confirmed: () => confirmed };
 }
 
 test('the screen is locked at once, and Lock is confirmed when the worker has no read key any more', async () => {
@@ -248,9 +248,13 @@ test('a worker that fails once is told again before Lock is confirmed', async ()
   expect(failures).toBe(2);
 });
 
-test('a worker that never answers keeps nobody from locking', async () => {
-  const { presses } = await lockedWhile(() => new Promise(() => undefined));
+test('a worker that never answers keeps nobody from locking, and is waited for once', async () => {
+  const { browser, tab, presses } = await lockedWhile(() => new Promise(() => undefined));
   await Promise.all(presses);
+  await tab.ask({ kind: 'unlockHere', password });
+  browser.waits.length = 0;
+  await tab.ask({ kind: 'lock' });
+  expect(browser.waits).not.toContain(10_000);
 });
 
 test('after Lock nothing is asked of the worker but to forget what it was given', async () => {

@@ -59,6 +59,8 @@ export interface Browser {
   readonly withLock: VaultPorts['withLock'];
   /** Calls that reached the worker, as `name`. */
   readonly calls: string[];
+  /** How long the vaults of its tabs meant to wait, in milliseconds. */
+  readonly waits: number[];
   readonly keys: Map<string, FileKey>;
   /** The vaults of its tabs, which tell each other when a record has changed. */
   readonly tabs: Set<Vault>;
@@ -78,6 +80,7 @@ export function createBrowser(network: FakeNetwork | null): Browser {
     plans,
     withLock: createLocks(),
     calls: [],
+    waits: [],
     keys: new Map(),
     tabs: new Set(),
     network,
@@ -95,7 +98,7 @@ export interface Tab {
   readonly vault: Vault;
   readonly posted: FromVault[];
   readonly view: () => VaultView;
-  /** Resolves with the first view that fits; fails after ten seconds. */
+  /** Resolves with the first view that fits; fails after forty seconds. */
   readonly until: <View extends VaultView>(
     fits: (view: VaultView) => view is View,
   ) => Promise<View>;
@@ -112,7 +115,10 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
     store: browser.store,
     randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
     now: () => Date.now(),
-    wait: (ms, signal) => wait(ms / speed, signal),
+    wait: (ms, signal) => {
+      browser.waits.push(ms);
+      return wait(ms / speed, signal);
+    },
     withLock: browser.withLock,
     visible: () => true,
     announce: (owner) => {
