@@ -59,7 +59,7 @@ export interface Browser {
   readonly withLock: VaultPorts['withLock'];
   /** Calls that reached the worker, as `name`. */
   readonly calls: string[];
-  /** How long the vaults of its tabs meant to wait, in milliseconds. */
+  /** What the vaults of its tabs have waited for to its end, in milliseconds. */
   readonly waits: number[];
   readonly keys: Map<string, FileKey>;
   /** The vaults of its tabs, which tell each other when a record has changed. */
@@ -115,9 +115,9 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
     store: browser.store,
     randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
     now: () => Date.now(),
-    wait: (ms, signal) => {
-      browser.waits.push(ms);
-      return wait(ms / speed, signal);
+    wait: async (ms, signal) => {
+      await wait(ms / speed, signal);
+      if (!signal.aborted) browser.waits.push(ms);
     },
     withLock: browser.withLock,
     visible: () => true,
