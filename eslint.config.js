@@ -13,6 +13,8 @@ export default tseslint.config(
       eqeqeq: 'error',
       'no-var': 'error',
       'prefer-const': 'error',
+      'object-shorthand': 'error',
+      'no-useless-rename': 'error',
       'no-console': 'off',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': [
@@ -32,6 +34,13 @@ export default tseslint.config(
       'svelte/no-navigation-without-resolve': 'off',
       // Html strings are a Trusted Types sink and never needed here.
       'svelte/no-at-html-tags': 'error',
+    },
+  },
+  {
+    // A function fits on a screen.
+    files: ['src/**/*.ts', 'src/**/*.svelte'],
+    rules: {
+      'max-lines-per-function': ['error', { max: 70, skipBlankLines: true, skipComments: true }],
     },
   },
 );

@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { sveltekit } from '@sveltejs/kit/vite';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
@@ -22,6 +23,25 @@ const fakeApp = (mode: string): Plugin[] =>
       ]
     : [];
 
+/** They need a browser and no network: they compute, and may run beside others. */
+const screens = ['tests/e2e/ui/**/*.test.ts', 'tests/e2e/browser-stores.test.ts'];
+/**
+ * Loading the modules anew for every file takes more than half of the time of the unit tests. Where
+ * this is set (`npm test`), files share them, except those that replace modules or globals.
+ */
+const isShared = process.env['SAFE_SHARE_MODULES'] === '1';
+const unit = ['tests/*.test.ts', 'tests/contract/**/*.test.ts', 'tests/unit/**/*.test.ts'];
+const replacing =
+  /\bvi\.(mock|doMock|stubGlobal|useFakeTimers)\(|wiringCheck\(|globalThis\.\w+ =|process\.env\[\S+ =/;
+const replacers = isShared
+  ? globSync(unit).filter((file) => replacing.test(readFileSync(file, 'utf8')))
+  : [];
+/** Real curves on a crowded machine: patience, not a measurement. */
+const unitTimeout = 60_000;
+
+/** Most objects of a step are garbage after the next one: a larger young generation saves time. */
+const manySteps = ['--max-semi-space-size=64'];
+
 export default defineConfig(({ mode }) => ({
   // Tests compile `.svelte.ts` modules; Kit's own plugin is for the app.
   plugins: process.env['VITEST']
@@ -38,17 +58,19 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: 'unit',
           environment: 'node',
-          include: ['tests/**/*.test.ts'],
-          exclude: [
-            'tests/adversary/**',
-            'tests/e2e/**',
-            'tests/inject/**',
-            'tests/sim/**',
-            'tests/long/**',
-            'tests/network/**',
-          ],
-          // Real curves on a crowded machine: patience, not a measurement.
-          testTimeout: 60_000,
+          include: unit,
+          exclude: replacers,
+          isolate: !isShared,
+          testTimeout: unitTimeout,
+        },
+      },
+      {
+        extends: true as const,
+        test: {
+          name: 'unit-replacing',
+          environment: 'node',
+          include: replacers,
+          testTimeout: unitTimeout,
         },
       },
       {
@@ -56,6 +78,9 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: 'sim',
           environment: 'node',
+          // Every name that a module imports is a getter otherwise: a third of a run.
+          experimental: { viteModuleRunner: false },
+          execArgv: manySteps,
           include: ['tests/sim/**/*.test.ts'],
           testTimeout: 120_000,
         },
@@ -65,6 +90,7 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: 'inject',
           environment: 'node',
+          execArgv: manySteps,
           include: ['tests/inject/**/*.test.ts'],
           testTimeout: 300_000,
         },
@@ -76,7 +102,7 @@ export default defineConfig(({ mode }) => ({
           environment: 'node',
           include: ['tests/long/**/*.test.ts'],
           testTimeout: 3_600_000,
-          hookTimeout: 180_000,
+          hookTimeout: 300_000,
           fileParallelism: false,
         },
       },
@@ -96,13 +122,24 @@ export default defineConfig(({ mode }) => ({
       {
         extends: true as const,
         test: {
+          name: 'screens',
+          environment: 'node',
+          include: screens,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        extends: true as const,
+        test: {
           name: 'e2e',
           environment: 'node',
           include: ['tests/e2e/**/*.test.ts', 'tests/adversary/**/*.test.ts'],
-          globalSetup: ['tests/e2e/support/nursery.ts'],
+          exclude: screens,
+          globalSetup: ['tests/e2e/support/shared-network.ts'],
           // Real browsers and real processes on two cores: one at a time, with patience.
           testTimeout: 300_000,
-          hookTimeout: 180_000,
+          hookTimeout: 300_000,
           fileParallelism: false,
           maxConcurrency: 1,
           retry: 0,

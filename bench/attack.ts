@@ -1,13 +1,14 @@
 /**
- * What honest people and members lose while the network is attacked: uploads, payments and section
- * messages per second, quiet and beside once and ten times as much invalid work; and with lying elders in it.
+ * What honest clients and members lose while the network is attacked: uploads, payments and section
+ * messages per second, in a quiet run, with as much and with ten times as much invalid work, and with
+ * lying elders.
  *
- * The adversary (tests/adversary) is a process of its own. "Once" means as many invalid requests per
+ * The adversary (tests/adversary) is a separate process. "Once" means as many invalid requests per
  * second as the honest programs completed in the quiet run.
  *
- * On one machine the adversary also takes processor time from everybody by running at all. So each
- * attack stands beside a run with as much processor time burned by a program that sends nothing
- * (`besideIdle`), as well as beside the quiet run.
+ * On one computer the adversary also takes processor time from all others just by running. So each
+ * attack is compared with a run in which a program that sends nothing burns as much processor time
+ * (`besideIdle`), and with the quiet run.
  */
 import { openHonest, type Honest } from '../tests/adversary/honest.ts';
 import { startAdversary, type Adversary } from '../tests/adversary/process.ts';
@@ -16,13 +17,13 @@ import { totalOf } from '../tests/adversary/attempt.ts';
 import { openTarget } from '../tests/adversary/target.ts';
 import { startNetwork } from '../tests/e2e/support/network.ts';
 import { processorSeconds, startBurner } from './support/burner.ts';
-import { median, report, row, say, type Row } from './support/report.ts';
+import { median, report, row, printLine, type Row } from './support/report.ts';
 
 const secondsEach = Number(process.env['ATTACK_SECONDS'] ?? 30);
 const seed = Number(process.env['ATTACK_SEED'] ?? 1);
 /**
- * Two lying elders come last and by themselves: the section votes them out, which ends in a key generation and
- * a handover, and what is measured then is mostly these.
+ * The run with two lying elders is last: the section votes them out, which causes a key generation and
+ * a handover, and these dominate the measurement.
  */
 const others = who.filter((each) => each !== 'elders');
 const stages = [
@@ -31,7 +32,7 @@ const stages = [
   { stage: '10xElders', times: 10, by: who },
 ] as const;
 const warmRounds = 3;
-/** Of each kind at once: a client that waits for its answer before it asks again. */
+/** Clients of each kind; each waits for its answer before the next request. */
 const lanesOf = { uploads: 2, payments: 1, sectionMessages: 2 } as const;
 type Kind = keyof typeof lanesOf;
 const kinds = Object.keys(lanesOf) as Kind[];
@@ -62,7 +63,7 @@ async function measure(honest: Honest, seconds: number): Promise<Measured> {
         took[kind].push(performance.now() - startedMs);
       } catch (error) {
         failed += 1;
-        say(`  ${kind}: ${String(error)}`);
+        printLine(`  ${kind}: ${String(error)}`);
       }
     }
   };
@@ -89,13 +90,13 @@ try {
     await honest.pay();
     await honest.sectionMessage();
   }
-  say('Quiet …');
+  printLine('Quiet …');
   const memoryBefore = (await network.memory()).bytes / 1024 / 1024;
-  const quiet = await measure(honest, secondsEach);
-  const requestsPerSecond = kinds.reduce((sum, kind) => sum + quiet.rate[kind], 0);
+  const baseline = await measure(honest, secondsEach);
+  const requestsPerSecond = kinds.reduce((sum, kind) => sum + baseline.rate[kind], 0);
   for (const { stage, times, by } of stages) {
     const perSecond = times * requestsPerSecond;
-    say(`${stage}: ${perSecond.toFixed(0)} a second by ${by.join(', ')} …`);
+    printLine(`${stage}: ${perSecond.toFixed(0)} a second by ${by.join(', ')} …`);
     const adversary: Adversary = await startAdversary(network, {
       seed,
       seconds: secondsEach + 2,
@@ -108,7 +109,9 @@ try {
     const share = (processorSeconds(adversary.pid) - before) / secondsEach;
     const total = totalOf(await adversary.ended);
     const made = Object.values(total).reduce((sum, count) => sum + count, 0);
-    say(`As much processor time (${share.toFixed(2)}) taken by a program that sends nothing …`);
+    printLine(
+      `As much processor time (${share.toFixed(2)}) taken by a program that sends nothing …`,
+    );
     const stopBurner = startBurner(share);
     const burned = await measure(honest, secondsEach);
     stopBurner();
@@ -116,13 +119,13 @@ try {
       const name = `${kind}.beside${stage}`;
       const besideIdle = { name: `${kind}.besideIdle`, value: burned.rate[kind] };
       rows.push(row(`${name}.ofIdle`, measured.rate[kind], 'per second', besideIdle));
-      const beside = { name: `${kind}.quiet`, value: quiet.rate[kind] };
+      const beside = { name: `${kind}.quiet`, value: baseline.rate[kind] };
       rows.push(row(name, measured.rate[kind], 'per second', beside));
-      const usual = { name: `${kind}.quiet.median`, value: quiet.took[kind] };
+      const usual = { name: `${kind}.quiet.median`, value: baseline.took[kind] };
       rows.push(row(`${name}.median`, measured.took[kind], 'ms', usual));
     }
     rows.push(
-      // Of what was intended: a program that is cut off again and again makes no more on this machine.
+      // Measured against the intended rate: a program that is often cut off cannot send more here.
       row(`invalid.${stage}`, made / (secondsEach + 2), 'per second', {
         name: 'intended',
         value: perSecond,
@@ -135,10 +138,10 @@ try {
       row(`honest.failed.${stage}`, measured.failed, 'of all'),
     );
   }
-  say('Afterwards …');
+  printLine('Afterwards …');
   const after = await measure(honest, secondsEach / 2);
   for (const kind of kinds) {
-    const beside = { name: `${kind}.quiet`, value: quiet.rate[kind] };
+    const beside = { name: `${kind}.quiet`, value: baseline.rate[kind] };
     rows.push(row(`${kind}.after`, after.rate[kind], 'per second', beside));
   }
   const memoryAfter = (await network.memory()).bytes / 1024 / 1024;

@@ -1,15 +1,15 @@
 /**
- * What a key generation of seven costs one candidate in processor time, beside the curves' own
- * arithmetic that its dealings cannot do without.
+ * The processor time of one candidate in a key generation of seven, compared with the curve
+ * arithmetic that its dealings require.
  */
 import { bls12_381 } from '@noble/curves/bls12-381.js';
 import { ristretto255 } from '@noble/curves/ed25519.js';
-import { blsDealings } from '#crypto/dealing.ts';
-import { COEFFICIENTS, OPENED_ROUNDS, RECEIVERS, ROUNDS } from '#crypto/dealing-layout.ts';
+import { blsDealings } from '#crypto/dealing/dealing-suite.ts';
+import { COEFFICIENTS, OPENED_ROUNDS, RECEIVERS, ROUNDS } from '#crypto/dealing/dealing-layout.ts';
 import { blsPublicKey, blsSign, blsVerify } from '#crypto/bls.ts';
 import { hashToScalar } from '#crypto/ristretto.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { median, report, row, say } from './support/report.ts';
+import { median, report, row, printLine } from './support/report.ts';
 
 const rounds = 7;
 const fixed = (byte: number): Uint8Array => sha256(Uint8Array.of(byte));
@@ -41,14 +41,14 @@ const dealings = Array.from({ length: RECEIVERS }, (_, i) =>
 const [dealing = new Uint8Array()] = dealings;
 const [secret = new Uint8Array()] = secrets;
 
-say('One dealing …');
+printLine('One dealing …');
 const make = cost(() => blsDealings.deal(binding, keys, fixed(9)));
 const verify = cost(() => blsDealings.verify(binding, keys, dealing));
-const open = cost(() => blsDealings.open(binding, 1, secret, dealing));
+const open = cost(() => blsDealings.decryptShare(binding, 1, secret, dealing));
 const sum = cost(() => blsDealings.sumDealings(dealings));
 
-say('The curves …');
-// Both bases with a table of multiples, as the dealings use them: what is left is additions.
+printLine('The curves …');
+// Both bases have a table of multiples, as in the dealings: only additions remain.
 const base = bls12_381.G1.Point.fromAffine(bls12_381.G1.Point.BASE.toAffine()).precompute(8, false);
 const receiver = ristretto255.Point.BASE.multiply(5n).precompute(6, false);
 const scalars = Array.from({ length: 100 }, (_, n) => hashToScalar('safe-bench', Uint8Array.of(n)));

@@ -1,10 +1,10 @@
 /**
- * Files between a browser and the network, beside the raw road: one libp2p stream from the same
- * service worker through the same page to one node in the same process.
+ * Files between a browser and the network, compared with a raw connection: one libp2p stream from the
+ * same service worker through the same page to one node in the same process.
  */
-import { addFile, download, goTo, makeFile, stored } from '../tests/e2e/support/person.ts';
-import { fittedExponent, median, report, row, say, type Row } from './support/report.ts';
-import { openStage, type Stage } from './support/stage.ts';
+import { addFile, download, goTo, makeFile, waitForStored } from '../tests/e2e/support/person.ts';
+import { fittedExponent, median, report, row, printLine, type Row } from './support/report.ts';
+import { openBrowserBench, type BrowserBench } from './support/browser-bench.ts';
 
 /** MB as on a file's label: 10⁶ bytes. */
 const megabyte = 1_000_000;
@@ -21,7 +21,7 @@ interface Took {
   readonly rawDown: number;
 }
 
-async function measure(stage: Stage, size: (typeof sizes)[number]): Promise<Took> {
+async function measure(stage: BrowserBench, size: (typeof sizes)[number]): Promise<Took> {
   const { page } = stage.person;
   const bytes = size * megabyte;
   const rounds = { up: [], down: [], rawUp: [], rawDown: [] } as Record<string, number[]>;
@@ -38,7 +38,7 @@ async function measure(stage: Stage, size: (typeof sizes)[number]): Promise<Took
     }
     await time('up', async () => {
       await addFile(page, file.path);
-      await stored(page, file.name);
+      await waitForStored(page, file.name);
     });
     await time('down', async () => {
       if ((await download(page, file.name)) !== file.sha256) throw new Error('altered bytes');
@@ -48,13 +48,13 @@ async function measure(stage: Stage, size: (typeof sizes)[number]): Promise<Took
   return { size, up: of('up'), down: of('down'), rawUp: of('rawUp'), rawDown: of('rawDown') };
 }
 
-const stage = await openStage();
+const stage = await openBrowserBench();
 const rows: Row[] = [];
 try {
   await goTo(stage.person.page, 'Files');
   const took: Took[] = [];
   for (const size of sizes) {
-    say(`${size} MB …`);
+    printLine(`${size} MB …`);
     const one = await measure(stage, size);
     took.push(one);
     for (const direction of ['up', 'down'] as const) {
@@ -81,7 +81,7 @@ try {
       ),
     );
   }
-  say('Four copies …');
+  printLine('Four copies …');
   const [elder = ''] = stage.elders;
   const { relay, networkId, inWorker } = stage;
   const speed = (ms: number): number => (piecesForReplicas * 1.048576) / (ms / 1000);

@@ -1,20 +1,25 @@
 /**
- * A payment from the click to the moment the page shows it as final, beside what no payment over
- * this protocol could do without: two round trips to seven elders and the curves' own arithmetic.
+ * A payment from the click until the page shows it as final, compared with the minimum of this
+ * protocol: two round trips to seven elders and the curve arithmetic.
  */
 import { availableParallelism } from 'node:os';
 import type { Page } from 'playwright-core';
-import { createSafe, goTo, openProfile, published } from '../tests/e2e/support/person.ts';
-import { addressOf, askFaucet, balanceIs } from '../tests/e2e/support/money.ts';
+import {
+  createSafeInPage,
+  goTo,
+  openProfile,
+  waitForPublished,
+} from '../tests/e2e/support/person.ts';
+import { shownAddress, askFaucet, waitForBalance } from '../tests/e2e/support/money.ts';
 import { cryptoCost, type CryptoCost } from './support/crypto-cost.ts';
-import { median, report, row, say, type Row } from './support/report.ts';
-import { openStage, type Stage } from './support/stage.ts';
+import { median, report, row, printLine, type Row } from './support/report.ts';
+import { openBrowserBench, type BrowserBench } from './support/browser-bench.ts';
 
 const payments = 7;
 const roundTripRounds = 15;
 const eldersInSection = 7;
 
-/** Fills the form; the page itself takes the time from the click to the word "Final". */
+/** Fills the form; the page itself measures the time from the click to "Final". */
 async function payOnce(page: Page, address: string, amount: string): Promise<number> {
   await page.getByLabel('Address', { exact: true }).fill(address);
   await page.getByLabel('Amount', { exact: true }).fill(amount);
@@ -50,33 +55,33 @@ async function payOnce(page: Page, address: string, amount: string): Promise<num
   return page.evaluate(() => (globalThis as unknown as { measured: Promise<number> }).measured);
 }
 
-async function payMany(stage: Stage): Promise<readonly number[]> {
+async function payMany(stage: BrowserBench): Promise<readonly number[]> {
   const { page } = stage.person;
   const recipient = await openProfile(stage.network.url);
-  await createSafe(recipient.page);
-  await published(recipient.page);
+  await createSafeInPage(recipient.page);
+  await waitForPublished(recipient.page);
   await goTo(recipient.page, 'Money');
-  const address = await addressOf(recipient.page);
+  const address = await shownAddress(recipient.page);
   await recipient.close();
 
   await goTo(page, 'Money');
   await askFaucet(page);
-  await balanceIs(page, '100');
+  await waitForBalance(page, '100');
   const took: number[] = [];
   let left = 100;
   for (let n = 0; n <= payments; n++) {
     const amount = 1 + (n + 1) / 100;
     const ms = await payOnce(page, address, amount.toFixed(2));
-    // The first one warms the code of every process.
+    // The first payment warms the code of every process.
     if (n > 0) took.push(ms);
     left = Math.round((left - amount) * 100) / 100;
-    await balanceIs(page, String(left));
+    await waitForBalance(page, String(left));
   }
   return took;
 }
 
 /**
- * The curves' arithmetic that lies between click and final, in milliseconds:
+ * The curve arithmetic between click and final, in milliseconds:
  *
  *   sign + 2·(combine + verify)                          one thread of the browser
  *   + 7·(ringVerify + 2·blsVerify + 2·blsSign) ÷ cores   seven elders on one machine
@@ -90,13 +95,13 @@ function cryptoFloor(browser: CryptoCost, node: CryptoCost, cores: number): numb
   return payer + (eldersInSection * elder) / cores;
 }
 
-const stage = await openStage();
+const stage = await openBrowserBench();
 const rows: Row[] = [];
 try {
   const { relay, networkId, elders, inWorker } = stage;
-  say('Paying …');
+  printLine('Paying …');
   const paid = await payMany(stage);
-  say('Round trips and curves …');
+  printLine('Round trips and curves …');
   const trips = median(await inWorker('roundTrips', relay, networkId, elders, roundTripRounds));
   const inBrowser = await inWorker('cryptoCost');
   const inNode = cryptoCost();

@@ -1,14 +1,18 @@
 /**
- * What sections that govern themselves say and take: messages and bytes of a membership decision, a
- * key generation, a handover and a repair, how they grow with the members, and one decision's time
- * beside the cryptography it cannot do without. The nodes are whole; the network is the simulator.
+ * Communication costs of sections: messages and bytes of a membership decision, a key generation, a
+ * handover and a repair, how they grow with the number of members, and one decision's time compared
+ * with its required cryptography. The nodes are complete; the network is simulated.
  */
 import { blsPublicKey, blsScalars, blsSign, blsVerify } from '#crypto/bls.ts';
 import { ed25519PublicKey, signEd25519, verifyEd25519 } from '#crypto/ed25519.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { measureDecision, measureHandover, measureRepair } from '../tests/sim/section-budget.ts';
-import { median, report, row, say } from './support/report.ts';
+import {
+  measureDecision,
+  measureHandover,
+  measureRepair,
+} from '../tests/sim/section/message-budget.ts';
+import { median, report, row, printLine } from './support/report.ts';
 
 const sizes = [10, 20, 40, 80];
 
@@ -22,22 +26,22 @@ function exponent(points: readonly (readonly [size: number, cost: number])[]): n
   return above / below;
 }
 
-say('Decisions …');
+printLine('Decisions …');
 const decisions = sizes.map((size) => [size, measureDecision(size)] as const);
 const at = <T>(list: readonly (readonly [number, T])[], size: number): T => {
   const found = list.find(([each]) => each === size)?.[1];
   if (found === undefined) throw new Error(`no measurement of ${size}`);
   return found;
 };
-say('Handovers …');
+printLine('Handovers …');
 const startedMs = performance.now();
 const handovers = [14, 28, 56].map((size) => [size, measureHandover(size)] as const);
 const tookMs = performance.now() - startedMs;
 const events = handovers.reduce((sum, [, { events: count }]) => sum + count, 0);
-say('Repairs …');
+printLine('Repairs …');
 const repairs = sizes.map((size) => [size, measureRepair(size)] as const);
 
-say('The curves …');
+printLine('The curves …');
 const cost = (call: () => unknown): number => {
   const took: number[] = [];
   for (let n = 0; n < 9; n++) {
@@ -62,13 +66,13 @@ const shares = Array.from({ length: 5 }, (_, i) => ({
 }));
 const combine = cost(() => blsSuite.combine(shares));
 const name = ed25519PublicKey(secret);
-const word = signEd25519(secret, message);
+const signatureBytes = signEd25519(secret, message);
 const edSign = cost(() => signEd25519(secret, message));
-const edVerify = cost(() => verifyEd25519(name, message, word));
+const edVerify = cost(() => verifyEd25519(name, message, signatureBytes));
 
-/** One elder: two shares and two combined signatures; its own words, and those of six others. */
+/** One elder: two shares and two combined signatures; its own statements, and those of six others. */
 const thresholdMs = 2 * (sign + combine + verify);
-const wordsMs = 3 * edSign + 6 * 3 * edVerify;
+const signaturesMs = 3 * edSign + 6 * 3 * edVerify;
 
 const decision = at(decisions, 40).decision;
 const handover = at(handovers, 28);
@@ -93,7 +97,7 @@ report('section', [
   ),
   row('repair40.messages', repair.answers / Math.max(1, repair.rounds), 'messages/round'),
   row('repair40.bytes', repair.repair.bytes / Math.max(1, repair.answers), 'B/answer'),
-  row('decision.crypto', thresholdMs + wordsMs, 'ms', {
+  row('decision.crypto', thresholdMs + signaturesMs, 'ms', {
     name: 'threshold signatures alone',
     value: thresholdMs,
   }),

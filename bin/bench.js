@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME [--json]`: runs bench/NAME.ts; without a name, says which there are. */
+/** `npm run bench -- NAME [--json]`: runs bench/NAME.ts; without a name, lists the benchmarks. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureBuilt } from './lib/build.js';

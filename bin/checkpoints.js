@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withNetwork } from './lib/checkpoints.js';
-import { main, root, say, Stop } from './lib/root.js';
+import { main, root, showProgress, Stop } from './lib/root.js';
 
 const path = join(root, 'src/service-worker/checkpoints.json');
 
@@ -14,7 +14,9 @@ main(async () => {
   const made = withNetwork(JSON.parse(readFileSync(path, 'utf8')), status);
   writeFileSync(path, `${JSON.stringify(made, null, 2)}\n`);
   const upTo = Math.max(...status.sections.map(({ epoch }) => epoch));
-  say(`${status.sections.length} sections of ${status.network.name}, up to epoch ${upTo}: ${path}`);
+  showProgress(
+    `${status.sections.length} sections of ${status.network.name}, up to epoch ${upTo}: ${path}`,
+  );
   return 0;
 });
 

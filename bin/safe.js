@@ -1,32 +1,32 @@
 #!/usr/bin/env node
-/** `safe`: runs one node, makes a network, or looks at one. `safe --help` says how. */
+/** `safe`: runs one node, creates a network, or shows one. See `safe --help`. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { main, root } from './lib/root.js';
 import { setup } from './lib/setup.js';
 
-/** A node promises to end within 10 s; after that we stop asking. */
-const patienceMs = 10_000;
+/** A node promises to stop within 10 s; after this it is killed. */
+const stopTimeoutMs = 10_000;
 
 main(async (args) => {
   const node = await setup();
   return new Promise((resolve) => {
-    // The channel tells the program when this process is gone, however it ended.
-    const child = spawn(node, [join(root, 'src/node/safe.ts'), ...args], {
+    // The child notices by this channel that this process is gone, however it ended.
+    const child = spawn(node, [join(root, 'src/node/programs/safe.ts'), ...args], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    let asked = false;
+    let isStopping = false;
     const stop = (signal) => {
       child.kill(signal);
-      if (asked) return;
-      asked = true;
-      setTimeout(() => child.kill('SIGKILL'), patienceMs).unref();
+      if (isStopping) return;
+      isStopping = true;
+      setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs).unref();
     };
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(signal));
     child.on('error', (error) => {
       process.stderr.write(`Node.js at ${node} did not start: ${error.message}\n`);
       resolve(1);
     });
-    child.on('exit', (code, signal) => resolve(code ?? (asked || signal === null ? 0 : 1)));
+    child.on('exit', (code, signal) => resolve(code ?? (isStopping || signal === null ? 0 : 1)));
   });
 });

@@ -1,7 +1,7 @@
 /** `npm run setup`: installs what is missing. */
-import { main, say } from './lib/root.js';
+import { main, showProgress } from './lib/root.js';
 import { setup } from './lib/setup.js';
 
 main(async () => {
-  say(`Ready. Programs run on ${await setup()}`);
+  showProgress(`Ready. Programs run on ${await setup()}`);
 });

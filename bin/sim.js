@@ -1,15 +1,15 @@
 /**
  * `npm run sim -- SCENARIO --seeds A..B`: one line per failing seed and, last, one line of JSON;
- * exit code 1 when a rule was broken. `--trace FILE` writes the story of the last run there.
- * `npm run sim:long` runs every scenario as often as docs/simulation.md says and keeps the result in
- * docs/measurements; `-- --part 10` runs a tenth of the seeds, and the result says so; `-- network` runs
- * that one again and replaces its row.
+ * exit code 1 when a rule was broken. `--trace FILE` writes the trace of the last run there.
+ * `npm run sim:long` runs every scenario as often as docs/simulation.md states and saves the result in
+ * docs/measurements; `-- --part 10` runs a tenth of the seeds and states it in the result;
+ * `-- network` runs that scenario again and replaces its row.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { main, root, say, Stop } from './lib/root.js';
+import { main, root, showProgress, Stop } from './lib/root.js';
 import { setup } from './lib/setup.js';
 
 const resultFile = join(root, 'docs/measurements/sim-long.json');
@@ -57,24 +57,24 @@ async function runLong(node, args) {
     throw new Stop('--part takes a number: --part 10 runs a tenth of the seeds.', 2);
   const only = args.filter((each, n) => !each.startsWith('--') && (at < 0 || n !== at + 1));
   const isWhole = part === 1;
-  const rows = only.length > 0 && isWhole ? keptRows() : [];
+  const rows = only.length > 0 && isWhole ? savedRows() : [];
   for (const [name, all] of longRuns) {
     const seeds = Math.ceil(all / part);
     if (only.length > 0 && !only.includes(name)) continue;
-    say(`${name}: ${seeds} seeds …`);
-    const begun = Date.now();
+    showProgress(`${name}: ${seeds} seeds …`);
+    const startedMs = Date.now();
     const jobs = Math.min(seeds, availableParallelism());
     const { code, out } = await run(node, [name, 1, seeds, jobs], process.env, 'pipe');
     const line = out.trim().split('\n').at(-1) ?? '';
     process.stdout.write(out);
     const row = line.startsWith('{') ? JSON.parse(line) : { scenario: name, failed: code };
-    const wallSeconds = Math.round((Date.now() - begun) / 1000);
+    const wallSeconds = Math.round((Date.now() - startedMs) / 1000);
     const done = { ...row, wallSeconds, exitCode: code, commit: commitNow() };
     const place = rows.findIndex(({ scenario }) => scenario === name);
     if (place < 0) rows.push(done);
     else rows[place] = done;
-    // After every scenario: an hour is long, and what ran should not be lost with the rest.
-    if (only.length === 0 || isWhole) keep(resultOf(part, rows));
+    // Saved after every scenario: an interruption must not lose an hour's results.
+    if (only.length === 0 || isWhole) saveResult(resultOf(part, rows));
   }
   process.stdout.write(`${JSON.stringify(resultOf(part, rows))}\n`);
   return rows.every(({ exitCode }) => exitCode === 0) ? 0 : 1;
@@ -87,8 +87,8 @@ const resultOf = (part, rows) => ({
   rows,
 });
 
-/** Of a run that is repeated in part: every row says of which state of the code it is. */
-function keptRows() {
+/** In a partial rerun, each row names the commit it was run at. */
+function savedRows() {
   if (!existsSync(resultFile)) return [];
   const { what, rows } = JSON.parse(readFileSync(resultFile, 'utf8'));
   return what === 'npm run sim:long' ? rows : [];
@@ -100,7 +100,7 @@ function commitNow() {
   return `${git('rev-parse', '--short', 'HEAD').trim() || 'unknown'}${changed ? ' and changes' : ''}`;
 }
 
-function keep(result) {
+function saveResult(result) {
   mkdirSync(dirname(resultFile), { recursive: true });
   writeFileSync(resultFile, `${JSON.stringify(result, null, 2)}\n`);
 }

@@ -9,8 +9,8 @@ import { ensureBuilt } from './lib/build.js';
 import { main, root } from './lib/root.js';
 import { setup } from './lib/setup.js';
 
-/** The network promises to end within 10 s; after that we stop asking. */
-const patienceMs = 10_000;
+/** The network promises to stop within 10 s; after this it is killed. */
+const stopTimeoutMs = 10_000;
 
 main(async (args) => {
   const node = await setup();
@@ -20,17 +20,17 @@ main(async (args) => {
 
 function runNetwork(node, args) {
   return new Promise((resolve) => {
-    // The channel tells the network when this process is gone, however it ended.
-    const child = spawn(node, [join(root, 'src/node/main.ts'), ...args], {
+    // The child notices by this channel that this process is gone, however it ended.
+    const child = spawn(node, [join(root, 'src/node/programs/npm-start.ts'), ...args], {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    let asked = false;
+    let isStopping = false;
     const stop = (signal) => {
       child.kill(signal);
-      if (asked) return;
-      asked = true;
-      setTimeout(() => child.kill('SIGKILL'), patienceMs).unref();
+      if (isStopping) return;
+      isStopping = true;
+      setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs).unref();
     };
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(signal));
     watchNpm(() => stop('SIGTERM'));
@@ -38,21 +38,21 @@ function runNetwork(node, args) {
       process.stderr.write(`Node.js at ${node} did not start: ${error.message}\n`);
       resolve(1);
     });
-    child.on('exit', (code, signal) => resolve(code ?? (asked || signal === null ? 0 : 1)));
+    child.on('exit', (code, signal) => resolve(code ?? (isStopping || signal === null ? 0 : 1)));
   });
 }
 
-/** When npm started us and is killed, nobody could stop the network by Ctrl-C: end with it. */
-function watchNpm(gone) {
+/** If npm is killed, no Ctrl-C could stop the network any longer: stop with npm. */
+function watchNpm(onGone) {
   if (process.env.npm_lifecycle_event === undefined || process.platform === 'win32') return;
   const watched = [process.ppid, parentOfShell(process.ppid)].filter((pid) => pid > 1);
   const check = () => {
-    if (!watched.every(isAlive)) gone();
+    if (!watched.every(isAlive)) onGone();
   };
   setInterval(check, 500).unref();
 }
 
-/** npm runs us through a shell; its parent is npm. 0 where the system does not say. */
+/** The parent of this program's shell, which is npm. 0 where the system does not show it. */
 function parentOfShell(pid) {
   try {
     const [, name, rest] =

@@ -3,16 +3,16 @@
  * Some minutes; `npm test` runs a smaller one.
  */
 import { ensureSynced } from './lib/build.js';
-import { main, say } from './lib/root.js';
+import { main, showProgress } from './lib/root.js';
 import { setup } from './lib/setup.js';
-import { runProject } from './lib/vitest.js';
+import { runProjects } from './lib/vitest.js';
 
 main(async (args) => {
   const started = Date.now();
   await setup();
   await ensureSynced();
-  const { passed, failed, skipped } = await runProject('network', { args });
-  say(`Everything took ${Math.round((Date.now() - started) / 1000)} s.`);
+  const { passed, failed, skipped } = await runProjects(['network'], { args });
+  showProgress(`Everything took ${Math.round((Date.now() - started) / 1000)} s.`);
   process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   return failed === 0 ? 0 : 1;
 });

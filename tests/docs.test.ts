@@ -1,10 +1,12 @@
 /**
- * Goal: the documents say what the code does.
+ * Goal: the documents agree with the code.
  * Method: every path, link, name, number and test that a document mentions is looked up.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { citedDecisions, citingTexts, deadFiles, deadRules } from './support/citations.ts';
+import { indexedRules, rulesIndex, type IndexedRule } from './support/rules-index.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -26,6 +28,7 @@ const documents: readonly string[] = [
   ...filesUnder('docs', /\.md$/),
   ...filesUnder('src', /README\.md$/),
   ...filesUnder('tests', /README\.md$/),
+  'bench/README.md',
 ];
 
 /** Rows of all tables whose head begins with these cells, cells trimmed. */
@@ -72,9 +75,24 @@ describe('paths', () => {
   test('every decision and every specification is in the index', () => {
     const index = read('docs/README.md');
     const wanted = documents.filter(
-      (path) => path.startsWith('docs/decisions/') || /^src\/.*\/README\.md$/.test(path),
+      (path) => /^docs\/(decisions|spec)\//.test(path) || /^src\/.*\/README\.md$/.test(path),
     );
     expect(wanted.filter((path) => !index.includes(relative('docs', path)))).toEqual([]);
+  });
+
+  test('a README of a folder links up, and a page above links back', () => {
+    const folders = documents.filter((path) => /^(src|tests|bench)\/.*README\.md$/.test(path));
+    const above = documents.filter((path) =>
+      /^docs\/(spec\/.*|architecture|simulation|threats|README)\b/.test(path),
+    );
+    const alone = folders.filter((path) => {
+      const up = [...read(path).matchAll(/\]\(([^)#]+\.md)/g)]
+        .map(([, link = '']) => join(dirname(path), link))
+        .some((target) => target.startsWith('docs/'));
+      const back = above.some((page) => read(page).includes(`](${relative(dirname(page), path)}`));
+      return !up || !back;
+    });
+    expect(alone).toEqual([]);
   });
 
   test('a picture is small enough to clone', () => {
@@ -83,7 +101,7 @@ describe('paths', () => {
     expect(pictures.filter((path) => statSync(join(root, path)).size > 150_000)).toEqual([]);
   });
 
-  test('no file names a place on somebody’s machine', () => {
+  test('no file names a path of one machine', () => {
     const places = ['work', 'root', 'home', 'tmp'].map((folder) => `/${folder}/`);
     const folders = ['src', 'tests', 'docs', 'bin', 'bench', 'deploy', '.ci'];
     const files = [
@@ -168,7 +186,7 @@ describe('limits.md', () => {
     const listed = new Set(rows.map(({ name, place }) => `${name} ${place}`));
     const missing = [...constants].flatMap(([place, names]) =>
       [...names.keys()]
-        .filter((name) => /^(max[A-Z]|MAX_|MIN_|least[A-Z])/.test(name))
+        .filter((name) => /^(max[A-Z]|MAX_|MIN_|min[A-Z])/.test(name))
         .filter((name) => valueOf(place, names.get(name) ?? '') !== undefined)
         .map((name) => `${name} ${place}`),
     );
@@ -217,10 +235,10 @@ describe('limits.md, entry points', () => {
     ].map((match) => match[1] ?? ''),
     tags: [
       ...all('src/network/protocols.ts', /Tag = '([a-z]+)';/g),
-      ...all('src/node/founder.ts', /tag = `(genesis-)/g),
+      ...all('src/node/genesis/founder.ts', /tag = `(genesis-)/g),
     ],
     services: all(host, /(?:^ {6}|\{ )([a-z]+): (?:identify|ping|circuitRelayServer)\(/gm),
-    roads: all(host, /\/udp\/\$\{\w+\}\/(webrtc-direct)`/g),
+    transports: all(host, /\/udp\/\$\{\w+\}\/(webrtc-direct)`/g),
     posts: programs.flatMap((path) => all(path, /posts\['(\/[^']+)'\]/g)),
     gets: [
       ...programs.flatMap((path) => all(path, /path === '(\/[a-z]+(?:\.json)?)'/g)),
@@ -229,11 +247,9 @@ describe('limits.md, entry points', () => {
   };
 
   test.each(Object.entries(entryPoints))('every one of the %s has a row', (_kind, names) => {
-    // Those for tests are there with --test-controls only.
-    const open = names.filter((name) => !name.startsWith('/test/'));
-    expect(open).not.toEqual([]);
+    expect(names).not.toEqual([]);
     const entries = rows.flatMap(({ entry }) => codeIn(entry));
-    const missing = open.filter((name) => !entries.some((entry) => entry.startsWith(name)));
+    const missing = names.filter((name) => !entries.some((entry) => entry.startsWith(name)));
     expect(missing).toEqual([]);
   });
 
@@ -257,34 +273,99 @@ describe('threats.md', () => {
   });
 });
 
-describe('rules.md', () => {
-  const text = read('docs/rules.md');
-  const shown = [...text.matchAll(/`(tests\/[^`]+)` “(.+?)”/g)].map((match) => ({
-    path: match[1] ?? '',
-    name: match[2] ?? '',
-  }));
+describe('docs/spec and rules.md', () => {
+  const rules = indexedRules();
+  const ids = rules.map(({ id }) => id);
+  const isBuilt = ({ id, missing }: IndexedRule): boolean =>
+    !id.startsWith('TRACE-') && !missing.startsWith('not built');
 
-  test('every rule and every trace has its row', () => {
-    const numbers = (letter: string, count: number): readonly string[] =>
-      Array.from({ length: count }, (_, n) => `${letter}${n + 1}`);
-    const rows = new Set([...text.matchAll(/^\| ([NC]\d+)\b/gm)].map((match) => match[1] ?? ''));
-    expect([...numbers('N', 45), ...numbers('C', 5)].filter((rule) => !rows.has(rule))).toEqual([]);
+  test('rules.md is what `npm run rules` writes', () => {
+    expect(read('docs/rules.md'), 'run `npm run rules`').toBe(rulesIndex());
   });
 
-  test('what lives somewhere lives there', () => {
-    const files = rowsOf('docs/rules.md', 'rule', 'what', 'lives in').flatMap(([, , places]) =>
-      codeIn(places),
-    );
-    expect(files.length).toBeGreaterThan(60);
-    expect(files.filter((path) => !existsSync(join(root, 'src', path)))).toEqual([]);
+  test('every rule is defined once', () => {
+    const network = Array.from({ length: 45 }, (_, n) => `N${n + 1}`);
+    expect(network.filter((id) => !ids.includes(id))).toEqual([]);
+    expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
+    expect(ids.length).toBeGreaterThan(150);
+    const pages = documents.filter((path) => path.startsWith('docs/spec/'));
+    const headings = pages.flatMap((path) => [...read(path).matchAll(/^### ([A-Z][\w-]*\d): /gm)]);
+    expect(headings.length, 'every page is listed in docs/spec/README.md').toBe(ids.length);
   });
 
-  test('planted bugs and tests are there under these names', () => {
-    expect(shown.length).toBeGreaterThan(80);
-    const missing = shown.filter(
-      ({ path, name }) => !read(path).replaceAll("\\'", "'").includes(name),
-    );
+  test.each(rules)('$id has a reason, a caller in a program, and a test', (rule) => {
+    const page = read(`docs/spec/${rule.page}`);
+    const text = page.split(`### ${rule.heading}\n`)[1]?.split(/^##/m)[0] ?? '';
+    if (!rule.id.startsWith('TRACE-')) expect(text).toContain('**Without it.**');
+    if (!isBuilt(rule)) return;
+    expect(rule.code, 'the code that cites it').not.toEqual([]);
+    expect(rule.callers, 'what reaches that code from a program').not.toEqual([]);
+    if (!rule.missing.includes('there is no lease')) expect(rule.tests).not.toEqual([]);
+  });
+
+  test('every name in code font is a name of the code', () => {
+    const code = sources.map(read).join('\n');
+    const pages = documents.filter((path) => path.startsWith('docs/spec/'));
+    const names = pages.flatMap((path) => codeIn(read(path)).filter((name) => /^\w+$/.test(name)));
+    expect(names.length).toBeGreaterThan(60);
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(code))).toEqual([]);
+  });
+
+  const shown = rules.flatMap(({ alsoShownBy }) => alsoShownBy);
+
+  test('tests named by the specification are there under these names', () => {
+    expect(shown.length).toBeGreaterThan(60);
+    const missing = shown.filter((each) => {
+      const [, path = '', name = ''] = /`([^`]+)` “(.+)”/.exec(each) ?? [];
+      return !existsSync(join(root, path)) || !read(path).replaceAll("\\'", "'").includes(name);
+    });
     expect(missing).toEqual([]);
+  });
+});
+
+describe('citations', () => {
+  const defined = new Set(indexedRules().map(({ id }) => id));
+  const decisions = new Set(
+    documents.flatMap((path) => /^docs\/decisions\/(\d+)-/.exec(path)?.[1] ?? []).map(Number),
+  );
+  const code = ['src', 'tests', 'bin', 'bench'].flatMap((folder) =>
+    filesUnder(folder, /\.(ts|js|svelte)$/),
+  );
+  const files = [
+    ...readdirSync(root).filter((name) => statSync(join(root, name)).isFile()),
+    ...['src', 'tests', 'bin', 'bench', 'docs', 'static'].flatMap((folder) =>
+      filesUnder(folder, /./),
+    ),
+  ];
+  const texts = code
+    .filter((path) => path !== 'tests/docs.test.ts')
+    .flatMap((path) => citingTexts(path, read(path)).map((text) => ({ path, text })));
+
+  test('every file that a comment names exists', () => {
+    const dead = texts.flatMap(({ path, text }) =>
+      deadFiles(path, text, files).map((name) => `${path}: ${name}`),
+    );
+    expect(dead).toEqual([]);
+  });
+
+  test('every rule that a comment, a test or a document names is defined', () => {
+    const pages = documents
+      .filter((path) => path !== 'CHANGELOG.md')
+      .map((path) => ({ path, text: read(path) }));
+    const dead = [...texts, ...pages].flatMap(({ path, text }) =>
+      deadRules(text, defined).map((id) => `${path}: ${id}`),
+    );
+    expect(dead).toEqual([]);
+  });
+
+  test('every decision that a comment or a document names exists', () => {
+    const pages = documents.map((path) => ({ path, text: read(path) }));
+    const dead = [...texts, ...pages].flatMap(({ path, text }) =>
+      citedDecisions(text)
+        .filter((number) => !decisions.has(number))
+        .map((number) => `${path}: decision ${number}`),
+    );
+    expect(dead).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * A process that takes a share of the processor and does nothing with it: what a program costs its
- * neighbours on this machine by running at all, whatever it does to them.
+ * A process that burns a share of a processor: the cost of a program to its neighbours on this
+ * computer just by running.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const burn = () => {
 burn();
 `;
 
-/** @param share of one processor, at most 1. @returns ends it. */
+/** @param share of one processor, at most 1. @returns a function that ends it. */
 export function startBurner(share: number): () => void {
   const child = spawn(process.execPath, ['-e', program, `${Math.min(1, share)}`], {
     stdio: 'ignore',

@@ -1,4 +1,4 @@
-/** What the primitives of a payment cost on this thread: the same code in Node and in a browser. */
+/** Costs of a payment's primitives on this thread: the same code in Node and in a browser. */
 import { blsScalars } from '#crypto/bls.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { encodeScalar, hashToScalar, keyImageOf, publicPoint } from '#crypto/ristretto.ts';

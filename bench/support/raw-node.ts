@@ -1,6 +1,6 @@
 /**
- * The network as `npm start` makes it, and in the same process one more libp2p node of the same
- * make as an elder that only takes and gives bytes: the far end of the raw road (bench/README.md).
+ * The network of `npm start`, and in the same process one more libp2p node, configured like an
+ * elder, that only sends and receives bytes: the far end of the raw connection (bench/README.md).
  */
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
@@ -13,8 +13,8 @@ import { createLibp2p } from 'libp2p';
 import { bootstrapTcpOf } from '../../tests/e2e/support/node-client.ts';
 import { downProtocol, upProtocol } from './raw-protocols.ts';
 
-// Its own top level runs the network and is over when that serves.
-await import('../../src/node/main.ts');
+// Its top-level await ends when the network is ready.
+await import('../../src/node/programs/npm-start.ts');
 
 const data = process.argv[process.argv.indexOf('--data') + 1] ?? '';
 const relay = await bootstrapTcpOf(data);
@@ -30,7 +30,7 @@ const libp2p = await createLibp2p({
 const block = new Uint8Array(64 * 1024);
 for (let at = 0; at < block.length; at++) block[at] = at * 31;
 
-/** Calls back with everything that arrives; the first four bytes say how much is meant. */
+/** Calls back with all bytes received; the first four are the expected number of bytes. */
 function onBytes(stream: Stream, take: (wanted: number, came: number) => void): void {
   let wanted = -1;
   let came = -4;

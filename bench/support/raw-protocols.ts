@@ -1,3 +1,3 @@
-/** Protocols of the raw road: four bytes say how much, then so many bytes go one way. */
+/** Protocols of the raw connection: a four-byte length, then that many bytes in one direction. */
 export const upProtocol = '/safe-bench/up/1';
 export const downProtocol = '/safe-bench/down/1';

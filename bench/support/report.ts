@@ -1,10 +1,10 @@
-/** Rows of a benchmark, as text for people and as one JSON line for machines (quality.md). */
+/** Benchmark results, as text for people and as one JSON line for programs. */
 
 export interface Row {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
-  /** What it is measured beside, in the same run. */
+  /** The baseline, measured in the same run. */
   readonly beside: string | null;
   readonly besideValue: number | null;
   readonly ratio: number | null;
@@ -35,7 +35,7 @@ export function report(bench: string, rows: readonly Row[]): void {
   if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify({ bench, rows })}\n`);
 }
 
-export const say = (line: string): void => void process.stderr.write(`${line}\n`);
+export const printLine = (line: string): void => void process.stderr.write(`${line}\n`);
 
 export const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;

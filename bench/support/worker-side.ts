@@ -1,7 +1,6 @@
 /**
- * What a benchmark does inside the app's own service worker: bundled and evaluated there, it finds
- * the stand-in for RTCPeerConnection that the app has installed, so its connections take the same
- * road through the same page.
+ * Benchmark code for the app's own service worker: bundled and evaluated there, it uses the app's
+ * RTCPeerConnection proxy, so that its connections take the same transport through the same page.
  */
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
@@ -13,9 +12,14 @@ import { webSockets } from '@libp2p/websockets';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { fromHex } from '#core/codec/bytes.ts';
-import { nameToPeerId } from '#network/peer.ts';
+import { nameToPeerId } from '#network/peer-id.ts';
 import { networkTag, protocolName } from '#network/protocols.ts';
-import { createRpcClient, maxInFlight, type ByteStream, type RpcClient } from '#network/rpc.ts';
+import {
+  createRpcClient,
+  maxInFlight,
+  type ByteStream,
+  type RpcClient,
+} from '#network/rpc/rpc-stream.ts';
 import {
   decodeClientReply,
   encodeClientRequest,
@@ -49,19 +53,19 @@ const u32 = (value: number): Uint8Array => {
   return bytes;
 };
 
-/** Resolves when `wanted` bytes have come. */
-const arrived = (stream: Stream, wanted: number): Promise<void> =>
+/** Resolves when `wanted` bytes have arrived. */
+const receivedAll = (stream: Stream, wanted: number): Promise<void> =>
   new Promise((done, failed) => {
-    let came = 0;
+    let received = 0;
     stream.addEventListener('message', ({ data }) => {
-      came += data.byteLength;
-      if (came >= wanted) done();
+      received += data.byteLength;
+      if (received >= wanted) done();
     });
     stream.addEventListener('close', () => failed(new Error('the raw stream was closed')));
   });
 
 /** Milliseconds to send (or get) `bytes` over one libp2p stream to the raw node. */
-async function raw(
+async function rawTransferMs(
   direction: 'up' | 'down',
   relay: string,
   peerId: string,
@@ -69,7 +73,7 @@ async function raw(
 ): Promise<number> {
   const stream = await openStream(relay, peerId, direction === 'up' ? upProtocol : downProtocol);
   const startedMs = performance.now();
-  const end = arrived(stream, direction === 'up' ? 1 : bytes);
+  const end = receivedAll(stream, direction === 'up' ? 1 : bytes);
   stream.send(u32(bytes));
   const block = crypto.getRandomValues(new Uint8Array(64 * 1024));
   for (let sent = 0; direction === 'up' && sent < bytes; sent += block.length) {
@@ -104,7 +108,7 @@ async function ask(client: RpcClient, request: ClientRequest): Promise<ClientRep
 
 /**
  * Milliseconds for `count` pieces of 1 MiB to one elder. With their right names the elder stores
- * four copies of each; with a wrong name it hashes, refuses, and stores nothing.
+ * four copies of each; with a wrong name it hashes and refuses them.
  */
 async function pieces(
   relay: string,
@@ -135,7 +139,7 @@ async function pieces(
   return tookMs;
 }
 
-/** Milliseconds of each round: `hello` to all elders at once, until all have answered, twice. */
+/** Milliseconds of each round: `hello` to all elders at the same time, until all have answered, twice. */
 async function roundTrips(
   relay: string,
   networkId: string,
@@ -157,6 +161,6 @@ async function roundTrips(
   return took;
 }
 
-export const workerSide = { raw, pieces, roundTrips, cryptoCost };
+export const workerSide = { raw: rawTransferMs, pieces, roundTrips, cryptoCost };
 export type WorkerSide = typeof workerSide;
 Object.assign(globalThis, { safeBench: workerSide });

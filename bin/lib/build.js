@@ -1,4 +1,4 @@
-/** The PWA: built when its sources changed since the last build. */
+/** Builds the PWA when its sources have changed since the last build. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -16,7 +16,7 @@ const files = [
 /** Parts of src that only Node programs run. */
 const nodeOnly = ['src/node/', 'src/storage/node/', 'src/network/node-'];
 
-/** A hash of everything the build reads. */
+/** A hash of all inputs of the build. */
 export function hashOfSources() {
   const hash = createHash('sha256');
   const paths = ['src', 'static'].flatMap((folder) =>
@@ -46,7 +46,7 @@ export async function ensureSynced() {
   if (code !== 0) throw new Stop('svelte-kit sync failed: its own lines are above.');
 }
 
-/** Builds when needed. `force` builds always. */
+/** Builds if needed; `force` builds always. */
 export async function ensureBuilt({ force = false } = {}) {
   const hash = hashOfSources();
   if (!force && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;

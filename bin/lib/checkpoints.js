@@ -1,15 +1,16 @@
-/** What `bin/checkpoints.js` writes: the proofs of one network among those already in the file. */
+/** Merges the proofs of one network into the checkpoints file (`bin/checkpoints.js`). */
 import { Stop } from './root.js';
 
-/** Two members of a state must tell it before a release vouches for it. */
-const leastAgreed = 2;
-/** The bounds of `src/service-worker/checkpoints.ts`; a build with more would start for nobody. */
+/** Members of a state that must report it before a release pins it. */
+const minAgreed = 2;
+/** The limits of `src/service-worker/checkpoints.ts`; a build with more would not start. */
 const maxNetworks = 16;
 const maxPagesShipped = 16;
 
 /**
- * The checkpoints with this network's sections as `safe network status --json` tells them; those of
- * other networks stay. Errors: throws a Stop when a section is not proven or told by fewer than two of its members.
+ * The checkpoints with this network's sections as `safe network status --json` prints them; those of
+ * other networks stay. Errors: throws a Stop when a section is not proven, or reported by fewer than
+ * two of its members.
  */
 export function withNetwork(checkpoints, status) {
   const { networkId } = status.network;
@@ -17,7 +18,7 @@ export function withNetwork(checkpoints, status) {
   for (const { prefix, verified, agreedMembers } of status.sections) {
     if (!verified)
       throw new Stop(`Section ${prefix} does not follow from the first key: nothing was written.`);
-    if (!(agreedMembers >= leastAgreed))
+    if (!(agreedMembers >= minAgreed))
       throw new Stop(
         `Section ${prefix} was told by fewer than two of its members: nothing was written. Ask again when more nodes answer.`,
       );

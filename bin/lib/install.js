@@ -1,8 +1,8 @@
-/** The dependencies: installed when missing or older than the lockfile. */
+/** Installs the dependencies when they are missing or older than the lockfile. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, say, Stop } from './root.js';
+import { root, showProgress, Stop } from './root.js';
 import { run, step } from './run.js';
 
 const lockfile = join(root, 'package-lock.json');
@@ -21,7 +21,7 @@ function isInstalled() {
 /** Runs `npm ci` when node_modules does not fit the lockfile. */
 export async function ensureInstalled() {
   if (!isInstalled()) {
-    // No package may run code while it is installed; ours need none.
+    // Packages must not run code during installation; ours need none.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
     const code = await step('Installing dependencies (once; some minutes on a slow line)', () =>
       npm(args),
@@ -37,13 +37,13 @@ export async function ensureInstalled() {
   }
 }
 
-/** npm, run by the Node.js that runs us when npm itself started us. */
+/** npm, run by the current Node.js if npm started us. */
 function npm(args) {
   const entry = process.env.npm_execpath;
   if (entry?.endsWith('.js') && existsSync(entry)) return run(process.execPath, [entry, ...args]);
   if (process.platform === 'win32') return run('cmd.exe', ['/d', '/s', '/c', 'npm', ...args]);
   return run('npm', args).catch((error) => {
-    say(String(error.message));
+    showProgress(String(error.message));
     throw new Stop('npm was not found: install Node.js with npm from nodejs.org.');
   });
 }

@@ -1,13 +1,13 @@
-/** Where the checkout is, and how these programs speak: progress to stderr, results to stdout. */
+/** The checkout's path, and the output of these programs: progress on stderr, results on stdout. */
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** One line of progress. */
-export const say = (line) => process.stderr.write(`${line}\n`);
+export const showProgress = (line) => process.stderr.write(`${line}\n`);
 
-/** A failure a person can act on: one line, no stack. */
+/** A failure that a person can fix: one line, no stack. */
 export class Stop extends Error {
   constructor(line, exitCode = 1) {
     super(line);
@@ -20,7 +20,7 @@ export function main(run) {
   run(process.argv.slice(2)).then(
     (code) => process.exit(code ?? 0),
     (error) => {
-      say(error instanceof Stop ? error.message : String(error?.stack ?? error));
+      showProgress(error instanceof Stop ? error.message : String(error?.stack ?? error));
       process.exit(error instanceof Stop ? error.exitCode : 1);
     },
   );

@@ -1,4 +1,4 @@
-/** Everything a fresh clone needs before a program can run. */
+/** Prepares a fresh clone for running any program. */
 import { findNode } from './find-node.js';
 import { ensureInstalled } from './install.js';
 

@@ -3,7 +3,7 @@ import { assert } from '#core/assert.ts';
 import { compareDistance, XOR_NAME_BYTES } from './xor-name.ts';
 
 export interface Prefix {
-  /** How many leading bits count, 0–255. */
+  /** Number of leading bits, 0–255. */
   readonly bitCount: number;
   /** 32 bytes; bits after `bitCount` are zero. */
   readonly bits: Uint8Array;
@@ -11,7 +11,7 @@ export interface Prefix {
 
 export const EMPTY_PREFIX: Prefix = { bitCount: 0, bits: new Uint8Array(XOR_NAME_BYTES) };
 
-/** Does the section with this prefix answer for this name? */
+/** Is the section with this prefix responsible for this name? */
 export const matches = (prefix: Prefix, name: Uint8Array): boolean =>
   sharedBits(prefix.bits, name, prefix.bitCount) === prefix.bitCount;
 
@@ -34,37 +34,30 @@ export function prefixOf(name: Uint8Array, bitCount: number): Prefix {
   return { bitCount, bits };
 }
 
-/** What this prefix was split from; the empty one has none. */
+/** The prefix this one was split from; undefined for the empty prefix. */
 export const parent = (prefix: Prefix): Prefix | undefined =>
   prefix.bitCount === 0 ? undefined : prefixOf(prefix.bits, prefix.bitCount - 1);
-
-/** The other half of the same split; the empty one has none. */
-export function sibling(prefix: Prefix): Prefix | undefined {
-  const above = parent(prefix);
-  if (above === undefined) return undefined;
-  return child(above, bitAt(prefix.bits, above.bitCount) === 0 ? 1 : 0);
-}
 
 export const samePrefix = (a: Prefix, b: Prefix): boolean =>
   a.bitCount === b.bitCount && sharedBits(a.bits, b.bits, a.bitCount) === a.bitCount;
 
-/** The names under both and many more: the longest prefix that both are within. */
+/** The longest prefix that contains both. */
 export function commonPrefix(a: Prefix, b: Prefix): Prefix {
   let bitCount = Math.min(a.bitCount, b.bitCount);
   while (!isWithin(b, prefixOf(a.bits, bitCount))) bitCount--;
   return prefixOf(a.bits, bitCount);
 }
 
-/** Is `longer` equal to `shorter` or a part of it? */
+/** Is `longer` equal to `shorter` or contained in it? */
 export const isWithin = (longer: Prefix, shorter: Prefix): boolean =>
   longer.bitCount >= shorter.bitCount && matches(shorter, longer.bits);
 
 /** Does one of them contain the other? */
 export const isCompatible = (a: Prefix, b: Prefix): boolean => isWithin(a, b) || isWithin(b, a);
 
-/** Negative when prefix `a` is closer to `target` than `b`; of disjoint prefixes one is. */
+/** Negative when prefix `a` is closer to `target` than `b`; never 0 for two different prefixes. */
 export function comparePrefixDistance(target: Uint8Array, a: Prefix, b: Prefix): number {
-  if (isCompatible(a, b)) return b.bitCount - a.bitCount; // The longer one says more.
+  if (isCompatible(a, b)) return b.bitCount - a.bitCount; // The longer one is more specific.
   return compareDistance(target, a.bits, b.bits);
 }
 
@@ -81,7 +74,7 @@ export function parsePrefix(text: string): Prefix | undefined {
   return [...text].reduce((prefix, bit) => child(prefix, bit === '1' ? 1 : 0), EMPTY_PREFIX);
 }
 
-/** How many of the first `max` bits are the same before the first that differs. */
+/** The number of equal leading bits, at most `max`. */
 function sharedBits(a: Uint8Array, b: Uint8Array, max: number): number {
   for (let byte = 0; byte << 3 < max; byte++) {
     const difference = (a[byte] ?? 0) ^ (b[byte] ?? 0);

@@ -15,7 +15,7 @@ export function toXorName(bytes: Uint8Array): XorName {
 /** The name as lower-case hex: the form used as a map key and as a `NodeId`. */
 export const nameToId = (name: Uint8Array): string => toHex(name);
 
-/** Node age: the last byte of a node's name (network.md). */
+/** Node age: the last byte of a node's name (AGE-A2). */
 export const ageOf = (name: Uint8Array): number => name[XOR_NAME_BYTES - 1] ?? 0;
 
 /** Negative when `a` is closer to `target` than `b`. */

@@ -1,21 +1,27 @@
 /**
- * What `src/page` offers to `src/ui`: one object per window. The UI knows this interface only, so
- * it can be shown and tested without a vault or a worker.
+ * The interface of `src/page` for `src/ui`: one object per window. The UI depends on this alone, so it can
+ * be shown and tested without a vault or a worker.
  */
-import type { VaultError, VaultReplies, VaultRequest, VaultView } from './vault.ts';
-import type { NetworkView, RoadPreference } from './worker.ts';
+import type {
+  VaultError,
+  VaultReplies,
+  VaultRequest,
+  VaultRequestKind,
+  VaultView,
+} from './vault.ts';
+import type { NetworkView, TransportPreference } from './worker-messages.ts';
 
 export interface SafeApp {
-  /** Calls back at once with the present value, then on every change; returns "stop". */
+  /** Calls back immediately with the current value, then on every change; returns "stop". */
   readonly onVault: (show: (view: VaultView) => void) => () => void;
   readonly onNetwork: (show: (view: NetworkView | null) => void) => () => void;
   readonly onShell: (show: (shell: ShellView) => void) => () => void;
   /** Rejects with a {@link VaultError} only. */
-  readonly ask: <Kind extends VaultRequest['kind']>(
+  readonly ask: <Kind extends VaultRequestKind>(
     request: Extract<VaultRequest, { kind: Kind }>,
   ) => Promise<VaultReplies[Kind]>;
-  readonly setRoad: (preference: RoadPreference) => Promise<void>;
-  /** Somebody looks at the network: its changes are asked for every few seconds, until "stop". */
+  readonly setTransport: (preference: TransportPreference) => Promise<void>;
+  /** The network is being watched: changes are polled every few seconds, until "stop". */
   readonly watchNetwork: () => () => void;
   readonly applyUpdate: () => void;
 }

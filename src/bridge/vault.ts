@@ -1,68 +1,92 @@
 /**
- * Page ⇄ vault: what a window may ask of the worker that holds the unlocked Safe, and what it is
- * told. Requests and replies are matched by a number; notices carry state the page may show.
- * Nothing here is secret except what a person types (password, words) and the phrase shown once.
+ * Page ⇄ vault: the requests a window may send to the worker that holds the unlocked Safe, and the replies.
+ * They are matched by a number; notices carry state the page may show. Nothing here is secret except what a
+ * person types (password, words) and the phrase shown once.
  */
+import {
+  bool,
+  either,
+  intBetween,
+  listOf,
+  literal,
+  nullable,
+  record,
+  textUpTo,
+  union,
+  type Shape,
+} from '#core/codec/shape.ts';
+import type { PaymentStage } from '#safe/payment/stages.ts';
+import type { PhraseProblem } from '#safe/credentials/phrase-problem.ts';
 
-/** Why words are not a phrase we made; positions count from 1. */
-export type PhraseProblem =
-  | {
-      readonly kind: 'unknownWord';
-      readonly position: number;
-      readonly word: string;
-      readonly suggestion: string | null;
-    }
-  | { readonly kind: 'wrongWord'; readonly position: number; readonly suggestion: string }
-  | { readonly kind: 'oneOfThese'; readonly positions: readonly number[] }
-  | { readonly kind: 'swapped'; readonly position: number }
-  | { readonly kind: 'missing'; readonly after: number | null }
-  | { readonly kind: 'wrongCount'; readonly count: number }
-  | { readonly kind: 'checkFails' };
+export type { PaymentStage, PhraseProblem };
 
-export interface PasswordStrength {
-  readonly acceptable: boolean;
+type Value<S> = S extends Shape<infer T> ? T : never;
+
+/** Typed or pasted text; a receipt as text is the longest. */
+const text = textUpTo(1024 * 1024);
+const position = intBetween(1, 64);
+const nothing: Shape<null> = (value) => (value === null ? null : undefined);
+const file: Shape<File> = (value) => (value instanceof File ? value : undefined);
+const transferId = record({ transferId: text });
+const fileId = record({ fileId: text });
+
+const phraseProblemShape: Shape<PhraseProblem> = union({
+  unknownWord: record({ position, word: text, suggestion: nullable(text) }),
+  wrongWord: record({ position, suggestion: text }),
+  oneOfThese: record({ positions: listOf(position, 64) }),
+  swapped: record({ position }),
+  /** 0: at the beginning. */
+  missing: record({ after: nullable(intBetween(0, 64)) }),
+  wrongCount: record({ count: intBetween(0, 1024 * 1024) }),
+  checkFails: record({}),
+});
+
+const passwordStrengthShape = record({
+  acceptable: bool,
   /** One plain sentence: why it is weak, or what a thief would pay. */
-  readonly sentence: string;
+  sentence: text,
   /** 0 (very weak) to 4. */
-  readonly score: 0 | 1 | 2 | 3 | 4;
-}
+  score: either(either(literal(0), literal(1)), either(either(literal(2), literal(3)), literal(4))),
+});
+export type PasswordStrength = Value<typeof passwordStrengthShape>;
 
-export type VaultRequest =
-  | { readonly kind: 'newPhrase' }
-  | { readonly kind: 'checkPhrase'; readonly words: string }
-  | { readonly kind: 'passwordStrength'; readonly password: string }
-  | { readonly kind: 'createSafe'; readonly words: string; readonly password: string }
-  | { readonly kind: 'unlockHere'; readonly password: string }
-  | {
-      readonly kind: 'unlockWithPhrase';
-      readonly words: string;
-      readonly password: string;
-      readonly remember: boolean;
-    }
-  | { readonly kind: 'lock' }
+/** Every request of a page with its fields and its reply. */
+const vaultCalls = {
+  newPhrase: [record({}), record({ words: listOf(text, 64) })],
+  checkPhrase: [record({ words: text }), record({ problem: nullable(phraseProblemShape) })],
+  passwordStrength: [record({ password: text }), passwordStrengthShape],
+  createSafe: [record({ words: text, password: text }), nothing],
+  unlockHere: [record({ password: text }), nothing],
+  unlockWithPhrase: [record({ words: text, password: text, remember: bool }), nothing],
+  lock: [record({}), nothing],
   /**
-   * Removes this Safe from this device; the Safe itself stays. Refused while something of it is on
-   * this device only, unless the person was told and wants it gone.
+   * Removes this Safe from this device; the Safe itself stays. Refused while changes exist only on this
+   * device, unless `evenUnsaved`: the person was warned.
    */
-  | { readonly kind: 'forget'; readonly evenUnsaved: boolean }
-  | { readonly kind: 'upload'; readonly file: File }
-  | { readonly kind: 'resumeUpload'; readonly transferId: string; readonly file: File }
-  | { readonly kind: 'cancelUpload'; readonly transferId: string }
-  /** Hands the worker a read key and answers with the address to open. */
-  | { readonly kind: 'openFile'; readonly fileId: string }
-  | { readonly kind: 'removeFile'; readonly fileId: string }
-  | { readonly kind: 'restoreFile'; readonly fileId: string }
-  | { readonly kind: 'askFaucet' }
-  | {
-      readonly kind: 'send';
-      readonly address: string;
-      readonly amount: string;
-      readonly memo: string;
-    }
+  forget: [record({ evenUnsaved: bool }), nothing],
+  upload: [record({ file }), transferId],
+  resumeUpload: [record({ transferId: text, file }), transferId],
+  cancelUpload: [transferId, nothing],
+  /** Gives the worker a read key and answers with the address to open. */
+  openFile: [fileId, record({ url: text })],
+  removeFile: [fileId, nothing],
+  restoreFile: [fileId, nothing],
+  askFaucet: [record({}), nothing],
+  send: [record({ address: text, amount: text, memo: text }), record({ paymentId: text })],
   /** A receipt as text: the second way for a payment to arrive. */
-  | { readonly kind: 'redeem'; readonly text: string }
-  | { readonly kind: 'receiptText'; readonly paymentId: string }
-  | { readonly kind: 'refresh' };
+  redeem: [record({ text }), record({ amount: text })],
+  receiptText: [record({ paymentId: text }), record({ text })],
+  refresh: [record({}), nothing],
+} as const satisfies Readonly<Record<string, readonly [Shape<object>, Shape<unknown>]>>;
+
+type VaultCalls = typeof vaultCalls;
+export type VaultRequestKind = keyof VaultCalls;
+export type VaultRequest = {
+  [Kind in VaultRequestKind]: { readonly kind: Kind } & Value<VaultCalls[Kind][0]>;
+}[VaultRequestKind];
+export type VaultReplies = {
+  readonly [Kind in VaultRequestKind]: Value<VaultCalls[Kind][1]>;
+};
 
 /** Failures a person can act on. `message` is a whole sentence with a next step. */
 export type VaultErrorKind =
@@ -89,29 +113,6 @@ export interface VaultError {
   readonly phrase?: PhraseProblem;
 }
 
-/** What each request is answered with. */
-export interface VaultReplies {
-  readonly newPhrase: { readonly words: readonly string[] };
-  readonly checkPhrase: { readonly problem: PhraseProblem | null };
-  readonly passwordStrength: PasswordStrength;
-  readonly createSafe: null;
-  readonly unlockHere: null;
-  readonly unlockWithPhrase: null;
-  readonly lock: null;
-  readonly forget: null;
-  readonly upload: { readonly transferId: string };
-  readonly resumeUpload: { readonly transferId: string };
-  readonly cancelUpload: null;
-  readonly openFile: { readonly url: string };
-  readonly removeFile: null;
-  readonly restoreFile: null;
-  readonly askFaucet: null;
-  readonly send: { readonly paymentId: string };
-  readonly redeem: { readonly amount: string };
-  readonly receiptText: { readonly text: string };
-  readonly refresh: null;
-}
-
 export interface FileView {
   readonly id: string;
   readonly name: string;
@@ -124,7 +125,7 @@ export type TransferState =
   | 'preparing'
   | 'sending'
   | 'waiting'
-  /** The tab that held the file is gone: choose the same file again to go on. */
+  /** The tab with the file was closed: choose the same file again to resume. */
   | 'needsFile'
   | 'failed';
 
@@ -139,38 +140,30 @@ export interface TransferView {
   readonly sentence: string;
 }
 
-export type PaymentState =
-  /** Written down on this device, nothing sent yet. */
-  | 'draft'
-  | 'preparing'
-  | 'committing'
-  /** Final; the recipient's list does not have it yet. */
-  | 'final'
-  | 'registered'
-  /** The coin was spent by another payment of this Safe; nothing was lost. */
-  | 'replaced';
-
 export interface PaymentView {
   readonly id: string;
   readonly direction: 'in' | 'out';
   readonly amount: string;
   readonly memo: string;
   readonly at: number;
-  readonly state: PaymentState;
-  /** A sentence for the state; never a vague "failed". */
+  readonly stage: PaymentStage;
+  /** A sentence for the stage; never a vague "failed". */
   readonly sentence: string;
 }
 
 export interface MoneyView {
   /** Decimal text in the smallest unit's multiples, e.g. "12.5"; a dash when the money cannot be read. */
   readonly balance: string;
-  /** False while the money part of the Safe cannot be read here: then nothing of it is known. */
+  /** False while the money part of the Safe cannot be read here: then all of it is unknown. */
   readonly readable: boolean;
   readonly address: string;
   readonly addressWords: string;
   readonly payments: readonly PaymentView[];
   readonly faucet: boolean;
-  /** A sentence when money waits in the network for room or a disk here, or cannot be read, else empty. */
+  /**
+   * A sentence when incoming money waits for space in the wallet or on this device, or cannot be read, else
+   * empty.
+   */
   readonly notice: string;
 }
 
@@ -179,7 +172,7 @@ export type VaultView =
   /** No Safe on this device. */
   | { readonly kind: 'none' }
   | { readonly kind: 'locked'; readonly fingerprint: string }
-  /** The origin serves another network than this Safe belongs to: nothing is touched. */
+  /** The origin serves another network than this Safe's: nothing is read or changed. */
   | {
       readonly kind: 'otherNetwork';
       readonly pinned: { readonly name: string; readonly networkId: string };
@@ -198,14 +191,30 @@ export type VaultView =
       readonly notice: string;
     };
 
-export type ToVault = {
-  readonly id: number;
-  readonly request: VaultRequest;
-};
+const requestShape = union(
+  Object.fromEntries(Object.entries(vaultCalls).map(([kind, [input]]) => [kind, input])),
+) as Shape<VaultRequest>;
+
+/** A page's message to its vault. */
+export const toVaultShape = union({
+  ask: record({ id: intBetween(1, Number.MAX_SAFE_INTEGER), request: requestShape }),
+  /** The address of the worker that estimates passwords, a file of this version of the app. */
+  guessWorker: record({ url: textUpTo(1024) }),
+  visible: record({ visible: bool }),
+  /** Passed on from the worker: it lost the read key of a file being opened. */
+  needFileKey: record({ token: textUpTo(64) }),
+});
+export type ToVault = Value<typeof toVaultShape>;
+
+/** The reply to this kind of request, or `undefined` if it is not one. */
+export const readReply = <Kind extends VaultRequestKind>(
+  kind: Kind,
+  value: unknown,
+): VaultReplies[Kind] | undefined => (vaultCalls[kind][1] as Shape<VaultReplies[Kind]>)(value);
 
 export type FromVault =
   | { readonly kind: 'reply'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: VaultError }
   | { readonly kind: 'view'; readonly view: VaultView }
-  /** The vault cannot reach the service worker: the page starts it once more. */
+  /** The vault cannot reach the service worker: the page restarts the vault once. */
   | { readonly kind: 'uncontrolled' };

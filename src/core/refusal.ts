@@ -1,6 +1,6 @@
 /**
- * Why a node did not do what it was asked. One union for every protocol, mapped by kind and never
- * by text; each kind means one of: repeat the same bytes, wait, follow the proof, tell the person.
+ * Why a node refused a request. One union for every protocol, mapped by kind and never by text;
+ * each kind has one reaction: repeat the same bytes, wait, follow the proof, inform the person.
  */
 import {
   bytesUpTo,
@@ -19,7 +19,7 @@ const maxEvidenceBytes = 64 * 1024 + 512;
 const afterMs = intBetween(0, 600_000);
 const withCredit = record({ afterMs, credit: intBetween(1, 1024) });
 const withoutCredit = record({ afterMs });
-/** `credit`: how many requests at once the node will take from this peer then. */
+/** `credit`: concurrent requests the node will accept from this peer after the delay. */
 const busy: Shape<{ readonly afterMs: number; readonly credit?: number }> = either(
   withCredit,
   withoutCredit,

@@ -1,6 +1,6 @@
 /**
- * Bech32m (BIP 350): bytes as text a person may copy. Finds up to four wrong characters in texts
- * below 1 024 characters; longer ones must carry their own proof, as receipts do.
+ * Bech32m (BIP 350): bytes as text that a person can copy. Detects up to four wrong characters in
+ * texts below 1 024 characters; longer ones must contain their own proof, as receipts do.
  */
 import { bech32m } from '@scure/base';
 import { err, ok, type Result } from '#core/result.ts';
@@ -12,7 +12,7 @@ export const encodeBech32m = (prefix: string, bytes: Uint8Array): string =>
   bech32m.encode(prefix, bech32m.toWords(bytes), false);
 
 /**
- * Spaces and line breaks around and inside the text are dropped: messengers add them.
+ * Whitespace around and inside the text is dropped: messengers add it.
  * @returns the bytes, `mistyped` for a wrong prefix, character, checksum, padding or length.
  */
 export function decodeBech32m(prefix: string, text: string): Result<Uint8Array, 'mistyped'> {

@@ -4,20 +4,20 @@ import { wordlist } from '@scure/bip39/wordlists/english.js';
 import { assert } from '#core/assert.ts';
 import { sha256 } from './hash.ts';
 
-/** 2048 words in the order of their numbers. */
+/** 2048 words in BIP39 order. */
 export const englishWords: readonly string[] = wordlist;
 
 export const PHRASE_ENTROPY_BYTES = 16;
 
-/** @param entropy 16 random bytes @returns 12 words, the last with 4 check bits inside (BIP39). */
+/** @param entropy 16 random bytes @returns 12 words; the last one contains 4 check bits (BIP39). */
 export function entropyToWords(entropy: Uint8Array): readonly string[] {
   assert(entropy.length === PHRASE_ENTROPY_BYTES, 'a phrase has 16 bytes of entropy');
   return entropyToMnemonic(entropy, wordlist).split(' ');
 }
 
 /**
- * The 16 bytes behind 12 word numbers, `null` when the 4 check bits do not fit. Works on numbers,
- * because looking for a mistyped word tries tens of thousands of phrases.
+ * The 16 bytes of 12 word numbers, `null` when the 4 check bits do not match. It takes numbers,
+ * because the search for a mistyped word tries tens of thousands of phrases.
  */
 export function numbersToEntropy(numbers: readonly number[]): Uint8Array | null {
   assert(numbers.length === 12, 'twelve words');

@@ -1,8 +1,8 @@
 /**
  * BLS12-381 threshold signatures, min-sig: signature 48 B in G1, public key 96 B in G2.
  *
- * Only outputs of hash-to-curve are ever signed, never a point somebody sent (ecash.md d.7). Each
- * purpose has its own DST, so a share made for one purpose is worth nothing for another.
+ * Only outputs of hash-to-curve are ever signed, never a point received from a peer (MONEY-C1).
+ * Each purpose has its own DST, so a share for one purpose is invalid for any other.
  */
 import { bls12_381 } from '@noble/curves/bls12-381.js';
 import { assert } from '#core/assert.ts';
@@ -12,7 +12,7 @@ import { createScalarField, lagrangeAtZero } from './scalar-field.ts';
 export const BLS_PUBLIC_KEY_BYTES = 96;
 export const BLS_SIGNATURE_BYTES = 48;
 
-/** What a signature is for. */
+/** What a signature is for; part of the DST. */
 export type BlsPurpose =
   | 'AUTHORITY'
   | 'GENESIS'
@@ -52,8 +52,8 @@ export function blsSign(secret: Uint8Array, purpose: BlsPurpose, message: Uint8A
 }
 
 /**
- * e(signature, g₂) = e(H(message), publicKey). False for identity, points off the curve or outside
- * the subgroup and every other misfit; never throws.
+ * e(signature, g₂) = e(H(message), publicKey). False for the identity, points off the curve or
+ * outside the subgroup and any other mismatch; never throws.
  */
 export function blsVerify(
   publicKey: Uint8Array,
@@ -64,7 +64,7 @@ export function blsVerify(
   return verifyUnderDst(publicKey, dstOf(purpose), message, signature);
 }
 
-/** {@link blsVerify} under any DST: lets others' vectors, made under theirs, test this code. */
+/** {@link blsVerify} under any DST, to test this code with external vectors. */
 export function verifyUnderDst(
   publicKey: Uint8Array,
   dst: string,
@@ -82,8 +82,8 @@ export function verifyUnderDst(
 }
 
 /**
- * Σ λᵢ·shareᵢ with the Lagrange coefficients at 0: the section's signature, when every share is
- * right. Shares are not checked one by one: verify the result, look for the liar only on failure.
+ * Σ λᵢ·shareᵢ with the Lagrange coefficients at 0: the section's signature, if every share is
+ * valid. Shares are not verified: verify the result, and each share only if that fails.
  * @returns undefined for no shares, a repeated index, an index outside 1…255 or a bad point.
  */
 export function blsCombine(shares: readonly SignatureShare[]): Uint8Array | undefined {
@@ -102,23 +102,9 @@ export function blsCombine(shares: readonly SignatureShare[]): Uint8Array | unde
   return sum.is0() ? undefined : sum.toBytes();
 }
 
-/** True for a canonical, non-identity point of the right subgroup; never throws. */
-export const isBlsPublicKey = (bytes: Uint8Array): boolean => decodeG2(bytes) !== undefined;
-
-/** @returns Σ keys, undefined when one is invalid or the sum is the identity. */
-export function sumPublicKeys(keys: readonly Uint8Array[]): Uint8Array | undefined {
-  let sum = G2.ZERO;
-  for (const key of keys) {
-    const point = decodeG2(key);
-    if (point === undefined) return undefined;
-    sum = sum.add(point);
-  }
-  return sum.is0() ? undefined : sum.toBytes();
-}
-
 /**
- * Σ λᵢ·keyᵢ with the Lagrange coefficients at `at`: what public shares say the key of index `at`
- * is (0 = the section key itself).
+ * Σ λᵢ·keyᵢ with the Lagrange coefficients at `at`: the public share of index `at` (0 = the section
+ * key itself), by the given public shares.
  */
 export function interpolatePublicKey(
   shares: readonly { readonly index: number; readonly key: Uint8Array }[],
@@ -136,38 +122,6 @@ export function interpolatePublicKey(
     if (point === undefined || coefficient === undefined) return undefined;
     sum = sum.add(multiplyG2(point, coefficient));
   }
-  return sum.is0() ? undefined : sum.toBytes();
-}
-
-/** f(index) = Σₖ aₖ·indexᵏ mod r; coefficients from a₀ on, 32 bytes each. */
-export const evaluatePolynomial = (
-  coefficients: readonly Uint8Array[],
-  index: number,
-): Uint8Array => blsScalars.evaluate(coefficients, index);
-
-/** Feldman commitment Cₖ = aₖ·g₂, 96 bytes each. */
-export const commitPolynomial = (coefficients: readonly Uint8Array[]): readonly Uint8Array[] =>
-  coefficients.map(blsPublicKey);
-
-/**
- * Σₖ Cₖ·indexᵏ: the public key that belongs to the share f(index).
- * @returns 96 bytes, undefined when a commitment is not a valid key or the sum is the identity.
- */
-export function evaluateCommitment(
-  commitment: readonly Uint8Array[],
-  index: number,
-): Uint8Array | undefined {
-  const points: G2Point[] = [];
-  for (const bytes of commitment) {
-    const point = decodeG2(bytes);
-    if (point === undefined) return undefined;
-    points.push(point);
-  }
-  // Horner from the top: indexes are small, so each step is a multiplication by a few bits.
-  const sum = points.reduceRight(
-    (higher, point) => multiplyG2(higher, BigInt(index)).add(point),
-    G2.ZERO,
-  );
   return sum.is0() ? undefined : sum.toBytes();
 }
 

@@ -11,7 +11,7 @@ export const ed25519PublicKey = (seed: Uint8Array): Uint8Array => ed25519.getPub
 export const signEd25519 = (seed: Uint8Array, message: Uint8Array): Uint8Array =>
   ed25519.sign(message, seed);
 
-/** False for everything that is not a valid signature, whatever the bytes; never throws. */
+/** False for any bytes that are not a valid signature; never throws. */
 export function verifyEd25519(
   publicKey: Uint8Array,
   message: Uint8Array,

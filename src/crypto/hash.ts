@@ -3,12 +3,12 @@ import { hkdf as nobleHkdf } from '@noble/hashes/hkdf.js';
 import { sha256 as nobleSha256 } from '@noble/hashes/sha2.js';
 import { utf8, Writer } from '#core/codec/bytes.ts';
 
-/** @returns 32 bytes. Unlabelled: only for chunk names and layouts that carry their own label. */
+/** @returns 32 bytes. Unlabelled: only for chunk names and layouts that contain their own label. */
 export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
 
 /**
- * SHA-256(LP(label) ‖ LP(part) …), LP = u32 big-endian length, then the bytes. The lengths keep
- * two different lists of parts from ever hashing the same bytes.
+ * SHA-256(LP(label) ‖ LP(part) …), LP = u32 big-endian length, then the bytes. The length prefixes
+ * give different lists of parts different hash inputs.
  */
 export function labelledHash(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
   const writer = new Writer().label(label);

@@ -73,7 +73,7 @@ export function hashToPoint(oneTimeKey: Uint8Array): Point {
 export const publicPoint = (scalar: bigint): Uint8Array => G.multiply(scalar).toBytes();
 
 /**
- * I = p·Hp(P), computed as (p − t)·Hp(P) + t·Hp(P): the secret itself never meets the curve code.
+ * I = p·Hp(P), computed as (p − t)·Hp(P) + t·Hp(P), so the curve code never processes p itself.
  * @param blind 32 fresh bytes, from which t is derived.
  */
 export function keyImageOf(secret: bigint, oneTimeKey: Uint8Array, blind: Uint8Array): Uint8Array {

@@ -2,7 +2,7 @@
  * Arithmetic modulo a prime: polynomials and Lagrange interpolation for secret sharing. One
  * implementation for the real curve and for the simulator's toy suite.
  *
- * BigInt arithmetic is not constant-time; shares are handled in elders' own processes only.
+ * BigInt arithmetic is not constant-time; only elders' own processes compute with shares.
  */
 import { assert } from '#core/assert.ts';
 
@@ -91,7 +91,7 @@ export function createScalarField(order: bigint): ScalarField {
   };
 }
 
-/** The coefficients that turn shares of a polynomial into its value at 0. */
+/** The coefficients that combine shares of a polynomial into its value at 0. */
 export const lagrangeAtZero = (
   field: ScalarField,
   indexes: readonly number[],

@@ -1,4 +1,4 @@
-/** Threshold signatures as the protocols see them: BLS in production, arithmetic in simulation. */
+/** Threshold signatures as the protocols use them: BLS in production, arithmetic in simulation. */
 import {
   blsCombine,
   blsPublicKey,
@@ -9,22 +9,24 @@ import {
   type SignatureShare,
 } from './bls.ts';
 
-/** Injected, so that the simulator can swap pairings for something a thousand times cheaper. */
+/**
+ * Injected, so that the simulator can replace pairings with arithmetic, a thousand times cheaper.
+ */
 export interface ThresholdSuite {
   /** @returns 48 bytes: the share of a signature by `secretShare` (32 bytes). */
   readonly sign: (secretShare: Uint8Array, purpose: BlsPurpose, message: Uint8Array) => Uint8Array;
-  /** Checks a share against its public share, or a combined signature against the section key. */
+  /** Verifies a share against its public share, or a combined signature against the section key. */
   readonly verify: (
     publicKey: Uint8Array,
     purpose: BlsPurpose,
     message: Uint8Array,
     signature: Uint8Array,
   ) => boolean;
-  /** Lagrange at 0 over distinct indexes; the result needs `verify`. */
+  /** Lagrange at 0 over distinct indexes; the result must be passed to `verify`. */
   readonly combine: (shares: readonly SignatureShare[]) => Uint8Array | undefined;
   /** @returns 96 bytes. */
   readonly publicKey: (secret: Uint8Array) => Uint8Array;
-  /** What these public shares say the key at index `at` is; `at` 0 is the section key. */
+  /** The public share of index `at` by these public shares; `at` 0 is the section key. */
   readonly interpolate: (
     shares: readonly { readonly index: number; readonly key: Uint8Array }[],
     at: number,

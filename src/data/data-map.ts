@@ -1,6 +1,6 @@
 /**
- * Data map: the list that rejoins the pieces of a file. Sealed itself, it fits one chunk; a file of
- * more than {@link MAX_PIECES} pieces (15.6 GiB) is refused as `tooLarge` before anything is sent.
+ * Data map: the list of a file's pieces. Encrypted, it fits one chunk; a file of more than
+ * {@link MAX_PIECES} pieces (15.6 GiB) is refused as `tooLarge` before anything is sent.
  *
  * Layout: u8 1 ‖ u64 size ‖ u32 count ‖ count × (plain hash 32 ‖ chunk name 32).
  */
@@ -18,7 +18,7 @@ export const MAX_DATA_MAP_BYTES = 13 + MAX_PIECES * 64;
 const layoutVersion = 1;
 
 export interface DataMapEntry {
-  /** SHA-256 of the plain piece: checked after opening, and input of the keys. */
+  /** SHA-256 of the plain piece: verified after decryption, and input of the keys. */
   readonly plainHash: Uint8Array;
   readonly chunkName: Uint8Array;
 }
@@ -29,7 +29,7 @@ export interface DataMap {
   readonly entries: readonly DataMapEntry[];
 }
 
-/** @returns `tooLarge` when one data map cannot hold the file. */
+/** @returns `tooLarge` when the file does not fit one data map. */
 export const checkFileSize = (size: number): Result<number, 'tooLarge'> =>
   size <= MAX_FILE_BYTES ? ok(size) : err('tooLarge');
 
@@ -43,7 +43,7 @@ export function encodeDataMap(map: DataMap): Uint8Array {
   return writer.finish();
 }
 
-/** @returns `malformed` unless the bytes are the one encoding of a map we could have made. */
+/** @returns `malformed` unless the bytes are the canonical encoding of a valid map. */
 export function decodeDataMap(bytes: Uint8Array): Result<DataMap, 'malformed'> {
   if (bytes.length > MAX_DATA_MAP_BYTES) return err('malformed');
   const reader = new Reader(bytes);

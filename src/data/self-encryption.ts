@@ -1,16 +1,16 @@
 /**
- * Self-encryption, the plan only: where a file is cut and which key seals which piece.
+ * Self-encryption, the plan only: how a file is cut and which key encrypts each piece.
  *
- * Two passes: the first hashes every piece of plain bytes, the second seals it. Piece i is sealed
- * with AES-256-GCM under
+ * Two passes: the first hashes every plain piece, the second encrypts it. Piece i is encrypted with
+ * AES-256-GCM under
  *
  *     key(32) ‖ nonce(12) = HKDF-SHA-256(ikm = h(i) ‖ h(i−1) ‖ h(i−2), salt = secret,
  *                                        info = 'safe/v1/piece/' ‖ i)
  *
  * with h the SHA-256 of a plain piece and indices cyclic, so one changed byte changes three chunks
- * and no piece can be opened without the data map. The secret keeps anyone from testing whether a
- * Safe holds a file they know. A key and nonce seal one content only, because the content's hash
- * is in them: whoever seals must check that hash first (a file may change between the passes).
+ * and no piece can be decrypted without the data map. The secret prevents testing whether a Safe
+ * contains a known file. A key and nonce encrypt only one content, because the content's hash is in
+ * them: check that hash before encrypting (a file may change between the passes).
  * The ciphers are jobs (`runtime/jobs/ciphers.ts`).
  */
 import { assert } from '#core/assert.ts';
@@ -20,21 +20,21 @@ import { PIECE_BYTES } from './chunk.ts';
 
 export const FILE_SECRET_BYTES = 32;
 
-/** One use of AES-256-GCM. */
-export interface SealKey {
+/** Key and nonce for one AES-256-GCM encryption. */
+export interface PieceKey {
   /** 32 bytes. */
   readonly key: Uint8Array;
   /** 12 bytes. */
   readonly nonce: Uint8Array;
 }
 
-/** A run of bytes inside a file: [from, to). */
+/** A range of bytes in a file: [from, to). */
 export interface ByteRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** The part of one piece that a range read needs; `from` and `to` count inside the piece. */
+/** The part of one piece that a range read needs; `from` and `to` are relative to the piece. */
 export interface PieceRange extends ByteRange {
   readonly index: number;
 }
@@ -42,27 +42,27 @@ export interface PieceRange extends ByteRange {
 /** @returns how many pieces a file of `size` bytes has; an empty file has none. */
 export const pieceCount = (size: number): number => Math.ceil(size / PIECE_BYTES);
 
-/** @returns the borders of piece `index` inside a file of `size` bytes. */
-export function pieceBorders(size: number, index: number): ByteRange {
+/** @returns the byte range of piece `index` in a file of `size` bytes. */
+export function pieceRange(size: number, index: number): ByteRange {
   assert(Number.isInteger(index) && index >= 0 && index < pieceCount(size), 'a piece of this file');
   return { from: index * PIECE_BYTES, to: Math.min(size, (index + 1) * PIECE_BYTES) };
 }
 
 /**
- * The pieces that [from, to) touches, in order.
- * @param to is cut at the end of the file; an empty range touches nothing.
+ * The pieces that overlap [from, to), in order.
+ * @param to is clamped to the end of the file; an empty range overlaps none.
  */
-export function piecesTouched(size: number, from: number, to: number): readonly PieceRange[] {
+export function piecesInRange(size: number, from: number, to: number): readonly PieceRange[] {
   assert(from >= 0 && from <= to, 'a range runs forward');
   const end = Math.min(to, size);
-  const touched: PieceRange[] = [];
+  const ranges: PieceRange[] = [];
   for (let index = Math.floor(from / PIECE_BYTES); index * PIECE_BYTES < end; index++) {
-    const piece = pieceBorders(size, index);
+    const piece = pieceRange(size, index);
     const first = Math.max(from, piece.from);
     const last = Math.min(end, piece.to);
-    if (first < last) touched.push({ index, from: first - piece.from, to: last - piece.from });
+    if (first < last) ranges.push({ index, from: first - piece.from, to: last - piece.from });
   }
-  return touched;
+  return ranges;
 }
 
 /**
@@ -74,7 +74,7 @@ export function pieceKey(
   secret: Uint8Array,
   plainHashes: readonly Uint8Array[],
   index: number,
-): SealKey {
+): PieceKey {
   assert(secret.length === FILE_SECRET_BYTES, 'a file secret has 32 bytes');
   const count = plainHashes.length;
   const hash = (back: number): Uint8Array => {
@@ -86,13 +86,13 @@ export function pieceKey(
   return expand(concat(hash(0), hash(1), hash(2)), secret, `safe/v1/piece/${index}`);
 }
 
-/** The key that seals the file's data map: from the secret alone, which seals this one map only. */
-export function dataMapKey(secret: Uint8Array): SealKey {
+/** The key of the file's data map, from the secret alone, which encrypts only this map. */
+export function dataMapKey(secret: Uint8Array): PieceKey {
   assert(secret.length === FILE_SECRET_BYTES, 'a file secret has 32 bytes');
   return expand(secret, new Uint8Array(32), 'safe/v1/data-map');
 }
 
-function expand(ikm: Uint8Array, salt: Uint8Array, info: string): SealKey {
+function expand(ikm: Uint8Array, salt: Uint8Array, info: string): PieceKey {
   const bytes = hkdf(ikm, salt, info, 44);
   return { key: bytes.slice(0, 32), nonce: bytes.slice(32) };
 }

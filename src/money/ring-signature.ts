@@ -46,7 +46,7 @@ export function signInput(
   return { c0: encodeScalar(c), s: encodeScalar(modOrder(alpha - c * p)) };
 }
 
-/** False for any misfit, non-canonical scalar or identity; never throws. */
+/** False for any mismatch, non-canonical scalar or identity; never throws. */
 export function verifyInput(key: SpentKey, hash: Uint8Array, signature: InputSignature): boolean {
   const P = decodePoint(key.oneTimeKey);
   const I = decodePoint(key.keyImage);
@@ -58,7 +58,7 @@ export function verifyInput(key: SpentKey, hash: Uint8Array, signature: InputSig
   return equalBytes(encodeScalar(challenge(hash, key, L, R)), signature.c0);
 }
 
-/** Absorbs every public value and the size of the ring: no weak Fiat–Shamir. */
+/** Hashes every public value and the size of the ring: no weak Fiat–Shamir. */
 function challenge(hash: Uint8Array, key: SpentKey, L: Point, R: Point): bigint {
   const ringSize = new Writer().u32(1).finish();
   return hashToScalar(

@@ -1,6 +1,6 @@
 /**
- * What a section had written when it stopped: one elder's snapshot, and what five of them merge to
- * (ecash f.6). Snapshots hold one epoch; what lies before it stands in earlier sealed roots.
+ * Snapshots: the entries one elder had written when its section froze, and the merge of five
+ * snapshots (HANDOVER-R6). They cover one epoch; entries of earlier epochs are under earlier roots.
  */
 import { matches } from '#address/prefix.ts';
 import { assert, assertNever } from '#core/assert.ts';
@@ -9,22 +9,22 @@ import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
-  readCertificates,
-  verifyCertificate,
-  verifyCertificates,
-  writeCertificates,
-  type Certificate,
+  readSpendCertificates,
+  verifySpendCertificate,
+  verifySpendCertificates,
+  writeSpendCertificates,
+  type SpendCertificate,
   type MoneySection,
   type SectionKeys,
-} from './certificate.ts';
+} from './spend-certificate.ts';
 import {
-  sealedLeafHash,
-  sealedRanges,
-  sealedRootOf,
-  siblingsFrom,
-  verifyRange,
-  type SealedLeaf,
-} from './sealed.ts';
+  merkleLeafHash,
+  rangeProofs,
+  merkleRoot,
+  rangeProofFrom,
+  verifyRangeProof,
+  type MerkleLeaf,
+} from './inclusion-proof.ts';
 import {
   decodeTransaction,
   inputAt,
@@ -32,17 +32,17 @@ import {
   maxTransactionBytes,
   txidOf,
 } from './transaction.ts';
-import { signaturesHold } from './verify.ts';
+import { verifyInputSignatures } from './verify-transaction.ts';
 
-export type SealedEntry =
-  /** Its COMMIT may have begun: the next epoch may write this transaction alone. */
+export type SnapshotEntry =
+  /** Its COMMIT may have begun: the next epoch may only write this transaction. */
   | {
       readonly kind: 'bound';
       readonly slot: Uint8Array;
       readonly txid: Uint8Array;
       readonly transaction: Uint8Array;
-      /** The prepared certificate of every input, without paths. */
-      readonly prepared: readonly Certificate[];
+      /** The prepare certificate of every input, without inclusion proofs. */
+      readonly prepared: readonly SpendCertificate[];
     }
   | {
       readonly kind: 'decided';
@@ -50,59 +50,59 @@ export type SealedEntry =
       readonly txid: Uint8Array;
       readonly transaction: Uint8Array;
       /** The commit certificate of this slot. */
-      readonly certificate: Certificate;
+      readonly certificate: SpendCertificate;
     }
-  /** A line of the list of registered outputs. */
+  /** A registered output. */
   | {
       readonly kind: 'output';
       readonly key: Uint8Array;
       readonly txid: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly certificates: readonly Certificate[];
+      readonly certificates: readonly SpendCertificate[];
       readonly index: number;
     };
 
-/** Transaction, eight certificates, a name. */
-export const maxSealedEntryBytes = 8 * 1024;
-/** What one page of a snapshot carries at most; an entry always fits. */
+/** A transaction, eight certificates and a name. */
+export const maxSnapshotEntryBytes = 8 * 1024;
+/** Maximum size of a page; an entry always fits. */
 export const maxSnapshotPageBytes = 256 * 1024;
 const kinds = ['bound', 'decided', 'output'] as const;
 
-export const sealedName = (entry: SealedEntry): Uint8Array =>
+export const entryName = (entry: SnapshotEntry): Uint8Array =>
   entry.kind === 'output' ? entry.key : entry.slot;
 
-/** The address that decides which child of a split keeps the entry. */
-export const sealedAddress = (entry: SealedEntry): Uint8Array =>
+/** The address that decides which child of a split stores the entry. */
+export const entryAddress = (entry: SnapshotEntry): Uint8Array =>
   entry.kind === 'output' ? labelledHash('safe/v1/output', entry.key) : entry.slot;
 
-export function encodeSealedEntry(entry: SealedEntry): Uint8Array {
+export function encodeSnapshotEntry(entry: SnapshotEntry): Uint8Array {
   const writer = new Writer()
     .u8(kinds.indexOf(entry.kind))
-    .fixed(sealedName(entry), 32)
+    .fixed(entryName(entry), 32)
     .sized(entry.transaction);
   switch (entry.kind) {
     case 'bound':
-      return writeCertificates(writer, entry.prepared).finish();
+      return writeSpendCertificates(writer, entry.prepared).finish();
     case 'decided':
-      return writeCertificates(writer, [entry.certificate]).finish();
+      return writeSpendCertificates(writer, [entry.certificate]).finish();
     case 'output':
-      return writeCertificates(writer, entry.certificates).u8(entry.index).finish();
+      return writeSpendCertificates(writer, entry.certificates).u8(entry.index).finish();
     default:
       return assertNever(entry);
   }
 }
 
-/** Shape only, and certificates without paths: one encoding per entry. */
-export function decodeSealedEntry(bytes: Uint8Array): Result<SealedEntry, 'malformed'> {
-  if (bytes.length > maxSealedEntryBytes) return err('malformed');
+/** Checks the layout only; certificates must have no inclusion proofs: one encoding per entry. */
+export function decodeSnapshotEntry(bytes: Uint8Array): Result<SnapshotEntry, 'malformed'> {
+  if (bytes.length > maxSnapshotEntryBytes) return err('malformed');
   const reader = new Reader(bytes);
   const kind = kinds[reader.u8()];
   const name = reader.fixed(32);
   const transaction = reader.sized(maxTransactionBytes);
-  const certificates = readCertificates(reader);
+  const certificates = readSpendCertificates(reader);
   const index = kind === 'output' ? reader.u8() : 0;
   if (kind === undefined || certificates === undefined || !reader.finish()) return err('malformed');
-  if (certificates.some(({ sealed }) => sealed !== null)) return err('malformed');
+  if (certificates.some(({ inclusion }) => inclusion !== null)) return err('malformed');
   const decoded = decodeTransaction(transaction);
   const [certificate] = certificates;
   if (!decoded.ok || certificate === undefined) return err('malformed');
@@ -116,41 +116,41 @@ export function decodeSealedEntry(bytes: Uint8Array): Result<SealedEntry, 'malfo
   return ok({ kind, slot: name, txid, transaction, certificate });
 }
 
-export const sealedLeafOf = (entry: SealedEntry): SealedLeaf => ({
+export const merkleLeafOf = (entry: SnapshotEntry): MerkleLeaf => ({
   kind: entry.kind,
-  name: sealedName(entry),
+  name: entryName(entry),
   txid: entry.txid,
-  body: labelledHash('safe/v1/sealed/body', encodeSealedEntry(entry)),
+  body: labelledHash('safe/v1/sealed/body', encodeSnapshotEntry(entry)),
 });
 
-/** @returns 32 bytes: the root of a snapshot, or of what snapshots merged to. */
-export const entriesRoot = (entries: readonly SealedEntry[]): Uint8Array =>
-  sealedRootOf(entries.map((entry) => sealedLeafHash(sealedLeafOf(entry))));
+/** @returns 32 bytes: the root of a snapshot, or of merged snapshots. */
+export const snapshotRoot = (entries: readonly SnapshotEntry[]): Uint8Array =>
+  merkleRoot(entries.map((entry) => merkleLeafHash(merkleLeafOf(entry))));
 
-/** Slots first, then outputs, each by name: the one order of entries. */
-export const sortEntries = (entries: readonly SealedEntry[]): readonly SealedEntry[] =>
+/** Slots first, then outputs, each by name: the canonical order of entries. */
+export const sortSnapshotEntries = (entries: readonly SnapshotEntry[]): readonly SnapshotEntry[] =>
   [...entries].sort(compareEntries);
 
-const isOutput = (entry: SealedEntry): number => (entry.kind === 'output' ? 1 : 0);
+const isOutput = (entry: SnapshotEntry): number => (entry.kind === 'output' ? 1 : 0);
 
-const compareEntries = (a: SealedEntry, b: SealedEntry): number =>
-  isOutput(a) - isOutput(b) || compareBytes(sealedName(a), sealedName(b));
+const compareEntries = (a: SnapshotEntry, b: SnapshotEntry): number =>
+  isOutput(a) - isOutput(b) || compareBytes(entryName(a), entryName(b));
 
 /** Each name once, in order. */
-export const entriesAscend = (entries: readonly SealedEntry[]): boolean =>
+export const areEntriesSorted = (entries: readonly SnapshotEntry[]): boolean =>
   entries.every((entry, at) => {
     const before = entries[at - 1];
     return before === undefined || compareEntries(before, entry) < 0;
   });
 
 /** The same entries as pages of bounded size; at least one page. */
-function snapshotPages(
-  entries: readonly SealedEntry[],
+function splitIntoPages(
+  entries: readonly SnapshotEntry[],
   maxBytes: number,
 ): readonly (readonly Uint8Array[])[] {
   const pages: Uint8Array[][] = [[]];
   let size = 0;
-  for (const bytes of entries.map(encodeSealedEntry)) {
+  for (const bytes of entries.map(encodeSnapshotEntry)) {
     if (size > 0 && size + bytes.length + 4 > maxBytes) {
       pages.push([]);
       size = 0;
@@ -161,32 +161,32 @@ function snapshotPages(
   return pages;
 }
 
-/** A page with what proves it by itself: nobody has to believe a page until the last one came. */
-export interface SealedPage {
-  /** Place of its first entry, and how many entries the whole list has. */
+/** A page with its own proof, so a receiver need not trust it until the last page arrives. */
+export interface ProvenPage {
+  /** Index of its first entry, and the number of entries in the list. */
   readonly start: number;
   readonly count: number;
-  /** Hashes beside its entries, up to the root. */
+  /** Sibling hashes of its entries, up to the root. */
   readonly siblings: readonly Uint8Array[];
   /** Encoded entries, in order. */
   readonly entries: readonly Uint8Array[];
 }
 
-/** @param maxBytes of a page; simulations take less, so that small lists have several. */
-export function sealedPages(
-  entries: readonly SealedEntry[],
+/** @param maxBytes of a page; simulations use less, so that small lists have several pages. */
+export function provenPages(
+  entries: readonly SnapshotEntry[],
   maxBytes: number = maxSnapshotPageBytes,
-): readonly SealedPage[] {
+): readonly ProvenPage[] {
   const count = entries.length;
-  const pages = snapshotPages(entries, maxBytes);
+  const pages = splitIntoPages(entries, maxBytes);
   let next = 0;
   const ranges = pages.map(({ length }) => {
     const start = next;
     next += length;
     return { start, length };
   });
-  const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
-  const proofs = sealedRanges(leaves, ranges);
+  const leaves = entries.map((entry) => merkleLeafHash(merkleLeafOf(entry)));
+  const proofs = rangeProofs(leaves, ranges);
   return pages.map((page, at) => ({
     start: ranges[at]?.start ?? 0,
     count,
@@ -196,63 +196,63 @@ export function sealedPages(
 }
 
 /**
- * A page that is not the last and has room for any further entry. Nobody divides a list like that, but
- * it is what remains of a page for a peer that has its first entries already.
+ * A page that is not the last and has room for any further entry. `provenPages` makes none, but
+ * `restOfPage` does, for a peer that has the first entries already.
  */
-export function isShortPage({ start, count, entries }: SealedPage): boolean {
+export function isShortPage({ start, count, entries }: ProvenPage): boolean {
   const size = entries.reduce((sum, { length }) => sum + length + 4, 0);
   const isLast = start + entries.length === count;
-  return !isLast && size + maxSealedEntryBytes + 4 <= maxSnapshotPageBytes;
+  return !isLast && size + maxSnapshotEntryBytes + 4 <= maxSnapshotPageBytes;
 }
 
-/** The rest of a page of ours, with its own proof. @param from the place of one of its entries. */
-export function restOfPage(page: SealedPage, from: number): SealedPage | null {
+/** The rest of a page, with its own proof. @param from the index of one of its entries. */
+export function restOfPage(page: ProvenPage, from: number): ProvenPage | null {
   const { start, count, siblings, entries } = page;
   if (from < start || from >= start + entries.length) return null;
   const leaves: Uint8Array[] = [];
   for (const bytes of entries) {
-    const entry = decodeSealedEntry(bytes);
+    const entry = decodeSnapshotEntry(bytes);
     if (!entry.ok) return null;
-    leaves.push(sealedLeafHash(sealedLeafOf(entry.value)));
+    leaves.push(merkleLeafHash(merkleLeafOf(entry.value)));
   }
   return {
     start: from,
     count,
-    siblings: siblingsFrom(from, start, count, leaves, siblings),
+    siblings: rangeProofFrom(from, start, count, leaves, siblings),
     entries: entries.slice(from - start),
   };
 }
 
 /** The entries of one page of the list with this root. */
-export function openSealedPage(
+export function verifyPage(
   root: Uint8Array,
-  { start, count, siblings, entries: encoded }: SealedPage,
-): Result<readonly SealedEntry[], 'malformed' | 'otherRoot'> {
-  const entries: SealedEntry[] = [];
+  { start, count, siblings, entries: encoded }: ProvenPage,
+): Result<readonly SnapshotEntry[], 'malformed' | 'otherRoot'> {
+  const entries: SnapshotEntry[] = [];
   for (const bytes of encoded) {
-    const entry = decodeSealedEntry(bytes);
+    const entry = decodeSnapshotEntry(bytes);
     if (!entry.ok) return entry;
     entries.push(entry.value);
   }
-  if (!entriesAscend(entries)) return err('malformed');
-  const leaves = entries.map((entry) => sealedLeafHash(sealedLeafOf(entry)));
-  return verifyRange(root, start, count, leaves, siblings) ? ok(entries) : err('otherRoot');
+  if (!areEntriesSorted(entries)) return err('malformed');
+  const leaves = entries.map((entry) => merkleLeafHash(merkleLeafOf(entry)));
+  return verifyRangeProof(root, start, count, leaves, siblings) ? ok(entries) : err('otherRoot');
 }
 
-/** Why an entry may not stand in a snapshot of this section. `unknownKey`: ask for news, retry. */
+/** Why an entry must not be in a snapshot of this section. `unknownKey`: update and retry. */
 export type EntryProblem =
   'otherSection' | 'otherSpend' | 'badCertificate' | 'badSignature' | 'unknownKey';
 
 /**
- * N23: is every entry proven? Certificates of other sections count if their key ever spoke, so that
- * the answer does not hang on what this elder has heard since.
- * @param known must list this section's key, current or superseded.
+ * N23: is every entry proven? Certificates of other sections may be under any known key, current or
+ * superseded, so that the result does not depend on later records this elder received.
+ * @param known must contain this section's key, current or superseded.
  */
-export function checkEntries(
+export function verifyEntries(
   section: MoneySection,
   known: SectionKeys,
   suite: ThresholdSuite,
-  entries: readonly SealedEntry[],
+  entries: readonly SnapshotEntry[],
 ): Result<true, EntryProblem> {
   for (const entry of entries) {
     const problem = problemOf(section, known, suite, entry);
@@ -265,9 +265,9 @@ function problemOf(
   section: MoneySection,
   known: SectionKeys,
   suite: ThresholdSuite,
-  entry: SealedEntry,
+  entry: SnapshotEntry,
 ): EntryProblem | null {
-  if (!matches(section.prefix, sealedAddress(entry))) return 'otherSection';
+  if (!matches(section.prefix, entryAddress(entry))) return 'otherSection';
   const decoded = decodeTransaction(entry.transaction);
   if (!decoded.ok || !equalBytes(decoded.value.networkId, section.networkId)) return 'otherSpend';
   const transaction = decoded.value;
@@ -275,79 +275,83 @@ function problemOf(
     const output = transaction.outputs[entry.index];
     if (!output || !equalBytes(output.oneTimeKey, entry.key)) return 'otherSpend';
     const { certificates } = entry;
-    return judged(verifyCertificates(known, suite, 'COMMIT', transaction, certificates, 'ever'));
+    return toEntryProblem(
+      verifySpendCertificates(known, suite, 'COMMIT', transaction, certificates, 'anyKnownKey'),
+    );
   }
   const input = inputAt(transaction, entry.slot);
   if (input === undefined) return 'otherSpend';
-  if (!signaturesHold(transaction)) return 'badSignature';
+  if (!verifyInputSignatures(transaction)) return 'badSignature';
   if (entry.kind === 'decided') {
     const { keyImage } = input;
     const { certificate, txid } = entry;
     const statement = { keyImage, ballot: certificate.ballot, txid };
-    return verifyCertificate(section, suite, 'COMMIT', statement, certificate)
+    return verifySpendCertificate(section, suite, 'COMMIT', statement, certificate)
       ? null
       : 'badCertificate';
   }
   const own = entry.prepared[transaction.inputs.indexOf(input)];
   if (own?.epoch !== section.epoch) return 'badCertificate';
-  return judged(verifyCertificates(known, suite, 'PREPARE', transaction, entry.prepared, 'ever'));
+  return toEntryProblem(
+    verifySpendCertificates(known, suite, 'PREPARE', transaction, entry.prepared, 'anyKnownKey'),
+  );
 }
 
-const judged = (proven: ReturnType<typeof verifyCertificates>): EntryProblem | null =>
+const toEntryProblem = (proven: ReturnType<typeof verifySpendCertificates>): EntryProblem | null =>
   proven.ok ? null : proven.error === 'unknownKey' ? 'unknownKey' : 'badCertificate';
 
 export interface Snapshot {
   /** 1…7. */
   readonly elder: number;
-  readonly entries: readonly SealedEntry[];
+  readonly entries: readonly SnapshotEntry[];
 }
 
 export interface MergedSnapshots {
-  readonly entries: readonly SealedEntry[];
+  readonly entries: readonly SnapshotEntry[];
   readonly sealedRoot: Uint8Array;
 }
 
-/** Fewer, and a final payment might stand in none of them: 5 + 5 − 7 − 2 = 1 honest witness. */
+/** With fewer, a final payment might be in none of them: 5 + 5 − 7 − 2 = 1 honest witness. */
 export const snapshotsRequired = 5;
 
 /**
- * f.6: decisions add up, else the highest bundle binds, else the slot is open. Whatever the order
- * of the snapshots, the result is the same.
+ * HANDOVER-R6: a decision wins, else the bundle with the highest ballot binds, else the slot is open. The
+ * result does not depend on the order of the snapshots.
  */
 export function mergeSnapshots(snapshots: readonly Snapshot[]): MergedSnapshots {
   const elders = new Set(snapshots.map(({ elder }) => elder));
   assert(elders.size === snapshots.length, 'one snapshot of each elder');
   assert(elders.size >= snapshotsRequired, 'five snapshots or more');
-  const byName = new Map<string, SealedEntry[]>();
+  const byName = new Map<string, SnapshotEntry[]>();
   for (const { entries } of snapshots) {
     for (const entry of entries) {
-      const name = `${isOutput(entry)}${toHex(sealedName(entry))}`;
+      const name = `${isOutput(entry)}${toHex(entryName(entry))}`;
       byName.set(name, [...(byName.get(name) ?? []), entry]);
     }
   }
-  const entries = sortEntries([...byName.values()].map(strongest));
-  return { entries, sealedRoot: entriesRoot(entries) };
+  const entries = sortSnapshotEntries([...byName.values()].map(winningEntry));
+  return { entries, sealedRoot: snapshotRoot(entries) };
 }
 
-function strongest(entries: readonly SealedEntry[]): SealedEntry {
-  const votes = new Map<string, number>();
-  for (const { txid } of entries) votes.set(toHex(txid), (votes.get(toHex(txid)) ?? 0) + 1);
-  const weigh = (a: SealedEntry, b: SealedEntry): number =>
+function winningEntry(entries: readonly SnapshotEntry[]): SnapshotEntry {
+  const witnesses = new Map<string, number>();
+  for (const { txid } of entries) witnesses.set(toHex(txid), (witnesses.get(toHex(txid)) ?? 0) + 1);
+  const weigh = (a: SnapshotEntry, b: SnapshotEntry): number =>
     rank(b) - rank(a) ||
     ballotOf(b) - ballotOf(a) ||
-    // Twins of one output are the payer's own deed: most witnesses, then the lower name.
-    (votes.get(toHex(b.txid)) ?? 0) - (votes.get(toHex(a.txid)) ?? 0) ||
+    // Only the payer can make two entries of one output: most witnesses win, then the lower txid.
+    (witnesses.get(toHex(b.txid)) ?? 0) - (witnesses.get(toHex(a.txid)) ?? 0) ||
     compareBytes(a.txid, b.txid) ||
-    compareBytes(encodeSealedEntry(a), encodeSealedEntry(b));
+    compareBytes(encodeSnapshotEntry(a), encodeSnapshotEntry(b));
   const [first] = [...entries].sort(weigh);
-  assert(first !== undefined, 'a name stands in some snapshot');
+  assert(first !== undefined, 'every name is in a snapshot');
   return first;
 }
 
-const rank = (entry: SealedEntry): number => (entry.kind === 'decided' ? 1 : 0);
+const rank = (entry: SnapshotEntry): number => (entry.kind === 'decided' ? 1 : 0);
 
-/** The ballot of the slot's own prepared certificate. */
-function ballotOf(entry: SealedEntry): number {
+/** The ballot of the slot's own prepare certificate. */
+function ballotOf(entry: SnapshotEntry): number {
   if (entry.kind !== 'bound') return 0;
   const decoded = decodeTransaction(entry.transaction);
   if (!decoded.ok) return 0;

@@ -1,8 +1,8 @@
 /**
- * A transaction: coins in, coins out, one fixed layout. Amounts are public and rings hold one key
- * for now; hidden amounts and rings of 16 replace both behind `verifyTransaction` and the slots.
+ * Transactions: inputs, outputs, one fixed layout. Amounts are public and rings hold one key for
+ * now; hidden amounts and rings of 16 will replace both behind `verifyTransaction` and the slots.
  *
- * Differs from ecash d.4/d.5: no slot generation on the wire yet (R5 is off, it is always 0).
+ * There is no slot generation on the wire yet (SPENTBOOK-R5 is off, it is always 0).
  */
 import { Reader, Writer, concat, equalBytes } from '#core/codec/bytes.ts';
 import { assert } from '#core/assert.ts';
@@ -10,7 +10,7 @@ import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
 
 export const TRANSACTION_VERSION = 1;
-/** Each input costs every elder a signature check, each output a registry entry (ecash d.5). */
+/** Each input costs every elder a signature check, each output a registry entry (MONEY-T1). */
 export const maxInputs = 8;
 export const maxOutputs = 16;
 
@@ -18,7 +18,7 @@ export const KEY_BYTES = 32;
 export const VIEW_TAG_BYTES = 3;
 export const ANCHOR_BYTES = 16;
 export const maxMemoBytes = 64;
-/** Every output has a memo box of one size, so that a memo does not tell payment from change. */
+/** Every memo box has this size, so that it does not distinguish a payment from change. */
 export const MEMO_BOX_BYTES = 1 + maxMemoBytes + 16;
 const outputBytes = KEY_BYTES + 8 + KEY_BYTES + VIEW_TAG_BYTES + ANCHOR_BYTES + MEMO_BOX_BYTES;
 /** Version, network, 8 inputs with signatures, 16 outputs, fee, recovery key. */
@@ -34,7 +34,7 @@ export const maxTransactionBytes =
   maxInputs * 64;
 
 export interface TransactionInput {
-  /** I = p·Hp(P): names the slot, so that one coin has one slot whatever spends it. */
+  /** I = p·Hp(P): it determines the slot, so that one coin has one slot in any transaction. */
   readonly keyImage: Uint8Array;
   /** P, the only member of the ring for now. */
   readonly oneTimeKey: Uint8Array;
@@ -53,16 +53,16 @@ export interface TransactionOutput {
   readonly memoBox: Uint8Array;
 }
 
-/** Everything that is signed. */
+/** All signed fields. */
 export interface TransactionBody {
   readonly networkId: Uint8Array;
   /** Strictly ascending by key image. */
   readonly inputs: readonly TransactionInput[];
-  /** Strictly ascending by one-time key, which hides the place of the change. */
+  /** Strictly ascending by one-time key, which hides the position of the change. */
   readonly outputs: readonly TransactionOutput[];
   /** Public, may be 0. */
   readonly fee: bigint;
-  /** Ed25519, of this spend alone: will authorise recovery (R3). */
+  /** Ed25519, of this spend alone: will authorise recovery (SPENTBOOK-R3). */
   readonly recoveryKey: Uint8Array;
 }
 
@@ -73,22 +73,22 @@ export interface InputSignature {
 }
 
 export interface Transaction extends TransactionBody {
-  /** One per input, in order; not part of the txid, so signing again changes no name. */
+  /** One per input, in order; not part of the txid, so signing again keeps the txid. */
   readonly signatures: readonly InputSignature[];
 }
 
-/** m, 32 bytes: what input signatures sign. */
+/** m, 32 bytes: the hash that input signatures sign. */
 export const transactionHash = (body: TransactionBody): Uint8Array =>
   labelledHash('safe/v1/transaction', encodeBody(body));
 
-/** The transaction's name, 32 bytes; signatures excluded. */
+/** The transaction's id, 32 bytes; signatures excluded. */
 export const txidOf = (body: TransactionBody): Uint8Array =>
   labelledHash('safe/v1/txid', transactionHash(body));
 
-/** The generation of every slot until R5 is switched on. */
+/** The generation of every slot until SPENTBOOK-R5 is switched on. */
 export const SLOT_GENERATION = 0n;
 
-/** Where a coin's spend is recorded: 32 bytes, an address in the network. */
+/** The slot that records a coin's spend: 32 bytes, an address in the network. */
 export const slotName = (keyImage: Uint8Array): Uint8Array =>
   labelledHash('safe/v1/slot', keyImage, new Writer().u64(SLOT_GENERATION).finish());
 
@@ -134,7 +134,7 @@ export function encodeTransaction(transaction: Transaction): Uint8Array {
 }
 
 /**
- * Shape only: sizes, counts, version. Whether it is valid says `verifyTransaction` alone.
+ * Checks the layout only: sizes, counts, version. `verifyTransaction` decides validity.
  * @returns a value that encodes to exactly these bytes.
  */
 export function decodeTransaction(

@@ -1,18 +1,18 @@
 /**
- * What a host listens on, as its listeners say it. libp2p's own list leaves out public addresses
- * until a peer has confirmed them, which nobody does here: a node signs where it is, and whoever
- * admits it dials it there.
+ * The addresses a host listens on, as its listeners report them. libp2p's own list omits public addresses
+ * until a peer has confirmed them, which no peer does here: a node signs its addresses, and the section
+ * that admits it dials them.
  */
 import type { Libp2p, Listener } from '@libp2p/interface';
 
 export interface OwnListeners {
-  /** With our peer id; what reaches furthest comes first, for a record has room for a few only. */
+  /** With our peer id; the most widely reachable first, because a record has room for a few only. */
   readonly addresses: () => readonly string[];
-  /** @param road what follows the host in a multiaddr, such as `/tcp/4100/ws` */
-  readonly has: (road: string) => boolean;
+  /** @param suffix the part after the host in a multiaddr, such as `/tcp/4100/ws` */
+  readonly listensAt: (suffix: string) => boolean;
 }
 
-/** To be called before the host starts. */
+/** Must be called before the host starts. */
 export function watchListeners(libp2p: Pick<Libp2p, 'addEventListener' | 'peerId'>): OwnListeners {
   const open = new Set<Listener>();
   libp2p.addEventListener('transport:listening', ({ detail }) => void open.add(detail));
@@ -22,19 +22,19 @@ export function watchListeners(libp2p: Pick<Libp2p, 'addEventListener' | 'peerId
   const self = `/p2p/${libp2p.peerId.toString()}`;
   return {
     addresses: () => furthestFirst([...new Set(bare())]).map((each) => each + self),
-    has: (road) => bare().some((each) => roadOf(each) === road),
+    listensAt: (suffix) => bare().some((each) => suffixOf(each) === suffix),
   };
 }
 
-/** Without the host, and without the certificate that a WebRTC-Direct listener adds. */
-const roadOf = (address: string): string =>
+/** Without the host, and without the certificate hash that a WebRTC-Direct listener adds. */
+const suffixOf = (address: string): string =>
   address.replace(/^\/ip[46]\/[^/]+/, '').replace(/\/certhash\/.*$/, '');
 
 const hostOf = (address: string): string => address.split('/')[2] ?? '';
 
 /**
- * Public hosts, then those of a private network, then this machine; all roads of one host together,
- * TCP first, which every node needs: the fewer things an address names, the shorter it is.
+ * Public hosts, then private networks, then this machine. All transports of a host stay together, shortest
+ * first: TCP, which every node needs.
  */
 function furthestFirst(addresses: readonly string[]): readonly string[] {
   const hosts = [...new Set(addresses.map(hostOf))];

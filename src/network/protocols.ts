@@ -2,12 +2,12 @@
 
 export type ProtocolKind = 'client' | 'section' | 'data';
 
-export const PROTOCOL_MAJOR = 1;
+export const PROTOCOL_MAJOR = 2;
 
-/** Where a node knocks that does not know the network yet (roles/wire/lobby.ts). */
+/** The tag for nodes that do not know the network yet (roles/wire/lobby.ts). */
 export const lobbyTag = 'lobby';
 
-/** First 16 hex digits of the network id; nodes that are being born use a tag of their own. */
+/** First 16 hex digits of the network id; a network that is being founded uses a tag of its own. */
 export const networkTag = (networkId: Uint8Array): string => {
   let text = '';
   for (const byte of networkId.subarray(0, 8)) text += byte.toString(16).padStart(2, '0');

@@ -1,61 +1,53 @@
 /**
- * One node: its doors, its section, and the service that fits its role, which changes while it
- * runs. The same whether it has a process of its own or shares one with a whole local network.
+ * One node: its request handlers, its section's machine, and the service of its current role. The
+ * same in a process of its own or within a local network in one process.
  */
 import { join } from 'node:path';
-import { EMPTY_PREFIX, matches, showPrefix, type Prefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
+import type { Prefix } from '#address/prefix.ts';
 import { fromHex } from '#core/codec/bytes.ts';
-import type { NodeHost, Remote } from '#network/node-host.ts';
-import { networkTag } from '#network/protocols.ts';
-import {
-  emptyTree,
-  encodeAddressRecord,
-  learn,
-  maxAddressCharacters,
-  maxAddresses,
-  proofOf,
-  signAddressRecord,
-  storedUpdate,
-  type SignedAuthority,
-  type VerifiedUpdate,
-  type TrustAnchor,
+import type { NodeId } from '#core/machine.ts';
+import type { NodeHost } from '#network/node-host.ts';
+import type {
+  SectionAuthority,
+  SignedAuthority,
+  TrustAnchor,
+  VerifiedUpdate,
 } from '#protocol/section/index.ts';
-import { lookAtStorage, noStorageNeed } from '#roles/storage-need.ts';
-import { decodeNodeRequest, encodeNodeReply, type NodeReply } from '#roles/wire/node.ts';
-import type { Lane } from '#roles/load.ts';
-import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import type { JobPool } from '#runtime/jobs/job-pool.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
-import type { AddressBook } from './address-book.ts';
-import type { AdultMode } from './adult-service.ts';
-import { createBlameLog } from './blame-log.ts';
-import { createClientDoor, refused } from './client-door.ts';
-import {
-  createElderService,
-  createGuideService,
-  type ClientService,
-  type ElderService,
-} from './elder-service.ts';
-import { createGate } from './gate.ts';
-import { createGreeter, type Greeter } from './greeter.ts';
-import { createKnownMembers } from './known-members.ts';
-import { serveLobby } from './lobby.ts';
-import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
-import type { KeptNetworkFile } from './network-file.ts';
-import { nextAddressCounter, type NodeIdentity } from './node-folder.ts';
-import { openHandoverMoney } from './handover-money.ts';
-import { createSectionNews } from './handover-money-news.ts';
-import { createOutbox } from './outbox.ts';
-import type { NodeRole, OpenSection, SectionPort, SectionPorts, Standing } from './section-port.ts';
-import { createRoleChanges } from './role-changes.ts';
-import { openStoring } from './storing.ts';
+import { watchStorageNeed } from './chunk-storage/storage-need-watch.ts';
+import { openStorageRole, type StorageRole } from './chunk-storage/storage-role.ts';
+import type { SavedNetworkFile } from '#roles/wire/network-file.ts';
+import type { NodeIdentity } from './data-folder/node-identity.ts';
+import { endOnMachineFailure } from './machine-failure.ts';
+import { openHandoverMoney, type HandoverMoney } from './money/handover-money.ts';
+import { createBlameLog } from './monitoring/blame-log.ts';
+import type { Log } from './monitoring/log.ts';
+import type { Metrics } from './monitoring/metrics.ts';
+import type { AddressBook } from './peers/address-book.ts';
+import { createNodeLinks, type NodeLinks } from './peers/node-links.ts';
+import { signAddresses } from './peers/own-addresses.ts';
+import { createPeerExchange, type PeerExchange } from './peers/peer-exchange.ts';
+import { createElderService } from './requests/elder-service.ts';
+import { serveNode } from './requests/node-handlers.ts';
+import { createNodeRole, type CurrentRole } from './section/node-role.ts';
+import { createNodeSections, type NodeSections } from './section/node-sections.ts';
+import { createRoleChanges, type RoleChanges } from './section/role-changes.ts';
+import type {
+  NodeRole,
+  NodeStanding,
+  OpenSection,
+  SectionCallbacks,
+  SectionSlot,
+} from './section/section-handle.ts';
+import { createSectionUpdates } from './section/section-updates.ts';
 
 export interface NodeOptions {
   readonly identity: NodeIdentity;
   readonly host: NodeHost;
   readonly anchor: TrustAnchor;
-  readonly file: KeptNetworkFile;
+  readonly file: SavedNetworkFile;
   readonly facts: FactStore;
   readonly book: AddressBook;
   readonly jobs: JobPool;
@@ -64,10 +56,10 @@ export interface NodeOptions {
   readonly openSection: OpenSection;
   /** Chunks beyond this are refused as "full". */
   readonly dataLimitBytes: number;
-  readonly onStanding?: (standing: Standing) => void;
+  readonly onStandingChange?: (standing: NodeStanding) => void;
   readonly onRefused?: (sentence: string) => void;
-  readonly onRemoved?: SectionPorts['removed'];
-  readonly onRelocate?: SectionPorts['relocate'];
+  readonly onRemoved?: SectionCallbacks['onRemoved'];
+  readonly onRelocate?: SectionCallbacks['onRelocate'];
 }
 
 export interface RunningNode {
@@ -78,385 +70,262 @@ export interface RunningNode {
   readonly signed: () => SignedAuthority | null;
   /** Resolves when the first standing is in force. */
   readonly settled: Promise<void>;
-  readonly greeter: Greeter;
-  /** The longest prefix we know of a section that covers this name. */
+  readonly peerExchange: PeerExchange;
+  /** The longest known prefix of a section that covers this name. */
   readonly prefixOf: (name: Uint8Array) => Prefix;
-  /** N39: this node sees a need of so many join places, or for null of none. */
-  readonly storage: (places: number | null) => void;
-  /** For tests only (README). */
-  readonly setAdultMode: (mode: AdultMode) => void;
-  readonly setRegistering: (on: boolean) => void;
   readonly stop: () => Promise<void>;
 }
 
-/** An adult answers from its disk; a silent one must not hold up a client's own deadline. */
-const adultTimeoutMs = 6_000;
-
-const storageLookMs = 5_000;
-
-/** The address to give to others: TCP, and one that is not only this machine's if there is one. */
-export function ownAddress(host: NodeHost): string {
-  const tcp = host
-    .addresses()
-    .filter((each) => each.includes('/tcp/') && !/\/ws|\/p2p-circuit/.test(each));
-  return tcp.find((each) => !/^\/ip[46]\/(127\.|::1\/)/.test(each)) ?? tcp[0] ?? '';
+/** What a node's parts share, before any of them is open. */
+interface Base {
+  readonly options: NodeOptions;
+  readonly links: NodeLinks;
+  readonly sections: NodeSections;
+  readonly section: SectionSlot;
+  readonly blamed: (kind: string, culprit: NodeId) => void;
+  /** Encoded address records of this section's elders. */
+  readonly elderRecords: () => readonly Uint8Array[];
+  /** Asks the section of this name for its newest state. */
+  readonly lookUpSection: (name: Uint8Array) => void;
 }
 
-/** Signs where this node can be dialled now, and puts it into the book. */
-export function announce(
-  identity: NodeIdentity,
-  host: NodeHost,
-  networkId: Uint8Array,
-  book: AddressBook,
-): Uint8Array {
-  const addresses = host
-    .addresses()
-    .filter((each) => each.length <= maxAddressCharacters && !each.includes('/p2p-circuit'))
-    .slice(0, maxAddresses);
-  const counter = nextAddressCounter(identity.folder);
-  const record = encodeAddressRecord(
-    signAddressRecord(identity.seed, networkId, counter, addresses),
-  );
-  book.offerOwn(record);
-  return record;
+/** The parts that the section's machine calls. */
+interface Parts {
+  readonly role: CurrentRole;
+  readonly storage: StorageRole;
+  readonly money: HandoverMoney;
+  readonly changes: RoleChanges<NodeStanding>;
 }
 
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { identity, host, anchor, facts, book, jobs, log, metrics } = options;
-  const { label, name } = identity;
-  const tag = networkTag(anchor.networkId);
-  const gate = createGate(metrics);
-  const outbox = createOutbox(host, book, tag, metrics);
-  announce(identity, host, anchor.networkId, book);
-
-  let standing: Standing | null = null;
-  let service: ClientService | null = null;
-  let elder: ElderService | null = null;
-  let adultMode: AdultMode = 'ok';
-  let registering = true;
-  let members: ReadonlySet<string> = new Set();
-  let elders: ReadonlySet<string> = new Set();
-  /** Of the last state under the key before. */
-  let membersBefore: readonly string[] = [];
-
-  /** Newest states of other sections, by prefix. */
-  const others = new Map<string, SignedAuthority>();
-  const known = createKnownMembers();
-  const laneOf = (from: Uint8Array | null): Lane =>
-    from !== null && known.has(nameToId(from)) ? 'system' : 'outside';
-  const pinKnown = (): void => {
-    known.follow([...others.values()].map(({ authority }) => authority));
-    const elsewhere = [...others.values()].flatMap(({ authority }) =>
-      authority.elders.map((each) => nameToId(each.name)),
-    );
-    // As long as it is no member it keeps what the join point named.
-    if (!members.has(nameToId(name))) return;
-    // After a split the other half's members are known from before, until its own state is.
-    book.pin(new Set([...members, ...elsewhere, ...membersBefore, nameToId(name)]));
-  };
-
-  host.know((each) => known.has(nameToId(each)));
-  const blamed = createBlameLog({ label, log, metrics, isMember: known.has });
-
-  /** What clients are led by: every state that came out of the section's machine is verified. */
-  let tree = emptyTree(anchor);
-  const learnFrom = (verified: SignedAuthority): void => {
-    ({ tree } = learn(tree, storedUpdate(proofOf(verified))));
-  };
-
-  const signed = (): SignedAuthority | null => standing?.signed ?? null;
-  const memberNames = (): readonly Uint8Array[] =>
-    signed()?.authority.members.map((member) => member.name) ?? [];
-  const elderRecords = (): readonly Uint8Array[] =>
-    (signed()?.authority.elders ?? []).flatMap(({ name: each }) => book.recordOf(each) ?? []);
-
-  const guide = (role: 'adult' | 'outsider'): ClientService =>
-    createGuideService({ label, name, role, signed, addresses: elderRecords, log, metrics });
-
-  const dataOutbox = createOutbox(host, book, tag, metrics, 'replication');
-  const requestData = (holder: Uint8Array, bytes: Uint8Array) =>
-    host.request({ name: holder, addresses: book.addressesOf(holder) }, 'data', tag, bytes, {
-      timeoutMs: adultTimeoutMs,
-    });
-  const { adult, replication, auditor } = await openStoring(options, {
-    isElder: (each) => elders.has(nameToId(each)),
-    send: dataOutbox.send,
-    request: requestData,
-    section: () => (elder === null ? null : (standing?.signed.authority ?? null)),
-    behind: (peer) => {
-      // Of our own section we hear every round; nobody tells us of another one.
-      const known = fromHex(peer);
-      if (known.ok && !members.has(peer)) void seekNews(known.value);
-    },
-    misbehaved: (culprit, issue) => section?.misbehaved(culprit, issue),
-    blamed,
+  const { identity, host, anchor, book } = options;
+  signAddresses(identity, host, anchor.networkId, book);
+  const base = createBase(options, {
+    signed: () => role.standing()?.signed ?? null,
+    onUpdate: (update) => applyUpdate(base, parts, update),
   });
-  const tellReplication = (): void => {
-    if (standing === null) return;
-    const { authority } = standing.signed;
-    void replication.adopted(
-      authority,
-      [...others.values()].map((each) => each.authority),
-    );
-  };
+  const { links, sections, section } = base;
+  host.setMembership((name) => sections.isKnown(nameToId(name)));
 
-  /** The newest state of all, also while its role is still being opened. */
-  let newest: Standing | null = null;
-  const ending = await openHandoverMoney({
-    label,
-    self: nameToId(name),
-    facts,
-    jobs,
+  /** The newest state, also while its role is still being opened. */
+  let newest: NodeStanding | null = null;
+  const role = createRole(base, () => parts);
+  const storage = await openStorage(base, role.servedSection);
+  const money = await openMoney(base, {
     authority: () => newest?.signed.authority ?? null,
-    others: () => [...others.values()],
-    tell: (input) => section?.tell(input),
-    unknownKey: (slot) => void seekNews(slot),
-    ready: () => {
-      if (newest !== null) changes.to(newest);
+    onReady: () => {
+      if (newest !== null) changes.request(newest);
     },
-    log,
   });
-  const hearOther = (other: SignedAuthority): void => {
-    learnFrom(other);
-    others.set(showPrefix(other.authority.prefix), other);
-    pinKnown();
-    tellReplication();
+  const stopWatch = watchStorageNeed(sections.adults, storage.replication.full, (vacancies) =>
+    section.handle?.setVacancies(vacancies, 'once'),
+  );
+  const settled = Promise.withResolvers<void>();
+  const changes = createRoleChanges<NodeStanding>({
+    adopt: (next) => adopt(base, parts, next),
+    onDone: settled.resolve,
+    onError: (error) =>
+      options.log.write({ event: 'roleFailed', node: identity.label, error: String(error) }),
+  });
+  const parts: Parts = { role, storage, money, changes };
+  const peerExchange = createPeerExchange({
+    ...{ host, book, tag: links.tag },
+    wanted: () => role.standing()?.signed.authority.members.map(({ name }) => name) ?? [],
+  });
+
+  const { adult } = storage;
+  const { service } = role;
+  const signed = (): SignedAuthority | null => role.standing()?.signed ?? null;
+  const { label } = identity;
+  await serveNode({
+    ...options,
+    label,
+    links,
+    sections,
+    section,
+    adult,
+    peerExchange,
+    service,
+    signed,
+  });
+  section.handle = await options.openSection({
+    ...sectionCallbacks(base, parts),
+    onAdopted: (next) => {
+      sections.addState(next.signed);
+      newest = next;
+      changes.request(next);
+    },
+  });
+  addGauges(base, role);
+  return {
+    ...{ identity, host, signed, peerExchange, settled: settled.promise },
+    role: () => role.standing()?.role ?? 'outsider',
+    prefixOf: (name) => sections.prefixOf(name, signed()),
+    stop: async () => {
+      stopWatch();
+      await stopParts(base, parts, peerExchange);
+    },
   };
-  const hearUpdate = (update: VerifiedUpdate): void => {
-    ({ tree } = learn(tree, update));
-    const { authority, links } = update.proof;
-    ending.learned(links);
-    if (authority !== null) hearOther({ ...authority, chain: links });
-  };
-  const seekNews = createSectionNews({
-    tree: () => tree,
-    request: (elder, bytes) =>
-      host.request({ name: elder, addresses: book.addressesOf(elder) }, 'client', tag, bytes, {
-        timeoutMs: adultTimeoutMs,
-      }),
+}
+
+function createBase(
+  options: NodeOptions,
+  given: {
+    readonly signed: () => SignedAuthority | null;
+    readonly onUpdate: (update: VerifiedUpdate) => void;
+  },
+): Base {
+  const { identity, host, anchor, book, jobs, log, metrics } = options;
+  const sections = createNodeSections(identity.name, anchor, book);
+  const links = createNodeLinks(host, book, anchor.networkId, metrics);
+  const lookUp = createSectionUpdates({
+    tree: sections.tree,
+    request: (elder, bytes) => links.request(elder, 'client', bytes),
     jobs,
     records: (records) => {
       for (const record of records) book.offer(record);
     },
-    learned: (update) => hearUpdate(update),
+    onUpdate: given.onUpdate,
   });
-
-  const adopt = async (next: Standing): Promise<void> => {
-    const { authority } = next.signed;
-    const keyOf = (each: Standing | null): string =>
-      each === null || each.share === null ? '' : nameToId(each.signed.authority.key);
-    const sameElder = elder !== null && keyOf(standing) === keyOf(next);
-    members = new Set(authority.members.map((member) => nameToId(member.name)));
-    elders = new Set(authority.elders.map((each) => nameToId(each.name)));
-    membersBefore = (next.previous?.members ?? []).map((member) => nameToId(member.name));
-    known.adopted(authority, next.previous);
-    pinKnown();
-    await ending.heard(next.signed.chain);
-    const changed = standing?.role !== next.role;
-    standing = next;
-    tellReplication();
-    if (changed) log.write({ event: 'role', node: label, kind: next.role });
-    if (!sameElder) {
-      service?.stop();
-      elder = null;
-      service = guide(next.role === 'adult' ? 'adult' : 'outsider');
-      if (next.role === 'elder' && next.share !== null) {
-        const past = await ending.pastOf(authority);
-        if (past === null) return options.onStanding?.(next); // It comes back when all is here.
-        elder = await createElderService({
-          label,
-          name,
-          identitySeed: identity.seed,
-          secretShare: next.share.secretShare,
-          past,
-          unknownKey: (slot) => void seekNews(slot),
-          signed: () => standing?.signed ?? next.signed,
-          facts,
-          jobs,
-          addresses: elderRecords,
-          request: requestData,
-          full: replication.full,
-          repair: replication.repair,
-          onStored: auditor.noticed,
-          misbehaved: (holder, issue) => section?.misbehaved(holder, issue),
-          log,
-          metrics,
-        });
-        elder.setRegistering(registering);
-        service = elder;
-      }
-    }
-    options.onStanding?.(next);
-  };
-
-  let need = noStorageNeed;
-  const storageTimer = setInterval(() => {
-    const adults = [...members].filter((id) => !elders.has(id));
-    const [next, places] = lookAtStorage(need, adults, replication.full());
-    need = next;
-    if (places !== null) section?.storage(places, 'once');
-  }, storageLookMs);
-
-  let settle: () => void = () => undefined;
-  const settled = new Promise<void>((done) => {
-    settle = done;
-  });
-  const changes = createRoleChanges({
-    adopt,
-    done: settle,
-    failed: (error) => log.write({ event: 'roleFailed', node: label, error: String(error) }),
-  });
-  const ports: SectionPorts = {
-    send: outbox.send,
-    adopted: (next) => {
-      learnFrom(next.signed);
-      newest = next;
-      changes.to(next);
-    },
-    refusedJoin: (sentence) => {
-      log.write({ event: 'joinRefused', node: label, error: sentence });
-      options.onRefused?.(sentence);
-    },
-    removed: () => {
-      log.write({ event: 'votedOut', node: label });
-      options.onRemoved?.();
-    },
-    forgot: () =>
-      log.write({
-        event: 'memoryLost',
-        node: label,
-        error:
-          "This node's memory is older than what it said: it stays silent until its section has the next key.",
-      }),
-    relocate: (move) => options.onRelocate?.(move),
-    money: ending.perform,
-    learned: hearUpdate,
-    happened: (kind, generation) =>
-      log.write({ event: 'decided', node: label, kind, count: Number(generation) }),
-    failed: (error) => {
-      // A machine broke an invariant: nothing it says from now on may be relied on.
-      log.write({ event: 'machineFailed', node: label, error: String(error) });
-      setImmediate(() => {
-        throw error;
-      });
-    },
-    blamed,
-  };
-
-  let section: SectionPort | null = null;
-  const greeter = createGreeter({
-    host,
-    book,
-    tag,
-    wanted: memberNames,
-  });
-
-  const answerSection = async (
-    bytes: Uint8Array,
-    { name: from, address, invalid }: Remote,
-  ): Promise<NodeReply> => {
-    const request = decodeNodeRequest(bytes);
-    if (!request.ok) {
-      invalid();
-      return refusedNode({ kind: 'malformed', what: 'request' });
-    }
-    if (from === null) return refusedNode({ kind: 'notAllowed', rule: 'nodesOnly' });
-    const { value } = request;
-    const kind = `section/${value.kind}`;
-    metrics.count('safe_messages_in_total', kind);
-    metrics.count('safe_bytes_in_total', kind, bytes.length);
-    if (value.kind === 'greet') return greeter.answer(value, from, address);
-    if (value.kind !== 'deliver' || value.protocol !== 'section' || section === null) {
-      return refusedNode({ kind: 'notAllowed', rule: 'sectionProtocol' });
-    }
-    outbox.heard(from);
-    if (await section.receive(nameToId(from), value.message)) return { kind: 'taken' };
-    invalid();
-    return refusedNode({ kind: 'malformed', what: 'message' });
-  };
-
-  const door = createClientDoor({
-    label,
-    answer: async (request, invalid) =>
-      service?.answer(request, invalid) ?? refused({ kind: 'busy', afterMs: 1_000 }),
-    view: () => (standing === null ? null : { tree, own: standing.signed }),
-    records: (names) => names.flatMap((each) => book.recordOf(each) ?? []),
-    log,
-    metrics,
-    gate,
-  });
-  await host.serve('client', tag, door);
-  await host.serve('data', tag, async (bytes, from) => {
-    metrics.count('safe_bytes_in_total', 'data', bytes.length);
-    const answered = await gate.enter(laneOf(from.name), from, bytes.length, () =>
-      adult.handle(bytes, from.name, from.invalid),
-    );
-    const reply = answered.ok ? answered.value : encodeNodeReply(refusedNode(answered.error));
-    metrics.count('safe_bytes_out_total', 'data', reply.length);
-    return reply;
-  });
-  await host.serve('section', tag, async (bytes, from) => {
-    const answered = await gate.enter(laneOf(from.name), from, bytes.length, () =>
-      answerSection(bytes, from),
-    );
-    return encodeNodeReply(answered.ok ? answered.value : refusedNode(answered.error));
-  });
-  // Whoever knows this node may come in through it.
-  await serveLobby(host, gate, {
-    network: () => ({ file: options.file, records: book.records(64, memberNames(), 'pinned') }),
-  });
-
-  section = await options.openSection(ports);
-  const opened = section;
-  metrics.gauge('safe_generation', () => Number(signed()?.authority.generation ?? 0n));
-  metrics.gauge('safe_members', () => members.size);
-  metrics.gauge('safe_known_nodes', () => book.names().length);
-  metrics.gauge('safe_connections', host.connections);
-  metrics.gauge('safe_is_elder', () => Number(standing?.role === 'elder'));
-
   return {
-    identity,
-    host,
-    role: () => standing?.role ?? 'outsider',
-    signed,
-    settled,
-    greeter,
-    prefixOf: (target) =>
-      [...others.values(), ...(standing === null ? [] : [standing.signed])]
-        .map(({ authority }) => authority.prefix)
-        .filter((prefix) => matches(prefix, target))
-        .sort((a, b) => b.bitCount - a.bitCount)[0] ?? EMPTY_PREFIX,
-    storage: opened.storage,
-    setAdultMode: (mode) => {
-      adultMode = mode;
-      adult.setMode(adultMode);
-    },
-    setRegistering: (on) => {
-      registering = on;
-      elder?.setRegistering(on);
-    },
-    stop: async () => {
-      clearInterval(storageTimer);
-      await greeter.stop();
-      opened.stop();
-      ending.stop();
-      outbox.stop();
-      dataOutbox.stop();
-      await changes.stop();
-      auditor.stop();
-      await replication.stop();
-      service?.stop();
-    },
+    ...{ options, links, sections, section: { handle: null } },
+    blamed: createBlameLog({ label: identity.label, log, metrics, isMember: sections.isKnown }),
+    elderRecords: () =>
+      (given.signed()?.authority.elders ?? []).flatMap(({ name }) => book.recordOf(name) ?? []),
+    lookUpSection: (name) => void lookUp(name),
   };
 }
 
-const refusedNode = (
-  refusal: (NodeReply & { readonly kind: 'refused' })['refusal'],
-): NodeReply => ({
-  kind: 'refused',
-  refusal,
-});
+const openStorage = (
+  { options, links, sections, section, blamed, lookUpSection }: Base,
+  servedSection: () => SectionAuthority | null,
+): Promise<StorageRole> =>
+  openStorageRole(options, {
+    isElder: (name) => sections.isElder(nameToId(name)),
+    send: links.replication.send,
+    request: (holder, bytes) => links.request(holder, 'data', bytes),
+    section: servedSection,
+    behind: (peer) => {
+      // Updates of our own section arrive every round; those of another one must be looked up.
+      const name = fromHex(peer);
+      if (name.ok && !sections.members().has(peer)) lookUpSection(name.value);
+    },
+    misbehaved: (culprit, issue) => section.handle?.misbehaved(culprit, issue),
+    blamed,
+  });
 
-/** Facts of a node, in its own folder. */
+const openMoney = (
+  { options: { identity, facts, jobs, log }, sections, section, lookUpSection }: Base,
+  given: { readonly authority: () => SectionAuthority | null; readonly onReady: () => void },
+): Promise<HandoverMoney> =>
+  openHandoverMoney({
+    ...{ label: identity.label, self: nameToId(identity.name), facts, jobs, log, ...given },
+    others: sections.others,
+    input: (input) => section.handle?.input(input),
+    onUnknownKey: lookUpSection,
+  });
+
+function createRole(base: Base, parts: () => Parts): CurrentRole {
+  const { options, links, section, elderRecords, lookUpSection } = base;
+  const { identity, facts, jobs, log, metrics } = options;
+  const own = { label: identity.label, name: identity.name, addresses: elderRecords, log, metrics };
+  return createNodeRole({
+    ...own,
+    inheritedFor: (authority) => parts().money.inheritedFor(authority),
+    openElder: (elder) => {
+      const { replication, auditor } = parts().storage;
+      return createElderService({
+        ...{ ...own, ...elder, facts, jobs, identitySeed: identity.seed },
+        onUnknownKey: lookUpSection,
+        request: (holder, bytes) => links.request(holder, 'data', bytes),
+        full: replication.full,
+        repair: replication.repair,
+        onStored: auditor.addStored,
+        misbehaved: (holder, issue) => section.handle?.misbehaved(holder, issue),
+      });
+    },
+  });
+}
+
+/** Puts a standing in force: members, links, replication, then the service of its role. */
+async function adopt(base: Base, parts: Parts, next: NodeStanding): Promise<void> {
+  const { log, identity, onStandingChange } = base.options;
+  const { role, money } = parts;
+  base.sections.setOwn(next);
+  await money.addLinks(next.signed.chain);
+  const isNewRole = role.standing()?.role !== next.role;
+  role.set(next);
+  updateReplication(base, parts);
+  if (isNewRole) log.write({ event: 'role', node: identity.label, kind: next.role });
+  await role.open(next);
+  onStandingChange?.(next);
+}
+
+function applyUpdate(base: Base, parts: Parts, update: VerifiedUpdate): void {
+  const isNewState = base.sections.addUpdate(update);
+  parts.money.addLinksWithRetry(update.proof.links);
+  if (isNewState) updateReplication(base, parts);
+}
+
+function updateReplication({ sections }: Base, { role, storage }: Parts): void {
+  const standing = role.standing();
+  if (standing === null) return;
+  const others = sections.others().map(({ authority }) => authority);
+  void storage.replication.adoptState(standing.signed.authority, others);
+}
+
+const lostStateSentence =
+  'This node lost state that it had signed: it abstains until its section has the next key.';
+
+function sectionCallbacks(base: Base, parts: Parts): Omit<SectionCallbacks, 'onAdopted'> {
+  const { options, links, blamed } = base;
+  const { identity, log } = options;
+  const node = identity.label;
+  return {
+    send: links.section.send,
+    onJoinRefused: (sentence) => {
+      log.write({ event: 'joinRefused', node, error: sentence });
+      options.onRefused?.(sentence);
+    },
+    onRemoved: () => {
+      log.write({ event: 'votedOut', node });
+      options.onRemoved?.();
+    },
+    onStateLost: () => log.write({ event: 'stateLost', node, error: lostStateSentence }),
+    onRelocate: (move) => options.onRelocate?.(move),
+    money: parts.money.perform,
+    onUpdate: (update) => applyUpdate(base, parts, update),
+    onEvent: (kind, generation) =>
+      log.write({ event: 'sectionEvent', node, kind, count: Number(generation) }),
+    onFailure: (error) => endOnMachineFailure(log, node, error),
+    blamed,
+  };
+}
+
+function addGauges({ options, sections }: Base, role: CurrentRole): void {
+  const { metrics, book, host } = options;
+  metrics.gauge('safe_generation', () =>
+    Number(role.standing()?.signed.authority.generation ?? 0n),
+  );
+  metrics.gauge('safe_members', () => sections.members().size);
+  metrics.gauge('safe_known_nodes', () => book.names().length);
+  metrics.gauge('safe_connections', host.connections);
+  metrics.gauge('safe_is_elder', () => Number(role.standing()?.role === 'elder'));
+}
+
+/** In this order: what receives and decides, what it sends by, then what stores. */
+async function stopParts(base: Base, parts: Parts, peerExchange: PeerExchange): Promise<void> {
+  const { storage, money, changes, role } = parts;
+  await peerExchange.stop();
+  base.section.handle?.stop();
+  money.stop();
+  base.links.stop();
+  await changes.stop();
+  storage.auditor.stop();
+  await storage.replication.stop();
+  role.stop();
+}
+
+/** A node's facts, in its own folder. */
 export const openNodeFacts = (identity: NodeIdentity): FactStore =>
   openFacts(join(identity.folder, 'facts'));

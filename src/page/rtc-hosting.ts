@@ -1,14 +1,14 @@
 /**
- * One tab at a time owns the RTCPeerConnections: the one that holds the Web Lock `rtc-host`. When
- * it closes, the browser gives the lock to the next tab, which offers itself to the worker.
+ * One tab at a time owns the RTCPeerConnections: the holder of the Web Lock `rtc-host`. When it closes, the
+ * browser gives the lock to the next tab, which offers itself to the worker.
  */
-import type { PageToWorker } from '#bridge/worker.ts';
+import type { PageToWorker } from '#bridge/worker-messages.ts';
 import { hostRtc, type RtcHost } from '#network/rtc/host.ts';
 
 export interface RtcHosting {
-  /** The worker has no host: it may have given up this page, which was busy or frozen. */
+  /** The worker has no host: it may have dropped this page while it was busy or frozen. */
   readonly needed: (instance: string) => void;
-  /** The worker lives; a new instance id shows that it was restarted. */
+  /** The worker is running; a new instance id shows that it was restarted. */
   readonly alive: (instance: string) => void;
 }
 
@@ -21,7 +21,7 @@ export function startRtcHosting(worker: () => ServiceWorker | null): RtcHosting 
   const offer = (): void => {
     const to = worker();
     if (!hosting || to === null) return;
-    // Connections of the worker's earlier life are unreachable for it: close them now.
+    // The restarted worker cannot reach the connections of its previous run: close them now.
     host?.close();
     const { port1, port2 } = new MessageChannel();
     host = hostRtc(port1, () => ++constructed);

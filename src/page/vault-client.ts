@@ -1,18 +1,23 @@
-/** Talks to this tab's vault: requests matched by number, notices passed on. */
-import type {
-  FromVault,
-  ToVault,
-  VaultError,
-  VaultReplies,
-  VaultRequest,
-  VaultView,
+/** Client of this tab's vault: requests matched by number, notices passed on. */
+import {
+  readReply,
+  type FromVault,
+  type ToVault,
+  type VaultError,
+  type VaultReplies,
+  type VaultRequest,
+  type VaultRequestKind,
+  type VaultView,
 } from '#bridge/vault.ts';
 
+// Named here because the list of files stored for offline use has only workers that a page refers to.
+import guessWorker from '../vault/guesses/guess-worker.ts?worker&url';
+
 export interface VaultClient {
-  readonly ask: <Kind extends VaultRequest['kind']>(
+  readonly ask: <Kind extends VaultRequestKind>(
     request: Extract<VaultRequest, { kind: Kind }>,
   ) => Promise<VaultReplies[Kind]>;
-  readonly post: (message: unknown) => void;
+  readonly notify: (notice: Exclude<ToVault, { kind: 'ask' }>) => void;
   readonly stop: () => void;
 }
 
@@ -21,9 +26,10 @@ export function startVault(
   onUncontrolled: () => void,
 ): VaultClient {
   const vault = new Worker(new URL('../vault/index.ts', import.meta.url), { type: 'module' });
+  const post = (message: ToVault): void => vault.postMessage(message);
   const waiting = new Map<
     number,
-    { readonly resolve: (value: unknown) => void; readonly reject: (error: VaultError) => void }
+    { readonly onReply: (value: unknown) => void; readonly reject: (error: VaultError) => void }
   >();
   let nextId = 1;
   const fail = (message: string): void => {
@@ -31,6 +37,7 @@ export function startVault(
     waiting.clear();
   };
 
+  post({ kind: 'guessWorker', url: guessWorker });
   vault.onmessage = ({ data }: MessageEvent<FromVault>) => {
     switch (data.kind) {
       case 'view':
@@ -38,7 +45,7 @@ export function startVault(
       case 'uncontrolled':
         return onUncontrolled();
       case 'reply':
-        waiting.get(data.id)?.resolve(data.value);
+        waiting.get(data.id)?.onReply(data.value);
         return void waiting.delete(data.id);
       case 'error':
         waiting.get(data.id)?.reject(data.error);
@@ -48,17 +55,27 @@ export function startVault(
   vault.onerror = () => fail('The part of the app that holds your keys stopped. Reload the page.');
 
   return {
-    ask: (request) => {
+    ask: <Kind extends VaultRequestKind>(request: Extract<VaultRequest, { kind: Kind }>) => {
       const id = nextId++;
-      return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        vault.postMessage({ id, request } satisfies ToVault);
+      return new Promise<VaultReplies[Kind]>((resolve, reject) => {
+        const onReply = (value: unknown): void => {
+          const reply = readReply<Kind>(request.kind, value);
+          if (reply === undefined) reject(malformed);
+          else resolve(reply);
+        };
+        waiting.set(id, { onReply, reject });
+        post({ kind: 'ask', id, request });
       });
     },
-    post: (message) => vault.postMessage(message),
+    notify: post,
     stop: () => {
       vault.terminate();
       fail('Your Safe was locked.');
     },
   };
 }
+
+const malformed: VaultError = {
+  kind: 'internal',
+  message: 'Something went wrong inside the app. Reload the page and try again.',
+};

@@ -1,32 +1,33 @@
 /**
- * How a page comes under its service worker, and how it notices that another version has taken over.
- * Nothing here waits for ever: what cannot come about any more is an error for the person to see.
+ * Brings a page under its service worker, and detects that another version has taken over. Nothing here
+ * waits for ever: whatever can no longer happen is an error for the person to see.
  */
-import type { PageToWorker } from '#bridge/worker.ts';
+import type { Workbox } from 'workbox-window';
+import type { PageToWorker } from '#bridge/worker-messages.ts';
 
-/** A claimed page hears of it at once; where it cannot be claimed, one ordinary load helps. */
+/** A claimed page is notified immediately; if it cannot be claimed, one ordinary load helps. */
 const claimMs = 2_000;
 const reloadMs = 10_000;
 
-/** Resolves when a version is active. Errors: rejects when the only one there was could not be installed. */
+/** Resolves when a version is active. Errors: rejects when the only version could not be installed. */
 export function activated(registration: ServiceWorkerRegistration): Promise<ServiceWorker> {
   return new Promise((done, fail) => {
-    const look = (): void => {
+    const check = (): void => {
       if (registration.active !== null) return done(registration.active);
-      const coming = registration.waiting ?? registration.installing;
-      // What could not be stored whole is given up by the browser, and nothing follows by itself.
-      if (coming === null || coming.state === 'redundant') {
+      const candidate = registration.waiting ?? registration.installing;
+      // The browser gives up a version that could not be stored completely, and does not retry.
+      if (candidate === null || candidate.state === 'redundant') {
         return fail(new Error('the app could not be stored whole'));
       }
-      coming.addEventListener('statechange', look, { once: true });
+      candidate.addEventListener('statechange', check, { once: true });
     };
-    look();
+    check();
   });
 }
 
 /**
- * Resolves when the worker answers this page's fetches; a hard reload may need one soft one. Errors:
- * rejects when that did not help.
+ * Resolves when the worker answers this page's fetches; after a hard reload that may need one soft reload.
+ * Errors: rejects when that did not help.
  */
 export async function controlled(active: ServiceWorker): Promise<void> {
   const workers = navigator.serviceWorker;
@@ -37,7 +38,7 @@ export async function controlled(active: ServiceWorker): Promise<void> {
     setTimeout(() => {
       if (workers.controller !== null) return done();
       const late = (): void => fail(new Error('it does not answer this page'));
-      // The page goes away with the reload; if it stays, that was no help either.
+      // The reload ends this page; if the page is still here, the reload failed.
       if (alreadyReloaded()) return late();
       setTimeout(late, reloadMs);
       location.reload();
@@ -45,7 +46,7 @@ export async function controlled(active: ServiceWorker): Promise<void> {
   });
 }
 
-/** Marked in the history entry: survives the reload, needs no storage, ends with the tab. */
+/** Stored in the history entry: survives the reload, needs no storage, ends with the tab. */
 function alreadyReloaded(): boolean {
   const state = (history.state ?? {}) as { safeReloaded?: boolean };
   if (state.safeReloaded === true) return true;
@@ -54,26 +55,22 @@ function alreadyReloaded(): boolean {
 }
 
 /**
- * Calls `ready` when another version waits, and when one has taken over that another tab asked for: this
- * page is of the version before, and a reload makes it one of the new.
+ * Calls `ready` when another version waits, and when one has taken over at another tab's request: this page
+ * runs the previous version until its person reloads it. Call it before the registration.
  */
-export function watchUpdates(registration: ServiceWorkerRegistration, ready: () => void): void {
+export function watchUpdates(workbox: Pick<Workbox, 'addEventListener'>, ready: () => void): void {
   const workers = navigator.serviceWorker;
-  const look = (): void => {
-    if (registration.waiting !== null && workers.controller !== null) ready();
-  };
-  look();
-  registration.addEventListener('updatefound', () => {
-    registration.installing?.addEventListener('statechange', look);
+  let current = workers.controller;
+  workbox.addEventListener('waiting', () => {
+    if (workers.controller !== null) ready();
   });
-  let present = workers.controller;
-  workers.addEventListener('controllerchange', () => {
-    if (present !== null && workers.controller !== present) ready();
-    present = workers.controller;
+  workbox.addEventListener('controlling', () => {
+    if (current !== null && workers.controller !== current) ready();
+    current = workers.controller;
   });
 }
 
-/** Reloads under the version that waits, or at once when it has taken over already. */
+/** Reloads under the waiting version, or immediately when it has already taken over. */
 export function applyUpdate(registration: ServiceWorkerRegistration | undefined): void {
   const waiting = registration?.waiting ?? null;
   if (waiting === null) return location.reload();

@@ -1,34 +1,36 @@
 /**
- * When an elder wants join places because disks are full (N39). An adult's report of its own disk is
- * checked by nobody, and adults are not bounded by two liars; so it takes a share of them, and what was
- * opened has to last for a while. Pure: looks are counted, no clock is read.
+ * When an elder wants vacancies because disks are full (N39). No elder can verify an adult's report of
+ * its own disk, and more than two adults may lie; so a share of them must report, and openings are
+ * limited in time. Pure: counts checks, reads no clock.
  */
 import type { NodeId } from '#core/machine.ts';
 
-/** Places wanted at once: room for one replacement of every holder. */
-export const placesInNeed = 4;
-/** At least so many adults must report a full disk… */
-export const leastFull = 2;
-/** …and one in so many of all. */
-export const oneFullIn = 3;
-/** Looks between two openings: with one in five seconds ten minutes. */
-export const looksBetweenOpenings = 120;
+/** Vacancies opened at once: one replacement for each of the four holders. */
+export const vacanciesInNeed = 4;
+/** Adults that must report a full disk, at least… */
+export const minFullAdults = 2;
+/** …and at least one adult in this many. */
+export const fullAdultsDivisor = 3;
+/** Checks between two openings: ten minutes, at one check every five seconds. */
+export const checksBetweenOpenings = 120;
 
 export interface StorageNeed {
-  /** Looks before places may be wanted again. */
-  readonly rest: number;
+  /** Checks before vacancies may be opened again. */
+  readonly checksToSkip: number;
 }
 
-export const noStorageNeed: StorageNeed = { rest: 0 };
+export const noStorageNeed: StorageNeed = { checksToSkip: 0 };
 
-/** @returns the need after this look, and how many places to open now, or null. */
-export function lookAtStorage(
-  { rest }: StorageNeed,
+/** @returns the need after this check, and the vacancies to open now, or null. */
+export function checkStorageNeed(
+  { checksToSkip }: StorageNeed,
   adults: readonly NodeId[],
   full: ReadonlySet<NodeId>,
 ): readonly [StorageNeed, number | null] {
-  if (rest > 0) return [{ rest: rest - 1 }, null];
+  if (checksToSkip > 0) return [{ checksToSkip: checksToSkip - 1 }, null];
   const reported = adults.filter((id) => full.has(id)).length;
-  const isNeeded = reported >= leastFull && oneFullIn * reported >= adults.length;
-  return isNeeded ? [{ rest: looksBetweenOpenings }, placesInNeed] : [{ rest: 0 }, null];
+  const isNeeded = reported >= minFullAdults && fullAdultsDivisor * reported >= adults.length;
+  return isNeeded
+    ? [{ checksToSkip: checksBetweenOpenings }, vacanciesInNeed]
+    : [{ checksToSkip: 0 }, null];
 }

@@ -1,12 +1,21 @@
 /**
  * Runs one machine in the real world: one event at a time, effects strictly in order.
  *
- * This file and `tests/sim/world.ts` are the only two interpreters of {@link Effect}. Anything
- * that must be true of both belongs in the machine, not here.
+ * This file, `instances.ts` and `tests/sim/world.ts` interpret {@link Effect}. A property that must hold in
+ * all of them belongs in the machine.
  */
-import type { Context, Effect, Event, Machine, NodeId, Protocol } from '#core/machine.ts';
+import {
+  timerKey,
+  type Context,
+  type Effect,
+  type Event,
+  type Machine,
+  type NodeId,
+  type Protocol,
+  type TimerId,
+} from '#core/machine.ts';
 
-/** The world, as seen from a machine. Adapters live in `network/` and `storage/`. */
+/** The ports of a machine. Adapters are in `network/` and `storage/`. */
 export interface Ports<P extends Protocol> {
   readonly clock: Clock;
   readonly randomBytes: (length: number) => Uint8Array;
@@ -20,6 +29,13 @@ export interface Ports<P extends Protocol> {
   readonly transport: { readonly send: (to: NodeId, message: P['message']) => void };
   readonly onOutput: (output: P['output']) => void;
   readonly onFault: (fault: P['fault']) => void;
+  /**
+   * A fact could not be stored, a job threw, or the machine broke an invariant. The driver has stopped:
+   * memory may be ahead of the disk, so only a new start from the facts continues. Called at most once, and
+   * never after {@link Driver.stop}. A failure before the first step is over rejects {@link startDriver}
+   * instead.
+   */
+  readonly onFailure: (error: unknown) => void;
 }
 
 export interface Clock {
@@ -30,7 +46,7 @@ export interface Clock {
 export interface Driver<P extends Protocol> {
   /** Queues an event; it is handled after everything queued before it. */
   readonly push: (event: Event<P>) => void;
-  /** Resolves when the queue is empty; rejects if a machine broke an invariant. */
+  /** Resolves when every event queued so far is handled, or the driver has stopped. */
   readonly idle: () => Promise<void>;
   readonly stop: () => void;
 }
@@ -40,10 +56,10 @@ export async function startDriver<Config, State, P extends Protocol>(
   config: Config,
   ports: Ports<P>,
 ): Promise<Driver<P>> {
-  const timers = new Map<P['timer'], () => void>();
+  const timers = createTimers<P['timer']>(ports.clock, (timer) =>
+    push({ kind: 'timerFired', timer }),
+  );
   let stopped = false;
-
-  const context = (): Context => ({ now: ports.clock.now(), entropy: ports.randomBytes(32) });
 
   const perform = async (effect: Effect<P>): Promise<void> => {
     switch (effect.kind) {
@@ -52,23 +68,14 @@ export async function startDriver<Config, State, P extends Protocol>(
       case 'send':
         for (const to of effect.to) ports.transport.send(to, effect.message);
         return;
-      case 'setTimer': {
-        const { timer } = effect;
-        timers.get(timer)?.();
-        const fire = (): void => push({ kind: 'timerFired', timer });
-        timers.set(timer, ports.clock.setTimer(fire, effect.afterMs));
-        return;
-      }
+      case 'setTimer':
+        return timers.set(effect.timer, effect.afterMs);
       case 'clearTimer':
-        timers.get(effect.timer)?.();
-        timers.delete(effect.timer);
-        return;
+        return timers.clear(effect.timer);
       case 'compute':
-        void ports.compute(effect.job).then(
-          (result) => push({ kind: 'computed', id: effect.id, result }),
-          // A job is a total function: a throw is our bug, and the driver's owner must hear of it.
-          (error: unknown) => fail(error),
-        );
+        void ports
+          .compute(effect.job)
+          .then((result) => push({ kind: 'computed', id: effect.id, result }), fail);
         return;
       case 'blame':
         return ports.onFault(effect.fault);
@@ -79,31 +86,80 @@ export async function startDriver<Config, State, P extends Protocol>(
 
   let tail: Promise<void> = Promise.resolve();
   const push = (event: Event<P>): void => {
-    tail = tail.then(() => handle(event));
-    tail.catch(() => undefined);
+    tail = tail.then(() => handle(event)).catch(fail);
   };
-  const fail = (error: unknown): void => {
-    tail = tail.then(() => Promise.reject(error));
-    tail.catch(() => undefined);
+  const stop = (): void => {
+    stopped = true;
+    timers.clearAll();
   };
 
-  const first = machine.start(config, await ports.facts.load(), context());
+  let failedStart: { readonly error: unknown } | null = null;
+  let isStarting = true;
+  const fail = (error: unknown): void => {
+    if (stopped) return;
+    stop();
+    if (isStarting) failedStart = { error };
+    else ports.onFailure(error);
+  };
+
+  const first = machine.start(config, await ports.facts.load(), stepContext(ports));
   let state = first.state;
-  for (const effect of first.effects) await perform(effect);
+  // An event that arrives meanwhile waits, like any other, for the effects before it.
+  tail = performAll(first.effects).catch(fail);
+  await tail;
+  isStarting = false;
+  throwIfFailed(failedStart);
 
   async function handle(event: Event<P>): Promise<void> {
     if (stopped) return;
-    const step = machine.step(config, state, event, context());
+    const step = machine.step(config, state, event, stepContext(ports));
     state = step.state;
-    for (const effect of step.effects) await perform(effect);
+    await performAll(step.effects);
   }
 
+  async function performAll(effects: readonly Effect<P>[]): Promise<void> {
+    for (const effect of effects) {
+      // A job of this step may have failed while a fact was being stored.
+      if (stopped) return;
+      await perform(effect);
+    }
+  }
+
+  return { push, idle: () => tail, stop };
+}
+
+function throwIfFailed(failed: { readonly error: unknown } | null): void {
+  if (failed !== null) throw failed.error;
+}
+
+/** Setting a timer that runs replaces it. */
+export function createTimers<Timer extends TimerId>(clock: Clock, onFired: (timer: Timer) => void) {
+  const running = new Map<string, () => void>();
+  const clearKey = (key: string): void => {
+    running.get(key)?.();
+    running.delete(key);
+  };
   return {
-    push,
-    idle: () => tail,
-    stop: () => {
-      stopped = true;
-      for (const cancel of timers.values()) cancel();
+    set: (timer: Timer, afterMs: number): void => {
+      const key = timerKey(timer);
+      clearKey(key);
+      const fire = (): void => {
+        running.delete(key);
+        onFired(timer);
+      };
+      running.set(key, clock.setTimer(fire, afterMs));
     },
+    clear: (timer: Timer): void => clearKey(timerKey(timer)),
+    isEmpty: (): boolean => running.size === 0,
+    clearAll: () => [...running.keys()].forEach(clearKey),
   };
 }
+
+/** The time and randomness of one step. */
+export const stepContext = ({
+  clock,
+  randomBytes,
+}: Pick<Ports<Protocol>, 'clock' | 'randomBytes'>): Context => ({
+  now: clock.now(),
+  entropy: randomBytes(32),
+});

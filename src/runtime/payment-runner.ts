@@ -1,9 +1,9 @@
 /**
- * Runs one payment machine in the real world, for the service worker and for the faucet alike:
- * its messages become requests of the client protocol, the elders' replies become its events.
+ * Runs one payment machine in the real world, for the service worker and for the faucet: its messages
+ * become requests of the client protocol, the elders' replies become its events.
  */
 import { toHex } from '#core/codec/bytes.ts';
-import type { NodeId } from '#core/machine.ts';
+import type { Event, NodeId } from '#core/machine.ts';
 import type { Result } from '#core/result.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import type { ClientReply, ClientRequest } from '#roles/wire/client.ts';
@@ -13,7 +13,7 @@ import {
   payment,
   performPaymentJob,
   addressesOf,
-  sectionAt,
+  paymentSectionAt,
   type Payment,
   type PaymentConfig,
   type PaymentElder,
@@ -28,7 +28,7 @@ import {
 } from '#safe/payment/index.ts';
 import { decodeTransaction } from '#money/transaction.ts';
 import { outputName } from '#protocol/mint/index.ts';
-import { startDriver } from './driver.ts';
+import { startDriver, type Driver } from './driver.ts';
 
 export interface PaymentPorts {
   readonly ask: (
@@ -45,135 +45,143 @@ export interface PaymentPorts {
   readonly onOutput: (output: PaymentOutput) => void;
   readonly onFault: (fault: PaymentFault) => void;
   /**
-   * Asks who answers for this address now, this elder first if one is named; resolves with all that
-   * is verified by then. Without it only {@link RunningPayment.update} brings news.
+   * Looks up the sections now responsible for this address, from this elder first if one is given; resolves
+   * with all that is verified by then. Without it, sections change only by {@link RunningPayment.update}.
    */
-  readonly news?: (address: Uint8Array, elder: NodeId | null) => Promise<PaymentSections>;
-  /** Where jobs run; without it on this thread, which suits a service worker (it has no other). */
+  readonly lookUpSections?: (address: Uint8Array, elder: NodeId | null) => Promise<PaymentSections>;
+  /** Runs jobs; by default on this thread, as in a service worker (it has no other). */
   readonly compute?: (job: PaymentJob) => Promise<PaymentResult>;
 }
 
 export interface RunningPayment {
   /**
-   * Resolves when the payment is registered or replaced, or when {@link stop} was called. Rejects
-   * when a fact could not be kept: nothing more is done then, and a new run goes on from what is.
+   * Resolves when the payment is registered or replaced, or after {@link stop}. Rejects when a fact could
+   * not be stored or a job failed: the run ends, and a new run continues from the stored facts.
    */
   readonly ended: Promise<void>;
-  /** After `outdated`, or whenever a newer section was verified. */
+  /** Call it after `outdated`, or whenever a newer section was verified. */
   readonly update: (sections: PaymentSections) => void;
   readonly stop: () => void;
 }
 
-/** A handover takes seconds: so often, and so many times, is asked whether it is over. */
-const seekEveryMs = 1_500;
-const maxSeeks = 40;
+/** A handover takes seconds: look up at this interval, at most this often. */
+const lookUpEveryMs = 1_500;
+const maxLookUps = 40;
 
 export async function runPayment(
   config: PaymentConfig,
   ports: PaymentPorts,
 ): Promise<RunningPayment> {
-  let { sections } = config;
-  let elders = eldersOf(sections);
-  let stopped = false;
-  let end: () => void = () => undefined;
-  let fail: (error: unknown) => void = () => undefined;
-  const ended = new Promise<void>((resolve, reject) => {
-    end = resolve;
-    fail = reject;
-  });
-  ended.catch(() => undefined); // Whoever waits for it hears of it.
-  let push: (from: NodeId, message: PaymentMessage) => void = () => undefined;
+  const ended = Promise.withResolvers<void>();
+  ended.promise.catch(() => undefined); // Its rejection is handled by the callers that await it.
+  let driver: Driver<Payment> | undefined = undefined;
+  // Replies to messages of `start` may arrive before the driver exists: hold them until then.
+  const early: Event<Payment>[] = [];
+  const push = (event: Event<Payment>): void =>
+    driver === undefined ? void early.push(event) : driver.push(event);
+
+  const transaction = decodeTransaction(config.bundle.transaction);
+  const addresses = transaction.ok ? addressesOf(transaction.value) : [];
+  const update = (sections: PaymentSections): void => {
+    if (driver === undefined) return;
+    lookups.learn(sections);
+    push({ kind: 'input', input: { kind: 'sections', sections } });
+    lookups.lookUpMissing(addresses);
+  };
+  const lookups = createSectionLookups(config.sections, ports.lookUpSections, update);
 
   const send = async (to: NodeId, message: PaymentMessage): Promise<void> => {
-    const elder = elders.get(to);
+    const elder = lookups.elderOf(to);
     const request = encodePaymentRequest(message);
     if (elder === undefined || request === undefined) return;
     const reply = await ports.ask(elder, request);
     if (!reply.ok || reply.value.kind !== 'money') {
-      // No elder any more, or none that answers: there may be others, and who refuses may know.
+      // The elder left or does not answer: look up the others, first from an elder that refused.
       const address = addressOf(message);
-      if (address !== null) void seek(address, hasRefused(reply) ? to : null, 1);
+      if (address !== null) void lookups.lookUp(address, hasRefused(reply) ? to : null, 1);
       return;
     }
     const answer = decodePaymentAnswer(request.kind, reply.value.message);
-    if (answer.ok) push(to, answer.value);
+    if (answer.ok) push({ kind: 'received', from: to, message: answer.value });
   };
 
-  let update: (known: PaymentSections) => void = () => undefined;
-  /** By section key: one question at a time. */
-  const seeking = new Set<string>();
-  const seek = async (address: Uint8Array, elder: NodeId | null, tries: number): Promise<void> => {
-    const before = keyFor(sections, address);
-    if (ports.news === undefined || seeking.has(before)) return;
-    seeking.add(before);
-    for (let tried = 0; tried < tries && !stopped; tried++) {
-      if (tried > 0) await pause(seekEveryMs);
-      const known = await ports.news(address, tried === 0 ? elder : null).catch(() => null);
-      if (known !== null && !stopped) update(known);
-      if (keyFor(sections, address) !== before) break;
-    }
-    seeking.delete(before);
-  };
-  let halt: () => void = () => undefined;
-  // What `start` sends may be answered before the driver exists: hold those answers back.
-  const early: (readonly [NodeId, PaymentMessage])[] = [];
-  push = (from, message) => void early.push([from, message]);
-  const driver = await startDriver<PaymentConfig, PaymentState, Payment>(payment, config, {
-    clock: {
-      now: ports.now,
-      setTimer: (callback, afterMs) => {
-        const timer = setTimeout(callback, afterMs);
-        return () => clearTimeout(timer);
-      },
-    },
+  driver = await startDriver<PaymentConfig, PaymentState, Payment>(payment, config, {
+    clock: { now: ports.now, setTimer },
     randomBytes: ports.randomBytes,
-    facts: {
-      load: ports.facts.load,
-      append: (fact) =>
-        ports.facts.append(fact).catch((error: unknown) => {
-          stopped = true;
-          halt();
-          fail(error);
-          throw error;
-        }),
-    },
+    facts: ports.facts,
     compute: ports.compute ?? (async (job) => performPaymentJob(job, ports.suite)),
     transport: { send: (to, message) => void send(to, message).catch(() => undefined) },
     onOutput: (output) => {
       ports.onOutput(output);
-      if (output.kind === 'outdated') void seek(output.address, output.elder, maxSeeks);
+      if (output.kind === 'outdated') void lookups.lookUp(output.address, output.elder);
       if (output.kind !== 'registered' && output.kind !== 'replaced') return;
-      stopped = true;
-      end();
+      lookups.stop();
+      ended.resolve();
     },
     onFault: ports.onFault,
+    onFailure: (error) => {
+      lookups.stop();
+      ended.reject(error);
+    },
   });
-  halt = driver.stop;
-  if (stopped) halt();
-  push = (from, message) => driver.push({ kind: 'received', from, message });
-  for (const [from, message] of early) push(from, message);
-  update = (known) => {
-    sections = known;
-    elders = new Map([...elders, ...eldersOf(known)]);
-    driver.push({ kind: 'input', input: { kind: 'sections', sections: known } });
-    seekMissing();
+  early.forEach(driver.push);
+  lookups.lookUpMissing(addresses);
+  const stop = (): void => {
+    lookups.stop();
+    driver?.stop();
+    ended.resolve();
   };
-  /** A split whose halves nobody has shown us yet: nobody to ask is nobody to be corrected by. */
-  const transaction = decodeTransaction(config.bundle.transaction);
-  const addresses = transaction.ok ? addressesOf(transaction.value) : [];
-  const seekMissing = (): void => {
-    for (const address of addresses) {
-      if (keyFor(sections, address) === '') void seek(address, null, maxSeeks);
+  return { ended: ended.promise, update, stop };
+}
+
+const setTimer = (callback: () => void, afterMs: number): (() => void) => {
+  const timer = setTimeout(callback, afterMs);
+  return () => clearTimeout(timer);
+};
+
+/** The sections of one payment, and lookups of newer ones: one at a time for each section key. */
+function createSectionLookups(
+  first: PaymentSections,
+  lookUpSections: PaymentPorts['lookUpSections'],
+  onFound: (sections: PaymentSections) => void,
+) {
+  let sections = first;
+  let elders = eldersOf(first);
+  let stopped = false;
+  const inProgress = new Set<string>();
+
+  const lookUp = async (
+    address: Uint8Array,
+    elder: NodeId | null,
+    tries = maxLookUps,
+  ): Promise<void> => {
+    const before = keyFor(sections, address);
+    if (lookUpSections === undefined || inProgress.has(before)) return;
+    inProgress.add(before);
+    for (let tried = 0; tried < tries && !stopped; tried++) {
+      if (tried > 0) await pause(lookUpEveryMs);
+      const known = await lookUpSections(address, tried === 0 ? elder : null).catch(() => null);
+      if (known !== null && !stopped) onFound(known);
+      if (keyFor(sections, address) !== before) break;
     }
+    inProgress.delete(before);
   };
-  seekMissing();
+
   return {
-    ended,
-    update,
-    stop: () => {
+    elderOf: (id: NodeId): PaymentElder | undefined => elders.get(id),
+    learn: (known: PaymentSections): void => {
+      sections = known;
+      elders = new Map([...elders, ...eldersOf(known)]);
+    },
+    lookUp,
+    /** After a split we may know no elder for an address, so none can redirect us: look it up. */
+    lookUpMissing: (addresses: readonly Uint8Array[]): void => {
+      for (const address of addresses) {
+        if (keyFor(sections, address) === '') void lookUp(address, null);
+      }
+    },
+    stop: (): void => {
       stopped = true;
-      driver.stop();
-      end();
     },
   };
 }
@@ -185,9 +193,9 @@ const hasRefused = (reply: Result<ClientReply, unknown>): boolean =>
 
 const pause = (ms: number): Promise<void> => new Promise((go) => setTimeout(go, ms));
 
-/** Empty while nobody is known to answer for the address. */
+/** Empty while no section is known for the address. */
 const keyFor = (sections: PaymentSections, address: Uint8Array): string => {
-  const key = sectionAt(sections, address)?.key;
+  const key = paymentSectionAt(sections, address)?.key;
   return key === undefined ? '' : toHex(key);
 };
 

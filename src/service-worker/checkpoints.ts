@@ -1,21 +1,21 @@
 /**
- * Checkpoints that ship with this version of the app (N33): per network, proofs that lead from its
- * genesis key to the sections that spoke when the version was made. They are pinned before anybody is
- * asked, so elders of ended epochs, even with a dishonest bootstrap node, cannot lead a new device
- * astray. `node bin/checkpoints.js` writes the file.
+ * Checkpoints shipped with this version of the app (N33): per network, proofs that lead from its genesis
+ * key to the sections that were current when the version was made. They are pinned before any node is
+ * asked, so elders of ended epochs, even with a dishonest bootstrap node, cannot mislead a new device.
+ * `node bin/checkpoints.js` writes the file.
  */
 import { fromHex } from '#core/codec/bytes.ts';
 import { decodeProof, maxProofBytes } from '#protocol/anti-entropy/index.ts';
 import type { SectionProof } from '#protocol/section/index.ts';
 import shipped from './checkpoints.json' with { type: 'json' };
 
-/** Networks one version may know: a file of ours, so the bound only stops a mistake. */
+/** Networks in one version: the file is ours, so the bound only catches a mistake. */
 const maxNetworks = 16;
-/** Pages of one network: 16 sections, or 256 handovers of one. */
+/** Proof pages per network: 16 sections, or 256 handovers of one. */
 const maxPagesShipped = 16;
 const hex64 = /^[0-9a-f]{64}$/;
 
-/** The proofs for this network; none when the version ships none. Errors: throws on a broken file. */
+/** The proofs for this network; none when the version ships none. Errors: throws on an invalid file. */
 export function checkpointsFor(
   networkId: string,
   file: unknown = shipped,
@@ -25,12 +25,12 @@ export function checkpointsFor(
   return networks.find((each) => each.networkId === networkId)?.proofs ?? [];
 }
 
-interface Shipped {
+interface ShippedCheckpoints {
   readonly networkId: string;
   readonly proofs: readonly SectionProof[];
 }
 
-function readNetworks(file: unknown): readonly Shipped[] | undefined {
+function readNetworks(file: unknown): readonly ShippedCheckpoints[] | undefined {
   if (!hasExactly(file, ['format', 'networks']) || file['format'] !== 1) return undefined;
   const list = file['networks'];
   if (!Array.isArray(list) || list.length > maxNetworks) return undefined;
@@ -40,7 +40,7 @@ function readNetworks(file: unknown): readonly Shipped[] | undefined {
   return ids.size === networks.length ? networks : undefined;
 }
 
-function readNetwork(value: unknown): Shipped | undefined {
+function readNetwork(value: unknown): ShippedCheckpoints | undefined {
   if (!hasExactly(value, ['networkId', 'proofs'])) return undefined;
   const { networkId, proofs } = value;
   if (typeof networkId !== 'string' || !hex64.test(networkId)) return undefined;

@@ -1,15 +1,21 @@
 /// <reference types="@sveltejs/kit" />
 /** The light node in the browser: install, activate, messages, fetches. */
-import { filesPath, type PageToWorker, type WorkerToPage } from '#bridge/worker.ts';
-import { answerFile } from './files.ts';
-import { answerNetworkFile, isNetworkFile, lightNode } from './host.ts';
-import { answerRpc, isRpc } from './rpc.ts';
-import { checkRtcHost, takeRtcHost } from './rtc.ts';
+import { filesPath, pageToWorkerShape, type WorkerToPage } from '#bridge/worker-messages.ts';
+import { answerFile } from './http/file-downloads.ts';
+import { answerNetworkFile, isNetworkFile, lightNode } from './node-lifecycle.ts';
+import { answerRpc, isRpc } from './http/rpc-calls.ts';
+import { checkRtcHost, acquireRtcHost } from './rtc-host-port.ts';
 import { instanceId } from './instance.ts';
 import { scope } from './scope.ts';
-import { answerShell, dropShellsOutOfUse, isShell, keepShellsInUse, storeShell } from './shell.ts';
+import {
+  answerShell,
+  dropShellsOutOfUse,
+  isShell,
+  keepShellsInUse,
+  storeShell,
+} from './http/app-shell.ts';
 
-/** Asked in this order; what nobody takes goes to the network. */
+/** Tried in this order; other requests go to the network. */
 const handlers: readonly {
   readonly canHandle: (request: Request) => boolean;
   readonly handle: (request: Request) => Promise<Response>;
@@ -32,8 +38,9 @@ scope.addEventListener('fetch', (event) => {
   if (handler !== undefined) event.respondWith(handler.handle(event.request));
 });
 scope.addEventListener('message', (event) => {
-  const message = event.data as PageToWorker;
-  if (message.kind === 'rtcHost' && event.ports[0]) takeRtcHost(event.ports[0], message.used);
+  const message = pageToWorkerShape(event.data);
+  if (message === undefined) return;
+  if (message.kind === 'rtcHost' && event.ports[0]) acquireRtcHost(event.ports[0], message.used);
   if (message.kind === 'claim') event.waitUntil(scope.clients.claim());
   if (message.kind === 'applyUpdate') event.waitUntil(scope.skipWaiting());
   if (message.kind === 'keepAlive') {

@@ -1,2 +1,2 @@
-/** Chosen at each start: whoever hears a new one knows that the browser restarted the worker. */
+/** Chosen at each start: a new id shows that the browser restarted the worker. */
 export const instanceId = crypto.randomUUID();

@@ -1,4 +1,4 @@
-/** The worker's own globals, typed once; programs for Node know no `location` of a worker. */
+/** The worker's own globals, typed once; Node's types have no worker `location`. */
 export const scope = globalThis as unknown as ServiceWorkerGlobalScope & {
   readonly location: { readonly origin: string };
 };

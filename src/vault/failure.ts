@@ -1,9 +1,9 @@
-/** What goes wrong in a way a person can act on. Thrown inside the vault, answered to the page. */
+/** Failures that a person can act on. Thrown inside the vault, sent to the page. */
 import type { VaultError, VaultErrorKind } from '#bridge/vault.ts';
 import { WipedSecretError } from '#core/secret.ts';
-import type { Misfit } from '#safe/index/index-set.ts';
+import type { IndexSizeProblem } from '#safe/index/index-set.ts';
 import type { PhraseProblem } from '#safe/credentials/phrase-problem.ts';
-import { StoredDataError } from '#storage/browser/open.ts';
+import { StoredDataError } from '#storage/browser/indexed-db.ts';
 
 export class VaultFailure extends Error {
   readonly kind: VaultErrorKind;
@@ -16,25 +16,25 @@ export class VaultFailure extends Error {
   }
 }
 
-/** The Safe was locked, perhaps while this was on its way: nothing more is done for it. */
+/** The Safe was locked, perhaps during this call: nothing more is done for it. */
 export const safeIsLocked = (): VaultFailure =>
   new VaultFailure('locked', 'Your Safe is locked. Unlock it first.');
 
-export const forgottenHere = (): VaultFailure =>
+export const forgottenOnDevice = (): VaultFailure =>
   new VaultFailure(
     'locked',
     'This Safe was forgotten on this device, in another tab. Open it with its phrase.',
   );
 
-/** Never taken for "nothing there": what cannot be read may be all that a person has. */
-export const unreadableHere = (): VaultFailure =>
+/** Never treated as "nothing there": the unreadable data may be all that a person has. */
+export const unreadableOnDevice = (): VaultFailure =>
   new VaultFailure(
     'internal',
     'What this device keeps of your Safe is damaged, or was written by a newer version of the app. Nothing was changed. Reload to update; if that does not help, open it with the phrase on another device, or forget it here and open it again.',
   );
 
-export function tooLarge(misfit: Misfit): VaultFailure {
-  switch (misfit) {
+export function tooLarge(problem: IndexSizeProblem): VaultFailure {
+  switch (problem) {
     case 'tooManyFiles':
     case 'tooManyBytes':
       return new VaultFailure(
@@ -49,7 +49,7 @@ export function tooLarge(misfit: Misfit): VaultFailure {
   }
 }
 
-export const elsewhere = (): VaultFailure =>
+export const otherNetworkServed = (): VaultFailure =>
   new VaultFailure(
     'otherNetwork',
     'This address now serves another network than your Safe’s. Nothing was changed.',
@@ -61,14 +61,14 @@ export const otherVersion = (): VaultFailure =>
     'Your Safe was written by another version of the app. Reload to update, then try again.',
   );
 
-/** A Safe made offline: nothing is known yet of who answers for its coins. */
-export const notMet = (): VaultFailure =>
+/** A Safe made offline: no section responsible for its coins is known yet. */
+export const networkNotReached = (): VaultFailure =>
   new VaultFailure(
     'offline',
     'Your Safe has not met a network yet. Go online once; then money can move.',
   );
 
-/** Any thrown thing as the page may see it: no stack, no words of a phrase but the one in doubt. */
+/** Any thrown value, made safe for the page: no stack, and of a phrase only the doubtful word. */
 export function toVaultError(thrown: unknown): VaultError {
   if (thrown instanceof VaultFailure) {
     const { kind, message, phrase } = thrown;

@@ -1,40 +1,43 @@
-/** The world as the vault sees it; `index.ts` connects the real one, tests another. */
+/** The vault's interface to the outside; `index.ts` connects the browser, tests their own. */
 import type { FromVault, MoneyView, VaultReplies, VaultRequest } from '#bridge/vault.ts';
 import type { Secret } from '#core/secret.ts';
-import type { Stretch, StretchParameters } from '#crypto/stretch.ts';
+import type { Stretch, StretchParameters } from '#crypto/key-stretching.ts';
+import type { PasswordEstimator } from '#safe/credentials/strength.ts';
 import type { MergeWallet } from '#safe/index/index-set.ts';
 import type { PinnedNetwork, VaultStore } from '#storage/browser/vault-store.ts';
-import type { Rpc } from './rpc.ts';
+import type { WorkerRpc } from './network/worker-rpc.ts';
 
 export interface VaultPorts {
   /** Same-origin fetch: the service worker answers `/safe/…`. */
   readonly fetch: (path: string, init?: RequestInit) => Promise<Response>;
   readonly store: VaultStore;
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Milliseconds since the Unix epoch: display and back-off only. */
+  /** Milliseconds since the Unix epoch: display and backoff only. */
   readonly now: () => number;
-  /** Resolves after the time, or at once when the signal fires. */
+  /** Resolves after the time, or immediately when the signal fires. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** False while the person looks at another tab: what can wait, waits. */
+  /** False while the person looks at another tab: deferrable work waits. */
   readonly visible: () => boolean;
   /** Runs the body while no other tab holds the lock of this name. */
   readonly withLock: <T>(name: string, body: () => Promise<T>) => Promise<T>;
-  /** Tells this browser's other tabs that what is stored of this owner's Safe has changed. */
+  /** Notifies this browser's other tabs that the stored record of this owner's Safe has changed. */
   readonly announce: (owner: string) => void;
+  /** Loads the dictionaries on first use; rejects with a VaultFailure when it cannot. */
+  readonly estimateGuesses: PasswordEstimator;
   readonly stretch: Stretch;
-  /** For Safes made here; weaker ones are injected by unit tests only. */
+  /** For Safes made here; only unit tests inject weaker ones. */
   readonly stretchParameters: StretchParameters;
   readonly post: (message: FromVault) => void;
   /** `null`: this build has no wallet, and money requests are refused. */
   readonly wallets: WalletFactory | null;
 }
 
-export type MoneyRequest = Extract<
+export type WalletRequest = Extract<
   VaultRequest,
   { kind: 'askFaucet' | 'send' | 'redeem' | 'receiptText' }
 >;
 
-/** The seam to the wallet: its part of the index is bytes here, merged by its own rules. */
+/** The interface to the wallet: its part of the index is opaque bytes here, merged by its own rules. */
 export interface WalletFactory {
   readonly merge: MergeWallet;
   readonly open: (context: WalletContext) => Promise<WalletPort>;
@@ -44,24 +47,24 @@ export interface WalletContext {
   readonly seed: Secret;
   /** As in the index; empty for a new Safe. */
   readonly section: Uint8Array;
-  /** Hex of the Safe's owner key: names what belongs to this Safe in shared stores. */
+  /** Hex of the Safe's owner key: identifies this Safe's entries in shared stores. */
   readonly owner: string;
-  /** 8 bytes that tell this device's changes from another's. */
+  /** 8 bytes that distinguish this device's changes from another's. */
   readonly device: Uint8Array;
   /** `null` before the first contact with a network. */
   readonly network: () => PinnedNetwork | null;
   /**
-   * Changes the section: `change` is given it as it is stored now, merged with what this tab holds,
-   * while no other tab can write. Resolves with what is stored afterwards, and never before it is
-   * durable: on this device, or, for a Safe that this device is not to remember, on the network.
-   * Rejects when the Safe was locked or nothing could be written; nothing has changed then.
-   * @param change synchronous; may run again on a newer section, and what it made of an older one may
-   *   have been stored all the same: made twice, it must come to the same
+   * Changes the section. `change` gets it as stored now, merged with this tab's, while no other tab can
+   * write. Resolves with the stored result once it is durable: on this device, or, for a Safe that this
+   * device must not remember, on the network. Rejects when the Safe was locked or nothing could be written;
+   * then nothing has changed.
+   * @param change synchronous; may run again on a newer section although its result on an older one was
+   * stored: applying it twice must give the same result
    */
   readonly update: (change: (stored: Uint8Array) => Uint8Array) => Promise<Uint8Array>;
   /** The view has changed. */
   readonly changed: () => void;
-  readonly rpc: Rpc;
+  readonly rpc: WorkerRpc;
   readonly ports: Pick<
     VaultPorts,
     'fetch' | 'randomBytes' | 'now' | 'wait' | 'withLock' | 'visible'
@@ -72,14 +75,14 @@ export interface WalletContext {
 
 export interface WalletPort {
   readonly view: () => MoneyView;
-  readonly ask: <Kind extends MoneyRequest['kind']>(
-    request: Extract<MoneyRequest, { kind: Kind }>,
+  readonly ask: <Kind extends WalletRequest['kind']>(
+    request: Extract<WalletRequest, { kind: Kind }>,
   ) => Promise<VaultReplies[Kind]>;
   /**
-   * Another device's or tab's section was merged into the index; this is the result. The wallet
-   * merges it with what it holds. What `update` resolved with is not given again.
+   * Another device's or tab's section was merged into the index; this is the result, for the wallet to
+   * merge with its own. Results of `update` are not given again.
    */
   readonly absorb: (section: Uint8Array) => void;
-  /** Looks for incoming payments and goes on with unfinished ones. */
+  /** Looks for incoming payments and resumes unfinished ones. */
   readonly refresh: () => Promise<void>;
 }

@@ -1,16 +1,15 @@
-/** What the page may show: built anew from the vault's state, never a secret. */
+/** The page's view: rebuilt from the vault's state, without secrets. */
 import type { FileView, MoneyView, VaultView } from '#bridge/vault.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import type { FileEntry } from '#safe/index/file-entry.ts';
 import { listFiles } from '#safe/index/index-set.ts';
 import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
-import { isElsewhere } from './context.ts';
-import type { ServedNetwork } from './network-file.ts';
-import type { OpenSafe } from './open-safe.ts';
-import type { Uploads } from './uploads.ts';
+import { isOtherNetwork } from './context.ts';
+import type { OpenSafe } from './session/open-safe.ts';
+import type { Uploads } from './files/uploads.ts';
 
-/** A Safe that this device remembers, as far as it is shown: never a copy of what is stored. */
-export interface OfferedSafe {
+/** The visible part of a Safe stored on this device: never a copy of the record. */
+export interface RememberedSafe {
   readonly id: string;
   readonly owner: string;
   readonly fingerprint: string;
@@ -29,14 +28,14 @@ const noMoney: MoneyView = {
 
 export function buildView(
   ready: boolean,
-  remembered: OfferedSafe | null,
+  remembered: RememberedSafe | null,
   open: { readonly safe: OpenSafe; readonly uploads: Uploads } | null,
-  served: ServedNetwork | null,
+  served: PinnedNetwork | null,
 ): VaultView {
   if (!ready) return { kind: 'starting' };
   const network = (open === null ? remembered?.network : open.safe.known.network) ?? null;
-  if (network !== null && served !== null && isElsewhere(network, served)) {
-    return { kind: 'otherNetwork', pinned: shown(network), served: shown(served) };
+  if (network !== null && served !== null && isOtherNetwork(network, served)) {
+    return { kind: 'otherNetwork', pinned: networkView(network), served: networkView(served) };
   }
   if (open === null) {
     if (remembered === null) return { kind: 'none' };
@@ -63,4 +62,4 @@ const fileView = ({ id, name, size, type, addedAt }: FileEntry): FileView => ({
   addedAt,
 });
 
-const shown = ({ name, networkId }: PinnedNetwork) => ({ name, networkId });
+const networkView = ({ name, networkId }: PinnedNetwork) => ({ name, networkId });

@@ -1,8 +1,8 @@
 /**
- * Goal: whatever a stranger, a lying client, a lying adult and two lying elders do to a real local
- * network, its process stays, nobody's invalid work is accepted, and what honest people and members
- * do meanwhile succeeds.
- * Method: the adversary is a process of its own and attacks for `ATTACK_SECONDS` (20); the seed is
+ * Goal: unknown peers, a lying client, a lying adult and two lying elders attack a real local
+ * network; its process survives, it accepts no invalid work, and everything that honest clients and
+ * members do meanwhile succeeds.
+ * Method: the adversary is a separate process and attacks for `ATTACK_SECONDS` (20); the seed is
  * printed, `ATTACK_SEED` repeats it.
  */
 import { toHex } from '#core/codec/bytes.ts';
@@ -18,7 +18,7 @@ const seed = Number(process.env['ATTACK_SEED'] ?? Date.now() % 1_000_000);
 const seconds = Number(process.env['ATTACK_SECONDS'] ?? 20);
 const attemptsPerSecond = 60;
 const mayGrowBytes = 32 * 1024 * 1024;
-/** What was held for requests in progress ends, and half-open handshakes run into their limits. */
+/** Time for requests in progress to end and for half-open handshakes to reach their limits. */
 const settleWithinMs = 60_000;
 
 let network: TestNetwork;
@@ -37,7 +37,7 @@ afterAll(async () => {
   network?.remove();
 });
 
-/** Keeps doing the three honest things until told to stop; every one of them has to succeed. */
+/** Repeats the three honest acts until `stop`; each must succeed. */
 function keepWorking(): { readonly stop: () => Promise<Record<string, number>> } {
   let working = true;
   const done: Record<string, number> = { uploads: 0, payments: 0, sectionMessages: 0 };
@@ -53,7 +53,7 @@ function keepWorking(): { readonly stop: () => Promise<Record<string, number>> }
     lane('payments', honest.pay, 100),
     lane('sectionMessages', honest.sectionMessage, 100),
   ]);
-  // It is awaited in `stop`; until then a rejection has an owner.
+  // `stop` awaits it; until then a rejection must not count as unhandled.
   lanes.catch(() => undefined);
   return {
     stop: async () => {
@@ -64,13 +64,13 @@ function keepWorking(): { readonly stop: () => Promise<Record<string, number>> }
   };
 }
 
-test('strangers, a lying client, a lying adult and two lying elders stop nobody', async () => {
-  // Warm: caches, threads and connections that stay are no leak.
+test('unknown peers, a lying client, a lying adult and two lying elders → honest work succeeds', async () => {
+  // Warm up: caches, threads and connections that stay open are not leaks.
   for (const act of [honest.upload, honest.pay, honest.sectionMessage]) await act();
   const before = await network.memory();
   const pid = network.pid();
 
-  // The target's own lying disk, beside the program that has its key.
+  // The adult's own process serves from a falsified disk, while the adversary acts with its key.
   await network.adult(5, 'lie');
   const adversary = await startAdversary(network, { seed, seconds, perSecond: attemptsPerSecond });
   const work = keepWorking();
@@ -87,7 +87,7 @@ test('strangers, a lying client, a lying adult and two lying elders stop nobody'
   for (const [name, times] of Object.entries(done)) expect(times, name).toBeGreaterThan(0);
   expect(await honest.missing()).toBe(0);
 
-  // No honest node was blamed, and no machine broke.
+  // No honest node was blamed, and no machine failed.
   const liars = new Set(
     ['adult-6', 'elder-6', 'elder-7'].map((label) => toHex(target.node(label).name)),
   );

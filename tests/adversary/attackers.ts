@@ -1,4 +1,4 @@
-/** Who attacks: by name, as the program's arguments and the tests call them. */
+/** Attackers by the names that the program's arguments and the tests use. */
 import { freePort } from '../e2e/support/network.ts';
 import type { Prng } from '../sim/prng.ts';
 import type { Attacker } from './attempt.ts';
@@ -9,11 +9,11 @@ import type { Target } from './target.ts';
 
 export const who = ['stranger', 'client', 'adult', 'elders'] as const;
 
-/** As many elders as may lie at most (docs/threats.md). */
+/** The largest tolerated number of lying elders (docs/threats.md). */
 const lyingElders = ['elder-6', 'elder-7'];
 const lyingAdult = 'adult-6';
 
-/** Errors: throws for a name that is none of {@link who}. */
+/** Errors: throws for a name that is not in {@link who}. */
 export async function openAttackers(
   target: Target,
   names: readonly string[],
@@ -37,7 +37,7 @@ export async function openAttackers(
         }
         break;
       default:
-        throw new Error(`nobody is called ${name}: use ${who.join(', ')}`);
+        throw new Error(`unknown attacker ${name}: use ${who.join(', ')}`);
     }
   }
   return open;

@@ -1,17 +1,17 @@
-/** What an attacker does again and again, and what became of it. */
+/** An attacker's repeated attempts, and their outcomes. */
 import type { Prng } from '../sim/prng.ts';
 
 /**
- * - `refused`: answered with a refusal, or with a proof that it is wrong.
- * - `served`: answered as if it had been right. For invalid work that is a fault of the network.
- * - `cut`: the connection was ended, or could not be opened.
- * - `unanswered`: nothing came back in time, or nothing was asked for.
+ * - `refused`: answered with a refusal, or with a proof that the request is wrong.
+ * - `served`: answered as if it were valid. For invalid work this is a fault of the network.
+ * - `cut`: the connection was closed, or could not be opened.
+ * - `unanswered`: no reply came in time, or none was requested.
  */
 export type Outcome = 'refused' | 'served' | 'cut' | 'unanswered';
 
 export interface Attempt {
   readonly name: string;
-  /** An answer is right here: asking is no offence, the amount of it is. */
+  /** The request is valid, so an answer is right: only the number of requests is an attack. */
   readonly harmless?: true;
   /** Never rejects. */
   readonly once: (prng: Prng) => Promise<Outcome>;
@@ -26,19 +26,22 @@ export interface Attacker {
 export type Tally = Record<string, Record<Outcome, number>>;
 
 export interface Pace {
-  /** Attempts per second, all together. */
+  /** Attempts per second, over all attackers. */
   readonly perSecond: number;
   readonly seconds: number;
-  /** Attempts at once; while so many are open, none is begun. One that only waits is soon not counted. */
+  /**
+   * Maximum of open attempts; at the limit none is started. One that only waits soon stops
+   * counting.
+   */
   readonly atOnce: number;
   readonly prng: Prng;
 }
 
-/** Half frames and the like wait for seconds and cost the attacker nothing: others are begun meanwhile. */
+/** Half frames and the like wait for seconds at no cost to the attacker: start others meanwhile. */
 const waitsAfterMs = 250;
 const maxWaiting = 1_024;
 
-/** Attempts of all attackers in an order drawn from the seed, at a steady pace. */
+/** Makes attempts of all attackers at a steady rate, in an order drawn from the seed. */
 export async function attack(attackers: readonly Attacker[], pace: Pace): Promise<Tally> {
   const { prng, perSecond, seconds, atOnce } = pace;
   const attempts = attackers.flatMap(({ attempts: own }) => own);

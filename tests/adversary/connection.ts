@@ -1,12 +1,12 @@
-/** A connection of an attacker: requests under any key, and raw bytes where frames are broken. */
+/** An attacker's connections: requests under any key, and raw bytes for broken frames. */
 import type { Stream } from '@libp2p/interface';
-import { createAskingHost, type NodeHost } from '#network/node-host.ts';
+import { createDialOnlyHost, type NodeHost } from '#network/node-host.ts';
 import type { ProtocolKind } from '#network/protocols.ts';
 import { decodeMintAnswer } from '#protocol/mint/index.ts';
 import { decodeSpentbookAnswer } from '#protocol/spentbook/index.ts';
 import { decodeClientReply } from '#roles/wire/client.ts';
-import { decodeNodeReply } from '#roles/wire/node.ts';
-import { failuresPerKey, type FreshKeys } from '../e2e/support/stranger.ts';
+import { decodeNodeReply } from '#roles/wire/node-requests.ts';
+import { failuresPerKey, type FreshKeys } from '../e2e/support/raw-peer.ts';
 import type { Outcome } from './attempt.ts';
 import type { NodePlace, Target } from './target.ts';
 
@@ -17,7 +17,7 @@ export interface FreshNames {
   readonly stop: () => Promise<void>;
 }
 
-/** Requests of a peer that takes a new key whenever it is cut off. */
+/** Sends requests as a peer that takes a new key whenever it is disconnected. */
 export function openFreshNames(target: Target): FreshNames {
   let host: Promise<NodeHost> | null = null;
   let failures = 0;
@@ -29,7 +29,7 @@ export function openFreshNames(target: Target): FreshNames {
   };
   return {
     ask: async (kind, to, request) => {
-      host ??= createAskingHost();
+      host ??= createDialOnlyHost();
       const outcome = await askWith(await host, target, kind, to, request);
       failures = outcome === 'cut' ? failures + 1 : 0;
       if (failures >= failuresPerKey) await renew();
@@ -39,7 +39,7 @@ export function openFreshNames(target: Target): FreshNames {
   };
 }
 
-/** One request of a host that has a key of its own; classified as every attempt is. */
+/** Sends one request from a host with its own key and classifies the outcome. */
 export async function askWith(
   host: NodeHost,
   target: Target,
@@ -53,7 +53,10 @@ export async function askWith(
   return kind === 'client' ? clientOutcome(answer.value) : nodeOutcome(answer.value);
 }
 
-/** A share, or a signature that an output is kept: what a right request gets from spentbook or mint. */
+/**
+ * Replies of spentbook or mint to a valid request: a share, or a signature that an output is
+ * stored.
+ */
 const signed: ReadonlySet<string> = new Set(['prepared', 'committed', 'registered']);
 
 function clientOutcome(bytes: Uint8Array): Outcome {
@@ -80,7 +83,7 @@ function nodeOutcome(bytes: Uint8Array): Outcome {
   return !reply.ok || reply.value.kind === 'refused' ? 'refused' : 'served';
 }
 
-/** Opens a stream and lets `write` use it; the stream is gone afterwards. */
+/** Opens a stream, passes it to `write`, and aborts it afterwards. */
 export async function onStream(
   peer: FreshKeys,
   address: string,

@@ -1,11 +1,11 @@
 /**
- * Peers as a program: each has a key and a connection of its own, and begins one frame as large as a
- * frame may be. It obeys the lines of its input and answers each with how many of the streams are open.
+ * A program of many peers: each has its own key and connection and begins one frame of the maximum
+ * size. It reads commands from stdin and answers each with the number of open streams.
  *
  *     half   every peer sends the frame's length and 32 KiB of it, then nothing more
  *     more   every peer leaves that stream, and sends half a mebibyte of a frame on another
- *     count  nothing is sent
- *     end    all connections are closed, and the program ends
+ *     count  sends nothing
+ *     end    closes all connections and ends the program
  */
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -15,12 +15,15 @@ import type { Libp2p, Stream } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { maxFrameBytes } from '#network/frame.ts';
+import { maxFrameBytes } from '#network/rpc/frame.ts';
 
 const halfBytes = 32 * 1024;
 const moreBytes = 512 * 1024;
 const pieceBytes = 64 * 1024;
-/** Peers that are made at once: key agreements share one processor with the node's half of them. */
+/**
+ * Peers created at the same time: they share one processor with the node's side of the key
+ * agreement.
+ */
 const atOnce = 20;
 const connectTimeoutMs = 30_000;
 const sendTimeoutMs = 20_000;
@@ -56,14 +59,14 @@ async function connect(_: unknown, at: number): Promise<void> {
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false },
-    // Its pings would be most of what five hundred idle peers do.
+    // Pings would be most of the traffic of 500 idle peers.
     connectionMonitor: { enabled: false },
   });
   const protocol = protocols[at % protocols.length] ?? '';
   peers.push({ host, protocol, stream: await open(host, protocol) });
 }
 
-/** The length of the largest frame, and its first bytes. */
+/** Sends the length of the largest frame and its first `length` bytes. */
 async function begin(stream: Stream, length: number): Promise<void> {
   const bytes = new Uint8Array(4 + length);
   new DataView(bytes.buffer).setUint32(0, maxFrameBytes);
@@ -73,7 +76,7 @@ async function begin(stream: Stream, length: number): Promise<void> {
   }
 }
 
-/** A stream that the node has ended is what the count is about, and no failure. */
+/** A stream that the node closed is part of the count, not a failure. */
 const all = (act: (peer: Peer) => Promise<void>): Promise<unknown> =>
   Promise.allSettled(peers.map(act));
 
@@ -98,7 +101,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'end') break;
   say();
 }
-// Closed as connections are closed, not only by the end of a process.
+// Close the connections properly, not only by ending the process.
 await Promise.race([
   Promise.allSettled(peers.map(({ host }) => host.stop())),
   new Promise((go) => setTimeout(go, 10_000)),

@@ -1,15 +1,18 @@
-/** The honest half of a measurement: uploads, payments and a member's messages, one at a time each. */
+/**
+ * The honest half of a measurement: uploads, payments and a member's messages, one of each at a
+ * time.
+ */
 import { randomBytes } from 'node:crypto';
 import { toHex } from '#core/codec/bytes.ts';
 import { err } from '#core/result.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { addressOf, encodeAddress } from '#money/address.ts';
-import { ed25519Identity } from '#money/identity.ts';
-import { walletKeys } from '#money/keys.ts';
+import { addressOf, encodeAddress } from '#money/wallet-address.ts';
+import { ed25519Identity } from '#crypto/identity-suite.ts';
+import { walletKeys } from '#money/wallet-keys.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
-import { createPaymentFollower } from '#node/handover-money-follow.ts';
+import { createPaymentFollower } from '#node/money/payment-follower.ts';
 import { decodeClientReply, encodeClientRequest, type ClientRequest } from '#roles/wire/client.ts';
-import { createJobPool } from '#runtime/jobs/pool-node.ts';
+import { createJobPool } from '#runtime/jobs/job-pool.ts';
 import { runPayment } from '#runtime/payment-runner.ts';
 import {
   addCoin,
@@ -28,13 +31,13 @@ import { deliver } from './section-messages.ts';
 import type { Target } from './target.ts';
 
 export interface Honest {
-  /** One chunk stored with at least three genuine receipts. Rejects when it was not. */
+  /** Stores one chunk with at least three valid receipts; rejects otherwise. */
   readonly upload: () => Promise<void>;
-  /** One payment from its plan to "final". Rejects when it does not become so. */
+  /** Makes one payment, from its plan to "final"; rejects if it does not become final. */
   readonly pay: () => Promise<void>;
-  /** One message of a member, from sending until the section's machine has taken it. */
+  /** Sends one message of a member and waits until the section's machine has processed it. */
   readonly sectionMessage: () => Promise<void>;
-  /** The chunks stored so far that cannot be read back. */
+  /** Number of chunks stored so far that cannot be read back. */
   readonly missing: () => Promise<number>;
   readonly stop: () => Promise<void>;
 }
@@ -68,7 +71,7 @@ export async function openHonest(target: Target): Promise<Honest> {
   };
 }
 
-/** A member of the section as its elders know one: its key, and messages that are in order. */
+/** A member of the section as its elders know it: its key and valid messages. */
 async function openMember(target: Target, label: string) {
   const self = target.node(label);
   const host = await hostOf(self.seed);
@@ -175,7 +178,7 @@ async function openPayer(target: Target) {
         { sections: follower.sections(), identity: ed25519Identity, bundle, repeatEveryMs: 2_000 },
         {
           ask,
-          news: follower.news,
+          lookUpSections: follower.lookUpSections,
           facts: { load: async () => [], append: async () => undefined },
           suite: blsSuite,
           now: () => Date.now(),
@@ -205,7 +208,7 @@ async function openPayer(target: Target) {
       const outcome = await Promise.race([isFinal.then(() => 'final'), running.ended]);
       clearTimeout(timer);
       if (outcome !== 'final') throw new Error('the payment did not become final');
-      // Its registration is part of what a payment costs the elders.
+      // Registering the outputs is part of the elders' cost of a payment.
       await Promise.race([running.ended, new Promise((go) => setTimeout(go, 10_000))]);
       running.stop();
     },

@@ -1,18 +1,20 @@
-/** A client that pays with nothing, stores under false names and signs for nobody. */
+/**
+ * A client that pays with invented coins, stores under false names and registers unpaid outputs.
+ */
 import { compareBytes } from '#core/codec/bytes.ts';
 import { blsScalars } from '#crypto/bls.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { signPointer, encodePointer } from '#data/pointer.ts';
-import { addressOf } from '#money/address.ts';
-import { buildTransaction } from '#money/build.ts';
+import { signPointer, encodePointer } from '#data/pointer-record.ts';
+import { addressOf } from '#money/wallet-address.ts';
+import { buildTransaction } from '#money/build-transaction.ts';
 import {
-  decodeEntry,
+  decodeRegistryEntry,
   sectionKeyHash,
-  type Certificate,
+  type SpendCertificate,
   type RegistryEntry,
-  type Source,
-} from '#money/certificate.ts';
-import { genesisKeyPair, walletKeys } from '#money/keys.ts';
+  type InputSource,
+} from '#money/spend-certificate.ts';
+import { genesisKeyPair, walletKeys } from '#money/wallet-keys.ts';
 import { decodeTransaction, encodeTransaction, slotName } from '#money/transaction.ts';
 import { encodeMintRequest } from '#protocol/mint/index.ts';
 import { encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
@@ -22,13 +24,13 @@ import type { Attacker, Attempt } from './attempt.ts';
 import { openFreshNames } from './connection.ts';
 import type { Target } from './target.ts';
 
-/** As large as the honest uploads beside which it is measured. */
+/** The size of the honest uploads measured at the same time. */
 export const uploadBytes = 32 * 1024;
 
-/** Requests that are right in shape, as large and as dear to check as honest ones. */
+/** Well-formed requests, as large and as expensive to check as honest ones. */
 export const invalidRequests = (target: Target): Readonly<Record<string, MakeRequest>> => {
   const listed = target.outputs.flatMap((bytes) => {
-    const entry = decodeEntry(bytes);
+    const entry = decodeRegistryEntry(bytes);
     return entry.ok ? [entry.value] : [];
   });
   const requests: Record<string, MakeRequest> = {
@@ -37,15 +39,15 @@ export const invalidRequests = (target: Target): Readonly<Record<string, MakeReq
       name: prng.bytes(32),
       bytes: new Uint8Array(uploadBytes),
     }),
-    'a chunk that nobody has': (prng) => ({ kind: 'getChunk', name: prng.bytes(32), avoid: [] }),
+    'a chunk without holders': (prng) => ({ kind: 'getChunk', name: prng.bytes(32), avoid: [] }),
     'a record signed for another network': (prng) => ({
       kind: 'putPointer',
       record: encodePointer(signPointer(prng.bytes(32), prng.bytes(32), 1n, prng.bytes(500))),
     }),
-    'a record that nobody has': (prng) => ({ kind: 'getPointer', address: prng.bytes(32) }),
+    'a record without holders': (prng) => ({ kind: 'getPointer', address: prng.bytes(32) }),
   };
   Object.assign(requests, {
-    'a coin out of a payment that nobody certified': (prng) => prepareOfForgedSource(target, prng),
+    'a coin from an uncertified payment': (prng) => prepareOfForgedSource(target, prng),
     'a signed payment with forged votes': (prng) =>
       commit(target, signedPayment(target, prng), prng),
     'an output of a signed payment that is not final': (prng) =>
@@ -62,7 +64,7 @@ export const invalidRequests = (target: Target): Readonly<Record<string, MakeReq
 };
 type MakeRequest = (prng: Prng) => ClientRequest;
 
-/** PREPARE: eight inputs that point at a real, final transaction, and no right signature. */
+/** PREPARE: eight inputs that refer to a real, final transaction, all with invalid signatures. */
 function prepareOfNothing(target: Target, entry: RegistryEntry, prng: Prng): ClientRequest {
   const { transaction, slot } = invented(entry, prng);
   const sources = Array.from({ length: 8 }, () => ({ kind: 'committed' as const, ...entry }));
@@ -77,7 +79,7 @@ function registerOfNothing(target: Target, entry: RegistryEntry, prng: Prng): Cl
   return register(target, invented(entry, prng), prng);
 }
 
-/** A coin whose key the client has, out of a payment that the client itself signed and nobody else did. */
+/** A coin whose key the client holds, from a payment that only the client itself signed. */
 function prepareOfForgedSource(target: Target, prng: Prng): ClientRequest {
   const coin = genesisKeyPair(prng.bytes(32));
   const before = signedPayment(target, prng);
@@ -100,7 +102,7 @@ interface Spend {
 
 function prepare(
   target: Target,
-  { transaction, slot, sources }: Spend & { readonly sources: readonly Source[] },
+  { transaction, slot, sources }: Spend & { readonly sources: readonly InputSource[] },
   prng: Prng,
 ): ClientRequest {
   const section = sectionKeyHash(target.signed.authority.key);
@@ -134,15 +136,19 @@ const inputsOf = (transaction: Uint8Array): number => {
   return decoded.ok ? decoded.value.inputs.length : 0;
 };
 
-/** Of the elders' own epoch, and real points: nothing but a pairing shows that they are wrong. */
-function forgedCertificates(target: Target, count: number, prng: Prng): readonly Certificate[] {
+/** For the elders' own epoch, with valid curve points: only a pairing shows that they are wrong. */
+function forgedCertificates(
+  target: Target,
+  count: number,
+  prng: Prng,
+): readonly SpendCertificate[] {
   const { epoch } = target.signed.authority;
   const secret = blsScalars.reduce(prng.bytes(32));
   const signature = blsSuite.sign(secret, 'COMMIT', prng.bytes(32));
-  return Array.from({ length: count }, () => ({ epoch, ballot: 0, signature, sealed: null }));
+  return Array.from({ length: count }, () => ({ epoch, ballot: 0, signature, inclusion: null }));
 }
 
-/** A payment that is right in all but one thing: the coin that it spends was never made. */
+/** A payment that is valid except that the coin it spends was never made. */
 function signedPayment(target: Target, prng: Prng, coin = genesisKeyPair(prng.bytes(32))): Spend {
   const amount = 100n;
   const transaction = buildTransaction({
@@ -158,7 +164,7 @@ function signedPayment(target: Target, prng: Prng, coin = genesisKeyPair(prng.by
   return { transaction: encodeTransaction(transaction), slot: slotName(keyImage) };
 }
 
-/** A real transaction with eight inputs that nobody owns: a new slot each time. */
+/** A well-formed transaction with eight inputs that have no owner: a new slot each time. */
 function invented(
   entry: RegistryEntry,
   prng: Prng,

@@ -1,21 +1,21 @@
 /**
- * Members that lie: programs with the identities of an adult and of two elders, taken from their
- * folders. To the section they send what is right in shape and wrong in content, under their own
- * names; clients that dial the two elders reach the liar, because it signs newer address records.
+ * Lying members: programs with the identities of an adult and of two elders, read from their
+ * folders. They send the section well-formed messages with wrong content under their own names;
+ * clients that dial the two elders reach the liar, because it signs newer address records.
  */
 import { equalBytes } from '#core/codec/bytes.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
 import { encodeReplicationMessage, noDigest } from '#protocol/replication/index.ts';
 import {
-  decodeDoorRequest,
+  decodeIncomingRequest,
   encodeClientReply,
   type ClientReply,
   type ClientRequest,
 } from '#roles/wire/client.ts';
-import { encodeNodeRequest } from '#roles/wire/node.ts';
+import { encodeNodeRequest } from '#roles/wire/node-requests.ts';
 import { decodeClientRequest } from '#roles/wire/client.ts';
-import { sectionKeyHash } from '#money/certificate.ts';
+import { sectionKeyHash } from '#money/spend-certificate.ts';
 import type { Prng } from '../sim/prng.ts';
 import type { Attacker, Attempt } from './attempt.ts';
 import { askWith } from './connection.ts';
@@ -28,7 +28,7 @@ const stolenCounter = 1_000_000n;
 export async function openLyingAdult(target: Target, label: string): Promise<Attacker> {
   const self = target.node(label);
   const host = await openHostOf(self, null);
-  const stamp = {
+  const stateRef = {
     keyHash: sectionKeyHash(target.signed.authority.key),
     generation: target.signed.authority.generation,
   };
@@ -40,7 +40,7 @@ export async function openLyingAdult(target: Target, label: string): Promise<Att
       harmless: true,
       once: async (random) => {
         const message = encodeReplicationMessage({
-          kind: 'fullness',
+          kind: 'diskFull',
           counter: counter++,
           full: random.chance(0.5),
         });
@@ -49,14 +49,14 @@ export async function openLyingAdult(target: Target, label: string): Promise<Att
       },
     },
     {
-      name: 'adult: proofs of chunks that nobody asked for',
+      name: 'adult: proofs of unrequested chunks',
       harmless: true,
       once: async (random) => {
         const name = random.bytes(32);
         const item = { kind: 'chunk', name, size: 100, version: 0n, digest: noDigest } as const;
         const message = encodeReplicationMessage({
           kind: 'confirmed',
-          stamp,
+          stateRef,
           item,
           nonce: random.bytes(32),
           proof: random.bytes(32),
@@ -86,7 +86,7 @@ export async function openLyingElder(
       `/ip4/127.0.0.1/tcp/${port}`,
     ]),
   );
-  const greeting = encodeNodeRequest({ kind: 'greet', records: [record], wanted: [] });
+  const greeting = encodeNodeRequest({ kind: 'exchangeAddresses', records: [record], wanted: [] });
   for (const node of target.nodes) {
     if (!equalBytes(node.name, self.name)) await askWith(host, target, 'section', node, greeting);
   }
@@ -127,14 +127,14 @@ const openHostOf = ({ seed }: NodePlace, tcpPort: number | null): Promise<NodeHo
   });
 
 function openRequest(bytes: Uint8Array): ClientRequest | null {
-  const request = decodeDoorRequest(bytes);
+  const request = decodeIncomingRequest(bytes);
   if (!request.ok || request.value.kind === 'section') return null;
-  if (request.value.kind !== 'under') return request.value;
+  if (request.value.kind !== 'routed') return request.value;
   const inner = decodeClientRequest(request.value.request);
   return inner.ok ? inner.value : null;
 }
 
-/** Whatever a client would like to believe least: a refusal, false bytes, or a promise not kept. */
+/** A refusal, false bytes, or a promise that is not kept. */
 function falseAnswer(target: Target, request: ClientRequest | null, prng: Prng): ClientReply {
   const refused: readonly ClientReply[] = [
     { kind: 'refused', refusal: { kind: 'notFound' } },
@@ -148,15 +148,15 @@ function falseAnswer(target: Target, request: ClientRequest | null, prng: Prng):
   ];
   if (request === null || prng.chance(0.5)) return prng.pick(refused);
   const { authority } = target.signed;
-  const stamp = { keyHash: sectionKeyHash(authority.key), generation: authority.generation };
+  const stateRef = { keyHash: sectionKeyHash(authority.key), generation: authority.generation };
   const receipts = authority.members
     .slice(0, 4)
     .map(({ name }) => ({ holder: name, signature: prng.bytes(64) }));
   switch (request.kind) {
     case 'putChunk':
-      return { kind: 'stored', stamp, receipts };
+      return { kind: 'stored', stateRef, receipts };
     case 'putPointer':
-      return { kind: 'pointerStored', stamp, receipts };
+      return { kind: 'pointerStored', stateRef, receipts };
     case 'getChunk': {
       const holder = authority.members[0]?.name ?? prng.bytes(32);
       return { kind: 'chunk', bytes: prng.bytes(500), holder };

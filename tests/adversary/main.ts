@@ -1,6 +1,6 @@
 /**
- * The adversary as a program: attacks a local network of this machine for a while and says what
- * became of each attempt. The same seed makes the same attempts.
+ * The adversary as a program: attacks a local network of this machine for a while and prints the
+ * outcome of each attempt. The same seed makes the same attempts.
  *
  *     node tests/adversary/main.ts --url http://localhost:4100 --data .data --who stranger,client \
  *       --per-second 50 --seconds 20 --seed 1
@@ -39,7 +39,7 @@ const tally = await attack(attackers, {
   prng,
 });
 process.stdout.write(`${JSON.stringify(tally)}\n`);
-// A host that was cut off may not end by itself.
+// A host that was disconnected may not stop on its own.
 await Promise.race([
   Promise.allSettled(attackers.map((each) => each.stop())),
   new Promise((go) => setTimeout(go, 3_000)),

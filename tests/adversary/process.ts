@@ -1,4 +1,7 @@
-/** Starts the adversary as a process of its own, at the lowest priority: its cost is not ours. */
+/**
+ * Starts the adversary as a separate process at the lowest priority, so that its cost is not
+ * measured.
+ */
 import { spawn } from 'node:child_process';
 import { setPriority, constants } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +13,7 @@ export interface Adversary {
   readonly pid: number;
   /** Names of attempts that may be answered. */
   readonly harmless: readonly string[];
-  /** What became of all attempts; rejects when the program failed. */
+  /** Outcomes of all attempts; rejects when the program failed. */
   readonly ended: Promise<Tally>;
 }
 
@@ -22,7 +25,7 @@ export interface AdversaryOptions {
   readonly who?: readonly (typeof who)[number][];
 }
 
-/** Resolves when it has begun to attack. */
+/** Resolves when the attack has started. */
 export async function startAdversary(
   network: Pick<TestNetwork, 'url' | 'data'>,
   options: AdversaryOptions,

@@ -1,10 +1,12 @@
-/** Section messages that every decoder accepts and no rule does: right in shape, wrong in content. */
-import { createSigner } from '#node/native-ed25519.ts';
+/**
+ * Section messages that every decoder accepts and every rule rejects: well-formed, wrong content.
+ */
+import { createSigner } from '#node/keys/native-ed25519.ts';
 import { emptyLedger, encodeSealedState } from '#protocol/section/index.ts';
 import type { NodePayload } from '#roles/section-node/messages.ts';
-import { sealEnvelope } from '#roles/wire/envelope.ts';
-import { encodeNodeRequest } from '#roles/wire/node.ts';
-import { encodeNodePayload } from '#roles/wire/section.ts';
+import { signEnvelope } from '#roles/wire/node-envelope.ts';
+import { encodeNodeRequest } from '#roles/wire/node-requests.ts';
+import { encodeNodePayload } from '#roles/wire/section-messages.ts';
 import type { Prng } from '../sim/prng.ts';
 import type { NodePlace, Target } from './target.ts';
 
@@ -12,7 +14,7 @@ export type MakePayload = (target: Target, prng: Prng) => NodePayload;
 
 const seven = <T>(make: () => T): readonly T[] => Array.from({ length: 7 }, make);
 
-/** The present state, claimed to be a later one. */
+/** The current state, claimed to be a later one. */
 const forgedState = ({ signed }: Target, prng: Prng): Uint8Array =>
   encodeSealedState({
     state: {
@@ -29,14 +31,14 @@ const forgedState = ({ signed }: Target, prng: Prng): Uint8Array =>
 const certificate = (prng: Prng) => ({
   round: prng.below(3),
   value: [prng.bytes(32)],
-  votes: Array.from({ length: 5 }, (_, voter) => ({
+  prevotes: Array.from({ length: 5 }, (_, voter) => ({
     voter,
-    reports: prng.bytes(32),
+    roundChangesDigest: prng.bytes(32),
     signature: prng.bytes(64),
   })),
 });
 
-/** By kind of message; each is made anew, so that nothing is refused as a repetition. */
+/** By kind of message; created anew for each attempt, so that none is rejected as a repetition. */
 export const payloads: Readonly<Record<string, MakePayload>> = {
   'forged update': (target, prng) => ({ kind: 'update', sealed: forgedState(target, prng) }),
   'invented readiness': (_, prng) => ({
@@ -66,59 +68,62 @@ export const payloads: Readonly<Record<string, MakePayload>> = {
   }),
   'false vote': ({ signed }, prng) => {
     const generation = signed.authority.generation + 1n;
-    const vote = {
+    const prevote = {
       voter: prng.below(7),
       round: 0,
       value: [prng.bytes(32)],
-      reports: [],
+      roundChanges: [],
       signature: prng.bytes(64),
     };
     const proposals = [prng.bytes(200)];
     return {
       kind: 'agreement',
       generation,
-      message: { kind: 'vote', generation, vote, proposals },
+      message: { kind: 'prevote', generation, prevote, proposals },
     };
   },
   'false precommit': ({ signed }, prng) => {
     const generation = signed.authority.generation + 1n;
-    const strong = { voter: 5, certificate: certificate(prng), signature: prng.bytes(64) };
-    return { kind: 'agreement', generation, message: { kind: 'strong', generation, strong } };
+    const precommit = { voter: 5, certificate: certificate(prng), signature: prng.bytes(64) };
+    return { kind: 'agreement', generation, message: { kind: 'precommit', generation, precommit } };
   },
-  'proposals that nobody asked for': ({ signed }, prng) => {
+  'unrequested proposals': ({ signed }, prng) => {
     const generation = signed.authority.generation + 1n;
     const proposals = Array.from({ length: 16 }, () => prng.bytes(400));
     return { kind: 'agreement', generation, message: { kind: 'proposals', generation, proposals } };
   },
   'status of an unknown key generation': (_, prng) => {
     const sessionId = prng.bytes(32);
-    const holding = { tick: prng.below(1000), keys: 127, lists: 127, readiness: [] };
+    const inventory = { tick: prng.below(1000), keys: 127, lists: 127, readiness: [] };
     const wants = seven(() => ({ dealer: 1 + prng.below(7), hash: prng.bytes(32) }));
     return {
       kind: 'dkg',
       session: sessionId,
       child: 0,
-      message: { kind: 'status', sessionId, holding, wants },
+      message: { kind: 'status', sessionId, inventory, wants },
     };
   },
   'statements never signed': ({ signed }, prng) => ({
-    kind: 'recalled',
+    kind: 'stateAnswer',
     generation: signed.authority.generation + 1n,
-    words: seven(() => ({
+    statements: seven(() => ({
       round: prng.below(4),
-      phase: prng.pick(['vote', 'strong', 'report'] as const),
+      phase: prng.pick(['prevote', 'precommit', 'roundChange'] as const),
       body: prng.bytes(32),
       signature: prng.bytes(64),
     })),
   }),
   'links that lead nowhere': (_, prng) => ({
-    kind: 'way',
+    kind: 'chainSegment',
     links: Array.from({ length: 16 }, () => prng.bytes(400)),
   }),
-  'unknown relocation certificate': (_, prng) => ({ kind: 'askTicket', ticket: prng.bytes(32) }),
+  'unknown relocation certificate': (_, prng) => ({
+    kind: 'requestCertificateShare',
+    certificateId: prng.bytes(32),
+  }),
 };
 
-/** A request that delivers this payload, signed by a key of the sender's own. */
+/** A request that delivers this payload, signed by the sender's own key. */
 export function deliver(
   target: Target,
   from: { readonly name: Uint8Array; readonly seed: Uint8Array },
@@ -135,6 +140,6 @@ export function deliver(
     id: prng.bytes(16),
     payload: encodeNodePayload(payload),
   };
-  const message = sealEnvelope(target.anchor.networkId, envelope, createSigner(from.seed));
+  const message = signEnvelope(target.anchor.networkId, envelope, createSigner(from.seed));
   return encodeNodeRequest({ kind: 'deliver', protocol: 'section', message });
 }

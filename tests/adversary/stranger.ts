@@ -1,26 +1,26 @@
-/** A stranger: no member, any number of keys, any bytes at any entry point. */
+/** An unknown peer: not a member, any number of keys, any bytes to any request handler. */
 import { connect } from 'node:net';
-import { encodeFrame, maxFrameBytes } from '#network/frame.ts';
+import { encodeFrame, maxFrameBytes } from '#network/rpc/frame.ts';
 import { lobbyTag, protocolName } from '#network/protocols.ts';
-import { publicKeyOf } from '#node/native-ed25519.ts';
+import { publicKeyOf } from '#node/keys/native-ed25519.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
-import { encodeNodeRequest } from '#roles/wire/node.ts';
-import { openFreshKeys, type FreshKeys } from '../e2e/support/stranger.ts';
+import { encodeNodeRequest } from '#roles/wire/node-requests.ts';
+import { openFreshKeys, type FreshKeys } from '../e2e/support/raw-peer.ts';
 import type { Prng } from '../sim/prng.ts';
 import type { Attacker, Attempt, Outcome } from './attempt.ts';
 import { askWith, onStream } from './connection.ts';
 import { deliver, payloads } from './section-messages.ts';
 import type { NodePlace, Target } from './target.ts';
 
-/** Streams with a frame that never ends, held at once. */
+/** Streams with an unfinished frame, held open at the same time. */
 const heldFrames = 32;
-/** Requests under one key before the stranger takes another. */
+/** Requests under one key before the peer takes another. */
 const requestsPerKey = 40;
 
 export function openStranger(target: Target, prng: Prng): Attacker {
   const raw = openFreshKeys();
-  // Nobody is cut off for waiting: these stay when the other key is given up.
+  // Waiting costs no peer its connection: these streams stay when the other key is dropped.
   const holder = openFreshKeys();
   const names = openNames(prng);
   const held: { abort: (error: Error) => void }[] = [];
@@ -81,7 +81,7 @@ export function openStranger(target: Target, prng: Prng): Attacker {
       once: async (random) => {
         const { host } = await names.current();
         const records = Array.from({ length: 16 }, () => forgedRecord(target, random));
-        const request = encodeNodeRequest({ kind: 'greet', records, wanted: [] });
+        const request = encodeNodeRequest({ kind: 'exchangeAddresses', records, wanted: [] });
         return greeted(await askWith(host, target, 'section', anyNode(random), request));
       },
     },
@@ -89,10 +89,10 @@ export function openStranger(target: Target, prng: Prng): Attacker {
       name: 'stranger: a request of the data protocol',
       once: async (random) => {
         const { host } = await names.current();
-        const stamp = { keyHash: random.bytes(32), generation: 0n };
+        const stateRef = { keyHash: random.bytes(32), generation: 0n };
         const request = encodeNodeRequest({
           kind: 'storeChunk',
-          stamp,
+          stateRef,
           name: random.bytes(32),
           bytes: random.bytes(1_000),
         });
@@ -101,7 +101,7 @@ export function openStranger(target: Target, prng: Prng): Attacker {
     },
     ...Object.entries(payloads).map(([kind, make]): Attempt => ({
       name: `stranger: ${kind}`,
-      // A node takes the message before its section looks at it.
+      // The node accepts the message before its section checks it.
       harmless: true,
       once: async (random) => {
         const key = await names.current();
@@ -127,7 +127,7 @@ interface Key {
   readonly host: NodeHost;
 }
 
-/** One key after the other, as free as they are. */
+/** Takes one key after the other: a key costs nothing. */
 function openNames(prng: Prng) {
   let used = 0;
   let key: Promise<Key> | null = null;
@@ -159,7 +159,9 @@ function openNames(prng: Prng) {
   };
 }
 
-/** Some signed by their own key, for an address nobody is at; the others with a byte changed. */
+/**
+ * 30 % are signed by their own key, for an address without a node; the rest have one byte changed.
+ */
 function forgedRecord(target: Target, prng: Prng): Uint8Array {
   const genuine = prng.chance(0.3);
   const seed = prng.bytes(32);
@@ -172,13 +174,13 @@ function forgedRecord(target: Target, prng: Prng): Uint8Array {
   return record;
 }
 
-/** A greeting is answered with what the node knows, whatever it thinks of the records. */
+/** A node answers a greeting with its own records, whether or not it accepts the sender's. */
 const greeted = (outcome: Outcome): Outcome => (outcome === 'served' ? 'refused' : outcome);
 
 function millionItems(): Uint8Array {
   const count = maxFrameBytes - 64 - 5;
   const bytes = new Uint8Array(count + 5);
-  bytes[0] = 0x9a; // CBOR: an array with a 32-bit count, and as many zeros (RFC 8949 §3)
+  bytes[0] = 0x9a; // CBOR: an array with a 32-bit count and that many zeros (RFC 8949 §3)
   new DataView(bytes.buffer).setUint32(1, count);
   return bytes;
 }
@@ -203,7 +205,7 @@ async function holdHalfAFrame(
   }
 }
 
-/** Resolves when bytes come back, the stream ends, or two seconds are over. */
+/** Resolves when bytes arrive, the stream ends, or two seconds have passed. */
 function answerOrEnd(stream: {
   addEventListener: (type: 'message' | 'close', listener: () => void) => void;
 }): Promise<void> {
@@ -218,7 +220,7 @@ function answerOrEnd(stream: {
   });
 }
 
-/** Asks for a WebSocket where there is none, and resets the connection before the answer. */
+/** Requests a WebSocket where there is none, and resets the connection before the answer. */
 function resetUpgrade(port: number): Promise<Outcome> {
   return new Promise((done) => {
     const socket = connect({ port, host: '127.0.0.1' });

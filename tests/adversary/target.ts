@@ -1,21 +1,21 @@
 /** The local network under attack: its public facts, and the identities an attacker has stolen. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nameToPeerId } from '#network/peer.ts';
+import { nameToPeerId } from '#network/peer-id.ts';
 import { networkTag, protocolName, type ProtocolKind } from '#network/protocols.ts';
-import { publicKeyOf } from '#node/native-ed25519.ts';
+import { publicKeyOf } from '#node/keys/native-ed25519.ts';
 import { encodeClientRequest } from '#roles/wire/client.ts';
 import {
   decodeSignedAuthority,
   type SignedAuthority,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
-import { bytesOf, openClientHost } from '../e2e/support/client-host.ts';
+import { hexToBytes, openClientHost } from '../e2e/support/client-host.ts';
 
 export interface NodePlace {
   readonly label: string;
   readonly name: Uint8Array;
-  /** ed25519 seed, 32 bytes: whoever reads a node's folder can act as the node. */
+  /** ed25519 seed, 32 bytes: read access to a node's folder is enough to act as the node. */
   readonly seed: Uint8Array;
   /** Multiaddr of its TCP port, with its peer id. */
   readonly tcp: string;
@@ -26,13 +26,13 @@ export interface Target {
   readonly port: number;
   readonly anchor: TrustAnchor;
   readonly tag: string;
-  /** Verified by nobody here: an attacker needs no proof. */
+  /** Not verified here: an attacker needs no proof. */
   readonly signed: SignedAuthority;
   readonly nodes: readonly NodePlace[];
   readonly node: (label: string) => NodePlace;
   readonly elders: readonly NodePlace[];
   readonly protocol: (kind: ProtocolKind) => string;
-  /** Entries of an elder's list of registered outputs, as they travel; public. */
+  /** Encoded entries of an elder's list of registered outputs; public. */
   readonly outputs: readonly Uint8Array[];
 }
 
@@ -40,11 +40,13 @@ interface Ports {
   readonly tcp: number;
 }
 
-/** Reads the folder of a network that `npm start` made, and asks its bootstrap node. */
+/** Reads the folder of a network started by `npm start`, and queries its bootstrap node. */
 export async function openTarget(url: string, data: string): Promise<Target> {
   const ports = JSON.parse(readFileSync(join(data, 'ports.json'), 'utf8')) as Record<string, Ports>;
   const nodes = Object.entries(ports).map(([label, { tcp }]): NodePlace => {
-    const seed = bytesOf(readFileSync(join(data, 'nodes', label, 'identity.key'), 'utf8').trim());
+    const seed = hexToBytes(
+      readFileSync(join(data, 'nodes', label, 'identity.key'), 'utf8').trim(),
+    );
     const name = publicKeyOf(seed);
     const peer = nameToPeerId(name).toString();
     return { label, name, seed, tcp: `/ip4/127.0.0.1/tcp/${tcp}/p2p/${peer}` };

@@ -1,12 +1,14 @@
-/** Goal: every fact store keeps what it acknowledged, in order, and refuses stale pointer records. */
+/**
+ * Goal: every fact store keeps acknowledged facts, in order, and refuses outdated pointer records.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { encodePointer, recordDigest, signPointer } from '#data/pointer.ts';
+import { encodePointer, pointerRecordDigest, signPointer } from '#data/pointer-record.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
-import { createMemoryFacts } from '#storage/node/memory-facts.ts';
+import { createMemoryFacts } from '../support/memory-facts.ts';
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
@@ -33,28 +35,28 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     rmSync(folder, { recursive: true });
   });
 
-  test('an instance nobody wrote to has no facts', async () => {
+  test('an instance without writes has no facts', async () => {
     expect(await store.load('spentbook', 'aa')).toEqual([]);
   });
 
-  test('facts come back in the order they were appended, also when appended at once', async () => {
+  test('facts load in the order they were appended, also when appended at the same time', async () => {
     await Promise.all([1, 2, 3, 4].map((n) => store.append('spentbook', 'aa', bytes(n))));
     expect(await store.load('spentbook', 'aa')).toEqual([1, 2, 3, 4].map((n) => bytes(n)));
   });
 
-  test('a fact that makes others obsolete is there when they are gone, and counting goes on', async () => {
+  test('a fact that replaces others is stored before they are deleted, and counting continues', async () => {
     for (const n of [1, 2, 3]) await store.append('section', 'aa', bytes(n));
     await store.append('section', 'ab', bytes(9));
     await store.appendAndForget('section', 'aa', bytes(4), (facts) => {
       expect(facts).toEqual([1, 2, 3, 4].map((n) => bytes(n)));
-      return [0, 2, 3]; // The newest stays, whatever is said of it.
+      return [0, 2, 3]; // The newest fact stays, even if listed here.
     });
     await store.append('section', 'aa', bytes(5));
     expect(await store.load('section', 'aa')).toEqual([2, 4, 5].map((n) => bytes(n)));
     expect(await store.load('section', 'ab')).toEqual([bytes(9)]);
   });
 
-  test('N20: a slot takes one value for ever, whoever forgets the fact behind it', async () => {
+  test('N20: a slot takes one value permanently, even after the fact behind it is deleted', async () => {
     const once = (value: number) => ({ slot: 'successor/aa', value: bytes(value) });
     await store.appendOnce('section', 'aa', bytes(1), once(7));
     await store.appendOnce('section', 'aa', bytes(2), once(7));
@@ -71,7 +73,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     await expect(store.appendOnce('section', 'aa', bytes(3), once(8))).rejects.toThrow();
   });
 
-  test('instances do not see each other, by machine or by key', async () => {
+  test('instances are separate, by machine and by key', async () => {
     await store.append('spentbook', 'aa', bytes(1));
     await store.append('mint', 'aa', bytes(2));
     await store.append('spentbook', 'ab', bytes(3));
@@ -79,7 +81,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.load('mint', 'aa')).toEqual([bytes(2)]);
   });
 
-  test('outputs are paged oldest first and the last page says so', async () => {
+  test('outputs are paged oldest first, and the last page is marked', async () => {
     for (const n of [1, 2, 3]) await store.appendWithOutput('mint', `k${n}`, bytes(n), bytes(9, n));
     const first = await store.listOutputs(0, 2);
     expect(first.entries).toEqual([bytes(9, 1), bytes(9, 2)]);
@@ -102,7 +104,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.load('mint', 'k')).toEqual([bytes(1), bytes(2)]);
   });
 
-  test('a pointer record moves forward only', async () => {
+  test('a pointer record only moves forward', async () => {
     expect(await store.getPointer('p')).toBeNull();
     expect((await store.putPointer('p', 2n, bytes(2))).ok).toBe(true);
     expect(await store.putPointer('p', 1n, bytes(1))).toEqual({
@@ -120,7 +122,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.getPointer('p')).toEqual(bytes(3));
   });
 
-  test('a record under another signature of its owner is the same record, and the first one stays', async () => {
+  test('a record with another signature of its owner is the same record, and the first one stays', async () => {
     const seed = new Uint8Array(32).fill(4);
     const first = signPointer(new Uint8Array(32), seed, 2n, bytes(3));
     const again = { ...first, signature: new Uint8Array(64) };
@@ -129,7 +131,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.getPointer('p')).toEqual(encodePointer(first));
   });
 
-  test('of two bodies of one version holders settle on one, in whatever order they come', async () => {
+  test('of two bodies of one version holders keep the same one, in any order of arrival', async () => {
     const records = [bytes(1), bytes(2)];
     for (const [at, order] of [records, records.toReversed()].entries()) {
       for (const record of order) await store.putPointer(`p${at}`, 1n, record, 'holder');
@@ -139,13 +141,13 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     const [listed] = await store.listPointers('', 1);
     const other = records.find((record) => record[0] !== kept?.[0]) ?? bytes(9);
     expect(await store.putPointer('p0', 1n, other, 'holder')).toMatchObject({ ok: false });
-    // Whatever a client offers then is too late, also the body that would have won.
-    expect(listed?.digest).toEqual(recordDigest(kept ?? bytes()));
+    // A client that offers the other body afterwards is refused, even if that body ranks higher.
+    expect(listed?.digest).toEqual(pointerRecordDigest(kept ?? bytes()));
     await store.putPointer('q', 1n, other);
     expect((await store.putPointer('q', 1n, kept ?? bytes())).ok).toBe(false);
   });
 
-  test('a record is forgotten only as it was, not when another one has taken its place', async () => {
+  test('a record is removed only in the given version, not after another one replaced it', async () => {
     await store.putPointer('p', 1n, bytes(1));
     const [first] = await store.listPointers('', 1);
     await store.putPointer('p', 2n, bytes(2));
@@ -156,7 +158,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     expect(await store.getPointer('p')).toBeNull();
   });
 
-  test('of two versions put at the same moment one is refused', async () => {
+  test('of two bodies of one version put at the same time one is refused', async () => {
     const results = await Promise.all([
       store.putPointer('p', 1n, bytes(1)),
       store.putPointer('p', 1n, bytes(2)),
@@ -165,7 +167,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
   });
 
   if (durable)
-    test('everything is there after the store was opened again', async () => {
+    test('all data survives closing and reopening the store', async () => {
       await store.append('spentbook', 'aa', bytes(1));
       await store.appendWithOutput('mint', 'k', bytes(2), bytes(3));
       await store.putPointer('p', 5n, bytes(5));
@@ -177,7 +179,7 @@ describe.each(adapters)('the fact store on $name', ({ open, durable }) => {
     });
 });
 
-test('a file of the schema before is carried on', async () => {
+test('a file of the previous schema is migrated', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-facts-'));
   const path = join(folder, 'facts');
   const before = openFacts(path);

@@ -1,13 +1,12 @@
 /**
- * Goal: in a real browser the stores keep their promises, over reloads and between tabs; and whatever
- * IndexedDB does to a store (transactions that abort, other tabs with another version,
- * data cleared meanwhile), a call that failed rejects with a reason a person can act on, what was
- * stored before is still there, and the next call works.
+ * Goal: in a real browser the stores survive reloads and work between tabs; and whatever IndexedDB does to
+ * a store (aborted transactions, other tabs with another version, data cleared meanwhile), a failed call
+ * rejects with an actionable reason, earlier data stays, and the next call works.
  */
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { steps } from '../contract/vault-store/steps.ts';
-import { openStores, type Stores, type StoresBrowser } from './support/stores.ts';
+import { openStores, type Stores, type StoresBrowser } from './support/stores-page.ts';
 
 declare const stores: Stores;
 
@@ -80,7 +79,7 @@ test('payment intents and facts are there after a reload, and gone once they are
   ).toEqual({ payments: ['bb', 'cc'], none: true });
 });
 
-test('payments of version 0.1 are still there, without its plain places in the lists', async () => {
+test('payments of version 0.1 are kept, without its unencrypted list positions', async () => {
   const { page } = await browser.open();
   const found = await page.evaluate(async () => {
     await new Promise<void>((done) => {
@@ -105,7 +104,7 @@ test('payments of version 0.1 are still there, without its plain places in the l
   expect(found).toEqual({ intent: [7], names: ['facts', 'intents'] });
 });
 
-test('data of a newer version is refused with a sentence and left as it is', async () => {
+test('data of a newer version is refused with a sentence and left unchanged', async () => {
   const { page } = await browser.open();
   const message = await page.evaluate(async () => {
     await new Promise<void>((done) => {
@@ -122,7 +121,7 @@ test('data of a newer version is refused with a sentence and left as it is', asy
   expect(message).toContain('newer version of Safe');
 });
 
-/** What every store writes, and how it is read back: run in the page, hence a script. */
+/** The data that every store writes, and how it is read back: runs in the page, hence a script. */
 const writes = {
   'a Safe': { database: 'safe-vault', store: 'safes' },
   'a plan': { database: 'safe-vault', store: 'plans' },
@@ -135,7 +134,7 @@ const writes = {
 type What = keyof typeof writes;
 const everything = Object.keys(writes) as readonly What[];
 
-/** Writes one of them. @returns what became of the call. */
+/** Writes one of them. @returns the outcome of the call. */
 const write = (page: Page, what: What): Promise<string> =>
   page.evaluate(async (name) => {
     const { vault, payments, pins, memory, toVaultError } = stores;
@@ -159,7 +158,7 @@ const write = (page: Page, what: What): Promise<string> =>
       'an intent': () => payments.putIntent('one', bytes),
       facts: () => payments.putFacts('one', bytes),
       pins: () => pins.putPins('one', bytes),
-      'a preference': () => memory.keepPreference('relayed'),
+      'a preference': () => memory.savePreference('relayed'),
     };
     return calls[name]().then(
       () => 'done',
@@ -167,7 +166,7 @@ const write = (page: Page, what: What): Promise<string> =>
     );
   }, what);
 
-/** How many things are in this store, seen without the program. */
+/** The number of items in this store, read without the program. */
 const countIn = (page: Page, what: What): Promise<number> =>
   page.evaluate(
     ({ database, store }) =>
@@ -186,7 +185,7 @@ const countIn = (page: Page, what: What): Promise<number> =>
     writes[what],
   );
 
-/** From now on the next transaction that writes is aborted, before or after its request was done. */
+/** The next writing transaction is aborted, before or after its request was done. */
 const abortNext = (page: Page, when: 'before' | 'after'): Promise<void> =>
   page.evaluate((moment) => {
     const real = IDBObjectStore.prototype.put;
@@ -201,10 +200,10 @@ const abortNext = (page: Page, when: 'before' | 'after'): Promise<void> =>
   }, when);
 
 test.each(everything.flatMap((what) => [[what, 'before'] as const, [what, 'after'] as const]))(
-  '%s whose transaction the browser aborts %s its request is done is not taken for stored, and the next try is',
+  '%s: a transaction aborted %s its request is done does not count as stored, and the next attempt does',
   async (what, when) => {
     const { page, errors } = await browser.open();
-    // The stores are there, and empty.
+    // The stores exist, and are empty.
     await page.evaluate(async () => {
       await stores.vault.listSafes();
       await stores.payments.listPayments();
@@ -220,12 +219,12 @@ test.each(everything.flatMap((what) => [[what, 'before'] as const, [what, 'after
   },
 );
 
-test('data that the person clears while a tab is open is made anew with the next call', async () => {
+test('data cleared by the person while a tab is open is recreated by the next call', async () => {
   const { page, errors } = await browser.open();
   for (const what of everything) expect(await write(page, what)).toBe('done');
   await browser.clear(page);
   for (const what of everything) {
-    // The browser may fail one call that was on its way; not the one after it.
+    // The browser may fail one call in progress; not the one after it.
     const first = await write(page, what);
     if (first !== 'done') expect(await write(page, what), what).toBe('done');
     expect(await countIn(page, what), what).toBe(1);
@@ -233,7 +232,7 @@ test('data that the person clears while a tab is open is made anew with the next
   expect(errors).toEqual([]);
 });
 
-test('a newer version in another tab opens at once, and the older tab says so', async () => {
+test('a newer version in another tab opens immediately, and the older tab reports it', async () => {
   const { page, another } = await browser.open();
   for (const what of everything) expect(await write(page, what)).toBe('done');
   const other = await another();
@@ -261,7 +260,7 @@ test('a newer version in another tab opens at once, and the older tab says so', 
   expect(message).toContain('newer version of Safe');
 });
 
-test('a device key that is made while the store is closed for another tab opens what it wrapped', async () => {
+test('a device key made while the store is closed for another tab unwraps what it wrapped', async () => {
   const { page, another } = await browser.open();
   const other = await another();
   await page.evaluate(() => {
@@ -303,7 +302,7 @@ test('a device key that is made while the store is closed for another tab opens 
   expect(outcome).toBe('opened');
 });
 
-/** A database as version 0.1 left it, in a page that runs version 0.1. */
+/** A database of version 0.1, in a page that runs version 0.1. */
 const asFirstVersion = (page: Page, letsGo: boolean): Promise<void> =>
   page.evaluate(
     (doesLetGo) =>
@@ -334,24 +333,24 @@ const intentOf = (page: Page): Promise<string> =>
     ),
   );
 
-test('two tabs at once raise the store of payments beside a tab of version 0.1, and each reads all', async () => {
+test('two concurrent tabs upgrade the store of payments next to a tab of version 0.1, and each reads all', async () => {
   const { page: old, another } = await browser.open();
   await asFirstVersion(old, true);
   const tabs = [await another(), await another()];
   expect(await Promise.all(tabs.map(intentOf))).toEqual(['7', '7']);
 });
 
-test('a tab of version 0.1 that does not let go is named to the person, and nothing hangs', async () => {
+test('a tab of version 0.1 that keeps the database is reported to the person, and nothing hangs', async () => {
   const { page: old, another } = await browser.open();
   await asFirstVersion(old, false);
   const page = await another();
   expect(await intentOf(page)).toContain('Close the other tabs of Safe');
   await old.close();
-  // The browser closes what the tab held a moment later.
+  // The browser closes the tab's database a moment later.
   await expect.poll(() => intentOf(page), { timeout: 30_000 }).toBe('7');
 });
 
-test('a rise to the next version that is cut off in its middle leaves the payments, and the next one gets there', async () => {
+test('an upgrade interrupted in the middle keeps the payments, and the next one completes', async () => {
   const { page: old, another } = await browser.open();
   await asFirstVersion(old, true);
   await old.close();

@@ -1,27 +1,33 @@
 /**
- * Goal: what a real browser has shown as done is there afterwards, however soon the person locks,
- * closes, forgets, or the browser dies. Method: a script in the page does the next thing in the
- * moment that the list shows it, quicker than any hand.
+ * Goal: everything a real browser has shown as done persists, however soon the person locks, closes,
+ * forgets, or the browser crashes. Method: a script in the page acts at the moment when the list shows it,
+ * faster than any person.
  */
 import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { addressOf, askFaucet, balanceIs, beginPayment, sentPayment } from './support/money.ts';
+import {
+  shownAddress,
+  askFaucet,
+  waitForBalance,
+  beginPayment,
+  sentPayment,
+} from './support/money.ts';
 import { startNetwork, type TestNetwork } from './support/network.ts';
 import {
   addFile,
-  createSafe,
+  createSafeInPage,
   goTo,
   makeFile,
   openProfile,
   openWithPhrase,
-  published,
-  stored,
+  waitForPublished,
+  waitForStored,
   unlock,
   type Person,
 } from './support/person.ts';
-import { until } from './support/until.ts';
+import { patienceMs, until } from './support/until.ts';
 
 let network: TestNetwork;
 let person: Person;
@@ -30,11 +36,11 @@ let words = '';
 beforeAll(async () => {
   network = await startNetwork();
   person = await openProfile(network.url);
-  words = await createSafe(person.page);
-  await published(person.page);
+  words = await createSafeInPage(person.page);
+  await waitForPublished(person.page);
   await goTo(person.page, 'Money');
   await askFaucet(person.page);
-  await balanceIs(person.page, '100');
+  await waitForBalance(person.page, '100');
 });
 
 afterAll(async () => {
@@ -45,7 +51,7 @@ afterAll(async () => {
 
 const lockButton = (page: Page) => page.getByRole('button', { name: 'Lock', exact: true });
 
-/** Once an element fits the selector (and the text), goes to the place Safe and presses Lock. */
+/** Once an element matches the selector (and the text), opens the Safe page and presses Lock. */
 const lockAsSoonAs = (page: Page, selector: string, text = ''): Promise<void> =>
   page.evaluate(
     ([wanted, words]) =>
@@ -73,9 +79,9 @@ const lockAsSoonAs = (page: Page, selector: string, text = ''): Promise<void> =>
     [selector, text],
   );
 
-/** Resolves in the moment that the list shows the file. */
+/** Resolves at the moment when the list shows the file. */
 const listed = (page: Page, name: string): Promise<unknown> =>
-  page.waitForSelector(`[aria-label="Download ${name}"]`, { timeout: 180_000 });
+  page.waitForSelector(`[aria-label="Download ${name}"]`, { timeout: patienceMs });
 
 const add = async (page: Page, word: string): Promise<string> => {
   const file = makeFile(20_000, word);
@@ -91,13 +97,13 @@ async function unlocked(page: Page): Promise<void> {
 
 async function comeBack(): Promise<Page> {
   const page = await person.context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(patienceMs);
   await page.goto(network.url);
   person.page = page;
   return page;
 }
 
-/** As if the power failed: no process of the browser hears of it. */
+/** Like a power failure: no process of the browser is notified. */
 async function killBrowser(): Promise<void> {
   const lock = readlinkSync(join(person.profile, 'SingletonLock'));
   const pid = Number(/-(\d+)$/.exec(lock)?.[1]);
@@ -107,19 +113,19 @@ async function killBrowser(): Promise<void> {
   await closed;
 }
 
-test('a file is there though Lock is pressed in the moment that it is listed', async () => {
+test('Lock at the moment a file is listed → the file persists', async () => {
   const { page } = person;
   const name = await add(page, 'locked');
   await lockAsSoonAs(page, `[aria-label="Download ${name}"]`);
   await unlocked(page);
   await goTo(page, 'Files');
-  await stored(page, name, 20_000);
+  await waitForStored(page, name);
 });
 
-test('a removed file stays removed though Lock is pressed in the moment that it is', async () => {
+test('Lock at the moment a file is removed → it stays removed', async () => {
   const { page } = person;
   const name = await add(page, 'removed');
-  await stored(page, name);
+  await waitForStored(page, name);
   await page.getByRole('button', { name: `More for ${name}` }).click();
   const locking = lockAsSoonAs(page, 'summary', 'Removed files');
   await page.getByRole('menuitem', { name: 'Remove' }).click();
@@ -130,14 +136,14 @@ test('a removed file stays removed though Lock is pressed in the moment that it 
   expect(await page.getByRole('button', { name: `Download ${name}` }).count()).toBe(0);
 });
 
-test('a payment is in the list though Lock is pressed in the moment that it is shown', async () => {
+test('Lock at the moment a payment is shown → it is in the list', async () => {
   const { page } = person;
   const other = await openProfile(network.url);
   try {
-    await createSafe(other.page);
-    await published(other.page);
+    await createSafeInPage(other.page);
+    await waitForPublished(other.page);
     await goTo(other.page, 'Money');
-    const address = await addressOf(other.page);
+    const address = await shownAddress(other.page);
     await goTo(page, 'Money');
     const locking = lockAsSoonAs(page, 'li', 'Sent');
     await beginPayment(page, address, '5');
@@ -145,14 +151,14 @@ test('a payment is in the list though Lock is pressed in the moment that it is s
     await unlocked(page);
     await goTo(page, 'Money');
     await sentPayment(page, '5').waitFor();
-    await balanceIs(page, '95');
-    await balanceIs(other.page, '5');
+    await waitForBalance(page, '95');
+    await waitForBalance(other.page, '5');
   } finally {
     await other.close();
   }
 });
 
-test('a second tab that was open before shows what the first one has done', async () => {
+test('an older second tab shows the changes of the first', async () => {
   const first = person.page;
   await goTo(first, 'Safe');
   await lockButton(first).click();
@@ -164,32 +170,32 @@ test('a second tab that was open before shows what the first one has done', asyn
   await lockAsSoonAs(first, `[aria-label="Download ${name}"]`);
   await unlocked(second);
   await goTo(second, 'Files');
-  await stored(second, name, 20_000);
+  await waitForStored(second, name);
   await second.close();
   await unlocked(first);
 });
 
-test('a file is there though the tab is closed in the moment that it is listed', async () => {
+test('the tab is closed at the moment a file is listed → the file persists', async () => {
   const name = await add(person.page, 'closed');
   await listed(person.page, name);
   await person.page.close();
   const page = await comeBack();
   await unlocked(page);
   await goTo(page, 'Files');
-  await stored(page, name, 20_000);
+  await waitForStored(page, name);
 });
 
-test('a file is there though the browser is killed in the moment that it is listed', async () => {
+test('the browser is killed at the moment a file is listed → the file persists', async () => {
   const name = await add(person.page, 'killed');
   await listed(person.page, name);
   await killBrowser();
   person = await openProfile(network.url, { profile: person.profile });
   await unlocked(person.page);
   await goTo(person.page, 'Files');
-  await stored(person.page, name, 20_000);
+  await waitForStored(person.page, name);
 });
 
-test('a Safe forgotten in the moment that a file is listed opens with it by the phrase', async () => {
+test('a Safe forgotten at the moment a file is listed opens with it by the phrase', async () => {
   const { page } = person;
   const name = await add(page, 'forgotten');
   await listed(page, name);
@@ -200,12 +206,11 @@ test('a Safe forgotten in the moment that a file is listed opens with it by the 
   await until(
     () => opening.count(),
     (count) => count > 0,
-    60_000,
   );
   await openWithPhrase(page, words);
   await lockButton(page).waitFor();
   await goTo(page, 'Files');
-  await stored(page, name, 60_000);
+  await waitForStored(page, name);
   await goTo(page, 'Money');
-  await balanceIs(page, '95');
+  await waitForBalance(page, '95');
 });

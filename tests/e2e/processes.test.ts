@@ -1,12 +1,12 @@
 /**
- * Goal: seven elders and four adults, each in a process of its own, make a network, lose two of
- * them to kill -9, keep what was acknowledged, and take them back as themselves.
+ * Goal: seven elders and four adults, each in its own process, form a network, lose two of them to kill -9,
+ * keep all acknowledged chunks, and readmit them under their own names.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { missingFrom, startLoad } from '../network/support/load.ts';
+import { missingFrom, startNetworkLoad } from '../network/support/load.ts';
 import { runSafe, startProcesses, type ProcessNetwork } from '../network/support/processes.ts';
 import { connectClient, type NodeClient } from './support/node-client.ts';
 import { until } from './support/until.ts';
@@ -23,12 +23,12 @@ describe('a network of processes', () => {
     await network?.stop();
   });
 
-  test('every node tells the same verified section', async () => {
+  test('every node reports the same verified section', async () => {
     const status = await until(
       () => network.status(),
       ({ answered }) => answered.length === 12,
     );
-    expect(status.silent).toEqual([]);
+    expect(status.unresponsive).toEqual([]);
     expect(status.sections).toHaveLength(1);
     const [section] = status.sections;
     expect(section).toMatchObject({ prefix: '()', verified: true, agreed: 12 });
@@ -37,7 +37,7 @@ describe('a network of processes', () => {
     expect(section?.members.every(({ age }) => age === 5)).toBe(true);
   });
 
-  test('an elder and an adult killed under load lose nothing and come back as themselves', async () => {
+  test('an elder and an adult killed under load lose nothing and rejoin under their names', async () => {
     const roles = await Promise.all(network.nodes.map((node) => node.status()));
     const victims = ['elder', 'adult'].map((role) => {
       const at = roles.findIndex((each) => each.role === role);
@@ -45,7 +45,7 @@ describe('a network of processes', () => {
       if (node === undefined) throw new Error(`no ${role}`);
       return { node, before: roles[at] };
     });
-    const load = startLoad(client, 3, 100_000);
+    const load = startNetworkLoad(client, 3, 100_000);
     await until(
       async () => load.counts(),
       ({ acknowledged }) => acknowledged >= 5,
@@ -59,7 +59,7 @@ describe('a network of processes', () => {
     );
     await load.stop();
     expect(await missingFrom(client, load.acknowledged())).toEqual([]);
-    // Both at once: the section votes out who stays away.
+    // Both at the same time: the section votes out nodes that stay away.
     await Promise.all(victims.map(({ node }) => node.restart()));
     for (const { node, before } of victims) expect(await node.status()).toEqual(before);
     const status = await until(
@@ -71,7 +71,7 @@ describe('a network of processes', () => {
   });
 });
 
-test('every mistake is one line with a next step, and the code is 2', async () => {
+test('every usage error is one line with a next step, and exit code 2', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-mistakes-'));
   const x = join(folder, 'data');
   const cases: readonly (readonly [string[], RegExp])[] = [

@@ -1,21 +1,21 @@
 /**
- * Time of the browser processes: it stands still while anything is being done and then jumps to the
- * next timer, so that a minute of waiting costs nothing and every run is the same.
+ * Time of the browser processes: it is stopped during any work and then jumps to the next timer, so
+ * that a minute of waiting costs nothing and every run is the same.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** What dies as one: its timers do not fire and its calls do not return afterwards. */
-export interface Mortal {
+/** A unit that ends as a whole: afterwards its timers do not fire and its calls do not return. */
+export interface Killable {
   readonly isDead: boolean;
 }
 
-const inside = new AsyncLocalStorage<Mortal>();
+const inside = new AsyncLocalStorage<Killable>();
 const real = { setTimeout, setInterval, clearTimeout, setImmediate, now: Date.now.bind(Date) };
 
 interface Timer {
   readonly at: number;
   readonly order: number;
-  readonly owner: Mortal | undefined;
+  readonly owner: Killable | undefined;
   readonly fire: () => void;
 }
 
@@ -25,13 +25,13 @@ let order = 0;
 interface Work {
   isOver: boolean;
 }
-/** Work under way, of this run alone: what an earlier run left behind ends unnoticed. */
+/** Work in progress of this run only: leftovers of an earlier run end without effect. */
 let busy = new Set<Work>();
-/** The work that the code which runs now is a part of, outermost first. */
+/** The work that contains the running code, outermost first. */
 const partOf = new AsyncLocalStorage<readonly Work[]>();
 
-export const currentMortal = (): Mortal | undefined => inside.getStore();
-export const runAs = <T>(mortal: Mortal, body: () => T): T => inside.run(mortal, body);
+export const currentKillable = (): Killable | undefined => inside.getStore();
+export const runAs = <T>(killable: Killable, body: () => T): T => inside.run(killable, body);
 
 export const clock = {
   now: (): number => now,
@@ -44,7 +44,7 @@ export const clock = {
     new Promise((done) => void schedule(done, ms, inside.getStore())),
 };
 
-/** Work that the clock waits for. */
+/** Runs work during which the clock is stopped. */
 export async function working<T>(work: () => Promise<T>): Promise<T> {
   const one: Work = { isOver: false };
   const ofRun = busy;
@@ -57,7 +57,7 @@ export async function working<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A part of some work in which the clock goes on: somebody else does something meanwhile. */
+/** Runs a part of some work during which the clock continues and other processes act. */
 export async function meanwhile<T>(act: () => Promise<T> | T): Promise<T> {
   const ofRun = busy;
   const paused = (partOf.getStore() ?? []).filter((each) => ofRun.delete(each));
@@ -68,7 +68,7 @@ export async function meanwhile<T>(act: () => Promise<T> | T): Promise<T> {
   }
 }
 
-function schedule(fire: () => void, ms: number, owner: Mortal | undefined): number {
+function schedule(fire: () => void, ms: number, owner: Killable | undefined): number {
   order += 1;
   timers.set(order, { at: now + Math.max(0, ms || 0), order, owner, fire });
   return order;
@@ -76,7 +76,7 @@ function schedule(fire: () => void, ms: number, owner: Mortal | undefined): numb
 
 const turn = (): Promise<void> => new Promise((go) => real.setImmediate(go));
 
-/** Turns of the event loop in which nothing was begun, before time moves on. */
+/** Idle turns of the event loop before time advances. */
 const quietTurns = 4;
 
 async function quiet(): Promise<void> {
@@ -87,7 +87,7 @@ async function quiet(): Promise<void> {
   }
 }
 
-/** Lets the world go on until the promise is settled. */
+/** Advances the simulation until the promise is settled. */
 export async function drive<T>(promise: Promise<T>): Promise<T> {
   let settled = false;
   const mark = (): void => {
@@ -115,7 +115,7 @@ export async function drive<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
-/** As Node gives it: only what it is cleared by matters here. */
+/** The timer object as in Node; only clearing it is used here. */
 class Timed {
   id = 0;
   unref(): this {
@@ -123,7 +123,7 @@ class Timed {
   }
 }
 
-/** From now on what runs inside a process has this clock; everything else keeps the machine's. */
+/** Installs this clock for code that runs inside a process; all other code keeps the real clock. */
 export function installClock(): void {
   const patchedSet = (
     fire: (...given: unknown[]) => void,

@@ -1,4 +1,4 @@
-/** What can go wrong at a call site, and where it makes sense. */
+/** The faults at a call site, and the sites at which each can happen. */
 import type { Interruption, Process } from './process.ts';
 
 export const faults = [
@@ -24,40 +24,40 @@ export const faults = [
 ] as const;
 export type Fault = (typeof faults)[number];
 
-/** The n-th time that a process of this role reaches this border. */
+/** The n-th time that a process of this role reaches this call site. */
 export interface Site {
   readonly role: string;
   readonly label: string;
   readonly occurrence: number;
 }
 
-/** One telling of a story in which one thing goes wrong, or nothing. */
-export interface Run {
-  /** Tells it to its end, heals everything, and looks. */
-  readonly tell: () => Promise<void>;
-  /** The wrong thing happens, at the site that was reached. */
-  readonly strike: (process: Process, label: string, fault: Fault) => Interruption;
-  /** What goes on going wrong after that. */
-  readonly still: (process: Process, label: string) => Interruption;
+/** One run of a story with one fault, or none. */
+export interface FaultRun {
+  /** Plays it to its end, ends all faults, and checks. */
+  readonly play: () => Promise<void>;
+  /** Injects the fault at the site that was reached. */
+  readonly injectFault: (process: Process, label: string, fault: Fault) => Interruption;
+  /** The continuing effect of the fault on later sites. */
+  readonly faultStillActive: (process: Process, label: string) => Interruption;
   readonly violations: readonly string[];
   readonly end: () => void;
 }
 
-/** Asked at every call site while the story runs. */
+/** Called at every call site while the story runs. */
 export type Interrupt = (process: Process, label: string) => Interruption;
 
-export interface Scenario {
+export interface InjectScenario {
   readonly name: string;
-  readonly begin: (interrupt: Interrupt) => Run;
+  readonly begin: (interrupt: Interrupt) => FaultRun;
 }
 
-const calls = /^(store|payments|pins|memory|rpc|fetch|elder|file|download)\./;
+const calls = /^(store|payments|pins|worker-store|rpc|fetch|elder|file|download)\./;
 
-export function fits({ role, label }: Site, fault: Fault): boolean {
+export function canHappenAt({ role, label }: Site, fault: Fault): boolean {
   if (role === 'node' || role === 'client') {
     if (fault === 'node restarts before' || fault === 'node restarts after') return role === 'node';
-    // A client whose own disk never answers waits for its browser to end it.
-    // A database call does not wait.
+    // A client whose own disk never answers waits until its browser ends it. A database call does
+    // not wait.
     if (fault === 'never answers') return !/^(payment|sql)\./.test(label);
     return fault === 'fails once' || fault === 'fails from here on';
   }
@@ -91,13 +91,13 @@ export function fits({ role, label }: Site, fault: Fault): boolean {
   }
 }
 
-/** As the platform says it: a request that fails, a disk that is full, a file that is gone. */
+/** The platform's errors: a failed request, a full disk, a missing file. */
 export function failureOf(label: string): unknown {
   if (label.startsWith('elder.')) return { ok: false, error: { kind: 'timeout' } };
   if (label.startsWith('rpc.') || label.startsWith('fetch.'))
     throw new TypeError('Failed to fetch');
   if (label.startsWith('file.')) throw new DOMException('It cannot be read.', 'NotReadableError');
-  if (/\.(put|keep|mark|delete)[A-Z]/.test(label)) {
+  if (/\.(put|save|mark|delete)[A-Z]/.test(label)) {
     throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
   }
   throw new DOMException('Internal error.', 'UnknownError');

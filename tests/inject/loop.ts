@@ -1,16 +1,23 @@
 /**
- * The loop: a story is told once to see which call sites it reaches, and then once more for each
- * occurrence of a site and each thing that can go wrong there.
+ * The loop: plays a story once to record the call sites it reaches, and then once more for each
+ * occurrence of a site and each fault that can happen there.
  */
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { browserScenarios } from './browser-run.ts';
-import { installBrowser } from './browser.ts';
+import { browserScenarios } from './browser/browser-run.ts';
+import { installBrowser } from './browser/browser.ts';
 import { clock, drive, installClock } from './clock.ts';
-import { diskScenarios } from './disk-run.ts';
-import { elderScenarios } from './elders-run.ts';
-import { faults, fits, type Fault, type Interrupt, type Run, type Site } from './faults.ts';
-import { holderScenarios } from './holders-run.ts';
+import { diskScenarios } from './nodes/disk-run.ts';
+import { elderScenarios } from './nodes/elders-run.ts';
+import {
+  faults,
+  canHappenAt,
+  type Fault,
+  type Interrupt,
+  type FaultRun,
+  type Site,
+} from './faults.ts';
+import { holderScenarios } from './nodes/holders-run.ts';
 import { installSites } from './process.ts';
 
 const scenarios = [...browserScenarios, ...elderScenarios, ...diskScenarios, ...holderScenarios];
@@ -22,9 +29,9 @@ export interface Case {
   readonly fault: Fault;
 }
 
-export interface Outcome {
+export interface CaseOutcome {
   readonly violations: readonly string[];
-  /** Was the site reached at all? Another order of things may pass it by. */
+  /** False when another order of events passed the site by. */
   readonly isReached: boolean;
 }
 
@@ -40,18 +47,18 @@ function install(): void {
   process.on('unhandledRejection', (reason) => {
     const stack = reason instanceof Error ? (reason.stack ?? '') : JSON.stringify(reason);
     const ours = stack.split('\n').find((line) => line.includes('/src/')) ?? '';
-    const told = `nobody handled ${stack.split('\n')[0] ?? ''} ${ours.trim()}`;
-    if (!rejected.includes(told)) rejected.push(told);
+    const line = `unhandled: ${stack.split('\n')[0] ?? ''} ${ours.trim()}`;
+    if (!rejected.includes(line)) rejected.push(line);
   });
 }
 
-/** Every site that the story reaches when nothing goes wrong, in order; and what is wrong even so. */
-export async function record(
+/** Every site that the story reaches without a fault, in order; and the violations even then. */
+export async function recordSites(
   name: string,
 ): Promise<{ readonly sites: readonly Site[]; readonly violations: readonly string[] }> {
   const sites: Site[] = [];
   const counts = new Map<string, number>();
-  const violations = await tell(name, () => ({ role }, label) => {
+  const violations = await playOnce(name, () => ({ role }, label) => {
     const occurrence = (counts.get(`${role} ${label}`) ?? 0) + 1;
     counts.set(`${role} ${label}`, occurrence);
     sites.push({ role, label, occurrence });
@@ -62,10 +69,10 @@ export async function record(
 
 export const casesOf = (story: string, sites: readonly Site[]): readonly Case[] =>
   sites.flatMap((site) =>
-    faults.filter((fault) => fits(site, fault)).map((fault) => ({ story, site, fault })),
+    faults.filter((fault) => canHappenAt(site, fault)).map((fault) => ({ story, site, fault })),
   );
 
-/** The same order for the same seed, so that a part of the cases is a fair part. */
+/** The same order for the same seed, so that any part is a uniform sample of the cases. */
 export function shuffled(cases: readonly Case[], seed: string): readonly Case[] {
   return cases
     .map((each) => ({ each, at: toHex(sha256(utf8(`${seed} ${showCase(each)}`))) }))
@@ -73,7 +80,9 @@ export function shuffled(cases: readonly Case[], seed: string): readonly Case[] 
     .map(({ each }) => each);
 }
 
-/** Kinds of faults that were not played yet come first, so that a small part has all of them. */
+/**
+ * Puts kinds of faults that were not played yet first, so that a small part contains all of them.
+ */
 export function mixed(
   cases: readonly Case[],
   seed: string,
@@ -93,32 +102,33 @@ export function mixed(
 export const showCase = ({ story, site, fault }: Case): string =>
   `${story}: ${site.role} ${site.label} #${site.occurrence}: ${fault}`;
 
-export async function play({ story, site, fault }: Case): Promise<Outcome> {
+export async function playCase({ story, site, fault }: Case): Promise<CaseOutcome> {
   let count = 0;
   let isReached = false;
-  const violations = await tell(story, (run) => (process, label) => {
+  const violations = await playOnce(story, (run) => (process, label) => {
     const isHere = process.role === site.role && label === site.label;
     if (isHere) count += 1;
-    if (!isHere || count !== site.occurrence) return isReached ? run().still(process, label) : {};
+    if (!isHere || count !== site.occurrence)
+      return isReached ? run().faultStillActive(process, label) : {};
     isReached = true;
-    return run().strike(process, label, fault);
+    return run().injectFault(process, label, fault);
   });
   return { violations, isReached };
 }
 
-async function tell(
+async function playOnce(
   name: string,
-  interrupter: (run: () => Run) => Interrupt,
+  interrupter: (run: () => FaultRun) => Interrupt,
 ): Promise<readonly string[]> {
   install();
   clock.reset();
   rejected.length = 0;
   const scenario = scenarios.find((each) => each.name === name);
   if (scenario === undefined) throw new Error(`there is no story ${name}`);
-  const run: Run = scenario.begin(interrupter(() => run));
+  const run: FaultRun = scenario.begin(interrupter(() => run));
   const broke: string[] = [];
   try {
-    await drive(run.tell());
+    await drive(run.play());
   } catch (error) {
     broke.push(`the run broke: ${error instanceof Error ? error.message : JSON.stringify(error)}`);
   } finally {

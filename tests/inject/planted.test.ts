@@ -1,31 +1,31 @@
 /**
- * Goal: the loop finds a mistake that is planted in the product, so that its silence says something.
- * Method: for each mistake the violation that it must cause; any other finding counts for nothing.
+ * Goal: the loop finds a bug planted in the product, so a run without findings is meaningful.
+ * Method: each bug must cause its own violation; other findings do not count.
  */
 import { expect, test } from 'vitest';
 import { loadLoop } from './load.ts';
 import { planted, smallList } from './planted.ts';
 
-test('a list that is full loses nothing as long as somebody asks whether it is', async () => {
+test('a full list, its size checked before each addition → nothing is lost', async () => {
   const { loop, close } = await loadLoop([smallList]);
   try {
-    expect((await loop.record('crowded')).violations).toEqual([]);
+    expect((await loop.recordSites('crowded')).violations).toEqual([]);
   } finally {
     await close();
   }
 });
 
 test.each(planted.map((each) => [each.mutants[0]?.name ?? '', each] as const))(
-  'the loop finds it when %s',
+  'planted: %s → the loop finds it',
   async (_name, { story, where = /./, within, mutants, found, isUndisturbed = false }) => {
     const { loop, close } = await loadLoop(mutants);
     try {
-      const { sites, violations } = await loop.record(story);
+      const { sites, violations } = await loop.recordSites(story);
       const begun = process.cpuUsage();
       let played = 0;
       const shows = (what: readonly string[]): boolean => what.some((each) => found.test(each));
       let isFound = shows(violations);
-      // What goes wrong anyway must not be taken for what a fault has brought out.
+      // Violations without a fault must not be mistaken for the effect of one.
       if (!isFound && !isUndisturbed) expect(violations).toEqual([]);
       const others: string[] = [...violations];
       const cases = loop
@@ -34,7 +34,7 @@ test.each(planted.map((each) => [each.mutants[0]?.name ?? '', each] as const))(
       for (const each of isUndisturbed ? [] : cases.slice(0, within)) {
         if (isFound) break;
         played += 1;
-        const outcome = await loop.play(each);
+        const outcome = await loop.playCase(each);
         isFound = shows(outcome.violations);
         others.push(...outcome.violations);
       }

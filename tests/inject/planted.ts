@@ -1,24 +1,24 @@
-/** Mistakes planted in the product, each with the story whose loop must find it. */
+/** Bugs planted in the product, each with the story whose loop must find it. */
 import type { Mutant } from './load.ts';
 
 export interface Planted {
   readonly story: string;
-  /** Only cases that are shown so: a rare one is not waited for in npm test. */
+  /** Only cases that show the bug: npm test does not search for a rare one. */
   readonly where?: RegExp;
-  /** Cases played until one finds it. */
+  /** Maximum number of cases played. */
   readonly within: number;
   readonly mutants: readonly Mutant[];
   /** The violation that it must cause. */
   readonly found: RegExp;
-  /** The story shows it without a fault, by its own restarts; else its recording has to be clean. */
+  /** The story's own restarts show it without a fault; otherwise its recording must be clean. */
   readonly isUndisturbed?: boolean;
 }
 
-const chunks = 'src/storage/node/chunks.ts';
-const fileStream = 'src/service-worker/files.ts';
-const openSafe = 'src/vault/open-safe.ts';
+const chunkFiles = 'src/storage/node/chunk-files.ts';
+const fileStream = 'src/service-worker/http/file-downloads.ts';
+const openSafe = 'src/vault/session/open-safe.ts';
 
-/** A list that can be filled in a test; alone it must lose nothing. */
+/** A list small enough to fill in a test; planted alone it must lose nothing. */
 export const smallList: Mutant = {
   name: 'a list takes one file',
   file: 'src/safe/index/index-set.ts',
@@ -35,7 +35,7 @@ export const planted: readonly Planted[] = [
     mutants: [
       {
         name: 'a chunk counts as stored before its bytes are synced',
-        file: chunks,
+        file: chunkFiles,
         find: '    await file.sync();',
         replace: '',
       },
@@ -49,8 +49,8 @@ export const planted: readonly Planted[] = [
     mutants: [
       {
         name: 'a chunk counts as stored before its name is synced',
-        file: chunks,
-        find: '      await listed(shelf);',
+        file: chunkFiles,
+        find: '        await subfolders.sync(subfolder);',
         replace: '',
       },
     ],
@@ -63,7 +63,7 @@ export const planted: readonly Planted[] = [
     mutants: [
       {
         name: 'a receipt is signed before the chunk is on the disk',
-        file: 'src/node/holdings.ts',
+        file: 'src/node/chunk-storage/holdings.ts',
         find: '      const stored = await chunks.put(name, bytes);',
         replace: "      void chunks.put(name, bytes);\n      const stored = ok('stored' as const);",
       },
@@ -76,9 +76,9 @@ export const planted: readonly Planted[] = [
     found: /is not with its holder \d+ after the faults/,
     mutants: [
       {
-        name: 'a copy that the disk refused while it was fetched is never asked for again',
-        file: 'src/node/replication-service.ts',
-        find: "          tell({ kind: 'fetched', id: output.id, outcome: { kind: 'silent' } });\n",
+        name: 'a fetched copy that the disk refused is never requested again',
+        file: 'src/node/chunk-storage/copies.ts',
+        find: "        input({ kind: 'fetched', id: output.id, outcome: { kind: 'unresponsive' } });\n",
         replace: '',
       },
     ],
@@ -91,9 +91,9 @@ export const planted: readonly Planted[] = [
     mutants: [
       {
         name: 'a copy that four holders have is never deleted',
-        file: 'src/node/replication-service.ts',
-        find: '      await holdings.remove(item).catch(',
-        replace: '      await Promise.resolve().catch(',
+        file: 'src/node/chunk-storage/copies.ts',
+        find: '        await holdings.remove(item).catch(',
+        replace: '        await Promise.resolve().catch(',
       },
     ],
   },
@@ -105,8 +105,8 @@ export const planted: readonly Planted[] = [
     mutants: [
       {
         name: 'an elder votes without writing its vote down',
-        file: 'src/node/elder-money.ts',
-        find: "append: (key, fact) => facts.append(under('spentbook'), key, encodeSpentbookFact(fact)),",
+        file: 'src/node/money/elder-money.ts',
+        find: 'append: (key, fact) => facts.append(machine, key, encodeSpentbookFact(fact)),',
         replace: 'append: async () => undefined,',
       },
     ],
@@ -118,13 +118,13 @@ export const planted: readonly Planted[] = [
     isUndisturbed: true,
     mutants: [
       {
-        name: 'a Safe that is locked goes on, and a wiped key is given',
-        file: 'src/vault/session.ts',
+        name: 'a locked Safe continues, and a wiped key is sent',
+        file: 'src/vault/session/session.ts',
         find: '  const refuse = (): void => {\n    if (closed.aborted) throw safeIsLocked();',
         replace: '  const refuse = (): void => {',
       },
       {
-        name: 'a wiped key is given',
+        name: 'a wiped key is sent',
         file: 'src/core/secret.ts',
         find: '    if (this.#wiped) throw new WipedSecretError();\n',
         replace: '',
@@ -138,8 +138,8 @@ export const planted: readonly Planted[] = [
       /\.txt was shown as here and is not|the payment “tea” is gone|a payment was sent that was stored nowhere/,
     mutants: [
       {
-        name: 'a change is made on what this tab remembers instead of what is stored',
-        file: 'src/vault/open-safe.ts',
+        name: 'a change is based on the copy in this tab instead of the stored record',
+        file: 'src/vault/session/open-safe.ts',
         find: 'const stored = record === null ? safe.known : await readRecord(safe, record);',
         replace: 'const stored = safe.known;',
       },
@@ -152,9 +152,9 @@ export const planted: readonly Planted[] = [
     found: /\.txt was shown as here and is not/,
     mutants: [
       {
-        name: 'a record that cannot be read counts as one that is not there',
+        name: 'an unreadable record counts as missing',
         file: openSafe,
-        find: '  throw unreadableHere();',
+        find: '  throw unreadableOnDevice();',
         replace: '  return safe.known;',
       },
     ],
@@ -166,8 +166,8 @@ export const planted: readonly Planted[] = [
     found: /meanwhile\.txt was shown as here and is not/,
     mutants: [
       {
-        name: 'a tab opens with the record as it was before it waited, and writes that one back',
-        file: 'src/vault/unlock.ts',
+        name: 'a tab opens with the record read before it waited, and writes it back',
+        file: 'src/vault/session/unlock.ts',
         find: '    const latest = await ports.store.getSafe(record.id);',
         replace: '    const latest: SafeRecord | undefined = record;',
       },
@@ -180,11 +180,11 @@ export const planted: readonly Planted[] = [
     found: /\.txt was shown as here and is not/,
     mutants: [
       {
-        name: 'a change is seen before it is stored',
+        name: 'a change is shown before it is stored',
         file: openSafe,
-        find: '      await ports.store.putSafe({ ...record, ...(await sealKnown(ports, safe, known)) });',
+        find: '      await ports.store.putSafe({ ...record, ...(await sealKnownSafe(ports, safe, known)) });',
         replace:
-          '      safe.known = known;\n      changed();\n      await ports.store.putSafe({ ...record, ...(await sealKnown(ports, safe, known)) });',
+          '      safe.known = known;\n      changed();\n      await ports.store.putSafe({ ...record, ...(await sealKnownSafe(ports, safe, known)) });',
       },
     ],
   },
@@ -195,23 +195,24 @@ export const planted: readonly Planted[] = [
     isUndisturbed: true,
     mutants: [
       {
-        name: 'nobody asks whether a list may grow',
-        file: 'src/vault/sync.ts',
+        name: 'the size of a growing list is not checked',
+        file: 'src/vault/session/index-sync.ts',
         find: '    if (storable?.ok === false) throw tooLarge(storable.error);',
         replace: '',
       },
       {
-        name: 'nor before the network is given it',
-        file: 'src/vault/sync.ts',
-        find: '      if (!storable.ok) throw tooLarge(storable.error);\n      const body = await sealPlace(ports, safe, await storeIndex(ports, rpc, storable.value));',
+        name: 'nor before it is published',
+        file: 'src/vault/session/index-sync.ts',
+        find: '      if (!storable.ok) throw tooLarge(storable.error);\n      const body = await sealIndexLocation(\n        ports,\n        safe,\n        await storeIndex(ports, rpc, storable.value),\n      );',
         replace:
-          '      const body = await sealPlace(ports, safe, await storeIndex(ports, rpc, encodeIndex(index)));',
+          '      const body = await sealIndexLocation(\n        ports,\n        safe,\n        await storeIndex(ports, rpc, encodeIndex(index)),\n      );',
       },
       {
         name: 'sync knows how a list is written',
-        file: 'src/vault/sync.ts',
-        find: "import { fits, type SafeIndex } from '#safe/index/index-set.ts';",
-        replace: "import { encodeIndex, fits, type SafeIndex } from '#safe/index/index-set.ts';",
+        file: 'src/vault/session/index-sync.ts',
+        find: "import { checkIndexSize, type SafeIndex } from '#safe/index/index-set.ts';",
+        replace:
+          "import { checkIndexSize, encodeIndex, type SafeIndex } from '#safe/index/index-set.ts';",
       },
       {
         name: 'nor before it is stored',
@@ -221,8 +222,8 @@ export const planted: readonly Planted[] = [
       },
       {
         name: 'nor before an upload begins',
-        file: 'src/vault/uploads.ts',
-        find: "      if (index.files.size + transfers.size >= MAX_FILES) throw tooLarge('tooManyFiles');",
+        file: 'src/vault/files/uploads.ts',
+        find: "  if (index.files.size + transfers.size >= MAX_FILES) throw tooLarge('tooManyFiles');",
         replace: '',
       },
       smallList,
@@ -235,8 +236,8 @@ export const planted: readonly Planted[] = [
     found: /a payment was sent that was stored nowhere/,
     mutants: [
       {
-        name: 'a payment is handed on before it is stored',
-        file: 'src/vault/wallet/wallet.ts',
+        name: 'a payment is sent before it is stored',
+        file: 'src/vault/wallet/stored-wallet.ts',
         find: '      next = apply(before);\n',
         replace: '      next = apply(before);\n      state = next;\n',
       },
@@ -249,7 +250,7 @@ export const planted: readonly Planted[] = [
     isUndisturbed: true,
     mutants: [
       {
-        name: 'Lock does not end what is being read',
+        name: 'Lock does not end reads in progress',
         file: fileStream,
         find: '    for (const read of [...(reads.get(token) ?? [])]) read.abort(locked());\n',
         replace: '',
@@ -265,8 +266,8 @@ export const planted: readonly Planted[] = [
       {
         name: 'Lock is confirmed before the worker has dropped the read keys',
         file: 'src/vault/vault.ts',
-        find: 'await Promise.all([chooseRecord().finally(show), keysTakenBack(context)]);',
-        replace: 'await chooseRecord().finally(show);',
+        find: 'await Promise.all([chooseRecord(vault).finally(vault.show), keyCallsSettled(vault.context)]);',
+        replace: 'await chooseRecord(vault).finally(vault.show);',
       },
     ],
   },
@@ -277,9 +278,9 @@ export const planted: readonly Planted[] = [
     isUndisturbed: true,
     mutants: [
       {
-        name: 'nobody gives a worker the key that it has lost',
-        file: 'src/vault/downloads.ts',
-        find: '      if (key !== undefined) await give(key);',
+        name: 'a worker that lost a key does not get it again',
+        file: 'src/vault/files/downloads.ts',
+        find: '      if (key !== undefined) await sendKey(key);',
         replace: '',
       },
     ],
@@ -291,7 +292,7 @@ export const planted: readonly Planted[] = [
     found: /\.bin was read to an end \d+ short/,
     mutants: [
       {
-        name: 'a read of which a piece cannot be had ends as if it were whole',
+        name: 'a read with a missing piece ends as if it were complete',
         file: fileStream,
         find: '          controller.error(error);\n        }\n        close();',
         replace: '          controller.close();\n        }\n        close();',

@@ -1,12 +1,12 @@
 /**
- * Browser processes (a tab with its vault, one life of the service worker), and the borders where
- * they wait for something: each crossing is one occurrence of a call site, and may go wrong.
+ * Browser processes (a tab with its vault, one run of the service worker), and the boundaries at
+ * which they wait: each crossing is one occurrence of a call site, and may fail.
  */
-import { clock, currentMortal, runAs, meanwhile, working, type Mortal } from './clock.ts';
+import { clock, currentKillable, runAs, meanwhile, working, type Killable } from './clock.ts';
 
 export type Role = 'tab' | 'worker' | 'node' | 'client';
 
-/** What a site is told to do instead of, before or after its work. */
+/** Instructions for a call site: run instead of, before or after its work. */
 export interface Interruption {
   readonly instead?: () => unknown;
   readonly before?: () => Promise<void> | void;
@@ -14,16 +14,16 @@ export interface Interruption {
 }
 
 export interface Watcher {
-  /** One call site was reached; what is to happen there. */
+  /** Called when a call site is reached; returns its interruption. */
   readonly reached: (process: Process, label: string, given: readonly unknown[]) => Interruption;
 }
 
-export class Process implements Mortal {
+export class Process implements Killable {
   readonly role: Role;
   readonly device: unknown;
   readonly watcher: Watcher;
   readonly died: Promise<void>;
-  /** Runs when the process ends: its locks are free, its calls are cut. */
+  /** Called when the process ends: frees its locks and ends its calls. */
   readonly atEnd: (() => void)[] = [];
   isDead = false;
   #end: () => void = () => undefined;
@@ -50,13 +50,13 @@ export class Process implements Mortal {
 }
 
 export const currentProcess = (): Process | undefined => {
-  const mortal = currentMortal();
-  return mortal instanceof Process ? mortal : undefined;
+  const killable = currentKillable();
+  return killable instanceof Process ? killable : undefined;
 };
 
 export const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
-/** One crossing of the border of the process that runs now. */
+/** One crossing of the boundary of the current process. */
 export async function site<T>(
   label: string,
   work: () => Promise<T>,
@@ -71,7 +71,7 @@ export async function site<T>(
   if (process.isDead) return never();
   let result: T;
   if (instead === undefined) {
-    // Inside its work another site may end the process: the clock waits for it no longer.
+    // Another site may end the process during this work: the clock must not wait for it then.
     const died = process.died as Promise<never>;
     result = await (isBusy ? working(() => Promise.race([work(), died])) : work());
   } else result = (await instead()) as T;
@@ -80,7 +80,7 @@ export async function site<T>(
   return process.isDead ? never() : result;
 }
 
-/** Every method of a port, as call sites. */
+/** Makes every method of a port a call site. */
 export function atSites<Port extends object>(name: string, port: Port): Port {
   const methods = Object.entries(port) as [string, (...given: unknown[]) => Promise<unknown>][];
   return Object.fromEntries(
@@ -91,7 +91,7 @@ export function atSites<Port extends object>(name: string, port: Port): Port {
   ) as Port;
 }
 
-/** Web Locks of one browser; the end of a process frees what it holds. */
+/** Web Locks of one browser; the end of a process frees its locks. */
 export function createLocks(): <T>(name: string, body: () => Promise<T>) => Promise<T> {
   const queues = new Map<string, (() => void)[]>();
   const release = (name: string): void => {
@@ -129,7 +129,7 @@ export function createLocks(): <T>(name: string, body: () => Promise<T>) => Prom
     const holder = currentProcess();
     if (holder === undefined) throw new Error('a lock is held by a process');
     const label = `lock.${name.replace(/-[0-9a-f]{16,}$/, '')}`;
-    // Waiting for the lock is no work: somebody else may hold it for as long as they like.
+    // Waiting for the lock does not stop the clock: another process may hold it for any time.
     const free = await site(label, () => acquire(name, holder), [], false);
     try {
       return await body();
@@ -139,7 +139,7 @@ export function createLocks(): <T>(name: string, body: () => Promise<T>) => Prom
   };
 }
 
-/** What a node throws where nobody can catch it ends the node, and not the loop. */
+/** An uncaught exception of a node ends that node, not the loop. */
 function installImmediates(): void {
   const real = globalThis.setImmediate;
   const patched = (fire: (...given: unknown[]) => void, ...given: unknown[]): unknown => {

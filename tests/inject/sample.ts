@@ -1,18 +1,18 @@
-/** A fair part of all cases of a story, the same for the same seed. */
+/** A sample of all cases of a story, the same for the same seed. */
 import type { Fault } from './faults.ts';
 import type { Loaded } from './load.ts';
 
-/** Another part of the cases: SAFE_INJECT_SEED=any-word. */
+/** Another sample: SAFE_INJECT_SEED=any-word. */
 export const seedOfRun = process.env['SAFE_INJECT_SEED'] ?? 'safe';
 
-/** A case takes a second or two; one that takes so long turns in a circle. */
+/** A case takes a second or two; one that runs for three minutes is looping. */
 export const longestCaseMs = 180_000;
 
 export interface Sampled {
   readonly sites: number;
   readonly cases: number;
   readonly played: number;
-  /** Cases whose site was passed by: another order of things. */
+  /** Cases that never reached their site, because events took another order. */
   readonly missed: number;
   readonly kinds: readonly Fault[];
   readonly cpuSeconds: number;
@@ -28,18 +28,18 @@ export async function sample(
 ): Promise<Sampled> {
   const begun = process.cpuUsage();
   const kinds = options.kinds ?? new Set<Fault>();
-  const { sites, violations } = await loop.record(story);
+  const { sites, violations } = await loop.recordSites(story);
   const found = violations.map((each) => `${story}, nothing wrong: ${each}`);
   const cases = loop.mixed(loop.casesOf(story, sites), seedOfRun, kinds);
   let played = 0;
   let missed = 0;
   for (const each of cases.slice(0, count)) {
     if (options.isOver?.() === true) break;
-    const outcome = await inTime(loop.play(each));
+    const outcome = await inTime(loop.playCase(each));
     played += 1;
     if (outcome === null) {
       found.push(`${loop.showCase(each)}: comes to no end`);
-      // What turns in a circle goes on beside whatever would be played next.
+      // A looping case would disturb the next ones: stop here.
       break;
     }
     if (outcome.isReached) kinds.add(each.fault);

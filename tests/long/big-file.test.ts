@@ -1,6 +1,6 @@
 /**
- * Goal: a file of 1 GB goes up and comes down byte for byte, and neither way keeps it in memory.
- * `SAFE_LONG_MB` makes it smaller for trying out; only the full size is written to docs.
+ * Goal: a file of 1 GB is uploaded and downloaded byte for byte, and neither keeps it in memory.
+ * `SAFE_LONG_MB` makes it smaller for a trial run; only the full size is written to docs.
  */
 import { createCipheriv, createHash } from 'node:crypto';
 import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,16 +11,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startNetwork, type TestNetwork } from '../e2e/support/network.ts';
 import {
   addFile,
-  createSafe,
+  createSafeInPage,
   download,
   goTo,
   openProfile,
-  published,
+  waitForPublished,
   readyForOffline,
-  stored,
+  waitForStored,
   type Person,
 } from '../e2e/support/person.ts';
-import { pssOfBrowser, samplePss, type Pss } from './memory.ts';
+import { pssOfBrowser, samplePss, type Pss } from './browser-memory.ts';
 
 const mebibyte = 1024 * 1024;
 const fullSize = 1_000_000_000;
@@ -38,8 +38,8 @@ beforeAll(async () => {
   network = await startNetwork();
   person = await openProfile(network.url);
   await readyForOffline(person.page);
-  await createSafe(person.page);
-  await published(person.page);
+  await createSafeInPage(person.page);
+  await waitForPublished(person.page);
   await goTo(person.page, 'Files');
 });
 
@@ -50,7 +50,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Bytes no compression helps with, written and hashed as they are made. */
+/** Writes and hashes incompressible bytes. */
 async function writeBigFile(path: string): Promise<string> {
   const stream = createWriteStream(path);
   const cipher = createCipheriv('aes-256-ctr', Buffer.alloc(32, 1), Buffer.alloc(16));
@@ -72,14 +72,14 @@ interface Transfer {
   readonly seconds: number;
   readonly megabytesPerSecond: number;
   readonly pssGrowthMiB: number;
-  /** The same for all processes of the browser. */
+  /** Sum over all processes of the browser. */
   readonly browserPssGrowthMiB: number;
   /** The renderers' mean growth in each tenth of the time: a leak climbs, garbage does not. */
   readonly meanGrowthMiBByTenth: readonly number[];
   readonly samples: number;
 }
 
-/** Runs one transfer and says how long it took and how far memory rose above `before`. */
+/** Runs one transfer and measures its time and how far memory rose above `before`. */
 async function measured(before: Pss, run: () => Promise<void>): Promise<Transfer> {
   const sampler = samplePss(person.profile, 1_000);
   const startedMs = performance.now();
@@ -102,7 +102,7 @@ async function measured(before: Pss, run: () => Promise<void>): Promise<Transfer
 }
 
 test(
-  '1 GB up and down: the same bytes, and less than 256 MiB more memory in the browser',
+  '1 GB uploaded and downloaded → the same bytes, less than 256 MiB more memory in the browser',
   async () => {
     const path = join(folder, 'big.bin');
     const sha256 = await writeBigFile(path);
@@ -111,7 +111,7 @@ test(
 
     const up = await measured(before, async () => {
       await addFile(person.page, path);
-      await stored(person.page, 'big.bin', patienceMs);
+      await waitForStored(person.page, 'big.bin', patienceMs);
     });
     console.log('up', up);
     let arrived = '';

@@ -1,8 +1,8 @@
 /**
- * Goal: as tests/inject, for all call sites of all stories, for up to an hour. What was played and
- * what was found is written to docs/measurements/inject-long.json. `INJECT_MINUTES=3` plays for
- * three minutes and writes to the folder for temporary files instead; `INJECT_STORIES=pays,tabs` plays these
- * again, each for its share of the hour, and replaces their rows.
+ * Goal: as tests/inject, for all call sites of all stories, for up to an hour. Cases and findings
+ * are written to docs/measurements/inject-long.json. `INJECT_MINUTES=3` plays for three minutes and
+ * writes to the temporary folder instead; `INJECT_STORIES=pays,tabs` plays these again, each for
+ * its share of the hour, and replaces their rows.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -21,22 +21,22 @@ const result = minutes < wholeMinutes ? join(tmpdir(), 'inject-long.json') : mea
 
 type Row = Sampled & { readonly story: string };
 
-/** Stories that are played; null for all. */
+/** Stories to play; null for all. */
 const wanted = process.env['INJECT_STORIES']?.split(',') ?? null;
 
-interface Told {
+interface SavedRows {
   readonly wallSeconds: number;
   readonly rows: readonly Row[];
 }
 
-/** What earlier runs have written, without the stories that are played again. */
-function kept(): Told {
+/** Rows of earlier runs, without the stories that are played again. */
+function savedRows(): SavedRows {
   if (wanted === null || !existsSync(result)) return { wallSeconds: 0, rows: [] };
-  const { wallSeconds, rows } = JSON.parse(readFileSync(result, 'utf8')) as Told;
+  const { wallSeconds, rows } = JSON.parse(readFileSync(result, 'utf8')) as SavedRows;
   return { wallSeconds, rows: rows.filter(({ story }) => !wanted.includes(story)) };
 }
 
-test('nothing is lost at any call site of any story', async () => {
+test('any fault at any call site of any story → nothing is lost', async () => {
   const { loop, close } = await loadLoop();
   const begun = performance.now();
   const rows: Row[] = [];
@@ -44,7 +44,7 @@ test('nothing is lost at any call site of any story', async () => {
   const share = (minutes * 60_000) / loop.names.length;
   try {
     for (const [at, story] of stories.entries()) {
-      // What a story leaves of its time is for those after it.
+      // Later stories may use the time that earlier ones leave.
       const left = share * stories.length - (performance.now() - begun);
       const end = performance.now() + left / (stories.length - at);
       const sampled = await sample(loop, story, Infinity, {
@@ -59,15 +59,15 @@ test('nothing is lost at any call site of any story', async () => {
   } finally {
     await close();
   }
-  const before = kept();
-  const told = {
+  const before = savedRows();
+  const report = {
     what: 'vitest run --project long tests/long/inject.test.ts',
     cores: availableParallelism(),
     seed: seedOfRun,
     wallSeconds: before.wallSeconds + Math.round((performance.now() - begun) / 1_000),
     rows: [...before.rows, ...rows],
   };
-  writeFileSync(result, `${JSON.stringify(told, null, 2)}\n`);
+  writeFileSync(result, `${JSON.stringify(report, null, 2)}\n`);
   console.log(`written to ${result}`);
   expect(rows.flatMap(({ found }) => found)).toEqual([]);
 });

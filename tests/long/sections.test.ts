@@ -1,29 +1,30 @@
 /**
- * Goal: two of seven elders die for good, the section hands over to a new key, and people notice no
- * more than a line on the Network page: files and payments go on, also for somebody whose device was
- * away meanwhile and comes back with an old map. Method: fourteen processes, real browsers.
+ * Goal: two of seven elders fail permanently and the section hands over to a new key; a person only
+ * notices a line on the Network page. Files and payments continue, also on a device that was away
+ * and comes back with an old map.
+ * Method: fourteen processes, real browsers.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Page } from 'playwright-core';
 import { startProcesses, type ProcessNetwork } from '../network/support/processes.ts';
 import {
-  addressOf,
+  shownAddress,
   askFaucet,
-  balanceIs,
+  waitForBalance,
   beginPayment,
-  pay,
+  payInPage,
   sentPayment,
 } from '../e2e/support/money.ts';
 import {
   addFile,
-  createSafe,
+  createSafeInPage,
   download,
   goTo,
   makeFile,
   networkStatus,
   openProfile,
-  published,
-  stored,
+  waitForPublished,
+  waitForStored,
   unlock,
   type Person,
 } from '../e2e/support/person.ts';
@@ -35,19 +36,19 @@ let network: ProcessNetwork;
 let alice: Person;
 let bob: Person;
 let bobsAddress = '';
-/** What Alice has paid Bob, in tenths of a unit. */
+/** Alice's payments to Bob so far, in tenths of a unit. */
 let paid = 0;
-/** A second tab of Alice's: nobody has to unlock anything to watch the network. */
+/** A second tab of Alice's: the Network page needs no unlocking. */
 let watcher: Page;
 
 beforeAll(async () => {
   network = await startProcesses({ adults: 6 });
   alice = await openProfile(network.url);
-  await createSafe(alice.page);
-  await published(alice.page);
+  await createSafeInPage(alice.page);
+  await waitForPublished(alice.page);
   bob = await openProfile(network.url);
-  await createSafe(bob.page);
-  await published(bob.page);
+  await createSafeInPage(bob.page);
+  await waitForPublished(bob.page);
 }, 400_000);
 
 afterAll(async () => {
@@ -60,40 +61,40 @@ const put = async (page: Page, seed: string) => {
   const file = makeFile(small, seed);
   await goTo(page, 'Files');
   await addFile(page, file.path);
-  await stored(page, file.name);
+  await waitForStored(page, file.name);
   return file;
 };
 
 const inUnits = (tenths: number): string => (tenths / 10).toString();
 
-/** One unit and some tenths, other than before: so the lines of the list can be told apart. */
+/** One unit and some tenths, each time a different amount: it identifies the line in the list. */
 async function payBob(): Promise<void> {
   const tenths = 11 + (paid % 9);
   paid += tenths;
   await goTo(alice.page, 'Money');
   await beginPayment(alice.page, bobsAddress, inUnits(tenths));
-  // While a key hands over nothing is signed; then the same payment goes on under the new one.
+  // No elder signs during a handover; the same payment then continues under the new key.
   await sentPayment(alice.page, inUnits(tenths))
     .getByText(/^(Final|Arrived)$/)
     .first()
     .waitFor({ timeout: 90_000 });
-  await balanceIs(alice.page, inUnits(1000 - paid));
+  await waitForBalance(alice.page, inUnits(1000 - paid));
 }
 
 const epochShown = async (): Promise<number> =>
   Number(await watcher.locator('[data-epoch]').first().getAttribute('data-epoch'));
 
-test('two elders die: files and payments go on, and the page shows the new key by itself', async () => {
+test('two elders fail → files and payments continue, and the open page shows the new key', async () => {
   await goTo(bob.page, 'Files');
   await put(bob.page, 'before');
   await goTo(bob.page, 'Money');
-  bobsAddress = await addressOf(bob.page);
-  // Bob's device is switched off with the map of today.
+  bobsAddress = await shownAddress(bob.page);
+  // Bob's device is switched off with the current map.
   await bob.context.close();
 
   await goTo(alice.page, 'Money');
   await askFaucet(alice.page);
-  await balanceIs(alice.page, '100');
+  await waitForBalance(alice.page, '100');
 
   watcher = await alice.context.newPage();
   await watcher.goto(`${network.url}/network`);
@@ -129,7 +130,7 @@ test('two elders die: files and payments go on, and the page shows the new key b
   }
 }, 400_000);
 
-test('a device that was away comes back with an old map and follows by proof', async () => {
+test('a device comes back with an old map → it follows the chain of keys by proof', async () => {
   bob = await openProfile(network.url, { profile: bob.profile });
   await unlock(bob.page);
   await goTo(bob.page, 'Files');
@@ -141,13 +142,13 @@ test('a device that was away comes back with an old map and follows by proof', a
   expect((status as unknown as { verifiedEpoch: number }).verifiedEpoch).toBeGreaterThan(0);
 }, 120_000);
 
-test('money of every epoch arrives and is spent again', async () => {
+test('money of every epoch → it arrives and is spent again', async () => {
   await payBob();
   await goTo(bob.page, 'Money');
-  await balanceIs(bob.page, inUnits(paid), 120_000);
-  const address = await addressOf(alice.page);
-  // No coin of Bob's is that large: it takes two.
-  await pay(bob.page, address, '2');
-  await balanceIs(bob.page, inUnits(paid - 20));
-  await balanceIs(alice.page, inUnits(1000 - paid + 20), 120_000);
+  await waitForBalance(bob.page, inUnits(paid), 120_000);
+  const address = await shownAddress(alice.page);
+  // Bob has no coin of this size: the payment takes two.
+  await payInPage(bob.page, address, '2');
+  await waitForBalance(bob.page, inUnits(paid - 20));
+  await waitForBalance(alice.page, inUnits(1000 - paid + 20), 120_000);
 }, 240_000);

@@ -1,12 +1,12 @@
 /**
- * Goal: fourteen processes are one network: they survive kills, cuts and floods, show what they do
- * in numbers, and a person can ask any of them how the network stands.
+ * Goal: fourteen processes form one network: they survive kills, cuts and floods, report metrics, and a
+ * person can ask any of them for the network's status.
  * Takes some minutes; `npm run test:network`.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectClient, type NodeClient } from '../e2e/support/node-client.ts';
 import { until } from '../e2e/support/until.ts';
-import { missingFrom, startLoad } from './support/load.ts';
+import { missingFrom, startNetworkLoad } from './support/load.ts';
 import {
   logLines,
   runSafe,
@@ -26,13 +26,13 @@ afterAll(async () => {
   await network?.stop();
 });
 
-/** Nodes by the role they say they have. */
+/** Nodes by the role that they report. */
 async function nodesOf(role: 'elder' | 'adult'): Promise<readonly ProcessNode[]> {
   const roles = await Promise.all(network.nodes.map(async (node) => (await node.status()).role));
   return network.nodes.filter((_, at) => roles[at] === role);
 }
 
-/** All say the same, and as many as there are. */
+/** All nodes report the same state, and none is missing. */
 const whole = (count: number) =>
   until(
     () => network.status(),
@@ -41,7 +41,7 @@ const whole = (count: number) =>
     1_000,
   );
 
-test('seven elders, six adults and the bootstrap node tell one verified section', async () => {
+test('seven elders, six adults and the bootstrap node report one verified section', async () => {
   const status = await whole(14);
   expect(status.sections).toHaveLength(1);
   expect(status.sections[0]).toMatchObject({ prefix: '()', verified: true });
@@ -49,7 +49,7 @@ test('seven elders, six adults and the bootstrap node tell one verified section'
   expect(status.sections[0]?.members).toHaveLength(13);
 });
 
-test('in words it says the same to a person, from the folder of a node', async () => {
+test('the status as text shows the same to a person, from a node’s folder', async () => {
   const { code, out } = await runSafe('network', 'status', '--data', network.nodes[3]?.data ?? '');
   expect(code).toBe(0);
   expect(out).toContain('Section (), epoch 0, generation');
@@ -57,13 +57,13 @@ test('in words it says the same to a person, from the folder of a node', async (
   expect(out.match(/ adult$/gm)).toHaveLength(6);
 });
 
-test('two elders and two adults killed -9 under load: nothing acknowledged is lost, all come back', async () => {
+test('two elders and two adults killed -9 under load: no acknowledged chunk is lost, all return', async () => {
   const victims = [
     ...(await nodesOf('elder')).slice(0, 2),
     ...(await nodesOf('adult')).slice(0, 2),
   ];
   const before = await Promise.all(victims.map((node) => node.status()));
-  const load = startLoad(client, 4, 200_000);
+  const load = startNetworkLoad(client, 4, 200_000);
   await until(
     async () => load.counts(),
     ({ acknowledged }) => acknowledged >= 10,
@@ -78,14 +78,14 @@ test('two elders and two adults killed -9 under load: nothing acknowledged is lo
   await load.stop();
   await Promise.all(victims.map((node) => node.restart()));
   const after = await Promise.all(victims.map((node) => node.status()));
-  // The same name, age, role and key; the section may have moved on.
+  // The same name, age, role and key; the section's generation may be higher.
   const lasting = (each: (typeof after)[number]) => [each.name, each.age, each.role, each.key];
   expect(after.map(lasting)).toEqual(before.map(lasting));
   await whole(14);
   expect(await missingFrom(client, load.acknowledged())).toEqual([]);
 });
 
-test('two elders cut off from everybody: clients go on with the others, and the cut heals', async () => {
+test('two elders cut off from all others: clients continue with the rest, and the cut heals', async () => {
   const { apart } = network;
   if (apart === null) throw new Error('asked for two elders apart');
   console.log(`cut by: ${apart.how}`);
@@ -93,8 +93,8 @@ test('two elders cut off from everybody: clients go on with the others, and the 
     (await Promise.all(apart.nodes.map((node) => node.status()))).map(({ role }) => role),
   ).toEqual(['elder', 'elder']);
   await apart.cut();
-  // Each storer waits for an elder that says nothing, sooner or later: several go on meanwhile.
-  const load = startLoad(client, 8, 50_000);
+  // Each client waits at times for an elder that does not answer; several continue meanwhile.
+  const load = startNetworkLoad(client, 8, 50_000);
   await until(
     async () => load.counts(),
     ({ acknowledged }) => acknowledged >= 10,
@@ -108,7 +108,7 @@ test('two elders cut off from everybody: clients go on with the others, and the 
   await whole(14);
 });
 
-test('without the bootstrap node a node that restarts finds the others by its own book', async () => {
+test('without the bootstrap node a restarted node finds the others by its own address book', async () => {
   await network.bootstrap.kill();
   const [node] = await nodesOf('adult');
   if (node === undefined) throw new Error('no adult');
@@ -121,14 +121,14 @@ test('without the bootstrap node a node that restarts finds the others by its ow
     1_000,
   );
   expect(status.sections[0]).toMatchObject({ verified: true });
-  // Any node is a way in.
+  // Any node can be the join point.
   const address = /is ready: (\/ip\S+)/.exec(node.output())?.[1] ?? '';
   expect((await network.status('--join', address)).answered.length).toBeGreaterThanOrEqual(13);
   await network.bootstrap.restart();
   await whole(14);
 });
 
-test('all processes killed at once: the same network comes back with its data', async () => {
+test('all processes killed at the same time: the same network returns with its data', async () => {
   const { name, receipts } = await client.put(300_000);
   expect(receipts).toBeGreaterThanOrEqual(3);
   const { sections } = await network.status();
@@ -147,8 +147,8 @@ test('counters per kind of message, queues, memory and processor time, at the po
   if (elder === undefined) throw new Error('no elder');
   const text = await elder.metrics();
   for (const wanted of [
-    /^safe_messages_in_total\{kind="section\/greet"\} \d+$/m,
-    /^safe_bytes_in_total\{kind="section\/greet"\} \d+$/m,
+    /^safe_messages_in_total\{kind="section\/exchangeAddresses"\} \d+$/m,
+    /^safe_bytes_in_total\{kind="section\/exchangeAddresses"\} \d+$/m,
     /^safe_system_waiting \d+$/m,
     /^safe_client_waiting \d+$/m,
     /^safe_memory_bytes\{kind="rss"\} \d+$/m,
@@ -162,29 +162,29 @@ test('counters per kind of message, queues, memory and processor time, at the po
   const line = await until(
     async () =>
       logLines(elder).find(
-        ({ event, numbers }) =>
-          event === 'numbers' && Object.hasOwn(Object(numbers), 'safe_is_elder'),
+        ({ event, metrics }) =>
+          event === 'metrics' && Object.hasOwn(Object(metrics), 'safe_is_elder'),
       ),
     (found) => found !== undefined,
     60_000,
     1_000,
   );
-  expect(line?.['numbers']).toMatchObject({ safe_is_elder: 1, safe_members: 13 });
+  expect(line?.['metrics']).toMatchObject({ safe_is_elder: 1, safe_members: 13 });
 });
 
-test('asked to stop, a node ends within 10 s and says goodbye with code 0', async () => {
+test('a node that is asked to stop ends within 10 s with code 0', async () => {
   const [node] = network.nodes;
   expect(await node?.stop()).toBeLessThan(10_000);
   await node?.restart();
 });
 
 describe('a section that governs itself', () => {
-  test('N39: a stranger is told that there is no place, and joins when storage is needed', async () => {
+  test('N39: an unknown node is refused while there is no vacancy, and joins when storage is needed', async () => {
     const stranger = await network.add('--data-limit', '64MiB');
     await stranger.ready();
     await until(
       async () => stranger.output(),
-      (text) => text.includes('no place to give'),
+      (text) => text.includes('no vacancy now'),
       60_000,
       500,
     );
@@ -218,13 +218,13 @@ describe('a section that governs itself', () => {
     expect(after.sections[0]?.elders.map((each) => each.name)).not.toContain(gone?.name);
     expect(await missingFrom(client, [name])).toEqual([]);
 
-    // N40: it comes back to a section that has gone on without it.
+    // N40: it returns to a section that has continued without it.
     for (let time = 0; time < 2; time++) {
       await elder?.restart().catch(() => undefined); // It may end before it is ready.
       expect(await elder?.ended()).toBe(2);
       const last = elder?.output().trim().split('\n').at(-1);
       expect(last).toBe(
-        'This node is no member any more: start a new one in another folder with --data DIR.',
+        'This node is no longer a member: start a new one in another folder with --data DIR.',
       );
     }
   });

@@ -1,7 +1,7 @@
 /**
- * Goal: a section of real processes grows until both halves can stand alone, splits by itself, and a
- * client that holds the map from before goes on in both halves without being told anything but by
- * those who refuse it. Method: 28 nodes; they are told that storage is needed, all else they decide.
+ * Goal: a section of real processes grows until both halves are large enough, splits by itself, and a
+ * client with the old map continues in both halves, corrected only by the elders that refuse it.
+ * Method: 28 nodes; the test sets the storage need, the nodes decide everything else.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
@@ -10,7 +10,7 @@ import { connectFollowing, type FollowingClient } from './support/following-clie
 import { missingFrom } from './support/load.ts';
 import { startProcesses, type NodeStatus, type ProcessNetwork } from './support/processes.ts';
 
-/** Fewer would have to join: a birth takes many at once. */
+/** With fewer, more would have to join later: genesis takes many at the same time. */
 const adults = 12;
 /** N25: members that each half must have. */
 const leastPerHalf = 14;
@@ -19,22 +19,22 @@ const chunkBytes = 60_000;
 let network: ProcessNetwork;
 let client: FollowingClient;
 const begunMs = performance.now();
-/** Shown so that a slow run can be told from one that stands still. */
-const say = (line: string): void =>
+/** Shown so that a slow run can be distinguished from a stalled one. */
+const log = (line: string): void =>
   console.log(`${((performance.now() - begunMs) / 1000).toFixed(0)} s: ${line}`);
 
 beforeAll(async () => {
   network = await startProcesses({ adults });
   client = await connectFollowing(network.url, network.join);
-  say('born');
+  log('born');
 });
 afterAll(async () => {
   await client?.stop();
   await network?.stop();
 });
 
-/** What nodes say of themselves; who does not answer is left out. */
-async function standings(
+/** The nodes' own status; unresponsive nodes are left out. */
+async function nodeStates(
   nodes: ProcessNetwork['nodes'] = network.nodes,
 ): Promise<readonly NodeStatus[]> {
   const told = await Promise.all(nodes.map((node) => node.status().catch(() => null)));
@@ -53,7 +53,7 @@ async function putBoth(count: number): Promise<readonly Uint8Array[]> {
   return names;
 }
 
-/** R7: what lies with nodes of the other half is on its way for a while, and never lost. */
+/** REPLICATION-R7: data at nodes of the other half is being transferred for a while, and never lost. */
 async function allThere(names: readonly Uint8Array[]): Promise<void> {
   await until(
     async () => (await missingFrom(client, names)).map(toHex),
@@ -61,7 +61,7 @@ async function allThere(names: readonly Uint8Array[]): Promise<void> {
     120_000,
     1_000,
   );
-  say(`${names.length} chunks are there`);
+  log(`${names.length} chunks are there`);
 }
 
 let before: readonly Uint8Array[] = [];
@@ -70,7 +70,7 @@ test('N25: with fourteen members on both sides the section splits by itself', as
   before = await putBoth(4);
   expect(client.map()).toEqual({ prefixes: ['()'], epoch: 0 });
 
-  const zeros = (await standings()).filter(({ name }) => parseInt(name[0] ?? '', 16) < 8).length;
+  const zeros = (await nodeStates()).filter(({ name }) => parseInt(name[0] ?? '', 16) < 8).length;
   const ones = network.nodes.length - zeros;
   const missing = [
     ...Array.from({ length: Math.max(0, leastPerHalf - zeros) }, () => '0'),
@@ -79,28 +79,28 @@ test('N25: with fourteen members on both sides the section splits by itself', as
   await Promise.all(network.nodes.map((node) => node.storage(missing.length)));
   const joiners = await Promise.all(missing.map((bit) => network.add('--join-prefix', bit)));
   const everybody = [...network.nodes, ...joiners];
-  /** A lot may move members into the other half; then one more has to come. */
+  /** The relocation lottery may move members into the other half; then one more must join. */
   const topUp = async (told: readonly NodeStatus[]): Promise<void> => {
     if (!told.every(({ role, prefix }) => role !== 'outsider' && prefix === '()')) return;
     for (const bit of ['0', '1'] as const) {
       const held = told.filter(({ name }) => parseInt(name[0] ?? '', 16) < 8 === (bit === '0'));
-      // Whoever was voted out for its silence on these few cores has ended by now.
+      // A node that was voted out as unresponsive on these few cores has ended by now.
       const living = everybody.filter((node) => node.running());
       if (told.length < living.length || held.length >= leastPerHalf) continue;
-      say(`a lot has left ${held.length} in the half ${bit}: one more joins`);
+      log(`a lot has left ${held.length} in the half ${bit}: one more joins`);
       everybody.push(await network.add('--join-prefix', bit));
-      // One that is busy just now is asked again when somebody is missing again.
+      // A busy node is asked again when more members are missing.
       await Promise.allSettled(network.nodes.map((node) => node.storage(1)));
     }
   };
   let shown = '';
   const after = await until(
     async () => {
-      const told = await standings(everybody);
+      const told = await nodeStates(everybody);
       const members = told.filter(({ role }) => role === 'elder' || role === 'adult');
       const newest = Math.max(...told.map(({ generation }) => generation));
       const line = `${members.length} members, generation ${newest}`;
-      if (line !== shown) say(line);
+      if (line !== shown) log(line);
       shown = line;
       await topUp(told);
       return told.map(({ prefix, role }) => `${prefix} ${role}`);
@@ -111,19 +111,19 @@ test('N25: with fourteen members on both sides the section splits by itself', as
   );
   expect(after.filter((each) => each === '0 elder')).toHaveLength(7);
   expect(after.filter((each) => each === '1 elder')).toHaveLength(7);
-  say('split');
+  log('split');
 }, 700_000);
 
-test('N30: the client of before is refused, follows the proofs, and gets what it put in both halves', async () => {
+test('N30: the old client is refused, follows the proofs, and gets its data in both halves', async () => {
   expect(client.map()).toEqual({ prefixes: ['()'], epoch: 0 });
   await allThere(before);
-  // The record that ends the first key names both new ones, so whoever was led to one half can ask
-  // the other half under its key without having been refused there.
+  // The record that ends the first key names both new ones, so a client redirected to one half can
+  // ask the other half under its key without a refusal there.
   expect(client.map().epoch).toBe(1);
-  expect(client.led().length).toBeGreaterThan(0);
+  expect(client.redirects().length).toBeGreaterThan(0);
 });
 
-test('N41: both halves take new chunks and give receipts under their own keys', async () => {
+test('N41: both halves accept new chunks and give receipts under their own keys', async () => {
   const names = await putBoth(4);
   await allThere([...before, ...names]);
   // A receipt counts only from a member, so by now it has read the members of both.
@@ -148,7 +148,7 @@ test('both keys follow from the first one, and every node holds one of the two s
 });
 
 test.each(['0', '1'] as const)(
-  'a newcomer of half %s that comes by a node of the other half is let in at its own',
+  'a node of half %s that joins through a node of the other half is admitted at its own',
   async (bit) => {
     const told = await Promise.all(
       network.nodes.map(async (node) => ({
@@ -172,7 +172,7 @@ test.each(['0', '1'] as const)(
       1_000,
     );
     expect(standing?.prefix).toBe(bit);
-    say(`a newcomer is in half ${bit}`);
+    log(`a newcomer is in half ${bit}`);
   },
   200_000,
 );

@@ -1,7 +1,7 @@
 /**
- * Many instances of one machine, told apart by a key, as one machine of the simulator: one slot, one output,
- * one transfer each. In the product the shell keeps instances in a store and loads one by its first event
- * (`src/runtime/instances.ts`).
+ * Many instances of one machine, distinguished by a key, as one machine of the simulator: one slot,
+ * one output, one transfer each. In the product the shell keeps instances in a store and loads one
+ * at its first event (`src/runtime/instances.ts`).
  */
 import type { Effect, Event, Machine, Protocol, Step } from '#core/machine.ts';
 
@@ -13,12 +13,13 @@ export interface Keyed<P extends Protocol> extends Protocol {
   readonly fault: P['fault'];
   readonly timer: string;
   readonly job: P['job'];
+  readonly jobId: { readonly key: string; readonly id: P['jobId'] };
   readonly result: P['result'];
 }
 
 export type KeyedState<State> = ReadonlyMap<string, State>;
 
-/** Separates key and name in timers and job ids; keys are hex, so it never occurs in one. */
+/** Separates key and name in timers; keys are hex, so they never contain it. */
 const separator = '|';
 
 export function keyed<Config, State, P extends Protocol>(
@@ -38,7 +39,7 @@ export function keyed<Config, State, P extends Protocol>(
       return { state: states, effects };
     },
     step: (config, states, event, context) => {
-      const [key, inner] = route(event);
+      const [key, inner] = keyedStep(event);
       const effects: Effect<Keyed<P>>[] = [];
       let state = states.get(key);
       if (state === undefined) {
@@ -53,7 +54,7 @@ export function keyed<Config, State, P extends Protocol>(
   };
 }
 
-function route<P extends Protocol>(event: Event<Keyed<P>>): readonly [string, Event<P>] {
+function keyedStep<P extends Protocol>(event: Event<Keyed<P>>): readonly [string, Event<P>] {
   switch (event.kind) {
     case 'input':
       return [event.input.key, { kind: 'input', input: event.input.input }];
@@ -67,9 +68,8 @@ function route<P extends Protocol>(event: Event<Keyed<P>>): readonly [string, Ev
       return [event.timer.slice(0, at), { kind: 'timerFired', timer: event.timer.slice(at + 1) }];
     }
     case 'computed': {
-      const at = event.id.indexOf(separator);
-      const id = event.id.slice(at + 1);
-      return [event.id.slice(0, at), { kind: 'computed', id, result: event.result }];
+      const { key, id } = event.id;
+      return [key, { kind: 'computed', id, result: event.result }];
     }
   }
 }
@@ -85,7 +85,7 @@ function address<P extends Protocol>(key: string, effect: Effect<P>): Effect<Key
     case 'clearTimer':
       return { kind: 'clearTimer', timer: key + separator + effect.timer };
     case 'compute':
-      return { kind: 'compute', id: key + separator + effect.id, job: effect.job };
+      return { kind: 'compute', id: { key, id: effect.id }, job: effect.job };
     case 'blame':
       return effect;
     case 'output':

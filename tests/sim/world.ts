@@ -1,13 +1,22 @@
 /**
  * A whole network in one process: virtual clock, seeded faults, one event at a time.
  *
- * The world is a second driver for the machines in `src/protocol`. It performs the same effects
- * as `runtime/driver.ts`, but it may lose, delay, repeat or reorder messages, cut links, cut a whole
- * group off, stop a node between any two effects, and give it back a disk that forgot its last
+ * The world is a second driver for the machines in `src/protocol`. It performs the same effects as
+ * `runtime/driver.ts`, but it may lose, delay, repeat or reorder messages, cut links, cut a whole
+ * group off, stop a node between any two effects, and restart it with a disk that lost its last
  * facts. A run is a function of (scenario, seed), so a failing seed is a complete bug report.
  */
 import { writeFileSync } from 'node:fs';
-import type { Context, Effect, Event, Machine, NodeId, Protocol, Step } from '#core/machine.ts';
+import {
+  timerKey,
+  type Context,
+  type Effect,
+  type Event,
+  type Machine,
+  type NodeId,
+  type Protocol,
+  type Step,
+} from '#core/machine.ts';
 import { createPrng, type Prng } from './prng.ts';
 
 export interface Faults {
@@ -17,11 +26,11 @@ export interface Faults {
   readonly crashProbability: number;
   readonly restartAfterMs: readonly [min: number, max: number];
   readonly cutProbability: number;
-  /** How long a job takes; 0 means its answer is the very next event. */
+  /** Duration of a job; 0 means its result is the very next event. */
   readonly computeMs: readonly [min: number, max: number];
-  /** Single messages that stay behind for up to this long on top of their latency. */
-  /** Nodes whose messages all take so much longer. */
+  /** Additional latency of all messages of these nodes. */
   readonly slowMs?: ReadonlyMap<string, number>;
+  /** Delays single messages by up to this long in addition to their latency. */
   readonly straggle?: { readonly probability: number; readonly upToMs: number };
   /** Per event: a group of random size is cut off from all others; one group at a time. */
   readonly partition?: {
@@ -29,9 +38,9 @@ export interface Faults {
     readonly forMs: readonly [min: number, max: number];
   };
   /**
-   * Per crash: the disk comes back without its last facts (never without none), in at most
-   * `maxNodes` nodes. Such a node is `rolledBack` in every view, and `whenRolledBack` of the
-   * scenario says with which configuration it goes on: what its role would notice (N10).
+   * Per crash: the disk loses its last facts (never all), in at most `maxNodes` nodes. Such a node
+   * is `rolledBack` in every view, and the scenario's `whenRolledBack` returns its new
+   * configuration, as its role would detect the loss (N10).
    */
   readonly lostTail?: {
     readonly probability: number;
@@ -48,52 +57,54 @@ export interface Scenario<Config, State, P extends Protocol> {
     readonly to: NodeId;
     readonly input: P['input'];
   }[];
-  /** Performs a job at once; the world delays the answer and a crash loses it. */
+  /** Performs a job immediately; the world delays the result and a crash loses it. */
   readonly compute: (job: P['job']) => P['result'];
   readonly faults: Faults;
   /** Faults stop here; from then on the run must make progress. */
   readonly healAtMs: number;
   readonly endAtMs: number;
   /**
-   * Asked once a second of calm: has all come that must come? When it held for three seconds the
-   * run ends; without it, and if it never holds, at `endAtMs`.
+   * Called once a second after healing: is the story complete? When it was for three seconds the
+   * run ends; otherwise, or without it, at `endAtMs`.
    */
   readonly isOver?: (nodes: readonly NodeView<State>[]) => boolean;
-  /** Byzantine nodes: what they send instead of what the protocol told them to. */
+  /** Byzantine nodes: functions that replace their messages. */
   readonly corrupt?: ReadonlyMap<NodeId, Corrupt<P>>;
-  /** The configuration of a node whose disk lost its tail; without it: the same as before. */
+  /** The configuration of a node whose disk lost facts; unchanged by default. */
   readonly whenRolledBack?: (config: Config) => Config;
-  /** The hand of the surroundings: starts, stops and tells nodes, after every event's check. */
+  /** The environment: starts and stops nodes and sends them inputs, after every event's check. */
   readonly react?: (observation: Observation<State, P>, api: WorldApi<Config, State, P>) => void;
 }
 
-/** What `react` may do to the world. */
+/** The actions of `react` on the world. */
 export interface WorldApi<Config, State, P extends Protocol> {
   readonly nowMs: number;
   readonly nodes: () => readonly NodeView<State>[];
-  /** Adds a node with an empty disk; `corrupt` makes it a Byzantine one. */
-  /** @param facts what lies on its disk already: somebody else's, who moved. */
+  /**
+   * Adds a node; `corrupt` makes it a Byzantine one.
+   * @param facts initial disk contents, from the node's previous name; empty by default.
+   */
   readonly spawn: (
     id: NodeId,
     config: Config,
     corrupt?: Corrupt<P>,
     facts?: readonly P['fact'][],
   ) => void;
-  /** What a node has written, also one that is down or stopped. */
+  /** A node's disk, also of a stopped one. */
   readonly disk: (id: NodeId) => readonly P['fact'][];
-  /** Switches a node off for good: no event reaches it any more. */
+  /** Stops a node permanently: it gets no more events. */
   readonly stop: (id: NodeId) => void;
   /**
-   * Takes a node's memory, as a crash by chance does. `since` names the oldest fact that its disk
-   * loses with all after it; without it, or where no fact fits, the disk stays whole.
+   * Crashes a node, which loses its memory. `since` names the oldest fact that its disk loses, with
+   * all later ones; without it, or where no fact matches, the disk stays intact.
    */
   readonly crash: (id: NodeId, since?: (fact: P['fact']) => boolean) => void;
   readonly input: (id: NodeId, input: P['input'], afterMs: number) => void;
-  /** A message from whom it pleases: somebody that is no node of the world may speak, too. */
+  /** A message from any name, also from one that is not a node of the world. */
   readonly send: (from: NodeId, to: NodeId, message: P['message']) => void;
 }
 
-/** Rewrites one outgoing message, per recipient, so that a node can tell two stories. */
+/** Rewrites one outgoing message per recipient, so that a node can equivocate. */
 export type Corrupt<P extends Protocol> = (
   message: P['message'],
   to: NodeId,
@@ -104,14 +115,14 @@ export interface NodeView<State> {
   readonly id: NodeId;
   readonly honest: boolean;
   readonly up: boolean;
-  /** Its disk lost facts that it had written: it must never speak for them again (N10). */
+  /** Its disk lost facts: the node must never sign under their key again (N10). */
   readonly rolledBack: boolean;
-  /** Switched off for good by `react`. */
+  /** Stopped permanently by `react`. */
   readonly stopped: boolean;
   readonly state: State;
 }
 
-/** What one event made one node do. */
+/** One event and its effects at one node. */
 export interface Observation<State, P extends Protocol> {
   readonly node: NodeView<State>;
   readonly outputs: readonly P['output'][];
@@ -119,8 +130,9 @@ export interface Observation<State, P extends Protocol> {
 }
 
 /**
- * Throws when a property that must hold after every event does not. A checker may remember what
- * it saw, so a run takes a fresh one, and each observation costs the same however long the run.
+ * Throws when a property that must hold after every event does not. A checker may store what it
+ * observes, so each run takes a fresh one, and each observation costs the same however long the
+ * run.
  */
 export type Checker<State, P extends Protocol> = (observation: Observation<State, P>) => void;
 
@@ -145,11 +157,11 @@ interface Node<Config, State, P extends Protocol> {
   up: boolean;
   rolledBack: boolean;
   stopped: boolean;
-  /** Counts restarts: an answer asked for in an earlier life is lost. */
-  life: number;
+  /** Counts restarts: results of jobs from an earlier run are lost. */
+  run: number;
   state: State;
   readonly disk: P['fact'][];
-  readonly timers: Map<P['timer'], number>;
+  readonly timers: Map<string, number>;
   fresh: { readonly outputs: P['output'][]; readonly faults: P['fault'][] };
 }
 
@@ -164,18 +176,18 @@ type Task<P extends Protocol> =
   | {
       readonly kind: 'computed';
       readonly to: NodeId;
-      readonly life: number;
+      readonly run: number;
       readonly event: Event<P>;
     }
   | { readonly kind: 'restart'; readonly to: NodeId }
   | { readonly kind: 'heal'; readonly to: null };
 
-/** What is settled must stay so for as long. */
+/** A story must stay complete for this long. */
 const settledForMs = 3_000;
 
 /**
- * Runs one seed. With `TRACE=file` in the environment the run's story is written to that file,
- * also when a checker threw; of several runs the last one stays.
+ * Runs one seed. With `TRACE=file` in the environment the trace is written to that file, also when
+ * a checker threw; of several runs the last one stays.
  */
 export function run<Config, State, P extends Protocol>(
   scenario: Scenario<Config, State, P>,
@@ -204,7 +216,7 @@ export function run<Config, State, P extends Protocol>(
 
   const transmit = (from: NodeId, to: NodeId, message: P['message']): void => {
     const lost = faulty() && (apart(from, to) || prng.chance(scenario.faults.dropProbability));
-    trace.push({ atMs: nowMs, from, to, label: `${lost ? 'x ' : ''}${labelOf(message)}` });
+    trace.push({ atMs: nowMs, from, to, label: `${lost ? 'x ' : ''}${messageKind(message)}` });
     if (lost) return;
     const copies = faulty() && prng.chance(scenario.faults.duplicateProbability) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
@@ -234,7 +246,7 @@ export function run<Config, State, P extends Protocol>(
       }
       case 'setTimer': {
         const token = ++tokens;
-        node.timers.set(effect.timer, token);
+        node.timers.set(timerKey(effect.timer), token);
         queue.add(nowMs + effect.afterMs, {
           kind: 'timer',
           to: node.id,
@@ -244,7 +256,7 @@ export function run<Config, State, P extends Protocol>(
         return;
       }
       case 'clearTimer':
-        node.timers.delete(effect.timer);
+        node.timers.delete(timerKey(effect.timer));
         return;
       case 'compute': {
         const event: Event<P> = {
@@ -252,7 +264,7 @@ export function run<Config, State, P extends Protocol>(
           id: effect.id,
           result: scenario.compute(effect.job),
         };
-        const task: Task<P> = { kind: 'computed', to: node.id, life: node.life, event };
+        const task: Task<P> = { kind: 'computed', to: node.id, run: node.run, event };
         queue.add(nowMs + between(scenario.faults.computeMs), task);
         return;
       }
@@ -274,7 +286,7 @@ export function run<Config, State, P extends Protocol>(
 
   const crash = (node: Node<Config, State, P>, damage = loseTail): void => {
     node.up = false;
-    node.timers.clear(); // Memory is gone; `disk` is all that survives.
+    node.timers.clear(); // Memory is lost; only `disk` survives.
     trace.push({ atMs: nowMs, from: node.id, to: node.id, label: 'crash' });
     damage(node);
     queue.add(nowMs + between(scenario.faults.restartAfterMs), { kind: 'restart', to: node.id });
@@ -300,13 +312,13 @@ export function run<Config, State, P extends Protocol>(
   const boot = (node: Node<Config, State, P>): void => {
     if (node.stopped) return;
     node.up = true;
-    node.life += 1;
+    node.run += 1;
     apply(node, scenario.machine.start(node.config, [...node.disk], context()));
   };
 
   const handle = (node: Node<Config, State, P>, event: Event<P>): void => {
     if (!node.up) return;
-    deepFreeze(node.state); // A step that edits its input dies here, not three files away.
+    deepFreeze(node.state); // A step that edits its input fails here, not three files away.
     deepFreeze(event);
     apply(node, scenario.machine.step(node.config, node.state, event, context()));
   };
@@ -347,7 +359,7 @@ export function run<Config, State, P extends Protocol>(
       up: true,
       rolledBack: false,
       stopped: false,
-      life: 0,
+      run: 0,
       state: initial.state,
       disk: [...facts],
       timers: new Map(),
@@ -413,15 +425,15 @@ export function run<Config, State, P extends Protocol>(
         isolated = null;
         continue;
       }
-      // Where nodes come and go, a message may be for one that is not there yet.
+      // Where nodes join and leave, a message may be for one that is not there yet.
       if (scenario.react !== undefined && !nodes.has(task.to)) continue;
       const node = nodeOf(task.to);
       if (task.kind === 'restart') boot(node);
       else if (task.kind === 'deliver') handle(node, task.event);
       else if (task.kind === 'computed') {
-        if (task.life === node.life) handle(node, task.event);
-      } else if (node.timers.get(task.timer) === task.token) {
-        node.timers.delete(task.timer);
+        if (task.run === node.run) handle(node, task.event);
+      } else if (node.timers.get(timerKey(task.timer)) === task.token) {
+        node.timers.delete(timerKey(task.timer));
         handle(node, { kind: 'timerFired', timer: task.timer });
       }
       if (faulty()) {
@@ -440,7 +452,7 @@ export function run<Config, State, P extends Protocol>(
   return { nodes: [...nodes.values()], trace, events };
 }
 
-/** A priority queue ordered by time, then by insertion, so that ties are never left to chance. */
+/** A priority queue ordered by time, then by insertion, so that ties are deterministic. */
 function createQueue<Task>() {
   const heap: { readonly atMs: number; readonly order: number; readonly task: Task }[] = [];
   let order = 0;
@@ -488,7 +500,7 @@ function deepFreeze(value: unknown): void {
   for (const inner of Object.values(value)) deepFreeze(inner);
 }
 
-function labelOf(message: unknown): string {
+function messageKind(message: unknown): string {
   return typeof message === 'object' && message !== null && 'kind' in message
     ? String(message.kind)
     : 'message';
@@ -502,7 +514,7 @@ function must<T>(value: T | undefined, what: string): T {
 /** The trace as a Mermaid sequence diagram, for docs and for reading a failing seed. */
 export function toMermaid(trace: readonly TraceLine[]): string {
   const arrow = (line: TraceLine): string => (line.label.startsWith('x ') ? '--x' : '->>');
-  // Names are 64 hex digits in most scenarios; eight tell seven nodes apart.
+  // Names are 64 hex digits in most scenarios; eight are enough to distinguish seven nodes.
   const short = (id: NodeId): string => id.slice(0, 8);
   const lines = trace.map(
     (line) => `  ${short(line.from)}${arrow(line)}${short(line.to)}: ${line.atMs}ms ${line.label}`,

@@ -1,4 +1,6 @@
-/** Prints section.json. Run it only when a layout changes on purpose, and say why in the commit. */
+/**
+ * Prints section.json. Run it only for an intended layout change, with its reason in the commit.
+ */
 import { toHex } from '#core/codec/bytes.ts';
 import { blsScalars } from '#crypto/bls.ts';
 import { sha256 } from '#crypto/hash.ts';

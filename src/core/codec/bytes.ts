@@ -18,7 +18,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** Up to the length of a section key, views cost more than they save. */
+/** Up to the length of a section key, creating views costs more than it saves. */
 const keyBytes = 96;
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -28,7 +28,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
     for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
     return difference === 0;
   }
-  // Whole words where both start at one: pieces of a mebibyte are compared on every hop.
+  // Compare 32 bits at a time if both are aligned: mebibyte pieces are compared on every hop.
   const words = (a.byteOffset | b.byteOffset) % 4 === 0 ? a.length >> 2 : 0;
   const wordsA = new Uint32Array(a.buffer, words === 0 ? 0 : a.byteOffset, words);
   const wordsB = new Uint32Array(b.buffer, words === 0 ? 0 : b.byteOffset, words);
@@ -37,7 +37,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
-/** Lexicographic order, the one order of all sorted lists on the wire. */
+/** Lexicographic order, used for all sorted lists on the wire. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const shared = Math.min(a.length, b.length);
   for (let i = 0; i < shared; i++) {
@@ -49,7 +49,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-/** Names become map keys by it many times a message, hence the table. */
+/** Uses a table: names are converted to map keys many times per message. */
 export function toHex(bytes: Uint8Array): string {
   let text = '';
   for (let i = 0; i < bytes.length; i++) text += hexPairs[bytes[i] ?? 0];
@@ -64,7 +64,7 @@ export function fromHex(text: string): Result<Uint8Array, 'malformed'> {
   return ok(bytes);
 }
 
-/** Labels are few and constant; their bytes are looked up with every signature. */
+/** Encoded labels: few and constant, and needed for every signature. */
 const labels = new Map<string, Uint8Array>();
 
 function labelBytes(text: string): Uint8Array {
@@ -73,14 +73,14 @@ function labelBytes(text: string): Uint8Array {
   return known;
 }
 
-/** Buffers that finished writers left behind, wiped: a node hashes thousands of layouts a second. */
+/** Wiped buffers of finished writers, reused: a node hashes thousands of layouts a second. */
 const spares: Uint8Array[] = [];
 const spareBytes = 1024;
 const nothing = new Uint8Array(0);
 
 /**
- * Builds a fixed layout: numbers are big-endian, variable parts carry a u32 length. A writer is of
- * no use after `finish`.
+ * Builds a fixed layout: numbers are big-endian, variable parts have a u32 length prefix. A writer
+ * must not be used after `finish`.
  */
 export class Writer {
   #bytes = spares.pop() ?? new Uint8Array(spareBytes);
@@ -91,7 +91,7 @@ export class Writer {
     return this.sized(labelBytes(text));
   }
 
-  /** Bytes whose length the layout fixes. */
+  /** Bytes of a length fixed by the layout. */
   fixed(bytes: Uint8Array, length: number): this {
     assert(bytes.length === length, `a field of ${length} bytes`);
     const at = this.#grow(length);
@@ -129,7 +129,9 @@ export class Writer {
     return this.finishAs((bytes) => bytes.slice());
   }
 
-  /** What `use` makes of the layout; the bytes are its only until it returns. */
+  /**
+   * @returns the result of `use`, which must not keep the bytes: the buffer is wiped and reused.
+   */
   finishAs<T>(use: (bytes: Uint8Array) => T): T {
     const made = use(this.#bytes.subarray(0, this.#length));
     if (this.#bytes.length === spareBytes) {
@@ -141,7 +143,7 @@ export class Writer {
     return made;
   }
 
-  /** Room for so many more bytes. @returns where they begin. */
+  /** Reserves `more` bytes. @returns their offset. */
   #grow(more: number): number {
     const at = this.#length;
     this.#length += more;
@@ -154,7 +156,7 @@ export class Writer {
   }
 }
 
-/** Reads a fixed layout; after the first misfit every read yields nothing and `finish` fails. */
+/** Reads a fixed layout; after the first mismatch every read returns zeros and `finish` fails. */
 export class Reader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -193,12 +195,12 @@ export class Reader {
     return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0);
   }
 
-  /** Has anything not fitted yet? Lists ask it, so that a false count costs nothing. */
+  /** Did a read fail? Loops check it, so that a false count costs nothing. */
   get failed(): boolean {
     return this.#failed;
   }
 
-  /** True when everything fitted and nothing is left over. */
+  /** True when every read succeeded and no bytes are left. */
   finish(): boolean {
     return !this.#failed && this.#at === this.#bytes.length;
   }

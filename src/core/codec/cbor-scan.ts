@@ -1,7 +1,7 @@
 /**
- * Looks through CBOR bytes before a library builds values of them: how many items, how deep, and that
- * every length fits. One pass over the heads, no allocation: a mebibyte of tiny items costs as much
- * as the bound allows and not as much as its sender likes.
+ * Scans CBOR bytes before a library decodes them: number of items, depth, and that every length
+ * fits. One pass over the heads without allocation, so that the bound and not the sender decides
+ * what a mebibyte of tiny items costs.
  */
 
 export interface CborBounds {
@@ -11,7 +11,7 @@ export interface CborBounds {
   readonly maxDepth: number;
 }
 
-/** A record has a dozen fields; each key of a map costs the library far more than an item of a list. */
+/** A record has a dozen fields; a map key costs the library far more to decode than a list item. */
 const maxMapKeys = 64;
 
 const uint = 0;
@@ -22,15 +22,15 @@ const list = 4;
 const map = 5;
 
 /**
- * @returns how many items the one value in these bytes has; undefined when there is none, something
- * follows it, it has an item this project never writes (tags, floats, undefined, lengths without end
- * or longer than need be), or it goes beyond a bound.
+ * @returns the number of items in the single value these bytes encode; undefined for no value,
+ * trailing bytes, an item this project never writes (tags, floats, undefined, indefinite or
+ * non-minimal lengths), or an exceeded bound.
  */
 export function scanCbor(
   bytes: Uint8Array,
   { maxItems, maxDepth }: CborBounds,
 ): number | undefined {
-  /** Items that are still to come, per open container. */
+  /** Items still expected, per open container. */
   const left: number[] = [];
   let items = 0;
   let at = 0;
@@ -66,7 +66,7 @@ export function scanCbor(
       case map: {
         if (major === map && value > maxMapKeys) return undefined;
         const inside = major === map ? 2 * value : value;
-        // Each item takes a byte at least, so a count beyond the rest is a lie at once.
+        // Each item takes at least one byte, so a count beyond the remaining bytes is invalid.
         if (inside > bytes.length - at || inside > maxItems - items) return undefined;
         if (inside > 0) {
           left.push(inside);
@@ -77,7 +77,7 @@ export function scanCbor(
       default:
         return undefined;
     }
-    // The value is complete, and so is every container of which it was the last item.
+    // The value is complete, and so is every container whose last item it was.
     for (;;) {
       const open = left.length - 1;
       if (open < 0) return at === bytes.length ? items : undefined;

@@ -1,24 +1,24 @@
 /**
  * Strict CBOR for envelopes (RFC 8949 §4.2 deterministic encoding): one encoding per value, no
  * indefinite lengths, no tags, no floats, no undefined, no duplicate keys, bounded nesting.
- * Signed and hashed bytes never pass through here: they have fixed layouts (`writer.ts`).
+ * Signed and hashed bytes never use CBOR: they have fixed layouts (`bytes.ts`).
  */
 import { decode, encode, Type, Token, type EncodeOptions } from 'cborg';
 import { err, ok, type Result } from '../result.ts';
 import { equalBytes } from './bytes.ts';
 import { scanCbor } from './cbor-scan.ts';
 
-/** Deep enough for a request that carries a transaction with its proofs; shallow enough to scan. */
+/** Deep enough for a request with a transaction and its proofs; shallow enough to scan. */
 const maxDepth = 12;
 /** More items than any message between nodes has; some 10 ms of decoding. */
 const messageItems = 8 * 1024;
-/** For what this program wrote itself: its size on disk is bound enough. */
-export const ownItems = Number.MAX_SAFE_INTEGER;
+/** For values this program wrote itself: their size on disk bounds them. */
+export const unlimitedItems = Number.MAX_SAFE_INTEGER;
 
 const noFloats: EncodeOptions = {
   typeEncoders: {
     number: (value: number) => {
-      if (!Number.isSafeInteger(value)) throw new Error('only safe integers travel');
+      if (!Number.isSafeInteger(value)) throw new Error('only safe integers are encoded');
       return value >= 0 ? new Token(Type.uint, value) : new Token(Type.negint, value);
     },
   },
@@ -30,8 +30,8 @@ export function encodeCbor(value: unknown): Uint8Array {
 }
 
 /**
- * @param maxItems how many items the value may have: what its reader expects at most.
- * @returns the value, or `malformed` for anything that is not the one strict encoding of it.
+ * @param maxItems the most items the reader expects.
+ * @returns the value, or `malformed` for bytes that are not its deterministic encoding.
  */
 export function decodeCbor(
   bytes: Uint8Array,
@@ -40,8 +40,7 @@ export function decodeCbor(
   const decoded = decodeWithLibrary(bytes, maxItems);
   if (!decoded.ok) return decoded;
   try {
-    // The library lets unsorted keys and broken UTF-8 through: only what encodes to the very same
-    // bytes is the one encoding of its value.
+    // The library accepts unsorted keys and invalid UTF-8, so encode again and compare.
     return equalBytes(encodeCbor(decoded.value), bytes) ? decoded : err('malformed');
   } catch {
     return err('malformed');
@@ -49,8 +48,8 @@ export function decodeCbor(
 }
 
 /**
- * For values that the caller's shapes know to hold only lists, integers and bytes: there the scan
- * and the library's own strictness are complete, and a mebibyte need not be encoded again.
+ * For values whose shapes contain only lists, integers and bytes: the scan and the library's strict
+ * mode suffice there, so a mebibyte need not be encoded again.
  */
 export function decodeCborList(
   bytes: Uint8Array,

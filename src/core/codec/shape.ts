@@ -1,9 +1,9 @@
 /**
  * Shapes: bounded checks that turn a decoded CBOR value into a typed one, or `undefined`.
  *
- * A shape names every field it knows and refuses any other, so there is one door at which bytes
- * become values (rule 7), and behind it nobody checks again. What it lets through is written on it
- * as an outline, so that a test can make every value that it accepts.
+ * A shape lists every field and rejects any other, so bytes are validated once, where they become
+ * values (docs/style.md, rule 7). Its outline describes the accepted values as data, so that tests can generate
+ * them.
  */
 export interface Shape<T> {
   (value: unknown): T | undefined;
@@ -12,7 +12,7 @@ export interface Shape<T> {
 
 export type ShapeOf<S> = S extends Shape<infer T> ? T : never;
 
-/** What a shape accepts, as data. */
+/** The accepted values of a shape, as data. */
 export type Outline =
   | { readonly kind: 'bytes' | 'text'; readonly min: number; readonly max: number }
   | { readonly kind: 'int'; readonly min: number; readonly max: number }
@@ -28,7 +28,7 @@ export type Outline =
   | { readonly kind: 'record'; readonly fields: Readonly<Record<string, Shape<unknown>>> }
   | { readonly kind: 'union'; readonly cases: Readonly<Record<string, Shape<object>>> }
   | { readonly kind: 'either'; readonly options: readonly Shape<unknown>[] }
-  /** Only some of what `inner` accepts, or the same in another form. */
+  /** A subset of the values `inner` accepts, possibly transformed. */
   | { readonly kind: 'refined'; readonly name: string; readonly inner: Shape<unknown> };
 
 const outlined = <T>(outline: Outline, check: (value: unknown) => T | undefined): Shape<T> =>
@@ -79,18 +79,18 @@ export const literal = <const T extends string | number>(expected: T): Shape<T> 
 export const oneOf = <const T extends string>(...allowed: readonly T[]): Shape<T> =>
   outlined({ kind: 'oneOf', allowed }, (value) => allowed.find((each) => each === value));
 
-/** `null` on the wire stands for "none". */
+/** `null` on the wire represents "none". */
 export const nullable = <T>(inner: Shape<T>): Shape<T | null> =>
   outlined({ kind: 'nullable', inner }, (value) => (value === null ? null : inner(value)));
 
-/** The first of two that fits. */
+/** The first of two shapes that accepts the value. */
 export const either = <A, B>(first: Shape<A>, second: Shape<B>): Shape<A | B> =>
   outlined<A | B>(
     { kind: 'either', options: [first, second] },
     (value) => first(value) ?? second(value),
   );
 
-/** A shape with a condition of its own. @param name by which a test knows how to meet it. */
+/** A shape with an additional condition. @param name identifies the condition to tests. */
 export const refined = <T, U>(
   name: string,
   inner: Shape<T>,
@@ -137,7 +137,7 @@ type UnionOf<Cases extends Readonly<Record<string, Shape<object>>>> = {
   readonly [Kind in keyof Cases & string]: { readonly kind: Kind } & ShapeOf<Cases[Kind]>;
 }[keyof Cases & string];
 
-/** A union told apart by its field `kind`; each case lists the other fields. */
+/** A union distinguished by its field `kind`; each case lists the other fields. */
 export const union = <Cases extends Readonly<Record<string, Shape<object>>>>(
   cases: Cases,
 ): Shape<UnionOf<Cases>> =>

@@ -1,11 +1,11 @@
 /**
- * The page's side of the stand-in: owns the real RTCPeerConnections, because only windows have
- * them, and does what the worker says. It decides nothing except the end: when the port's owner
- * is gone, every connection made for it is closed.
+ * The page's side of the RTC proxy: owns the real RTCPeerConnections, because only windows have them, and
+ * executes the worker's calls. It decides only the end: when the port's owner is gone, it closes every
+ * connection made for it.
  */
 import { firstOfferedChannel, type ChannelState, type FromHost, type ToHost } from './messages.ts';
 
-/** The worker hears of sent bytes in steps of this size, not for every 16 KiB message. */
+/** Sent bytes are reported to the worker in steps of this size, not for every 16 KiB message. */
 const reportEveryBytes = 128 * 1024;
 
 export interface RtcHost {
@@ -13,137 +13,17 @@ export interface RtcHost {
   readonly close: () => void;
 }
 
-/** @param constructed called for every RTCPeerConnection made; Chrome allows 500 a process. */
+type Post = (message: FromHost, transfer?: Transferable[]) => void;
+
+/** @param constructed called for every new RTCPeerConnection; Chrome allows 500 per process. */
 export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
-  const connections = new Map<number, RTCPeerConnection>();
-  const channels = new Map<number, RTCDataChannel>();
+  const post: Post = (message, transfer = []) => port.postMessage(message, transfer);
+  const channels = new Channels(post);
+  const connections = new Connections(post, channels, constructed);
   const certificates = new Map<number, RTCCertificate>();
-  const unreported = new Map<number, number>();
-  let nextOffered = firstOfferedChannel;
-  let used = 0;
-
-  const post = (message: FromHost, transfer: Transferable[] = []): void =>
-    port.postMessage(message, transfer);
-
-  const stateOf = (id: number, channel: RTCDataChannel): ChannelState => {
-    const sentBytes = unreported.get(id) ?? 0;
-    unreported.delete(id);
-    const { readyState, bufferedAmount } = channel;
-    return { readyState, channelId: channel.id, bufferedAmount, sentBytes };
-  };
-
-  const bind = (id: number, channel: RTCDataChannel): void => {
-    channel.binaryType = 'arraybuffer';
-    channels.set(id, channel);
-    channel.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
-      if (data instanceof ArrayBuffer) post({ kind: 'message', channel: id, data }, [data]);
-    };
-    for (const event of ['open', 'closing', 'close', 'error', 'bufferedamountlow'] as const) {
-      channel.addEventListener(event, () => {
-        post({ kind: 'channel', channel: id, event, state: stateOf(id, channel) });
-        if (event === 'close') channels.delete(id);
-      });
-    }
-  };
-
-  const create = (message: Extract<ToHost, { op: 'create' }>): void => {
-    const own = message.certificateIds.flatMap((id) => certificates.get(id) ?? []);
-    const connection = new RTCPeerConnection({
-      iceServers: [...message.iceServers],
-      ...(own.length > 0 ? { certificates: own } : {}),
-    });
-    connections.set(message.id, connection);
-    used = constructed();
-    post({ kind: 'count', used, open: connections.size });
-    const { id } = message;
-    connection.onconnectionstatechange = () =>
-      post({ kind: 'connectionState', id, state: connection.connectionState });
-    connection.onicecandidate = ({ candidate }) =>
-      post({ kind: 'candidate', id, candidate: candidate?.toJSON() ?? null });
-    connection.ondatachannel = ({ channel }) => {
-      const offered = nextOffered++;
-      bind(offered, channel);
-      const { label, protocol } = channel;
-      post({
-        kind: 'channelOffered',
-        id,
-        channel: offered,
-        label,
-        protocol,
-        state: stateOf(offered, channel),
-      });
-    };
-  };
-
-  const connectionOf = (id: number): RTCPeerConnection => {
-    const connection = connections.get(id);
-    if (connection === undefined) throw new DOMException('closed', 'InvalidStateError');
-    return connection;
-  };
-
-  const perform = async (message: ToHost): Promise<unknown> => {
-    switch (message.op) {
-      case 'ping':
-        return null;
-      case 'generateCertificate': {
-        const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
-        certificates.set(message.id, await RTCPeerConnection.generateCertificate(algorithm));
-        return null;
-      }
-      case 'create':
-        return create(message);
-      case 'createDataChannel': {
-        const { channel, label, options } = message;
-        return bind(channel, connectionOf(message.id).createDataChannel(label, options));
-      }
-      case 'createOffer':
-      case 'createAnswer': {
-        const made = await connectionOf(message.id)[message.op]();
-        return { type: made.type, sdp: made.sdp };
-      }
-      case 'setLocalDescription': {
-        const connection = connectionOf(message.id);
-        await connection.setLocalDescription(message.description ?? undefined);
-        const set = connection.localDescription;
-        return set === null ? null : { type: set.type, sdp: set.sdp };
-      }
-      case 'setRemoteDescription':
-        return connectionOf(message.id).setRemoteDescription(message.description);
-      case 'addIceCandidate':
-        return connectionOf(message.id).addIceCandidate(message.candidate ?? undefined);
-      case 'close':
-        connections.get(message.id)?.close();
-        connections.delete(message.id);
-        post({ kind: 'count', used, open: connections.size });
-        return null;
-      case 'sendOnChannel': {
-        const channel = channels.get(message.channel);
-        if (channel === undefined || channel.readyState !== 'open') return null;
-        channel.send(message.data);
-        const sentBytes = (unreported.get(message.channel) ?? 0) + message.data.byteLength;
-        unreported.set(message.channel, sentBytes);
-        if (sentBytes >= reportEveryBytes) {
-          post({
-            kind: 'sent',
-            channel: message.channel,
-            state: stateOf(message.channel, channel),
-          });
-        }
-        return null;
-      }
-      case 'lowThreshold': {
-        const channel = channels.get(message.channel);
-        if (channel !== undefined) channel.bufferedAmountLowThreshold = message.bytes;
-        return null;
-      }
-      case 'closeChannel':
-        channels.get(message.channel)?.close();
-        return null;
-    }
-  };
 
   port.onmessage = ({ data }: MessageEvent<ToHost>) => {
-    void perform(data).then(
+    void perform({ connections, channels, certificates }, data).then(
       (value) => {
         if ('call' in data) post({ kind: 'answered', call: data.call, value });
       },
@@ -156,12 +36,176 @@ export function hostRtc(port: MessagePort, constructed: () => number): RtcHost {
   };
 
   const close = (): void => {
-    for (const connection of connections.values()) connection.close();
-    connections.clear();
+    connections.closeAll();
     channels.clear();
     port.close();
   };
-  // The worker has let go: nobody would ever close what was made for it.
+  // The worker has closed the port: only the page can still close its connections.
   port.addEventListener('close', close);
   return { close };
+}
+
+interface Hosted {
+  readonly connections: Connections;
+  readonly channels: Channels;
+  readonly certificates: Map<number, RTCCertificate>;
+}
+
+/** @returns what the worker receives if it waits for an answer. */
+async function perform(
+  { connections, channels, certificates }: Hosted,
+  message: ToHost,
+): Promise<unknown> {
+  switch (message.op) {
+    case 'ping':
+      return null;
+    case 'generateCertificate': {
+      const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+      certificates.set(message.id, await RTCPeerConnection.generateCertificate(algorithm));
+      return null;
+    }
+    case 'create': {
+      const own = message.certificateIds.flatMap((id) => certificates.get(id) ?? []);
+      return connections.create(message.id, {
+        iceServers: [...message.iceServers],
+        ...(own.length > 0 ? { certificates: own } : {}),
+      });
+    }
+    case 'createDataChannel': {
+      const { channel, label, options } = message;
+      return channels.bind(channel, connections.get(message.id).createDataChannel(label, options));
+    }
+    case 'createOffer':
+    case 'createAnswer': {
+      const made = await connections.get(message.id)[message.op]();
+      return { type: made.type, sdp: made.sdp };
+    }
+    case 'setLocalDescription': {
+      const connection = connections.get(message.id);
+      await connection.setLocalDescription(message.description ?? undefined);
+      const set = connection.localDescription;
+      return set === null ? null : { type: set.type, sdp: set.sdp };
+    }
+    case 'setRemoteDescription':
+      return connections.get(message.id).setRemoteDescription(message.description);
+    case 'addIceCandidate':
+      return connections.get(message.id).addIceCandidate(message.candidate ?? undefined);
+    case 'close':
+      return connections.close(message.id);
+    case 'sendOnChannel':
+      return channels.send(message.channel, message.data);
+    case 'lowThreshold':
+      return channels.setLowThreshold(message.channel, message.bytes);
+    case 'closeChannel':
+      return channels.close(message.channel);
+  }
+}
+
+class Connections {
+  readonly #post: Post;
+  readonly #channels: Channels;
+  readonly #constructed: () => number;
+  readonly #open = new Map<number, RTCPeerConnection>();
+  #nextOffered = firstOfferedChannel;
+  #used = 0;
+
+  constructor(post: Post, channels: Channels, constructed: () => number) {
+    this.#post = post;
+    this.#channels = channels;
+    this.#constructed = constructed;
+  }
+
+  get(id: number): RTCPeerConnection {
+    const connection = this.#open.get(id);
+    if (connection === undefined) throw new DOMException('closed', 'InvalidStateError');
+    return connection;
+  }
+
+  create(id: number, configuration: RTCConfiguration): void {
+    const connection = new RTCPeerConnection(configuration);
+    this.#open.set(id, connection);
+    this.#used = this.#constructed();
+    this.#postCount();
+    connection.onconnectionstatechange = () =>
+      this.#post({ kind: 'connectionState', id, state: connection.connectionState });
+    connection.onicecandidate = ({ candidate }) =>
+      this.#post({ kind: 'candidate', id, candidate: candidate?.toJSON() ?? null });
+    connection.ondatachannel = ({ channel }) => {
+      const offered = this.#nextOffered++;
+      this.#channels.bind(offered, channel);
+      const { label, protocol } = channel;
+      const state = this.#channels.stateOf(offered, channel);
+      this.#post({ kind: 'channelOffered', id, channel: offered, label, protocol, state });
+    };
+  }
+
+  close(id: number): void {
+    this.#open.get(id)?.close();
+    this.#open.delete(id);
+    this.#postCount();
+  }
+
+  closeAll(): void {
+    for (const connection of this.#open.values()) connection.close();
+    this.#open.clear();
+  }
+
+  #postCount(): void {
+    this.#post({ kind: 'count', used: this.#used, open: this.#open.size });
+  }
+}
+
+class Channels {
+  readonly #post: Post;
+  readonly #open = new Map<number, RTCDataChannel>();
+  /** Bytes sent since the last report, by channel. */
+  readonly #unreported = new Map<number, number>();
+
+  constructor(post: Post) {
+    this.#post = post;
+  }
+
+  bind(id: number, channel: RTCDataChannel): void {
+    channel.binaryType = 'arraybuffer';
+    this.#open.set(id, channel);
+    channel.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
+      if (data instanceof ArrayBuffer) this.#post({ kind: 'message', channel: id, data }, [data]);
+    };
+    for (const event of ['open', 'closing', 'close', 'error', 'bufferedamountlow'] as const) {
+      channel.addEventListener(event, () => {
+        this.#post({ kind: 'channel', channel: id, event, state: this.stateOf(id, channel) });
+        if (event === 'close') this.#open.delete(id);
+      });
+    }
+  }
+
+  /** The state for a report, which includes the unreported bytes. */
+  stateOf(id: number, { id: channelId, readyState, bufferedAmount }: RTCDataChannel): ChannelState {
+    const sentBytes = this.#unreported.get(id) ?? 0;
+    this.#unreported.delete(id);
+    return { readyState, channelId, bufferedAmount, sentBytes };
+  }
+
+  send(id: number, data: ArrayBuffer): void {
+    const channel = this.#open.get(id);
+    if (channel === undefined || channel.readyState !== 'open') return;
+    channel.send(data);
+    const sentBytes = (this.#unreported.get(id) ?? 0) + data.byteLength;
+    this.#unreported.set(id, sentBytes);
+    if (sentBytes < reportEveryBytes) return;
+    this.#post({ kind: 'sent', channel: id, state: this.stateOf(id, channel) });
+  }
+
+  setLowThreshold(id: number, bytes: number): void {
+    const channel = this.#open.get(id);
+    if (channel !== undefined) channel.bufferedAmountLowThreshold = bytes;
+  }
+
+  close(id: number): void {
+    this.#open.get(id)?.close();
+  }
+
+  clear(): void {
+    this.#open.clear();
+  }
 }

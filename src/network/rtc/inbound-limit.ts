@@ -1,13 +1,12 @@
 /**
  * Rate limit for WebRTC-Direct listeners in Node. One unauthenticated STUN packet allocates an
- * RTCPeerConnection (about 130 kB for 10 s); without a limit 2 000 packets cost 266 MB
- * (measured). The listener's own `incomingConnection` is where that begins, and it is told the
- * address: a bucket per address, then one for all, refuse the excess for almost nothing. Packets of
- * a connection that is there already pass.
+ * RTCPeerConnection (about 130 kB for 10 s); without a limit 2 000 packets cost 266 MB (measured). The
+ * allocation starts in the listener's own `incomingConnection`, which gets the address: one bucket per
+ * address and one for all refuse the excess at almost no cost. Packets of existing connections pass.
  */
-import { createBuckets, hostGroup } from '../inbound.ts';
+import { createBuckets, hostGroup } from '../limits/inbound-limits.ts';
 
-/** What is used of the library's listener. */
+/** The part of the library's listener in use. */
 interface DirectListener {
   readonly connections: ReadonlyMap<string, unknown>;
   incomingConnection: (

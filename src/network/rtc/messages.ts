@@ -1,9 +1,9 @@
 /**
- * Between the stand-in (service worker) and the host (page), over one MessagePort. The worker
- * chooses all ids; the page only keeps what they name. Bytes travel as transferred ArrayBuffers.
+ * Messages between the RTC proxy (service worker) and the host (page), over one MessagePort. The worker
+ * chooses all ids. Bytes travel as transferred ArrayBuffers.
  */
 
-// Workers have no names for these: the fields of the DOM's types that travel.
+// Workers have no DOM types for these fields.
 export type SdpType = 'offer' | 'answer' | 'pranswer' | 'rollback';
 export type ConnectionState =
   'new' | 'connecting' | 'connected' | 'disconnected' | 'failed' | 'closed';
@@ -79,7 +79,7 @@ export interface ChannelState {
   readonly readyState: ChannelReadyState;
   readonly channelId: number | null;
   readonly bufferedAmount: number;
-  /** Bytes handed to the real channel since the last report: they are no longer under way. */
+  /** Bytes given to the real channel since the last report: they are no longer in transit. */
   readonly sentBytes: number;
 }
 
@@ -92,7 +92,7 @@ export type FromHost =
       readonly name: string;
       readonly message: string;
     }
-  /** Connections made in the tab's life, and how many of them are open. */
+  /** Connections made since the tab was opened, and how many of them are open. */
   | { readonly kind: 'count'; readonly used: number; readonly open: number }
   | {
       readonly kind: 'connectionState';
@@ -121,5 +121,5 @@ export type FromHost =
   | { readonly kind: 'sent'; readonly channel: number; readonly state: ChannelState }
   | { readonly kind: 'message'; readonly channel: number; readonly data: ArrayBuffer };
 
-/** Channels that the remote opens get ids from here on, so they never meet the worker's own. */
+/** Ids of channels that the remote opens start here, so they never collide with the worker's own. */
 export const firstOfferedChannel = 1_000_000_000;

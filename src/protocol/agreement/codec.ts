@@ -1,5 +1,5 @@
 /** Bytes ⇄ messages and facts of one generation: strict CBOR, every list and field bounded. */
-import { decodeCbor, encodeCbor, ownItems } from '#core/codec/cbor.ts';
+import { decodeCbor, encodeCbor, unlimitedItems } from '#core/codec/cbor.ts';
 import {
   bytesOf,
   bytesUpTo,
@@ -13,20 +13,20 @@ import {
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
-import { maxAsked } from './admit.ts';
-import type { AgreementMessage, Decision, SignedReport, SignedVote } from './messages.ts';
+import { maxRequestedProposals } from './receive-statement.ts';
+import type { AgreementMessage, Decision, RoundChange, Prevote } from './messages.ts';
 import type { AgreementFact } from './state.ts';
 import { maxProposalBytes, maxProposals } from './statements.ts';
 
-/** Sixteen proposals of 16 KiB and five signatures, or seven reports with their locks. */
+/** The larger of: 16 proposals of 16 KiB with five signatures; seven round changes with their locks. */
 export const maxAgreementMessageBytes = 320 * 1024;
-/** A message of that size, and the lock beside it. */
+/** A message of that size, its lock, and the proposals it cites. */
 const maxFactBytes = 3 * maxAgreementMessageBytes;
 
 const hash = bytesOf(32);
 const signature = bytesOf(64);
 const voter = intBetween(0, ELDER_COUNT - 1);
-/** Rounds double their waits: nobody lives to see the last one. The next one still fits 32 bits. */
+/** Never reached, because timeouts double with the round. `maxRound + 1` still fits 32 bits. */
 export const maxRound = 2 ** 31;
 const round = intBetween(0, maxRound);
 const value = listOf(hash, maxProposals, 1);
@@ -36,10 +36,10 @@ const proposals = listOf(proposal, maxProposals);
 const certificate = record({
   round,
   value,
-  votes: listOf(record({ voter, reports: hash, signature }), ELDER_COUNT, 1),
+  prevotes: listOf(record({ voter, roundChangesDigest: hash, signature }), ELDER_COUNT, 1),
 });
 
-const report: Shape<SignedReport> = record({
+const roundChange: Shape<RoundChange> = record({
   voter,
   round,
   highest: nullable(certificate),
@@ -47,11 +47,11 @@ const report: Shape<SignedReport> = record({
   signature,
 });
 
-const vote: Shape<SignedVote> = record({
+const prevote: Shape<Prevote> = record({
   voter,
   round,
   value,
-  reports: listOf(report, ELDER_COUNT),
+  roundChanges: listOf(roundChange, ELDER_COUNT),
   signature,
 });
 
@@ -59,7 +59,7 @@ const decision: Shape<Decision> = record({
   proposals: listOf(proposal, maxProposals, 1),
   certificate: record({
     round,
-    strongs: listOf(record({ voter, signature }), ELDER_COUNT, 1),
+    precommits: listOf(record({ voter, signature }), ELDER_COUNT, 1),
   }),
 });
 
@@ -67,20 +67,20 @@ const generation = u64;
 
 /** Also the shape of a message inside another protocol's envelope. */
 export const agreementMessageShape: Shape<AgreementMessage> = union({
-  vote: record({ generation, vote, proposals }),
-  strong: record({ generation, strong: record({ voter, certificate, signature }) }),
-  reports: record({ generation, reports: listOf(report, ELDER_COUNT, 1) }),
-  ask: record({ generation, hashes: listOf(hash, maxAsked, 1) }),
+  prevote: record({ generation, prevote, proposals }),
+  precommit: record({ generation, precommit: record({ voter, certificate, signature }) }),
+  roundChanges: record({ generation, roundChanges: listOf(roundChange, ELDER_COUNT, 1) }),
+  requestProposals: record({ generation, hashes: listOf(hash, maxRequestedProposals, 1) }),
   proposals: record({ generation, proposals: listOf(proposal, maxProposals, 1) }),
   decision: record({ generation, decision }),
 });
 
 export const agreementFactShape: Shape<AgreementFact> = union({
-  said: record({
+  signed: record({
     round,
     message: agreementMessageShape,
     highest: nullable(certificate),
-    proposals: listOf(proposal, maxAsked),
+    proposals: listOf(proposal, maxRequestedProposals),
   }),
   decided: record({ decision }),
 });
@@ -93,7 +93,7 @@ export const decodeAgreementMessage = (bytes: Uint8Array): Result<AgreementMessa
   open(bytes, agreementMessageShape, maxAgreementMessageBytes);
 
 export const decodeAgreementFact = (bytes: Uint8Array): Result<AgreementFact, 'malformed'> =>
-  open(bytes, agreementFactShape, maxFactBytes, ownItems);
+  open(bytes, agreementFactShape, maxFactBytes, unlimitedItems);
 
 function open<T>(
   bytes: Uint8Array,

@@ -1,19 +1,25 @@
 export { agreement, createAgreement } from './machine.ts';
-export { deferredIn, isOffered, type Deferred } from './held.ts';
-export { agreementRules, leadOf, type AgreementRules } from './rules.ts';
+export { deferredIn, isProposed, type Deferred } from './proposals.ts';
+export { agreementRules, preferredVoterOf, type AgreementRules } from './rules.ts';
 export {
   maxProposalBytes,
   maxProposals,
   proposalHash,
-  reportBody,
-  reportsDigest,
+  roundChangeBody,
+  roundChangesDigest,
   statementBytes,
-  strongBody,
+  precommitBody,
   verifyDecision,
-  verifyEquivocation,
-  voteBody,
+  prevoteBody,
 } from './statements.ts';
-export { heldOf, maxWordsTold, showsForgotten, wordsFor, wordsIn, type Word } from './own-words.ts';
+export {
+  statementsHeldFrom,
+  maxRecoveredStatements,
+  provesLostState,
+  ownStatementsIn,
+  statementKeysIn,
+  type SignedStatement,
+} from './recovered-statements.ts';
 export {
   agreementFactShape,
   agreementMessageShape,
@@ -25,13 +31,13 @@ export {
 } from './codec.ts';
 export type {
   AgreementMessage,
-  Certificate,
+  QuorumCertificate,
   Decision,
   DecisionCertificate,
   Equivocation,
-  SignedReport,
-  SignedStrong,
-  SignedVote,
+  RoundChange,
+  Precommit,
+  Prevote,
   Statement,
   StatementPhase,
   Value,

@@ -1,10 +1,23 @@
-/** One generation at one elder: rounds with a lock, N1–N5 and N9–N11. Rules in README.md. */
+/**
+ * Agreement on one generation at one elder: rounds with a lock, N1–N5 and N9–N11. Rules:
+ * docs/spec/agreement.md.
+ */
 import { nameToId } from '#address/xor-name.ts';
 import { assertNever } from '#core/assert.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
-import { admit, ask, blame, check, fits, hold, judged, setHeld } from './admit.ts';
-import { sawValid } from './held.ts';
+import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';
+import { unchanged } from '#core/step.ts';
+import {
+  receiveStatement,
+  requestProposals,
+  blame,
+  requestValidation,
+  isProposalSizeValid,
+  receiveProposal,
+  onValidated,
+  setProposalStatus,
+} from './receive-statement.ts';
+import { recordValidProposal } from './proposals.ts';
 import type { AgreementMessage, Decision } from './messages.ts';
 import { agreementRules, type AgreementRules } from './rules.ts';
 import type {
@@ -12,46 +25,44 @@ import type {
   AgreementConfig,
   AgreementFact,
   AgreementState,
-  HeldProposal,
+  ProposalStatus,
   OpenState,
 } from './state.ts';
 import { maxProposals, proposalHash, verifyDecision } from './statements.ts';
+import { advanceRound, leaveRound, roundChangesMessage } from './rounds.ts';
 import {
-  advance,
-  beginTurn,
+  beginStep,
   decide,
-  endTurn,
-  leave,
-  others,
-  reportsMessage,
-  waitOf,
-  type Turn,
-} from './turn.ts';
+  endStep,
+  otherElders,
+  timeoutOf,
+  type StepBuilder,
+} from './step-builder.ts';
 
 type Outcome = Step<AgreementState, Agreement>;
 type DecidedState = AgreementState & { readonly kind: 'decided' };
 
-/** @param rules what a test may replace to see that the rule is needed. */
+/** @param rules replaceable, so that a test can show each rule is needed. */
 export const createAgreement = (
   rules: AgreementRules,
 ): Machine<AgreementConfig, AgreementState, Agreement> => ({
-  start: (config, facts) => recover(config, facts),
+  start: (config, facts) => restore(config, facts),
 
   step: (config, state, event) => {
     switch (event.kind) {
       case 'received':
-        if (event.message.generation !== config.generation) return stay(state);
-        return received(config, rules, state, event.from, event.message);
+        if (event.message.generation !== config.generation) return unchanged(state);
+        return onMessage(config, rules, state, event.from, event.message);
       case 'input':
-        return told(config, rules, state, event.input);
+        return onInput(config, rules, state, event.input);
       case 'computed':
-        if (state.kind !== 'open') return stay(state);
-        return within(config, rules, state, (turn) => {
-          judged(turn, event.id, rules.verdict(event.result));
+        if (state.kind !== 'open') return unchanged(state);
+        return runStep(config, rules, state, (step) => {
+          onValidated(step, event.id, rules.verdict(event.result));
         });
       case 'timerFired':
-        if (state.kind === 'open') return ticked(config, rules, state, event.timer);
-        return state.kind === 'decided' ? tellAgain(config, state) : stay(state);
+        if (state.kind === 'open') return onTimer(config, rules, state, event.timer);
+        return state.kind === 'decided' ? retransmitDecision(config, state) : unchanged(state);
       default:
         return assertNever(event);
     }
@@ -60,56 +71,56 @@ export const createAgreement = (
 
 export const agreement = createAgreement(agreementRules);
 
-const empty: OpenState = {
+const initialState: OpenState = {
   kind: 'open',
   round: 0,
   proposals: new Map(),
-  seen: [],
+  validHashes: [],
   offered: new Set(),
   stored: new Set(),
-  votes: new Map(),
-  strongs: new Map(),
-  reports: new Map(),
+  prevotes: new Map(),
+  precommits: new Map(),
+  roundChanges: new Map(),
   highest: null,
-  said: { vote: null, strong: null, report: null },
-  waiting: new Map(),
-  convicted: new Set(),
-  distrusted: new Set(),
-  pacing: false,
-  lead: 'unset',
-  repeats: null,
+  lastSent: { prevote: null, precommit: null, roundChange: null },
+  pending: new Map(),
+  equivocators: new Set(),
+  citedInvalid: new Set(),
+  roundTimerRunning: false,
+  preferredVoterWait: 'unset',
+  retransmissions: null,
   retries: 0,
 };
 
-/** N10: what was said is said again in the same bytes, and nothing else below its round. */
-function recover(config: AgreementConfig, facts: readonly AgreementFact[]): Outcome {
-  let state = empty;
+/** N10: re-send the same bytes, and sign nothing else below this round. */
+function restore(config: AgreementConfig, facts: readonly AgreementFact[]): Outcome {
+  let state = initialState;
   for (const fact of facts) {
     if (fact.kind === 'decided') {
       const { decision } = fact;
       return {
-        state: { kind: 'decided', decision, informed: new Set(), repeats: 0 },
-        effects: config.silent ? [] : tell(config, others(config), decision, 0),
+        state: { kind: 'decided', decision, knownHolders: new Set(), retransmissions: 0 },
+        effects: config.abstain ? [] : sendDecision(config, otherElders(config), decision, 0),
       };
     }
-    state = remember(config, state, fact);
+    state = restoreSigned(config, state, fact);
   }
-  if (config.silent || facts.length === 0) return stay(state);
-  return { state: { ...state, repeats: 0 }, effects: sayAgain(config, state, 0) };
+  if (config.abstain || facts.length === 0) return unchanged(state);
+  return { state: { ...state, retransmissions: 0 }, effects: retransmit(config, state, 0) };
 }
 
-function remember(
+function restoreSigned(
   config: AgreementConfig,
   before: OpenState,
-  fact: AgreementFact & { readonly kind: 'said' },
+  fact: AgreementFact & { readonly kind: 'signed' },
 ): OpenState {
   const { message, round, highest } = fact;
   let state: OpenState = { ...before, round, highest: highest ?? before.highest };
-  if (round > before.round) state = { ...state, votes: new Map() };
+  if (round > before.round) state = { ...state, prevotes: new Map() };
   for (const bytes of fact.proposals) {
     const id = toHex(proposalHash(bytes));
-    const held: HeldProposal = { kind: 'valid', bytes };
-    state = sawValid(state, bytes, config.subjectOf);
+    const held: ProposalStatus = { kind: 'valid', bytes };
+    state = recordValidProposal(state, bytes, config.subjectOf);
     state = {
       ...state,
       proposals: new Map(state.proposals).set(id, held),
@@ -117,39 +128,39 @@ function remember(
     };
   }
   switch (message.kind) {
-    case 'vote': {
-      const { vote } = message;
-      const votes = new Map(state.votes).set(vote.voter, vote);
-      return { ...state, votes, said: { ...state.said, vote: message } };
+    case 'prevote': {
+      const { prevote } = message;
+      const prevotes = new Map(state.prevotes).set(prevote.voter, prevote);
+      return { ...state, prevotes, lastSent: { ...state.lastSent, prevote: message } };
     }
-    case 'strong': {
-      const { strong } = message;
-      const strongs = new Map(state.strongs).set(strong.voter, strong);
-      return { ...state, strongs, said: { ...state.said, strong: message } };
+    case 'precommit': {
+      const { precommit } = message;
+      const precommits = new Map(state.precommits).set(precommit.voter, precommit);
+      return { ...state, precommits, lastSent: { ...state.lastSent, precommit: message } };
     }
-    case 'reports': {
-      const [report = null] = message.reports;
-      const reports = new Map(state.reports);
-      for (const each of message.reports) reports.set(each.voter, each);
-      return { ...state, reports, said: { ...state.said, report } };
+    case 'roundChanges': {
+      const [roundChange = null] = message.roundChanges;
+      const roundChanges = new Map(state.roundChanges);
+      for (const each of message.roundChanges) roundChanges.set(each.voter, each);
+      return { ...state, roundChanges, lastSent: { ...state.lastSent, roundChange } };
     }
     default:
-      return state; // Nothing else is ever said.
+      return state; // No other message is persisted.
   }
 }
 
-function within(
+function runStep(
   config: AgreementConfig,
   rules: AgreementRules,
   state: OpenState,
-  work: (turn: Turn) => void,
+  work: (step: StepBuilder) => void,
 ): Outcome {
-  const turn = beginTurn(config, rules, state);
-  work(turn);
-  return endTurn(turn);
+  const step = beginStep(config, rules, state);
+  work(step);
+  return endStep(step);
 }
 
-function received(
+function onMessage(
   config: AgreementConfig,
   rules: AgreementRules,
   state: AgreementState,
@@ -157,65 +168,67 @@ function received(
   message: AgreementMessage,
 ): Outcome {
   if (message.kind === 'decision')
-    return heardDecision(config, rules, state, from, message.decision);
-  // N10: whoever forgot what it said only listens for the end.
-  if (config.silent) return stay(state);
+    return receiveDecision(config, rules, state, from, message.decision);
+  // N10: an elder that lost its state only accepts decisions.
+  if (config.abstain) return unchanged(state);
   if (!config.elders.some((name) => nameToId(name) === from)) {
     return { state, effects: [{ kind: 'blame', fault: { kind: 'notElder', culprit: from } }] };
   }
-  if (state.kind !== 'open') return answerLate(config, state, from, message);
-  return within(config, rules, state, (turn) => {
-    heard(turn, from, message);
+  if (state.kind !== 'open') return answerLateVoter(config, state, from, message);
+  return runStep(config, rules, state, (step) => {
+    receiveVotingMessage(step, from, message);
   });
 }
 
-function heard(
-  turn: Turn,
+function receiveVotingMessage(
+  step: StepBuilder,
   from: NodeId,
   message: Exclude<AgreementMessage, { kind: 'decision' }>,
 ): void {
   switch (message.kind) {
-    case 'vote': {
-      const { vote, proposals } = message;
-      admit(turn, from, { kind: 'vote', vote });
-      const cited = new Set(vote.value.map(toHex));
+    case 'prevote': {
+      const { prevote, proposals } = message;
+      receiveStatement(step, from, { kind: 'prevote', prevote });
+      const cited = new Set(prevote.value.map(toHex));
       for (const proposal of proposals) {
-        if (!cited.has(toHex(proposalHash(proposal)))) return blame(turn, 'uncitedProposal', from);
-        hold(turn, proposal);
+        if (!cited.has(toHex(proposalHash(proposal))))
+          return blame(step, 'unreferencedProposal', from);
+        receiveProposal(step, proposal);
       }
       break;
     }
-    case 'strong':
-      admit(turn, from, { kind: 'strong', strong: message.strong });
+    case 'precommit':
+      receiveStatement(step, from, { kind: 'precommit', precommit: message.precommit });
       break;
-    case 'reports':
-      for (const report of message.reports) admit(turn, from, { kind: 'report', report });
+    case 'roundChanges':
+      for (const roundChange of message.roundChanges)
+        receiveStatement(step, from, { kind: 'roundChange', roundChange });
       break;
-    case 'ask':
-      return serve(turn, from, message.hashes);
+    case 'requestProposals':
+      return sendProposals(step, from, message.hashes);
     case 'proposals':
-      for (const proposal of message.proposals) hold(turn, proposal);
+      for (const proposal of message.proposals) receiveProposal(step, proposal);
       return;
     default:
       assertNever(message);
   }
-  if (turn.decided === null) ask(turn, (carrier) => carrier === from);
+  if (step.decided === null) requestProposals(step, (carrier) => carrier === from);
 }
 
-function serve(turn: Turn, to: NodeId, hashes: readonly Uint8Array[]): void {
+function sendProposals(step: StepBuilder, to: NodeId, hashes: readonly Uint8Array[]): void {
   const proposals = hashes.flatMap((hash) => {
-    const held = turn.state.proposals.get(toHex(hash));
+    const held = step.state.proposals.get(toHex(hash));
     return held !== undefined && 'bytes' in held ? [held.bytes] : [];
   });
-  const { generation } = turn.config;
+  const { generation } = step.config;
   for (let at = 0; at < proposals.length; at += maxProposals) {
     const some = proposals.slice(at, at + maxProposals);
     const message = { kind: 'proposals', generation, proposals: some } as const;
-    turn.effects.push({ kind: 'send', to: [to], message });
+    step.effects.push({ kind: 'send', to: [to], message });
   }
 }
 
-function heardDecision(
+function receiveDecision(
   config: AgreementConfig,
   rules: AgreementRules,
   state: AgreementState,
@@ -223,99 +236,102 @@ function heardDecision(
   decision: Decision,
 ): Outcome {
   if (state.kind === 'decided') {
-    return stay({ ...state, informed: new Set(state.informed).add(from) });
+    return unchanged({ ...state, knownHolders: new Set(state.knownHolders).add(from) });
   }
-  if (state.kind === 'closed') return stay(state);
+  if (state.kind === 'closed') return unchanged(state);
   if (!verifyDecision(config, decision)) {
     return {
       state,
       effects: [{ kind: 'blame', fault: { kind: 'invalidDecision', culprit: from } }],
     };
   }
-  return within(config, rules, state, (turn) => {
-    decide(turn, decision, from);
+  return runStep(config, rules, state, (step) => {
+    decide(step, decision, from);
   });
 }
 
-/** N11: whoever still votes in this generation gets its end. */
-function answerLate(
+/** N11: an elder that still votes in this generation receives the decision. */
+function answerLateVoter(
   config: AgreementConfig,
   state: Exclude<AgreementState, OpenState>,
   from: NodeId,
   message: AgreementMessage,
 ): Outcome {
-  if (state.decision === null || message.kind === 'proposals') return stay(state);
+  if (state.decision === null || message.kind === 'proposals') return unchanged(state);
   const { generation } = config;
   const { decision } = state;
   const answer = { kind: 'decision', generation, decision } as const;
   return { state, effects: [{ kind: 'send', to: [from], message: answer }] };
 }
 
-function told(
+function onInput(
   config: AgreementConfig,
   rules: AgreementRules,
   state: AgreementState,
   input: Agreement['input'],
 ): Outcome {
   if (input.kind === 'close') {
-    if (state.kind === 'closed') return stay(state);
-    const timers = ['pace', 'lead', 'repeat'] as const;
+    if (state.kind === 'closed') return unchanged(state);
+    const timers = ['roundTimeout', 'preferredVoter', 'repeat'] as const;
     return {
       state: { kind: 'closed', decision: state.kind === 'decided' ? state.decision : null },
       effects: timers.map((timer) => ({ kind: 'clearTimer', timer })),
     };
   }
-  if (state.kind !== 'open' || config.silent) return stay(state);
-  return within(config, rules, state, (turn) => {
-    if (input.kind === 'propose') offer(turn, input.proposal);
-    else retry(turn, input.only);
+  if (state.kind !== 'open' || config.abstain) return unchanged(state);
+  return runStep(config, rules, state, (step) => {
+    if (input.kind === 'propose') propose(step, input.proposal);
+    else revalidate(step, input.only);
   });
 }
 
-/** Its own offers always find room: the role makes few, and others fill their own share only. */
-function offer(turn: Turn, proposal: Uint8Array): void {
-  if (!fits(proposal)) return;
+/**
+ * Own proposals are always accepted: the role makes few, and other voters fill only their own
+ * share.
+ */
+function propose(step: StepBuilder, proposal: Uint8Array): void {
+  if (!isProposalSizeValid(proposal)) return;
   const id = toHex(proposalHash(proposal));
-  const before = turn.state.proposals.get(id);
-  const offered = new Set(turn.state.offered).add(id);
-  turn.state = turn.rules.forget({ ...turn.state, offered });
+  const before = step.state.proposals.get(id);
+  const offered = new Set(step.state.offered).add(id);
+  step.state = step.rules.dropUncited({ ...step.state, offered });
   if (before !== undefined && before.kind !== 'missing') return;
-  setHeld(turn, id, { kind: 'checking', bytes: proposal });
-  check(turn, id, proposal);
+  setProposalStatus(step, id, { kind: 'checking', bytes: proposal });
+  requestValidation(step, id, proposal);
 }
 
-/** @param only what may be judged differently now; without it all that waits is judged again. */
-function retry(turn: Turn, only: readonly Uint8Array[] | undefined): void {
-  turn.state = { ...turn.state, retries: turn.state.retries + 1 };
+/** @param only the proposals to validate again; without it, every `later` one. */
+function revalidate(step: StepBuilder, only: readonly Uint8Array[] | undefined): void {
+  step.state = { ...step.state, retries: step.state.retries + 1 };
   const ids = only && new Set(only.map((proposal) => toHex(proposalHash(proposal))));
-  for (const [id, held] of turn.state.proposals) {
+  for (const [id, held] of step.state.proposals) {
     if (held.kind !== 'later' || ids?.has(id) === false) continue;
-    setHeld(turn, id, { kind: 'checking', bytes: held.bytes });
-    check(turn, id, held.bytes);
+    setProposalStatus(step, id, { kind: 'checking', bytes: held.bytes });
+    requestValidation(step, id, held.bytes);
   }
 }
 
-function ticked(
+function onTimer(
   config: AgreementConfig,
   rules: AgreementRules,
   state: OpenState,
   timer: Agreement['timer'],
 ): Outcome {
-  return within(config, rules, state, (turn) => {
+  return runStep(config, rules, state, (step) => {
     switch (timer) {
-      case 'pace':
-        turn.state = { ...state, pacing: false };
-        // N3: never from a tick alone.
-        if (rules.mayPace(state, turn.quorum)) leave(turn);
-        return advance(turn);
-      case 'lead':
-        turn.state = { ...state, lead: 'over' };
-        return advance(turn);
+      case 'roundTimeout':
+        step.state = { ...state, roundTimerRunning: false };
+        // N3: the timer alone is no reason to leave the round.
+        if (rules.mayRunRoundTimer(state, step.quorum)) leaveRound(step);
+        return advanceRound(step);
+      case 'preferredVoter':
+        step.state = { ...state, preferredVoterWait: 'over' };
+        return advanceRound(step);
       case 'repeat': {
-        const repeats = (state.repeats ?? 0) + 1;
-        turn.state = { ...state, repeats };
-        turn.effects.push(...sayAgain(config, state, repeats));
-        return ask(turn, () => true);
+        const retransmissions = (state.retransmissions ?? 0) + 1;
+        step.state = { ...state, retransmissions };
+        step.effects.push(...retransmit(config, state, retransmissions));
+        return requestProposals(step, () => true);
       }
       default:
         assertNever(timer);
@@ -323,43 +339,50 @@ function ticked(
   });
 }
 
-/** N10: the same bytes; the reports beside one's own may have become more. */
-function sayAgain(
+/** N10: the same bytes, but more round changes of other elders may accompany the own one. */
+function retransmit(
   config: AgreementConfig,
   state: OpenState,
   repeats: number,
 ): readonly Effect<Agreement>[] {
-  const { vote, strong, report } = state.said;
+  const { prevote, precommit, roundChange } = state.lastSent;
   const messages: (AgreementMessage | null)[] = [
-    report && reportsMessage(config, state, report),
-    vote,
-    strong,
+    roundChange && roundChangesMessage(config, state, roundChange),
+    prevote,
+    precommit,
   ];
-  const to = others(config);
+  const to = otherElders(config);
   return [
     ...messages.flatMap((message): readonly Effect<Agreement>[] =>
       message === null ? [] : [{ kind: 'send', to, message }],
     ),
-    { kind: 'setTimer', timer: 'repeat', afterMs: waitOf(config, Math.min(repeats, maxSlower)) },
+    {
+      kind: 'setTimer',
+      timer: 'repeat',
+      afterMs: timeoutOf(config, Math.min(repeats, maxRetransmissionDoublings)),
+    },
   ];
 }
 
-/** While undecided, repetition slows down to eight times the pace and no further. */
-const maxSlower = 3;
+/** While undecided, the retransmission interval grows to eight times `roundTimeoutMs`. */
+const maxRetransmissionDoublings = 3;
 
-function tellAgain(config: AgreementConfig, state: DecidedState): Outcome {
-  const to = others(config).filter((id) => !state.informed.has(id));
-  if (config.silent || to.length === 0) return stay(state);
-  const repeats = state.repeats + 1;
-  return { state: { ...state, repeats }, effects: tell(config, to, state.decision, repeats) };
+function retransmitDecision(config: AgreementConfig, state: DecidedState): Outcome {
+  const to = otherElders(config).filter((id) => !state.knownHolders.has(id));
+  if (config.abstain || to.length === 0) return unchanged(state);
+  const retransmissions = state.retransmissions + 1;
+  return {
+    state: { ...state, retransmissions },
+    effects: sendDecision(config, to, state.decision, retransmissions),
+  };
 }
 
-const tell = (
+const sendDecision = (
   config: AgreementConfig,
   to: readonly NodeId[],
   decision: Decision,
   repeats: number,
 ): readonly Effect<Agreement>[] => [
   { kind: 'send', to, message: { kind: 'decision', generation: config.generation, decision } },
-  { kind: 'setTimer', timer: 'repeat', afterMs: waitOf(config, repeats) },
+  { kind: 'setTimer', timer: 'repeat', afterMs: timeoutOf(config, repeats) },
 ];

@@ -1,52 +1,61 @@
-/** What elders say to each other about one generation. Plain data, nothing secret. */
+/** Messages between the elders about one generation. Plain data, nothing secret. */
 
 /** SHA-256 hashes of proposals in byte order, at least one, each once. */
 export type Value = readonly Uint8Array[];
 
-/** Five equal votes of one round: the permission to be strong for that value (N1). */
-export interface Certificate {
+/**
+ * Quorum certificate (N1): five equal prevotes of one round, which permit a precommit for the
+ * value.
+ */
+export interface QuorumCertificate {
   readonly round: number;
   readonly value: Value;
-  readonly votes: readonly {
+  readonly prevotes: readonly {
     /** Position in the sorted list of elders, from 0. */
     readonly voter: number;
-    /** Digest of the reports this vote named. */
-    readonly reports: Uint8Array;
+    /** Digest of the round changes this prevote names. */
+    readonly roundChangesDigest: Uint8Array;
     readonly signature: Uint8Array;
   }[];
 }
 
-/** NEW (N2): "I say nothing more below this round; this is the highest lock, this is all I saw". */
-export interface SignedReport {
+/**
+ * Round change (N2): leaves all lower rounds; carries the highest lock and the valid proposals
+ * seen.
+ */
+export interface RoundChange {
   readonly voter: number;
-  /** The round that is entered, ≥ 1. */
+  /** The round being entered, ≥ 1. */
   readonly round: number;
-  readonly highest: Certificate | null;
+  readonly highest: QuorumCertificate | null;
   readonly proposals: Value;
   readonly signature: Uint8Array;
 }
 
-/** VOTE (N1): in round 0 what the voter offers or adopts, later what its reports add up to. */
-export interface SignedVote {
+/**
+ * Prevote (N1): in round 0 for the voter's valid proposals, later for the value its round changes
+ * imply.
+ */
+export interface Prevote {
   readonly voter: number;
   readonly round: number;
   readonly value: Value;
-  /** Five or more reports of this round, one per elder; none in round 0. */
-  readonly reports: readonly SignedReport[];
+  /** Five or more round changes of this round, one per elder; none in round 0. */
+  readonly roundChanges: readonly RoundChange[];
   readonly signature: Uint8Array;
 }
 
-/** SM (N1): "five of us voted for this in that round". */
-export interface SignedStrong {
+/** Precommit (N1): the voter holds a quorum certificate for this value. */
+export interface Precommit {
   readonly voter: number;
-  readonly certificate: Certificate;
+  readonly certificate: QuorumCertificate;
   readonly signature: Uint8Array;
 }
 
-/** Five equal strong statements of one round. Anyone can check it. */
+/** Five equal precommits of one round. Anyone can verify it. */
 export interface DecisionCertificate {
   readonly round: number;
-  readonly strongs: readonly { readonly voter: number; readonly signature: Uint8Array }[];
+  readonly precommits: readonly { readonly voter: number; readonly signature: Uint8Array }[];
 }
 
 export interface Decision {
@@ -57,28 +66,28 @@ export interface Decision {
 
 export type AgreementMessage = { readonly generation: bigint } & (
   | {
-      readonly kind: 'vote';
-      readonly vote: SignedVote;
-      /** Proposals the voter itself offers, to save a question; each one is in the value. */
+      readonly kind: 'prevote';
+      readonly prevote: Prevote;
+      /** The voter's own proposals, to save a request; each one is in the value. */
       readonly proposals: readonly Uint8Array[];
     }
-  | { readonly kind: 'strong'; readonly strong: SignedStrong }
-  /** One's own report, and those of others that belong to the same round. */
-  | { readonly kind: 'reports'; readonly reports: readonly SignedReport[] }
-  /** N9: the proposals that somebody's statement cites and the asker does not hold. */
-  | { readonly kind: 'ask'; readonly hashes: readonly Uint8Array[] }
+  | { readonly kind: 'precommit'; readonly precommit: Precommit }
+  /** The sender's round change, and those of other elders for the same round. */
+  | { readonly kind: 'roundChanges'; readonly roundChanges: readonly RoundChange[] }
+  /** N9: requests proposals that a statement cites and the sender of this message lacks. */
+  | { readonly kind: 'requestProposals'; readonly hashes: readonly Uint8Array[] }
   | { readonly kind: 'proposals'; readonly proposals: readonly Uint8Array[] }
   | { readonly kind: 'decision'; readonly decision: Decision }
 );
 
 export type Statement =
-  | { readonly kind: 'vote'; readonly vote: SignedVote }
-  | { readonly kind: 'strong'; readonly strong: SignedStrong }
-  | { readonly kind: 'report'; readonly report: SignedReport };
+  | { readonly kind: 'prevote'; readonly prevote: Prevote }
+  | { readonly kind: 'precommit'; readonly precommit: Precommit }
+  | { readonly kind: 'roundChange'; readonly roundChange: RoundChange };
 
 export type StatementPhase = Statement['kind'];
 
-/** N5: one elder, one round, one phase, two bodies. Convicts without further context. */
+/** N5: one elder, one round, one phase, two bodies. Proves misbehaviour without further context. */
 export interface Equivocation {
   readonly voter: number;
   readonly round: number;

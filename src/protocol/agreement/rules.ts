@@ -1,64 +1,72 @@
-/** The rules that make the engine safe and live, one pure function each. Numbers: README.md. */
+/** The rules that make agreement safe and live, one pure function each. Texts: docs/spec/agreement.md. */
 import { compareBytes, concat, equalBytes, toHex } from '#core/codec/bytes.ts';
 import { supermajority } from '#protocol/section/index.ts';
-import { prune } from './held.ts';
+import { dropUncited } from './proposals.ts';
 import type {
-  Certificate,
-  SignedReport,
-  SignedStrong,
-  SignedVote,
+  QuorumCertificate,
+  RoundChange,
+  Precommit,
+  Prevote,
   Statement,
   Value,
 } from './messages.ts';
-import type { Agreement, HeldProposal, OpenState } from './state.ts';
-import { bodyOf, equalValues, headOf, maxProposals, reportsDigest, toValue } from './statements.ts';
+import type { Agreement, ProposalStatus, OpenState } from './state.ts';
+import {
+  bodyOf,
+  equalValues,
+  headOf,
+  maxProposals,
+  roundChangesDigest,
+  toValue,
+} from './statements.ts';
 
 export interface AgreementRules {
-  /** N1: how many equal statements carry the next step. */
+  /** N1: the number of equal statements that form a quorum. */
   readonly quorum: (elders: number) => number;
-  /** N1: whether this elder may still vote in its round. */
-  readonly mayVote: (state: OpenState) => boolean;
-  /** N1, N4: the certificate that the votes of this round make, if they do. */
-  readonly certificateOf: (state: OpenState, quorum: number) => Certificate | undefined;
-  /** N4: whether a signature may stand in a certificate; evidence never takes one out. */
-  readonly mayStand: (state: OpenState, voter: number) => boolean;
-  /** N2: the lock that a report shows. */
-  readonly lockOf: (state: OpenState) => Certificate | null;
-  /** N2: the value that these reports allow, and no other. */
-  readonly valueOf: (reports: readonly SignedReport[]) => Value;
-  /** N2: whether this elder may be strong for the certificate. */
-  readonly mayBeStrong: (state: OpenState, certificate: Certificate) => boolean;
-  /** N3: no value can have five votes in this round any more. */
+  /** N1: whether this elder may still prevote in its round. */
+  readonly mayPrevote: (state: OpenState) => boolean;
+  /** N1, N4: the quorum certificate that the prevotes of this round form, if any. */
+  readonly certificateOf: (state: OpenState, quorum: number) => QuorumCertificate | undefined;
+  /** N4: whether a signature may count in a certificate; evidence never excludes one. */
+  readonly mayCount: (state: OpenState, voter: number) => boolean;
+  /** N2: the lock that a round change carries. */
+  readonly lockOf: (state: OpenState) => QuorumCertificate | null;
+  /** N2: the only value that these round changes allow. */
+  readonly valueOf: (roundChanges: readonly RoundChange[]) => Value;
+  /** N2: whether this elder may precommit to the certificate. */
+  readonly mayPrecommit: (state: OpenState, certificate: QuorumCertificate) => boolean;
+  /** N3: no value can still get five prevotes in this round. */
   readonly isSplit: (state: OpenState, elders: number, quorum: number) => boolean;
-  /** N3: the highest round that an honest elder has certainly entered. */
+  /** N3: the highest round that at least one honest elder has entered. */
   readonly provenRound: (state: OpenState, elders: number, quorum: number) => number;
-  /** N3: whether the pacing tick runs. */
-  readonly mayPace: (state: OpenState, quorum: number) => boolean;
-  /** N5: whether both together convict their signer. */
-  readonly convicts: (a: Statement, b: Statement) => boolean;
-  /** N7: what the validator's answer means. */
+  /** N3: whether the round timer runs. */
+  readonly mayRunRoundTimer: (state: OpenState, quorum: number) => boolean;
+  /** N5: whether both together prove equivocation. */
+  readonly provesEquivocation: (a: Statement, b: Statement) => boolean;
+  /** N7: maps the validator's answer to a verdict. */
   readonly verdict: (result: Agreement['result']) => 'valid' | 'invalid' | 'later';
-  /** N9: forgets proposals that nobody needs any more. */
-  readonly forget: (state: OpenState) => OpenState;
-  /** N9: whether a citation no longer keeps a statement waiting. */
-  readonly isSettled: (held: HeldProposal | undefined) => boolean;
+  /** N9: drops proposals that are no longer needed. */
+  readonly dropUncited: (state: OpenState) => OpenState;
+  /** N9: whether this proposal no longer keeps a statement pending. */
+  readonly isSettled: (held: ProposalStatus | undefined) => boolean;
 }
 
 export const agreementRules: AgreementRules = {
   quorum: supermajority,
 
-  mayVote: (state) => state.said.vote === null || state.said.vote.vote.round < state.round,
+  mayPrevote: (state) =>
+    state.lastSent.prevote === null || state.lastSent.prevote.prevote.round < state.round,
 
   certificateOf: (state, quorum) => {
-    for (const vote of state.votes.values()) {
-      const equal = supporters(state, vote.value);
+    for (const prevote of state.prevotes.values()) {
+      const equal = supporters(state, prevote.value);
       if (equal.length < quorum) continue;
       return {
         round: state.round,
-        value: vote.value,
-        votes: equal.slice(0, quorum).map(({ voter, reports, signature }) => ({
+        value: prevote.value,
+        prevotes: equal.slice(0, quorum).map(({ voter, roundChanges, signature }) => ({
           voter,
-          reports: reportsDigest(reports),
+          roundChangesDigest: roundChangesDigest(roundChanges),
           signature,
         })),
       };
@@ -66,45 +74,47 @@ export const agreementRules: AgreementRules = {
     return undefined;
   },
 
-  mayStand: () => true,
+  mayCount: () => true,
 
   lockOf: (state) => state.highest,
 
-  valueOf: (reports) => {
-    let lock: Certificate | null = null;
-    for (const { highest } of reports) {
+  valueOf: (roundChanges) => {
+    let lock: QuorumCertificate | null = null;
+    for (const { highest } of roundChanges) {
       if (highest !== null && (lock === null || outranks(highest, lock))) lock = highest;
     }
-    return lock === null ? unionOf(reports) : lock.value;
+    return lock === null ? unionOf(roundChanges) : lock.value;
   },
 
-  // The round is the promise: whoever reported round r says nothing more below it.
-  mayBeStrong: (state, certificate) =>
+  // After a round change to r, an elder signs nothing below r.
+  mayPrecommit: (state, certificate) =>
     certificate.round === state.round &&
-    (state.said.strong === null || state.said.strong.strong.certificate.round < state.round),
+    (state.lastSent.precommit === null ||
+      state.lastSent.precommit.precommit.certificate.round < state.round),
 
   isSplit: (state, elders, quorum) => {
-    const unheard = elders - state.votes.size;
+    const missing = elders - state.prevotes.size;
     const best = Math.max(
       0,
-      ...[...state.votes.values()].map(({ value }) => supporters(state, value).length),
+      ...[...state.prevotes.values()].map(({ value }) => supporters(state, value).length),
     );
-    return best + unheard < quorum;
+    return best + missing < quorum;
   },
 
   provenRound: (state, elders, quorum) => {
-    // Three of seven: more than can lie.
-    const enough = elders - quorum + 1;
-    const rounds = [...state.reports.values()].map(({ round }) => round).sort((a, b) => b - a);
-    const reported = rounds[enough - 1] ?? 0;
-    return Math.max(reported, state.highest?.round ?? 0);
+    // Three of seven: one more than may be faulty.
+    const oneHonest = elders - quorum + 1;
+    const rounds = [...state.roundChanges.values()].map(({ round }) => round).sort((a, b) => b - a);
+    const entered = rounds[oneHonest - 1] ?? 0;
+    return Math.max(entered, state.highest?.round ?? 0);
   },
 
-  // A certificate counts as five votes: with two elders gone ahead and two silent, the three that
-  // hold it would wait for ever for five strong ones.
-  mayPace: (state, quorum) => state.votes.size >= quorum || state.highest?.round === state.round,
+  // A certificate counts like five prevotes: if two elders left the round and two are unresponsive,
+  // the three that hold it would wait for five precommits for ever.
+  mayRunRoundTimer: (state, quorum) =>
+    state.prevotes.size >= quorum || state.highest?.round === state.round,
 
-  convicts: (a, b) => {
+  provesEquivocation: (a, b) => {
     const [first, second] = [headOf(a), headOf(b)];
     return (
       a.kind === b.kind &&
@@ -116,30 +126,30 @@ export const agreementRules: AgreementRules = {
 
   verdict: ({ kind }) => kind,
 
-  forget: prune,
+  dropUncited,
 
   isSettled: (held) => held?.kind === 'valid',
 };
 
-/** Voters whose vote of this round is for this value, in order. */
-const supporters = (state: OpenState, value: Value): readonly SignedVote[] =>
-  [...state.votes.values()]
-    .filter((vote) => equalValues(vote.value, value))
+/** This round's prevotes for this value, by voter. */
+const supporters = (state: OpenState, value: Value): readonly Prevote[] =>
+  [...state.prevotes.values()]
+    .filter((prevote) => equalValues(prevote.value, value))
     .sort((a, b) => a.voter - b.voter);
 
-/** Two locks of one round can only differ when more than two lie; then the order must not matter. */
-const outranks = (a: Certificate, b: Certificate): boolean =>
+/** Two locks of one round differ only if more than two elders are faulty. The tie-break is by value. */
+const outranks = (a: QuorumCertificate, b: QuorumCertificate): boolean =>
   a.round !== b.round
     ? a.round > b.round
     : compareBytes(concat(...a.value), concat(...b.value)) < 0;
 
 /**
- * All proposals that were reported. When there are too many, those that most elders saw: a liar
- * cannot push out what the honest ones agree on.
+ * All proposals in the round changes. If there are too many, those that most elders saw: faulty
+ * elders cannot push out what the honest ones agree on.
  */
-function unionOf(reports: readonly SignedReport[]): Value {
+function unionOf(roundChanges: readonly RoundChange[]): Value {
   const counts = new Map<string, { readonly hash: Uint8Array; readonly count: number }>();
-  for (const { proposals } of reports) {
+  for (const { proposals } of roundChanges) {
     for (const hash of proposals) {
       const id = toHex(hash);
       counts.set(id, { hash, count: (counts.get(id)?.count ?? 0) + 1 });
@@ -151,17 +161,20 @@ function unionOf(reports: readonly SignedReport[]): Value {
   return toValue(ranked.slice(0, maxProposals).map(({ hash }) => hash));
 }
 
-/** Whose vote the others wait for a while in rounds ≥ 1, so that all name the same reports. */
-export const leadOf = (round: number, generation: bigint, elders: number): number =>
+/**
+ * In rounds ≥ 1 the others first wait for this elder's prevote, so that all name the same round
+ * changes.
+ */
+export const preferredVoterOf = (round: number, generation: bigint, elders: number): number =>
   Number((BigInt(round) + generation) % BigInt(elders));
 
-/** The strong statement that five elders share, if there is one. */
-export function decidedStrongs(
-  strongs: ReadonlyMap<number, SignedStrong>,
+/** Five equal precommits, if there are any. */
+export function decidingPrecommits(
+  precommits: ReadonlyMap<number, Precommit>,
   quorum: number,
-): readonly SignedStrong[] | undefined {
-  for (const { certificate } of strongs.values()) {
-    const equal = [...strongs.values()].filter(
+): readonly Precommit[] | undefined {
+  for (const { certificate } of precommits.values()) {
+    const equal = [...precommits.values()].filter(
       (other) =>
         other.certificate.round === certificate.round &&
         equalValues(other.certificate.value, certificate.value),

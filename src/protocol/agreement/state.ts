@@ -1,19 +1,19 @@
-/** One generation at one elder: its configuration, what it remembers, and the words it uses. */
+/** One generation at one elder: configuration, state, facts, faults, inputs and outputs. */
 import type { NodeId } from '#core/machine.ts';
-import type { IdentitySuite } from '#money/identity.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
 import type {
   AgreementMessage,
-  Certificate,
+  QuorumCertificate,
   Decision,
   DecisionCertificate,
   Equivocation,
-  SignedReport,
-  SignedStrong,
-  SignedVote,
+  RoundChange,
+  Precommit,
+  Prevote,
   Statement,
 } from './messages.ts';
 
-/** What every statement is bound to, and who may speak. */
+/** What every statement is bound to, and which elders may sign. */
 export interface AgreementScope {
   readonly networkId: Uint8Array;
   /** The section key, or any other tag of at most 96 bytes. */
@@ -29,61 +29,64 @@ export interface AgreementConfig extends AgreementScope {
   /** This elder's name, one of `elders`. */
   readonly self: Uint8Array;
   readonly identitySeed: Uint8Array;
-  /** First wait of the pacing tick; doubles with the round. */
-  readonly paceMs: number;
-  /** N10: this elder's store was lost or rolled back, so it only listens. */
-  readonly silent: boolean;
-  /** Proposals of one subject are copies of one wish: a report lists one of them. */
+  /** Round timeout of round 0; doubles with each round. */
+  readonly roundTimeoutMs: number;
+  /** N10: this elder's store was lost or rolled back, so it only accepts decisions. */
+  readonly abstain: boolean;
+  /** Proposals with one subject are copies of one act: a round change lists one of them. */
   readonly subjectOf: (proposal: Uint8Array) => string;
 }
 
-/** A proposal somebody cited, by how far we are with it (N9). */
-export type HeldProposal =
+/** How far a cited proposal has been fetched and validated (N9). */
+export type ProposalStatus =
   | { readonly kind: 'missing' }
   | { readonly kind: 'checking' | 'later' | 'valid'; readonly bytes: Uint8Array }
   | { readonly kind: 'invalid' };
 
-/** The last message of each phase that this elder sent, exactly as it was sent (N10). */
-export interface Said {
-  readonly vote: (AgreementMessage & { readonly kind: 'vote' }) | null;
-  readonly strong: (AgreementMessage & { readonly kind: 'strong' }) | null;
-  readonly report: SignedReport | null;
+/** The last message of each phase that this elder sent, byte for byte (N10). */
+export interface LastSent {
+  readonly prevote: (AgreementMessage & { readonly kind: 'prevote' }) | null;
+  readonly precommit: (AgreementMessage & { readonly kind: 'precommit' }) | null;
+  readonly roundChange: RoundChange | null;
 }
 
 export interface OpenState {
   readonly kind: 'open';
-  /** Nothing is said in a round below this one any more (N2). */
+  /** This elder signs nothing below this round (N2). */
   readonly round: number;
   /** By hash in hex. */
-  readonly proposals: ReadonlyMap<string, HeldProposal>;
-  /** Hashes of valid proposals as they became so, at most `maxProposals`: what reports list. */
-  readonly seen: readonly Uint8Array[];
-  /** Hashes of the proposals this elder was told to offer. */
+  readonly proposals: ReadonlyMap<string, ProposalStatus>;
+  /**
+   * Hashes of valid proposals in order of validation, at most `maxProposals`: listed in round
+   * changes.
+   */
+  readonly validHashes: readonly Uint8Array[];
+  /** Hashes of the proposals that the role asked this elder to propose. */
   readonly offered: ReadonlySet<string>;
-  /** Hashes whose bytes are on this elder's disk. */
+  /** Hashes of proposals in this elder's facts. */
   readonly stored: ReadonlySet<string>;
-  /** Votes of this round, by voter; the first of each (N1). */
-  readonly votes: ReadonlyMap<number, SignedVote>;
-  /** Of each voter the one of the highest round. */
-  readonly strongs: ReadonlyMap<number, SignedStrong>;
-  readonly reports: ReadonlyMap<number, SignedReport>;
-  readonly highest: Certificate | null;
-  readonly said: Said;
-  /** N9: verified statements that cite what we do not know to be valid, by `voter:phase`. */
-  readonly waiting: ReadonlyMap<string, Waiting>;
-  /** Voters whose equivocation was shown, and voters that cited an invalid proposal. */
-  readonly convicted: ReadonlySet<number>;
-  readonly distrusted: ReadonlySet<number>;
-  /** Waits that run in this round. */
-  readonly pacing: boolean;
-  readonly lead: 'unset' | 'waiting' | 'over';
-  /** How often own statements were repeated; `null` while there is nothing to repeat. */
-  readonly repeats: number | null;
-  /** How often `retry` came. */
+  /** Prevotes of this round, by voter; the first of each (N1). */
+  readonly prevotes: ReadonlyMap<number, Prevote>;
+  /** By voter, the one of its highest round. */
+  readonly precommits: ReadonlyMap<number, Precommit>;
+  readonly roundChanges: ReadonlyMap<number, RoundChange>;
+  readonly highest: QuorumCertificate | null;
+  readonly lastSent: LastSent;
+  /** N9: verified statements that cite proposals not known to be valid, by `voter:phase`. */
+  readonly pending: ReadonlyMap<string, PendingStatement>;
+  /** Voters that equivocated, and voters that cited an invalid proposal. */
+  readonly equivocators: ReadonlySet<number>;
+  readonly citedInvalid: ReadonlySet<number>;
+  /** Timers of this round. */
+  readonly roundTimerRunning: boolean;
+  readonly preferredVoterWait: 'unset' | 'waiting' | 'over';
+  /** Number of retransmissions; `null` while there is nothing to re-send. */
+  readonly retransmissions: number | null;
+  /** Number of `retry` inputs. */
   readonly retries: number;
 }
 
-export interface Waiting {
+export interface PendingStatement {
   readonly from: NodeId;
   readonly statement: Statement;
 }
@@ -94,19 +97,19 @@ export type AgreementState =
       readonly kind: 'decided';
       readonly decision: Decision;
       /** Elders known to hold it. */
-      readonly informed: ReadonlySet<NodeId>;
-      readonly repeats: number;
+      readonly knownHolders: ReadonlySet<NodeId>;
+      readonly retransmissions: number;
     }
-  /** Sealed: only answers late voters (N11). Without a decision it was caught up by a seal. */
+  /** Sealed: only answers late voters (N11). `null` if the seal arrived before the decision. */
   | { readonly kind: 'closed'; readonly decision: Decision | null };
 
 export type AgreementFact =
-  /** N10: the exact message, the promise (round), the lock, and the proposals it makes us serve. */
+  /** N10: the exact message, its round, the lock, and the proposals this elder must now serve. */
   | {
-      readonly kind: 'said';
+      readonly kind: 'signed';
       readonly round: number;
       readonly message: AgreementMessage;
-      readonly highest: Certificate | null;
+      readonly highest: QuorumCertificate | null;
       readonly proposals: readonly Uint8Array[];
     }
   | { readonly kind: 'decided'; readonly decision: Decision };
@@ -117,34 +120,40 @@ export type AgreementFault =
       readonly culprit: NodeId;
       readonly evidence: Equivocation;
     }
-  /** A statement that cites an invalid proposal, by its signer. */
+  /** A statement that cites an invalid proposal. The culprit is its signer. */
   | {
       readonly kind: 'invalidProposal';
       readonly culprit: NodeId;
       readonly statement: Statement;
       readonly proposal: Uint8Array;
     }
-  /** A vote whose reports add up to another value. */
-  | { readonly kind: 'wrongValue'; readonly culprit: NodeId; readonly statement: Statement }
-  /** What only the carrier answers for: it sent what nobody may send. */
+  /** A prevote whose round changes imply another value. */
+  | { readonly kind: 'invalidValue'; readonly culprit: NodeId; readonly statement: Statement }
+  /** Misbehaviour of the sender: no honest node sends this. */
   | {
       readonly kind:
         | 'notElder'
-        | 'notItsOwn'
+        | 'forgedAuthor'
         | 'invalidSignature'
-        | 'invalidReports'
+        | 'invalidRoundChanges'
         | 'invalidCertificate'
         | 'invalidDecision'
-        | 'uncitedProposal';
+        | 'unreferencedProposal';
       readonly culprit: NodeId;
     };
+
+/** A proposal by the hex of its hash, and the retry count when its validation was requested. */
+export interface ValidationId {
+  readonly proposal: string;
+  readonly retries: number;
+}
 
 export interface Agreement {
   readonly input:
     | { readonly kind: 'propose'; readonly proposal: Uint8Array }
-    /** What these `later` proposals waited for may be held now; without `only` all are meant. */
+    /** Validates `later` proposals again: those in `only`, or all. */
     | { readonly kind: 'retry'; readonly only?: readonly Uint8Array[] }
-    /** The generation is sealed: stop repeating, only answer (N11). */
+    /** The generation is sealed: stop retransmitting, only answer (N11). */
     | { readonly kind: 'close' };
   readonly message: AgreementMessage;
   readonly fact: AgreementFact;
@@ -154,7 +163,8 @@ export interface Agreement {
     readonly certificate: DecisionCertificate;
   };
   readonly fault: AgreementFault;
-  readonly timer: 'pace' | 'lead' | 'repeat';
+  readonly timer: 'roundTimeout' | 'preferredVoter' | 'repeat';
   readonly job: { readonly kind: 'validate'; readonly proposal: Uint8Array };
+  readonly jobId: ValidationId;
   readonly result: { readonly kind: 'valid' | 'invalid' | 'later' };
 }

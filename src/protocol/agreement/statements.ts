@@ -1,33 +1,34 @@
-/** The signed layouts of one generation, and the proofs made of them. */
+/** The signed layouts of one generation, and the certificates built from them. */
 import { compareBytes, concat, equalBytes, Writer } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { supermajority } from '#protocol/section/index.ts';
 import type {
-  Certificate,
+  QuorumCertificate,
   Decision,
-  Equivocation,
-  SignedReport,
-  SignedStrong,
-  SignedVote,
+  RoundChange,
   Statement,
   StatementPhase,
   Value,
 } from './messages.ts';
 import type { AgreementScope } from './state.ts';
 
-/** Four times the largest act; sixteen and a certificate fit one section message (512 KiB). */
+/** Four acts of the largest size; 16 proposals and a certificate fit one section message (512 KiB). */
 export const maxProposals = 16;
 export const maxProposalBytes = 16 * 1024;
 
-const phaseNumber: Readonly<Record<StatementPhase, number>> = { vote: 1, strong: 2, report: 3 };
+const phaseNumber: Readonly<Record<StatementPhase, number>> = {
+  prevote: 1,
+  precommit: 2,
+  roundChange: 3,
+};
 
-/** The name by which statements cite a proposal. */
+/** The hash by which statements cite a proposal. */
 export const proposalHash = (proposal: Uint8Array): Uint8Array =>
   labelledHash('safe/v1/agreement/proposal', proposal);
 
 /**
- * What an elder signs (ed25519). Two of these with equal heads and different bodies convict (N5).
- * @param body 32 bytes: {@link voteBody}, {@link strongBody} or {@link reportBody}.
+ * What an elder signs (ed25519). Two with equal heads and different bodies prove equivocation (N5).
+ * @param body 32 bytes: {@link prevoteBody}, {@link precommitBody} or {@link roundChangeBody}.
  */
 export const statementBytes = (
   scope: AgreementScope,
@@ -48,63 +49,66 @@ export const statementBytes = (
     .fixed(body, 32)
     .finish();
 
-export const voteBody = (value: Value, reports: Uint8Array): Uint8Array =>
-  labelledHash('safe/v1/agreement/vote', concat(...value), reports);
+export const prevoteBody = (value: Value, digest: Uint8Array): Uint8Array =>
+  labelledHash('safe/v1/agreement/vote', concat(...value), digest);
 
-export const strongBody = (value: Value): Uint8Array =>
+export const precommitBody = (value: Value): Uint8Array =>
   labelledHash('safe/v1/agreement/strong', concat(...value));
 
-/** Covers which lock is claimed; the five votes that prove it are beside it. */
-export function reportBody(highest: Certificate | null, proposals: Value): Uint8Array {
+/** Covers the round and value of the lock, but not the five prevotes that prove it. */
+export function roundChangeBody(highest: QuorumCertificate | null, proposals: Value): Uint8Array {
   const lock = new Writer().u32(highest === null ? 0 : highest.round + 1);
   if (highest !== null) lock.sized(concat(...highest.value));
   return labelledHash('safe/v1/agreement/report', lock.finish(), concat(...proposals));
 }
 
-/** What a vote names its reports by. */
-export const reportsDigest = (reports: readonly SignedReport[]): Uint8Array =>
+/** The digest by which a prevote names its round changes. */
+export const roundChangesDigest = (roundChanges: readonly RoundChange[]): Uint8Array =>
   labelledHash(
     'safe/v1/agreement/reports',
-    ...reports.flatMap((report) => [
-      new Writer().u8(report.voter).finish(),
-      reportBody(report.highest, report.proposals),
-      report.signature,
+    ...roundChanges.flatMap((roundChange) => [
+      new Writer().u8(roundChange.voter).finish(),
+      roundChangeBody(roundChange.highest, roundChange.proposals),
+      roundChange.signature,
     ]),
   );
 
-/** The parts every statement has, whatever its phase. */
+/** The fields of every statement, whatever its phase. */
 export function headOf(statement: Statement): {
   readonly voter: number;
   readonly round: number;
   readonly signature: Uint8Array;
 } {
-  if (statement.kind === 'strong') {
-    const { voter, certificate, signature } = statement.strong;
+  if (statement.kind === 'precommit') {
+    const { voter, certificate, signature } = statement.precommit;
     return { voter, round: certificate.round, signature };
   }
-  return statement.kind === 'vote' ? statement.vote : statement.report;
+  return statement.kind === 'prevote' ? statement.prevote : statement.roundChange;
 }
 
 export function bodyOf(statement: Statement): Uint8Array {
   switch (statement.kind) {
-    case 'vote':
-      return voteBody(statement.vote.value, reportsDigest(statement.vote.reports));
-    case 'strong':
-      return strongBody(statement.strong.certificate.value);
-    case 'report':
-      return reportBody(statement.report.highest, statement.report.proposals);
+    case 'prevote':
+      return prevoteBody(
+        statement.prevote.value,
+        roundChangesDigest(statement.prevote.roundChanges),
+      );
+    case 'precommit':
+      return precommitBody(statement.precommit.certificate.value);
+    case 'roundChange':
+      return roundChangeBody(statement.roundChange.highest, statement.roundChange.proposals);
   }
 }
 
-/** The proposals that must be held and valid before the statement counts (N9). */
+/** The proposals that this elder must hold and have validated before it counts the statement (N9). */
 export function citedBy(statement: Statement): readonly Uint8Array[] {
   switch (statement.kind) {
-    case 'vote':
-      return statement.vote.value;
-    case 'strong':
-      return statement.strong.certificate.value;
-    case 'report':
-      return [...statement.report.proposals, ...(statement.report.highest?.value ?? [])];
+    case 'prevote':
+      return statement.prevote.value;
+    case 'precommit':
+      return statement.precommit.certificate.value;
+    case 'roundChange':
+      return [...statement.roundChange.proposals, ...(statement.roundChange.highest?.value ?? [])];
   }
 }
 
@@ -126,47 +130,42 @@ export function verifyBody(
   return scope.identity.verify(name, statementBytes(scope, round, phase, name, body), signature);
 }
 
-/** Five different elders' votes for this value in this round. They need no reports: three of the
- * five are honest and have checked theirs. */
-export function verifyCertificate(
+/**
+ * Five elders' prevotes for this value in this round. Their round changes are not needed: at least
+ * three of the five are honest and checked them.
+ */
+export function verifyQuorumCertificate(
   scope: AgreementScope,
-  certificate: Certificate,
+  certificate: QuorumCertificate,
   quorum: number,
 ): boolean {
-  const { round, value, votes } = certificate;
+  const { round, value, prevotes } = certificate;
   return (
     isValue(value) &&
-    votes.length >= quorum &&
-    ascend(votes) &&
-    votes.every(({ voter, reports, signature }) =>
-      verifyBody(scope, round, 'vote', voter, voteBody(value, reports), signature),
+    prevotes.length >= quorum &&
+    isSorted(prevotes) &&
+    prevotes.every(({ voter, roundChangesDigest, signature }) =>
+      verifyBody(scope, round, 'prevote', voter, prevoteBody(value, roundChangesDigest), signature),
     )
   );
 }
 
-/** Is this the decision of the generation in `scope`? Needs nothing but the names of its elders. */
+/** Verifies the decision of the generation in `scope`; needs only the names of its elders. */
 export function verifyDecision(scope: AgreementScope, decision: Decision): boolean {
-  const { round, strongs } = decision.certificate;
+  const { round, precommits } = decision.certificate;
   const value = decision.proposals.map(proposalHash);
   if (!isValue(value)) return false;
-  const body = strongBody(value);
+  const body = precommitBody(value);
   return (
-    strongs.length >= supermajority(scope.elders.length) &&
-    ascend(strongs) &&
-    strongs.every(({ voter, signature }) =>
-      verifyBody(scope, round, 'strong', voter, body, signature),
+    precommits.length >= supermajority(scope.elders.length) &&
+    isSorted(precommits) &&
+    precommits.every(({ voter, signature }) =>
+      verifyBody(scope, round, 'precommit', voter, body, signature),
     )
   );
 }
 
-/** N5: shows to anyone that this elder said two things in one place. */
-export const verifyEquivocation = (scope: AgreementScope, evidence: Equivocation): boolean =>
-  !equalBytes(evidence.first.body, evidence.second.body) &&
-  [evidence.first, evidence.second].every(({ body, signature }) =>
-    verifyBody(scope, evidence.round, evidence.phase, evidence.voter, body, signature),
-  );
-
-/** Sorted, no hash twice, not empty, bounded: one set has one encoding. */
+/** Sorted, distinct, not empty, bounded: one set has one encoding. */
 export const isValue = (value: Value): boolean =>
   value.length > 0 &&
   value.length <= maxProposals &&
@@ -177,7 +176,5 @@ export const equalValues = (a: Value, b: Value): boolean =>
 
 export const toValue = (hashes: readonly Uint8Array[]): Value => [...hashes].sort(compareBytes);
 
-export const ascend = (signers: readonly { readonly voter: number }[]): boolean =>
+export const isSorted = (signers: readonly { readonly voter: number }[]): boolean =>
   signers.every(({ voter }, i) => i === 0 || (signers[i - 1]?.voter ?? voter) < voter);
-
-export type Signed = SignedVote | SignedStrong | SignedReport;

@@ -1,14 +1,25 @@
-export { decodeProof, encodeProof, maxProofBytes } from './proof.ts';
-export { endOfPage, pageFor, pagesFor } from './pages.ts';
-export { maxPages, openReading, turnPage, type Reading, type Turned } from './reading.ts';
-export { lookAt, type Cover, type Known, type Looked } from './look.ts';
+export { decodeProof, encodeProof, maxProofBytes } from './section-proof-codec.ts';
+export { lastKeyOfPage, chainPageFor } from './chain-pages.ts';
+export {
+  maxPages,
+  startChainSync,
+  stepChainSync,
+  type ChainSync,
+  type ChainSyncStep,
+} from './chain-sync.ts';
+export {
+  checkDestination,
+  type MessageDestination,
+  type SectionKnowledge,
+  type DestinationCheck,
+} from './check-destination.ts';
 export {
   maxHops,
-  openFollowing,
-  stepFollowing,
-  type Following,
-  type FollowEvent,
-  type FollowStep,
-  type FollowView,
-} from './follow.ts';
-export { maxTold, pushedBy, pushersOf, pushersWanted } from './push.ts';
+  startRedirects,
+  stepRedirects,
+  type RedirectState,
+  type RedirectEvent,
+  type RedirectStep,
+  type RedirectView,
+} from './redirects.ts';
+export { maxTrackedPeers, pushedBy, pushersOf, pushersPerMember } from './push-gossip.ts';

@@ -1,43 +1,48 @@
-/** What the parts at hand allow: to deal, to name a list, to add one up, to prove it ready. */
+/** The steps a candidate can take with the parts it holds: deal, propose, derive, prove ready. */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Context } from '#core/machine.ts';
+import { andThen } from '#core/step.ts';
 import { hkdf } from '#crypto/hash.ts';
 import { ELDER_COUNT, SHARES_REQUIRED } from '#protocol/section/index.ts';
 import {
+  activeStep,
   bindingOf,
   firstByDealer,
-  inOrder,
-  inTurn,
-  isAnyReady,
-  namingRank,
+  sortByCandidate,
+  hasReadyKey,
+  proposerRank,
   ownIndex,
   setList,
-  unchanged,
   withList,
-  type Taken,
+  type ActiveDkgStep,
 } from './common.ts';
-import { tell } from './gossip.ts';
-import type { DkgConfig, Open } from './state.ts';
-import { signedListBytes } from './transcript.ts';
+import { broadcastParts } from './gossip.ts';
+import type { DkgConfig, ActiveDkgState } from './state.ts';
+import { proposedListBytes } from './transcript.ts';
 
-/** How many ticks the first namer waits for the sixth and seventh dealing. */
-const ticksForTheRest = 2;
-/** How many ticks later each next candidate names, if nothing is ready. */
-const ticksPerNamer = 6;
+/** Ticks the first proposer waits for the sixth and seventh dealing. */
+const ticksForLateDealings = 2;
+/** Ticks until each next candidate proposes, while no key is ready. */
+const ticksPerProposer = 6;
 
-/** Moves on as far as the parts at hand allow; called after everything that adds one. */
-export const advance = (config: DkgConfig, state: Open, context: Context): Taken =>
-  inTurn(state, [
+/** Takes every step the held parts allow; called after every event that adds a part. */
+export const advance = (
+  config: DkgConfig,
+  state: ActiveDkgState,
+  context: Context,
+): ActiveDkgStep =>
+  andThen(
+    activeStep(state),
     (s) => deal(config, s, context),
-    (s) => nameList(config, s),
-    ...[...state.lists.keys()].map((id) => (s: Open) => derive(config, s, id)),
-    ...[...state.lists.keys()].map((id) => (s: Open) => combine(config, s, id)),
-  ]);
+    (s) => proposeList(config, s),
+    ...[...state.lists.keys()].map((id) => (s: ActiveDkgState) => derive(config, s, id)),
+    ...[...state.lists.keys()].map((id) => (s: ActiveDkgState) => combine(config, s, id)),
+  );
 
-/** D2, N12: at seven keys, or at the first tick with the agreed keys of those that are silent. */
-function deal(config: DkgConfig, state: Open, context: Context): Taken {
-  if (state.kind !== 'gathering') return unchanged(state);
-  if (state.keys.size < ELDER_COUNT && state.tick === 0) return unchanged(state);
+/** DKG-D2, N12: at seven session keys, or at the first tick with fallback keys for missing ones. */
+function deal(config: DkgConfig, state: ActiveDkgState, context: Context): ActiveDkgStep {
+  if (state.kind !== 'gathering') return activeStep(state);
+  if (state.keys.size < ELDER_COUNT && state.tick === 0) return activeStep(state);
   const { fallbackKeys, identitySeed, sessionId } = config;
   const list = config.candidates.map((_, at) => state.keys.get(at + 1) ?? null);
   const seed = hkdf(context.entropy, sessionId, 'safe/v1/dkg-dealing-seed', 32);
@@ -46,7 +51,7 @@ function deal(config: DkgConfig, state: Open, context: Context): Taken {
     effects: [
       {
         kind: 'compute',
-        id: 'deal',
+        id: { kind: 'deal' },
         job: {
           kind: 'deal',
           binding: bindingOf(config),
@@ -61,63 +66,56 @@ function deal(config: DkgConfig, state: Open, context: Context): Taken {
   };
 }
 
-/** D5, N13: one list, once; the others wait their turn so that usually one list is enough. */
-function nameList(config: DkgConfig, state: Open): Taken {
+/** DKG-D5, N13: proposes one list, once; later proposers wait, so that usually one list is enough. */
+function proposeList(config: DkgConfig, state: ActiveDkgState): ActiveDkgStep {
   const self = ownIndex(config);
   const dealings = firstByDealer(state);
-  if (state.named.has(self) || dealings.size < SHARES_REQUIRED) return unchanged(state);
-  if (isAnyReady(state) || config.late === true) return unchanged(state);
-  const fiveAt = state.fiveAt ?? state.tick;
-  const next: Open = { ...state, fiveAt };
-  const rank = namingRank(config);
-  const waited = state.tick - fiveAt >= ticksForTheRest + ticksPerNamer * rank;
+  if (state.proposed.has(self) || dealings.size < SHARES_REQUIRED) return activeStep(state);
+  if (hasReadyKey(state) || config.late === true) return activeStep(state);
+  const quorumTick = state.quorumTick ?? state.tick;
+  const next: ActiveDkgState = { ...state, quorumTick };
+  const rank = proposerRank(config);
+  const waited = state.tick - quorumTick >= ticksForLateDealings + ticksPerProposer * rank;
   const complete = rank === 0 && dealings.size === ELDER_COUNT;
-  if (!waited && !complete) return unchanged(next);
+  if (!waited && !complete) return activeStep(next);
   const unsigned = {
     candidate: self,
     dealings: config.candidates.map((_, at) => dealings.get(at + 1)?.hash ?? null),
   };
-  const bytes = signedListBytes(bindingOf(config), unsigned);
+  const bytes = proposedListBytes(bindingOf(config), unsigned);
   const list = { ...unsigned, signature: config.suites.identity.sign(config.identitySeed, bytes) };
-  const told = tell(
-    config,
-    {
-      ...next,
-      named: new Map(next.named).set(self, list),
-      lists: withList(config, next.lists, list.dealings, false),
-    },
-    { lists: [list] },
+  return andThen(
+    activeStep(
+      {
+        ...next,
+        proposed: new Map(next.proposed).set(self, list),
+        lists: withList(config, next.lists, list.dealings, false),
+      },
+      { kind: 'persist', fact: { kind: 'listProposed', list } },
+    ),
+    (s) => broadcastParts(config, s, { lists: [list] }),
+    // `advance` listed its steps before this list existed, so derive it here.
+    (s) => derive(config, s, [...s.lists.keys()].at(-1) ?? ''),
   );
-  // Its own list is the newest: the caller's round over the lists was made before.
-  const [id = ''] = [...told.state.lists.keys()].slice(-1);
-  const begun = derive(config, told.state, id);
-  return {
-    state: begun.state,
-    effects: [
-      { kind: 'persist', fact: { kind: 'named', list } },
-      ...told.effects,
-      ...begun.effects,
-    ],
-  };
 }
 
-/** D6: whoever holds and checked all of a list adds it up, whoever named it. */
-function derive(config: DkgConfig, state: Open, id: string): Taken {
+/** DKG-D6: derives the key of a list, of any proposer, once all its dealings are held and checked. */
+function derive(config: DkgConfig, state: ActiveDkgState, id: string): ActiveDkgStep {
   const list = state.lists.get(id);
-  if (list?.stage.kind !== 'lacking') return unchanged(state);
+  if (list?.stage.kind !== 'incomplete') return activeStep(state);
   const openings = [];
   for (const hash of list.dealings) {
     if (hash === null) continue;
     const each = state.dealings.get(toHex(hash));
-    if (each === undefined) return unchanged(state);
+    if (each === undefined) return activeStep(state);
     const key = each.dealing.keys[ownIndex(config) - 1] ?? null;
-    // A late candidate has no session secret, also where others show a key that it once signed.
+    // A late candidate has no session secret, even if others hold a session key it once signed.
     const mine = config.late === true ? undefined : state.keys.get(ownIndex(config));
     if (key !== null && !(mine !== undefined && equalBytes(key.sharingKey, mine.sharingKey))) {
-      // Sealed to a key whose secret is no longer here: no dealer's fault, and no use.
-      return unchanged(setList(state, { ...list, stage: { kind: 'useless' } }));
+      // Encrypted to a session key whose secret is lost: not the dealer's fault.
+      return activeStep(setList(state, { ...list, stage: { kind: 'unusable' } }));
     }
-    // N12: what was sealed while this candidate was silent opens with its agreed key.
+    // N12: without a session key, this candidate's share is encrypted to its fallback key.
     const secret = key === null ? config.fallbackSecret : state.sharingSecret;
     openings.push({ dealing: each.dealing, secret });
   }
@@ -126,18 +124,18 @@ function derive(config: DkgConfig, state: Open, id: string): Taken {
   const job = { kind: 'derive', binding: bindingOf(config), fallbackKeys, self, openings } as const;
   return {
     state: setList(state, { ...list, stage: { kind: 'deriving' } }),
-    effects: [{ kind: 'compute', id: `derive/${id}`, job }],
+    effects: [{ kind: 'compute', id: { kind: 'derive', list: id }, job }],
   };
 }
 
-/** D9: five shares of readiness make the proof. */
-function combine(config: DkgConfig, state: Open, id: string): Taken {
+/** DKG-D9: combines five readiness shares into the proof. */
+function combine(config: DkgConfig, state: ActiveDkgState, id: string): ActiveDkgStep {
   const list = state.lists.get(id);
-  if (list?.stage.kind !== 'derived') return unchanged(state);
+  if (list?.stage.kind !== 'derived') return activeStep(state);
   const { stage } = list;
-  if (stage.combining || stage.proof !== null) return unchanged(state);
-  const readiness = inOrder(list.readiness).slice(0, SHARES_REQUIRED);
-  if (readiness.length < SHARES_REQUIRED) return unchanged(state);
+  if (stage.combining || stage.proof !== null) return activeStep(state);
+  const readiness = sortByCandidate(list.readiness).slice(0, SHARES_REQUIRED);
+  if (readiness.length < SHARES_REQUIRED) return activeStep(state);
   const { candidates } = config;
   const { key, publicShares } = stage.result;
   const job = {
@@ -150,6 +148,6 @@ function combine(config: DkgConfig, state: Open, id: string): Taken {
   } as const;
   return {
     state: setList(state, { ...list, stage: { ...stage, combining: true } }),
-    effects: [{ kind: 'compute', id: `combine/${id}`, job }],
+    effects: [{ kind: 'compute', id: { kind: 'combine', list: id }, job }],
   };
 }

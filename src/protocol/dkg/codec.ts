@@ -1,4 +1,4 @@
-/** Bytes ⇄ messages and facts: strict CBOR with every list and field bounded. */
+/** Encoding of messages and facts: strict CBOR with every list and field bounded. */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import {
   bytesOf,
@@ -11,17 +11,17 @@ import {
   type Shape,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { DEALING_BYTES } from '#crypto/dealing-layout.ts';
+import { DEALING_BYTES } from '#crypto/dealing/dealing-layout.ts';
 import { ELDER_COUNT, SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { DealingList, DkgMessage } from './messages.ts';
-import type { Ready } from './proof.ts';
+import type { ReadinessProof } from './readiness-proof.ts';
 import type { DkgFact } from './state.ts';
 
-/** One dealing with its keys and the status beside it: 50 kB. */
+/** One dealing with its keys and the sender's inventory: 50 kB. */
 export const maxDkgMessageBytes = 64 * 1024;
-/** One list per candidate, and room for those a decision named. */
+/** One list per candidate, and as many again for decisions. */
 export const maxHeldLists = 14;
-/** One dealing per dealer, and every one that seven lists can name. */
+/** Any dealing of each dealer, and every dealing that seven lists can contain. */
 export const maxWants = ELDER_COUNT + ELDER_COUNT * ELDER_COUNT;
 
 const index = intBetween(1, ELDER_COUNT);
@@ -39,7 +39,7 @@ const signedDealing = record({
   signature,
 });
 
-/** Also the shape of a list inside another protocol's messages. */
+/** Also used inside another protocol's messages. */
 export const dealingListShape: Shape<DealingList> = seven(nullable(hash));
 
 const signedList = record({ candidate: index, dealings: dealingListShape, signature });
@@ -52,39 +52,39 @@ const readiness = record({
   signature,
 });
 
-const holding = record({
+const inventory = record({
   tick: intBetween(0, 2 ** 32 - 1),
   keys: bits,
   lists: bits,
   readiness: listOf(record({ list: hash, candidates: bits }), maxHeldLists),
 });
 
-/** Also the shape of a DKG message inside another protocol's envelope. */
+/** Also used inside another protocol's envelope. */
 export const dkgMessageShape: Shape<DkgMessage> = union({
   status: record({
     sessionId: hash,
-    holding,
+    inventory,
     wants: listOf(record({ dealer: index, hash: nullable(hash) }), maxWants),
   }),
   parts: record({
     sessionId: hash,
-    holding,
+    inventory,
     keys: listOf(signedKey, ELDER_COUNT),
     lists: listOf(signedList, ELDER_COUNT),
     readiness: listOf(readiness, maxHeldLists * ELDER_COUNT),
   }),
-  dealing: record({ sessionId: hash, holding, dealing: signedDealing }),
+  dealing: record({ sessionId: hash, inventory, dealing: signedDealing }),
 });
 
 export const dkgFactShape: Shape<DkgFact> = union({
   announced: record({ sharingSecret: bytesOf(32), key: signedKey }),
   accepted: record({ dealing: signedDealing }),
-  named: record({ list: signedList }),
+  listProposed: record({ list: signedList }),
   ended: record({}),
 });
 
-/** What a key generation shows to others (N13): below 2 kB. */
-export const readyShape: Shape<Ready> = record({
+/** The public result of a key generation (N13): below 2 kB. */
+export const readinessProofShape: Shape<ReadinessProof> = record({
   list: dealingListShape,
   key: bytesOf(96),
   publicShares: seven(bytesOf(96)),
@@ -94,7 +94,7 @@ export const readyShape: Shape<Ready> = record({
 
 export const encodeDkgMessage = (message: DkgMessage): Uint8Array => encodeCbor(message);
 export const encodeDkgFact = (fact: DkgFact): Uint8Array => encodeCbor(fact);
-export const encodeReady = (ready: Ready): Uint8Array => encodeCbor(ready);
+export const encodeReadinessProof = (ready: ReadinessProof): Uint8Array => encodeCbor(ready);
 
 export function decodeDkgMessage(bytes: Uint8Array): Result<DkgMessage, 'malformed'> {
   if (bytes.length > maxDkgMessageBytes) return err('malformed');
@@ -104,8 +104,10 @@ export function decodeDkgMessage(bytes: Uint8Array): Result<DkgMessage, 'malform
 export const decodeDkgFact = (bytes: Uint8Array): Result<DkgFact, 'malformed'> =>
   decodeAs(dkgFactShape, bytes);
 
-export function decodeReady(bytes: Uint8Array): Result<Ready, 'malformed'> {
-  return bytes.length > maxDkgMessageBytes ? err('malformed') : decodeAs(readyShape, bytes);
+export function decodeReadinessProof(bytes: Uint8Array): Result<ReadinessProof, 'malformed'> {
+  return bytes.length > maxDkgMessageBytes
+    ? err('malformed')
+    : decodeAs(readinessProofShape, bytes);
 }
 
 function decodeAs<T>(shape: Shape<T>, bytes: Uint8Array): Result<T, 'malformed'> {

@@ -1,8 +1,9 @@
-/** Small things every part of the machine needs. */
+/** Helpers shared by all parts of the machine. */
 import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
 import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, NodeId, Step } from '#core/machine.ts';
+import { stepTo } from '#core/step.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { DealingList, SignedDealing } from './messages.ts';
@@ -11,34 +12,24 @@ import type {
   DkgConfig,
   DkgFault,
   DkgState,
-  Held,
+  DkgPublicState,
   HeldDealing,
   HeldList,
   KeyShareSet,
-  Open,
+  ActiveDkgState,
 } from './state.ts';
 import { dealingHash, listHash, type Binding } from './transcript.ts';
 
 export type DkgStep = Step<DkgState, Dkg>;
 export type DkgEffect = Effect<Dkg>;
 
-/** A step that leaves the session open. */
-export interface Taken {
-  readonly state: Open;
-  readonly effects: readonly DkgEffect[];
-}
+/** A step that leaves the session active. */
+export type ActiveDkgStep = Step<ActiveDkgState, Dkg>;
 
-/** Does these one after the other, each on the state the one before left. */
-export function inTurn(state: Open, steps: readonly ((state: Open) => Taken)[]): Taken {
-  let current = state;
-  const effects: DkgEffect[] = [];
-  for (const step of steps) {
-    const taken = step(current);
-    current = taken.state;
-    effects.push(...taken.effects);
-  }
-  return { state: current, effects };
-}
+export const activeStep: (
+  state: ActiveDkgState,
+  ...effects: readonly DkgEffect[]
+) => ActiveDkgStep = stepTo;
 
 export const bindingOf = ({ networkId, sessionId }: DkgConfig): Binding => ({
   networkId,
@@ -47,7 +38,7 @@ export const bindingOf = ({ networkId, sessionId }: DkgConfig): Binding => ({
 
 const idsOf = new WeakMap<readonly Uint8Array[], readonly NodeId[]>();
 
-/** A memo: every event asks several times, and hex takes longer than the rest. */
+/** Memoized: every event needs the ids several times, and hex conversion dominates. */
 export function candidateIds({ candidates }: DkgConfig): readonly NodeId[] {
   const known = idsOf.get(candidates) ?? candidates.map(nameToId);
   idsOf.set(candidates, known);
@@ -58,12 +49,12 @@ export function candidateIds({ candidates }: DkgConfig): readonly NodeId[] {
 export const ownIndex = (config: DkgConfig): number =>
   candidateIds(config).indexOf(config.self) + 1;
 
-export const others = (config: DkgConfig): readonly NodeId[] =>
+export const otherCandidates = (config: DkgConfig): readonly NodeId[] =>
   candidateIds(config).filter((id) => id !== config.self);
 
 export function idOf(config: DkgConfig, candidate: number): NodeId {
   const id = candidateIds(config)[candidate - 1];
-  assert(id !== undefined, 'the decoder lets indexes 1 to 7 through');
+  assert(id !== undefined, 'the decoder accepts only indexes 1 to 7');
   return id;
 }
 
@@ -77,14 +68,14 @@ export function signedBy(
   return name !== undefined && config.suites.identity.verify(name, bytes, signature);
 }
 
-export const held = (config: DkgConfig, dealing: SignedDealing): HeldDealing => ({
+export const toHeldDealing = (config: DkgConfig, dealing: SignedDealing): HeldDealing => ({
   dealing,
   hash: dealingHash(bindingOf(config), dealing),
 });
 
-/** Blames once for each deed: a liar that repeats itself fills no log. */
-export function blameOnce(state: Open, deed: string, fault: DkgFault): Taken {
-  const id = `${deed}:${fault.culprit}`;
+/** Blames each offence once, so a repeating culprit fills no log. */
+export function blameOnce(state: ActiveDkgState, offence: string, fault: DkgFault): ActiveDkgStep {
+  const id = `${offence}:${fault.culprit}`;
   if (state.blamed.has(id)) return { state, effects: [] };
   return {
     state: { ...state, blamed: new Set(state.blamed).add(id) },
@@ -92,7 +83,7 @@ export function blameOnce(state: Open, deed: string, fault: DkgFault): Taken {
   };
 }
 
-/** The lists with this one among them; `wanted` sticks. */
+/** Adds this list; `wanted` is never reset. */
 export function withList(
   config: DkgConfig,
   lists: ReadonlyMap<string, HeldList>,
@@ -106,24 +97,26 @@ export function withList(
     dealings,
     hash,
     wanted,
-    stage: { kind: 'lacking' },
+    stage: { kind: 'incomplete' },
     readiness: new Map(),
     wrong: new Set(),
   };
   return new Map(lists).set(id, { ...list, wanted: wanted || list.wanted });
 }
 
-export const setList = (state: Open, list: HeldList): Open => ({
+export const setList = (state: ActiveDkgState, list: HeldList): ActiveDkgState => ({
   ...state,
   lists: new Map(state.lists).set(toHex(list.hash), list),
 });
 
-/** N13: a list is of at least five. */
-export const isLongEnough = (dealings: DealingList): boolean =>
+/** N13: a list contains at least five dealings. */
+export const hasQuorum = (dealings: DealingList): boolean =>
   dealings.filter((hash) => hash !== null).length >= SHARES_REQUIRED;
 
 /** The first dealing held of each dealer. */
-export function firstByDealer(state: Pick<Open, 'dealings'>): ReadonlyMap<number, HeldDealing> {
+export function firstByDealer(
+  state: Pick<ActiveDkgState, 'dealings'>,
+): ReadonlyMap<number, HeldDealing> {
   const first = new Map<number, HeldDealing>();
   for (const each of state.dealings.values()) {
     if (!first.has(each.dealing.dealer)) first.set(each.dealing.dealer, each);
@@ -131,8 +124,8 @@ export function firstByDealer(state: Pick<Open, 'dealings'>): ReadonlyMap<number
   return first;
 }
 
-/** Whether a list, or a decision, asks for this very dealing. */
-export const isListed = (state: Pick<Open, 'lists'>, hash: Uint8Array): boolean =>
+/** Does any list contain this dealing? */
+export const isListed = (state: Pick<ActiveDkgState, 'lists'>, hash: Uint8Array): boolean =>
   [...state.lists.values()].some(({ dealings }) =>
     dealings.some((each) => each !== null && equalBytes(each, hash)),
   );
@@ -143,8 +136,8 @@ export const isSameList = (a: DealingList, b: DealingList): boolean =>
     return hash === null || other === null ? hash === other : equalBytes(hash, other);
   });
 
-/** 0…6: who names first, drawn from the session so that no candidate is always the one. */
-export function namingRank(config: DkgConfig): number {
+/** 0…6: this candidate's rank among proposers, pseudorandom per session. */
+export function proposerRank(config: DkgConfig): number {
   const draws = config.candidates.map((name, at) => ({
     at: at + 1,
     draw: labelledHash('safe/v1/dkg-namer', config.sessionId, name),
@@ -159,14 +152,14 @@ export const send = (to: readonly NodeId[], message: Dkg['message']): DkgEffect 
   message,
 });
 
-export const gossipLater = (config: DkgConfig): DkgEffect => ({
+export const scheduleGossip = (config: DkgConfig): DkgEffect => ({
   kind: 'setTimer',
   timer: 'gossip',
   afterMs: config.gossipEveryMs,
 });
 
 /** Values by ascending index. */
-export const inOrder = <T>(byIndex: ReadonlyMap<number, T>): readonly T[] =>
+export const sortByCandidate = <T>(byIndex: ReadonlyMap<number, T>): readonly T[] =>
   [...byIndex.entries()].sort(([a], [b]) => a - b).map(([, value]) => value);
 
 export const toBits = (byIndex: { readonly keys: () => Iterable<number> }): number =>
@@ -176,7 +169,7 @@ export const hasBit = (bits: number, index: number): boolean => ((bits >> (index
 
 export const shareOutput = (
   config: DkgConfig,
-  state: Open,
+  state: ActiveDkgState,
   { dealings }: HeldList,
   share: KeyShareSet,
 ): DkgEffect => ({
@@ -193,8 +186,6 @@ export const shareOutput = (
   },
 });
 
-export const unchanged = (state: Open): Taken => ({ state, effects: [] });
-
-/** One key is proven ready: other lists are looked after only when a decision picked them. */
-export const isAnyReady = (state: Held): boolean =>
+/** Once one key is proven ready, only lists a decision selected still need work. */
+export const hasReadyKey = (state: DkgPublicState): boolean =>
   [...state.lists.values()].some(({ stage }) => stage.kind === 'derived' && stage.proof !== null);

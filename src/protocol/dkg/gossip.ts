@@ -1,56 +1,71 @@
-/** Anti-entropy: what this candidate says it holds, asks for, and answers (README: D7–D9). */
+/** Anti-entropy: sends inventories, requests missing parts and answers requests (DKG-D7–D9). */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { maxHeldLists, maxWants } from './codec.ts';
 import {
   candidateIds,
   firstByDealer,
-  gossipLater,
+  scheduleGossip,
   hasBit,
-  inOrder,
-  isAnyReady,
-  others,
+  sortByCandidate,
+  hasReadyKey,
+  otherCandidates,
   ownIndex,
   send,
   toBits,
   type DkgEffect,
-  type Taken,
+  type ActiveDkgStep,
 } from './common.ts';
-import type { DkgMessage, Holding, Readiness, SignedKey, SignedList, Want } from './messages.ts';
-import type { DkgConfig, DkgState, Held, HeldDealing, Open } from './state.ts';
+import type {
+  DkgMessage,
+  DkgInventory,
+  SignedReadiness,
+  SignedKey,
+  ProposedList,
+  Want,
+} from './messages.ts';
+import type {
+  DkgConfig,
+  DkgState,
+  DkgPublicState,
+  HeldDealing,
+  HeldList,
+  ActiveDkgState,
+} from './state.ts';
 
-/** Of how many candidates dealings are wanted with one ask: each brings up to seven of 48 kB. */
-const askedAtOnce = 2;
+/** Candidates asked for dealings per tick: each may send up to seven of 48 kB. */
+const peersAskedPerTick = 2;
 
-/** Everything this candidate can still be waiting for is here: it is silent until asked. */
-export function isSettled(state: Open): boolean {
+/** Nothing is missing: this candidate only answers from now on. */
+export function isComplete(state: ActiveDkgState): boolean {
   const lists = [...state.lists.values()];
   return (
     state.kind === 'dealt' &&
-    state.won === null &&
-    isAnyReady(state) &&
+    state.selectedKey === null &&
+    hasReadyKey(state) &&
     lists.every(({ wanted, stage }) => !wanted || isDone(stage.kind))
   );
 }
 
-const isDone = (stage: string): boolean => stage === 'derived' || stage === 'useless';
+const isDone = (stage: HeldList['stage']['kind']): boolean =>
+  stage === 'derived' || stage === 'unusable';
 
-/** D7: "this is what I hold"; two candidates in turn are asked for dealings. */
-export function ask(config: DkgConfig, state: Open): Taken {
+/** DKG-D7: sends the inventory to all, and requests dealings from two candidates in turn. */
+export function requestMissing(config: DkgConfig, state: ActiveDkgState): ActiveDkgStep {
   const next = { ...state, tick: state.tick + 1 };
-  const peers = others(config);
-  const first = (next.tick * askedAtOnce + ownIndex(config)) % peers.length;
+  const peers = otherCandidates(config);
+  const first = (next.tick * peersAskedPerTick + ownIndex(config)) % peers.length;
   const asked = Array.from(
-    { length: askedAtOnce },
+    { length: peersAskedPerTick },
     (_, at) => peers[(first + at) % peers.length] ?? '',
   );
   const wants = wantsOf(config, next);
   const { sessionId } = config;
-  const holding = holdingOf(next);
+  const inventory = inventoryOf(next);
   const status = (more: readonly Want[]): DkgMessage => ({
     kind: 'status',
     sessionId,
-    holding,
+    inventory,
     wants: more,
   });
   const rest = wants.length === 0 ? peers : peers.filter((id) => !asked.includes(id));
@@ -59,18 +74,18 @@ export function ask(config: DkgConfig, state: Open): Taken {
     effects: [
       ...(wants.length === 0 ? [] : [send(asked, status(wants))]),
       send(rest, status([])),
-      gossipLater(config),
+      scheduleGossip(config),
     ],
   };
 }
 
 /**
- * Any dealing of a dealer of whom nothing is held, and those that lists name. Both: a list may name
- * what was never made, and must not keep anybody from asking for what was.
+ * Any dealing of a dealer without one, and every dealing in a list. Both, because a list may
+ * contain hashes of dealings that do not exist, which must not prevent requests for real ones.
  */
-function wantsOf(config: DkgConfig, state: Open): readonly Want[] {
+function wantsOf(config: DkgConfig, state: ActiveDkgState): readonly Want[] {
   const checking = [...state.checking.values()];
-  const heard = new Set([
+  const dealersKnown = new Set([
     ...firstByDealer(state).keys(),
     ...checking.map(({ dealing }) => dealing.dealer),
     ownIndex(config),
@@ -78,13 +93,13 @@ function wantsOf(config: DkgConfig, state: Open): readonly Want[] {
   const wants = new Map<string, Want>();
   for (const [at, id] of candidateIds(config).entries()) {
     const dealer = at + 1;
-    if (heard.has(dealer) || state.blamed.has(`dealing:${id}`)) continue;
+    if (dealersKnown.has(dealer) || state.blamed.has(`dealing:${id}`)) continue;
     wants.set(String(dealer), { dealer, hash: null });
   }
   const known = new Set([...state.dealings.keys(), ...checking.map(({ hash }) => toHex(hash))]);
   const lists = [...state.lists.values()].sort((a, b) => Number(b.wanted) - Number(a.wanted));
   for (const { dealings, stage, wanted } of lists) {
-    if (isDone(stage.kind) || (isAnyReady(state) && !wanted)) continue;
+    if (isDone(stage.kind) || (hasReadyKey(state) && !wanted)) continue;
     for (const [at, hash] of dealings.entries()) {
       if (hash === null || known.has(toHex(hash))) continue;
       wants.set(toHex(hash), { dealer: at + 1, hash });
@@ -93,10 +108,10 @@ function wantsOf(config: DkgConfig, state: Open): readonly Want[] {
   return [...wants.values()].slice(0, maxWants);
 }
 
-export const holdingOf = (state: Held): Holding => ({
+export const inventoryOf = (state: DkgPublicState): DkgInventory => ({
   tick: state.tick,
   keys: toBits(state.keys),
-  lists: toBits(state.named),
+  lists: toBits(state.proposed),
   readiness: [...state.lists.values()].slice(0, maxHeldLists).map(({ hash, readiness, wrong }) => ({
     list: hash,
     candidates: toBits(new Set([...readiness.keys(), ...wrong])),
@@ -105,35 +120,39 @@ export const holdingOf = (state: Held): Holding => ({
 
 interface Parts {
   readonly keys: readonly SignedKey[];
-  readonly lists: readonly SignedList[];
-  readonly readiness: readonly Readiness[];
+  readonly lists: readonly ProposedList[];
+  readonly readiness: readonly SignedReadiness[];
 }
 
-/** D8: exactly what the asker lacks, each thing once per ask of its. */
-export function answer<State extends DkgState>(
+/** DKG-D8: sends only what the peer lacks, each part once per request tick of the peer. */
+export function sendMissing<State extends DkgState>(
   config: DkgConfig,
   state: State,
   to: NodeId,
   message: DkgMessage,
 ): { readonly state: State; readonly effects: readonly DkgEffect[] } {
-  const { holding } = message;
+  const { inventory } = message;
   const before = state.sent.get(to);
-  const already = before?.tick === holding.tick ? before.parts : new Set<string>();
+  const alreadySent = before?.tick === inventory.tick ? before.parts : new Set<string>();
   const parts: Parts = {
-    keys: inOrder(state.keys).filter(
-      (key) => !hasBit(holding.keys, key.candidate) && !already.has(idOfKey(key)),
+    keys: sortByCandidate(state.keys).filter(
+      (key) => !hasBit(inventory.keys, key.candidate) && !alreadySent.has(idOfKey(key)),
     ),
-    lists: inOrder(state.named).filter(
-      (list) => !hasBit(holding.lists, list.candidate) && !already.has(idOfList(list)),
+    lists: sortByCandidate(state.proposed).filter(
+      (list) => !hasBit(inventory.lists, list.candidate) && !alreadySent.has(idOfList(list)),
     ),
-    readiness: lackedReadiness(state, holding).filter((each) => !already.has(idOfReadiness(each))),
+    readiness: missingReadiness(state, inventory).filter(
+      (each) => !alreadySent.has(idOfReadiness(each)),
+    ),
   };
-  const dealings = lackedDealings(state, message).filter((each) => !already.has(idOfDealing(each)));
-  const sent = new Set([...already, ...idsOf(parts), ...dealings.map(idOfDealing)]);
-  if (sent.size === already.size) return { state, effects: [] };
+  const dealings = missingDealings(state, message).filter(
+    (each) => !alreadySent.has(idOfDealing(each)),
+  );
+  const sent = new Set([...alreadySent, ...idsOf(parts), ...dealings.map(idOfDealing)]);
+  if (sent.size === alreadySent.size) return { state, effects: [] };
   const next = {
     ...state,
-    sent: new Map(state.sent).set(to, { tick: holding.tick, parts: sent }),
+    sent: new Map(state.sent).set(to, { tick: inventory.tick, parts: sent }),
   };
   const some = parts.keys.length + parts.lists.length + parts.readiness.length > 0;
   return {
@@ -145,15 +164,18 @@ export function answer<State extends DkgState>(
   };
 }
 
-const lackedReadiness = (state: Held, holding: Holding): readonly Readiness[] =>
+const missingReadiness = (
+  state: DkgPublicState,
+  holding: DkgInventory,
+): readonly SignedReadiness[] =>
   [...state.lists.values()].slice(0, maxHeldLists).flatMap(({ hash, readiness }) => {
     const theirs = holding.readiness.find(({ list }) => equalBytes(list, hash));
-    return inOrder(readiness).filter(
+    return sortByCandidate(readiness).filter(
       ({ candidate }) => !hasBit(theirs?.candidates ?? 0, candidate),
     );
   });
 
-function lackedDealings(state: Held, message: DkgMessage): readonly HeldDealing[] {
+function missingDealings(state: DkgPublicState, message: DkgMessage): readonly HeldDealing[] {
   if (message.kind !== 'status') return [];
   const first = firstByDealer(state);
   const found = message.wants.flatMap(({ dealer, hash }) => {
@@ -163,21 +185,33 @@ function lackedDealings(state: Held, message: DkgMessage): readonly HeldDealing[
   return [...new Set(found)];
 }
 
-/** News for all: what they were sent with it is not sent again as an answer. */
-export function tell(config: DkgConfig, state: Open, parts: Partial<Parts>): Taken {
-  const all = { ...nothing, ...parts };
+/** Sends new parts to all and marks them as sent, so that no answer repeats them. */
+export function broadcastParts(
+  config: DkgConfig,
+  state: ActiveDkgState,
+  parts: Partial<Parts>,
+): ActiveDkgStep {
+  const all = { ...noParts, ...parts };
   const next = markSent(config, state, idsOf(all));
-  return { state: next, effects: [sendParts(config, next, all, others(config))] };
+  return { state: next, effects: [sendParts(config, next, all, otherCandidates(config))] };
 }
 
-export function tellDealing(config: DkgConfig, state: Open, dealing: HeldDealing): Taken {
+export function broadcastDealing(
+  config: DkgConfig,
+  state: ActiveDkgState,
+  dealing: HeldDealing,
+): ActiveDkgStep {
   const next = markSent(config, state, [idOfDealing(dealing)]);
-  return { state: next, effects: [sendDealing(config, next, dealing, others(config))] };
+  return { state: next, effects: [sendDealing(config, next, dealing, otherCandidates(config))] };
 }
 
-function markSent(config: DkgConfig, state: Open, ids: readonly string[]): Open {
+function markSent(
+  config: DkgConfig,
+  state: ActiveDkgState,
+  ids: readonly string[],
+): ActiveDkgState {
   const sent = new Map(state.sent);
-  for (const id of others(config)) {
+  for (const id of otherCandidates(config)) {
     const before = sent.get(id);
     if (before !== undefined) {
       sent.set(id, { tick: before.tick, parts: new Set([...before.parts, ...ids]) });
@@ -186,21 +220,21 @@ function markSent(config: DkgConfig, state: Open, ids: readonly string[]): Open 
   return { ...state, sent };
 }
 
-const nothing: Parts = { keys: [], lists: [], readiness: [] };
+const noParts: Parts = { keys: [], lists: [], readiness: [] };
 
 const sendParts = (
   { sessionId }: DkgConfig,
-  state: Held,
+  state: DkgPublicState,
   parts: Parts,
   to: readonly NodeId[],
-): DkgEffect => send(to, { kind: 'parts', sessionId, holding: holdingOf(state), ...parts });
+): DkgEffect => send(to, { kind: 'parts', sessionId, inventory: inventoryOf(state), ...parts });
 
 const sendDealing = (
   { sessionId }: DkgConfig,
-  state: Held,
+  state: DkgPublicState,
   { dealing }: HeldDealing,
   to: readonly NodeId[],
-): DkgEffect => send(to, { kind: 'dealing', sessionId, holding: holdingOf(state), dealing });
+): DkgEffect => send(to, { kind: 'dealing', sessionId, inventory: inventoryOf(state), dealing });
 
 const idsOf = ({ keys, lists, readiness }: Parts): readonly string[] => [
   ...keys.map(idOfKey),
@@ -209,7 +243,7 @@ const idsOf = ({ keys, lists, readiness }: Parts): readonly string[] => [
 ];
 
 const idOfKey = ({ candidate }: SignedKey): string => `key:${candidate}`;
-const idOfList = ({ candidate }: SignedList): string => `list:${candidate}`;
-const idOfReadiness = ({ list, candidate }: Readiness): string =>
+const idOfList = ({ candidate }: ProposedList): string => `list:${candidate}`;
+const idOfReadiness = ({ list, candidate }: SignedReadiness): string =>
   `readiness:${toHex(list)}:${candidate}`;
 const idOfDealing = ({ hash }: HeldDealing): string => `dealing:${toHex(hash)}`;

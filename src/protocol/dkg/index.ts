@@ -2,20 +2,20 @@ export {
   dealingListShape,
   decodeDkgFact,
   decodeDkgMessage,
-  decodeReady,
+  decodeReadinessProof,
   dkgFactShape,
   dkgMessageShape,
   encodeDkgFact,
   encodeDkgMessage,
-  encodeReady,
+  encodeReadinessProof,
   maxDkgMessageBytes,
   maxHeldLists,
   maxWants,
-  readyShape,
+  readinessProofShape,
 } from './codec.ts';
 export {
   performDkgJob,
-  realSuites,
+  productionSuites,
   type DealingVerdict,
   type DkgJob,
   type DkgResult,
@@ -25,12 +25,18 @@ export { dkg } from './machine.ts';
 export type {
   DealingList,
   DkgMessage,
-  Readiness,
+  SignedReadiness,
   SignedDealing,
   SignedKey,
-  SignedList,
+  ProposedList,
 } from './messages.ts';
-export { plainReadyBytes, verifyReady, verifyVouchers, type Ready, type Voucher } from './proof.ts';
+export {
+  defaultReadyBytes,
+  verifyReadinessProof,
+  verifyVouchers,
+  type ReadinessProof,
+  type Voucher,
+} from './readiness-proof.ts';
 export type {
   Dkg,
   DkgConfig,

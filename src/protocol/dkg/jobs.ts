@@ -1,12 +1,12 @@
-/** The slow parts: pure functions for a worker thread. With the real curves 20–400 ms each. */
+/** The slow jobs: pure functions for a worker thread, 20–400 ms each with the real curves. */
 import type { XorName } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
-import { blsDealings, type DealingSuite, type DealtKeys } from '#crypto/dealing.ts';
+import { blsDealings, type DealingSuite, type DealingKeys } from '#crypto/dealing/dealing-suite.ts';
 import { blsSuite, type ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { ed25519Identity, type IdentitySuite } from '#money/identity.ts';
+import { ed25519Identity, type IdentitySuite } from '#crypto/identity-suite.ts';
 import { SHARES_REQUIRED } from '#protocol/section/index.ts';
-import type { Readiness, SignedDealing } from './messages.ts';
-import type { Voucher } from './proof.ts';
+import type { SignedReadiness, SignedDealing } from './messages.ts';
+import type { Voucher } from './readiness-proof.ts';
 import {
   dealingBinding,
   dealingBytes,
@@ -22,14 +22,14 @@ export interface DkgSuites {
   readonly dealings: DealingSuite;
 }
 
-export const realSuites: DkgSuites = {
+export const productionSuites: DkgSuites = {
   identity: ed25519Identity,
   threshold: blsSuite,
   dealings: blsDealings,
 };
 
-/** One dealing with the secret that opens it for this candidate. */
-export interface Opening {
+/** A dealing and the secret that decrypts this candidate's share. */
+export interface DecryptionInput {
   readonly dealing: SignedDealing;
   /** 32 bytes. */
   readonly secret: Uint8Array;
@@ -58,7 +58,7 @@ export type DkgJob =
       readonly binding: Binding;
       readonly fallbackKeys: readonly Uint8Array[];
       readonly self: number;
-      readonly openings: readonly Opening[];
+      readonly openings: readonly DecryptionInput[];
     }
   | {
       readonly kind: 'vouch';
@@ -74,37 +74,37 @@ export type DkgJob =
       readonly binding: Binding;
       readonly candidates: readonly XorName[];
       readonly ready: Uint8Array;
-      readonly keys: DealtKeys;
-      readonly readiness: readonly Readiness[];
+      readonly keys: DealingKeys;
+      readonly readiness: readonly SignedReadiness[];
     };
 
-/** Whose fault a dealing's refusal is: the carrier's, or in both other cases the dealer's. */
+/** `unsigned` blames the carrier; `wrongKeys` and `wrongBody` blame the dealer. */
 export type DealingVerdict = 'valid' | 'unsigned' | 'wrongKeys' | 'wrongBody';
 
 export type DkgResult =
   | { readonly kind: 'dealt'; readonly dealing: SignedDealing }
   | { readonly kind: 'verified'; readonly verdict: DealingVerdict }
-  | { readonly kind: 'derived'; readonly keys: DealtKeys; readonly secretShare: Uint8Array }
-  /** N17: this dealing, checked before, holds no share for me; the proof is for everybody. */
-  | { readonly kind: 'unopenable'; readonly dealing: SignedDealing; readonly proof: Uint8Array }
-  /** The sum is no key: a chance nobody meets. */
+  | { readonly kind: 'derived'; readonly keys: DealingKeys; readonly secretShare: Uint8Array }
+  /** N17: a verified dealing has no valid share for this candidate; the proof convinces anyone. */
+  | { readonly kind: 'undecryptable'; readonly dealing: SignedDealing; readonly proof: Uint8Array }
+  /** A key or public share of the sum is the identity: negligible probability. */
   | { readonly kind: 'noKey' }
-  | { readonly kind: 'vouched'; readonly readiness: Readiness }
+  | { readonly kind: 'vouched'; readonly readiness: SignedReadiness }
   | {
       readonly kind: 'combined';
       readonly signature: Uint8Array;
       readonly vouchers: readonly Voucher[];
     }
   /** Candidates whose share or voucher is wrong. */
-  | { readonly kind: 'uncombined'; readonly wrong: readonly number[] };
+  | { readonly kind: 'invalidShares'; readonly wrong: readonly number[] };
 
-/** Total for jobs of an honest machine: a throw is our bug, never a peer's doing. */
+/** Total for jobs of an honest machine: a throw is our bug, never caused by a peer. */
 export function performDkgJob(job: DkgJob, suites: DkgSuites): DkgResult {
   switch (job.kind) {
     case 'deal':
       return deal(job, suites);
     case 'verify':
-      return { kind: 'verified', verdict: judge(job, suites) };
+      return { kind: 'verified', verdict: verifyDealing(job, suites) };
     case 'derive':
       return derive(job, suites);
     case 'vouch':
@@ -114,10 +114,10 @@ export function performDkgJob(job: DkgJob, suites: DkgSuites): DkgResult {
   }
 }
 
-/** N18: the polynomial exists inside `deal` of the suite only. */
+/** N18: only the suite's `deal` ever holds the polynomial. */
 function deal(job: DkgJob & { readonly kind: 'deal' }, suites: DkgSuites): DkgResult {
   const { binding, dealer, list, fallbackKeys, identitySeed, seed } = job;
-  const keys = keysOf(list, fallbackKeys);
+  const keys = sharingKeysOf(list, fallbackKeys);
   const bound = dealingBinding(binding, dealer, list, keys);
   const body = suites.dealings.deal(bound, keys, seed);
   const unsigned = { dealer, keys: list, body };
@@ -125,8 +125,11 @@ function deal(job: DkgJob & { readonly kind: 'deal' }, suites: DkgSuites): DkgRe
   return { kind: 'dealt', dealing: { ...unsigned, signature } };
 }
 
-/** Signatures first: they are cheap, and say who is to blame for the rest. */
-function judge(job: DkgJob & { readonly kind: 'verify' }, suites: DkgSuites): DealingVerdict {
+/** Checks signatures first: they are cheap and decide whom to blame for the rest. */
+function verifyDealing(
+  job: DkgJob & { readonly kind: 'verify' },
+  suites: DkgSuites,
+): DealingVerdict {
   const { binding, candidates, fallbackKeys, dealing } = job;
   const { dealer, keys: list, body, signature } = dealing;
   const signedBy = (candidate: number, message: Uint8Array, by: Uint8Array): boolean => {
@@ -140,22 +143,22 @@ function judge(job: DkgJob & { readonly kind: 'verify' }, suites: DkgSuites): De
       (key.candidate === at + 1 && signedBy(at + 1, keyBytes(binding, key), key.signature)),
   );
   if (!genuine) return 'wrongKeys';
-  const keys = keysOf(list, fallbackKeys);
+  const keys = sharingKeysOf(list, fallbackKeys);
   const bound = dealingBinding(binding, dealer, list, keys);
   return suites.dealings.verify(bound, keys, body) ? 'valid' : 'wrongBody';
 }
 
-/** My share of a list's key, and what the list says of everybody's. */
+/** This candidate's secret share of a list's key, and all public shares. */
 function derive(job: DkgJob & { readonly kind: 'derive' }, { dealings }: DkgSuites): DkgResult {
   const { binding, fallbackKeys, self, openings } = job;
   const shares: Uint8Array[] = [];
   for (const { dealing, secret } of openings) {
     const { dealer, keys: list, body } = dealing;
-    const bound = dealingBinding(binding, dealer, list, keysOf(list, fallbackKeys));
-    const share = dealings.open(bound, self, secret, body);
+    const bound = dealingBinding(binding, dealer, list, sharingKeysOf(list, fallbackKeys));
+    const share = dealings.decryptShare(bound, self, secret, body);
     if (share === undefined) {
-      const proof = dealings.proveUnopenable(bound, self, secret, body);
-      return { kind: 'unopenable', dealing, proof: proof ?? new Uint8Array() };
+      const proof = dealings.proveUndecryptable(bound, self, secret, body);
+      return { kind: 'undecryptable', dealing, proof: proof ?? new Uint8Array() };
     }
     shares.push(share);
   }
@@ -173,12 +176,12 @@ function vouch(job: DkgJob & { readonly kind: 'vouch' }, suites: DkgSuites): Dkg
   return { kind: 'vouched', readiness: { ...unsigned, signature } };
 }
 
-/** One pairing when all are honest; share by share only when the sum is wrong. */
+/** One pairing when all shares are valid; checks each share only when the sum is invalid. */
 function combine(job: DkgJob & { readonly kind: 'combine' }, suites: DkgSuites): DkgResult {
   const { binding, candidates, ready, keys, readiness } = job;
   assert(readiness.length === SHARES_REQUIRED, 'five shares are combined');
   const message = voucherBytes(binding, ready);
-  const vouched = ({ candidate, voucher }: Readiness): boolean => {
+  const vouched = ({ candidate, voucher }: SignedReadiness): boolean => {
     const name = candidates[candidate - 1];
     return name !== undefined && suites.identity.verify(name, message, voucher);
   };
@@ -198,11 +201,11 @@ function combine(job: DkgJob & { readonly kind: 'combine' }, suites: DkgSuites):
     const key = keys.publicShares[each.candidate - 1] ?? new Uint8Array();
     return !vouched(each) || !suites.threshold.verify(key, 'READY', ready, each.share);
   });
-  return { kind: 'uncombined', wrong: wrong.map(({ candidate }) => candidate) };
+  return { kind: 'invalidShares', wrong: wrong.map(({ candidate }) => candidate) };
 }
 
-/** N12: the session key where there is one, the agreed key where not. */
-export const keysOf = (
+/** N12: each candidate's session key, or else its fallback key. */
+export const sharingKeysOf = (
   list: SignedDealing['keys'],
   fallbackKeys: readonly Uint8Array[],
 ): readonly Uint8Array[] =>

@@ -1,40 +1,50 @@
 /**
- * Robust distributed key generation (README: D1–D12, N12–N18). Five of seven candidates are enough:
- * dealings anybody can check, lists of them that anybody can name, and a key for every list.
+ * Robust distributed key generation (DKG-D1–D12, N12–N18). Five of seven candidates suffice:
+ * dealings are publicly verifiable, any candidate can propose a list of them, and each list has a
+ * key.
  */
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { stay, type Context, type Machine, type NodeId } from '#core/machine.ts';
+import type { Context, Machine, NodeId } from '#core/machine.ts';
+import { andThen, unchanged } from '#core/step.ts';
 import { hkdf } from '#crypto/hash.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
 import { advance } from './advance.ts';
 import {
+  activeStep,
   bindingOf,
   candidateIds,
-  gossipLater,
-  held,
-  inTurn,
+  scheduleGossip,
+  toHeldDealing,
   isSameList,
   ownIndex,
   shareOutput,
   withList,
   type DkgEffect,
   type DkgStep,
-  type Taken,
+  type ActiveDkgStep,
 } from './common.ts';
-import { answer, ask, isSettled, tell } from './gossip.ts';
+import { sendMissing, requestMissing, isComplete, broadcastParts } from './gossip.ts';
 import type { DkgMessage, SignedKey } from './messages.ts';
-import { computed } from './results.ts';
-import type { Dkg, DkgConfig, DkgFact, DkgInput, DkgState, Held, Open } from './state.ts';
-import { takeMessage } from './take.ts';
+import { onJobResult } from './job-results.ts';
+import type {
+  Dkg,
+  DkgConfig,
+  DkgFact,
+  DkgInput,
+  DkgState,
+  DkgPublicState,
+  ActiveDkgState,
+} from './state.ts';
+import { receiveMessage } from './receive.ts';
 import { keyBytes } from './transcript.ts';
 
 export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
   start: (config, facts, context) => {
     assert(config.candidates.length === ELDER_COUNT, 'seven candidates generate a key');
     assert(ownIndex(config) > 0, 'this node is a candidate');
-    if (config.late === true) return ask(config, lateState);
-    return facts.length === 0 ? announce(config, context) : recover(config, facts, context);
+    if (config.late === true) return requestMissing(config, lateState);
+    return facts.length === 0 ? announceKey(config, context) : recover(config, facts, context);
   },
 
   step: (config, state, event, context) => {
@@ -44,13 +54,14 @@ export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
       case 'timerFired':
         return tick(config, state, context);
       case 'computed':
-        if (state.kind === 'ended') return stay(state);
-        return settle(
+        if (state.kind === 'ended') return unchanged(state);
+        return endIfShareKnown(
           config,
-          inTurn(state, [
-            (s) => computed(config, s, event.id, event.result),
+          andThen(
+            activeStep(state),
+            (s) => onJobResult(config, s, event.id, event.result),
             (s) => advance(config, s, context),
-          ]),
+          ),
         );
       case 'received':
         return receive(config, state, event.from, event.message, context);
@@ -60,8 +71,8 @@ export const dkg: Machine<DkgConfig, DkgState, Dkg> = {
   },
 };
 
-/** D1: one session key, on disk before anyone seals to it. */
-function announce(config: DkgConfig, context: Context): DkgStep {
+/** DKG-D1: one session key, persisted before it is sent. */
+function announceKey(config: DkgConfig, context: Context): DkgStep {
   const { dealings } = config.suites;
   const sharingSecret = dealings.toSharingSecret(
     hkdf(context.entropy, config.sessionId, 'safe/v1/dkg-sharing-secret', 32),
@@ -72,88 +83,92 @@ function announce(config: DkgConfig, context: Context): DkgStep {
   };
   const bytes = keyBytes(bindingOf(config), unsigned);
   const key = { ...unsigned, signature: config.suites.identity.sign(config.identitySeed, bytes) };
-  const told = tell(config, beginning(sharingSecret, key), { keys: [key] });
-  return {
-    state: told.state,
-    effects: [
-      { kind: 'persist', fact: { kind: 'announced', sharingSecret, key } },
-      ...told.effects,
-      gossipLater(config),
-    ],
-  };
+  return andThen(
+    activeStep(initialState(sharingSecret, key), {
+      kind: 'persist',
+      fact: { kind: 'announced', sharingSecret, key },
+    }),
+    (s) => broadcastParts(config, s, { keys: [key] }),
+    (s) => activeStep(s, scheduleGossip(config)),
+  );
 }
 
-const nothingHeld: Held = {
+const emptyState: DkgPublicState = {
   keys: new Map(),
   dealings: new Map(),
-  named: new Map(),
+  proposed: new Map(),
   lists: new Map(),
   sent: new Map(),
   tick: 0,
 };
 
-const beginning = (sharingSecret: Uint8Array, key: SignedKey): Open => ({
+const initialState = (sharingSecret: Uint8Array, key: SignedKey): ActiveDkgState => ({
   kind: 'gathering',
-  ...nothingHeld,
+  ...emptyState,
   keys: new Map([[key.candidate, key]]),
   sharingSecret,
   checking: new Map(),
   blamed: new Set(),
-  fiveAt: null,
-  won: null,
+  quorumTick: null,
+  selectedKey: null,
 });
 
 /**
- * For who was away while the others made the key: it takes what they hold and adds nothing, for of
- * what it may have said before it knows nothing either.
+ * State of a candidate that missed the session: it collects parts and contributes none, because it
+ * may have lost the record of parts it signed before.
  */
-const lateState: Open = {
-  ...nothingHeld,
+const lateState: ActiveDkgState = {
+  ...emptyState,
   kind: 'dealt',
   sharingSecret: new Uint8Array(32),
   checking: new Map(),
   blamed: new Set(),
-  fiveAt: null,
-  won: null,
+  quorumTick: null,
+  selectedKey: null,
 };
 
-/** D10: what was said before is said again; everything else is asked of the others. */
+/** DKG-D10: resends its own parts unchanged, and requests everything else. */
 function recover(config: DkgConfig, facts: readonly DkgFact[], context: Context): DkgStep {
   if (facts.some(({ kind }) => kind === 'ended')) {
-    const state = recallEnded(config, facts);
+    const state = endedFromFacts(config, facts);
     return { state, effects: [{ kind: 'output', output: { kind: 'ended' } }] };
   }
   const [first] = facts;
   assert(first?.kind === 'announced', 'the first fact of a session is the announced key');
-  let state = beginning(first.sharingSecret, first.key);
+  let state = initialState(first.sharingSecret, first.key);
   for (const fact of facts) {
     const mine = fact.kind === 'accepted' && fact.dealing.dealer === ownIndex(config);
-    state = { ...recall(config, state, fact), kind: mine ? 'dealt' : state.kind };
+    state = { ...applyFact(config, state, fact), kind: mine ? 'dealt' : state.kind };
   }
-  return inTurn(state, [
-    (s) => tell(config, s, { keys: [first.key] }),
+  return andThen(
+    activeStep(state),
+    (s) => broadcastParts(config, s, { keys: [first.key] }),
     (s) => advance(config, s, context),
-    (s) => ask(config, s),
-  ]);
+    (s) => requestMissing(config, s),
+  );
 }
 
-function recall<State extends Held>(config: DkgConfig, before: State, fact: DkgFact): State {
+function applyFact<State extends DkgPublicState>(
+  config: DkgConfig,
+  before: State,
+  fact: DkgFact,
+): State {
   switch (fact.kind) {
     case 'announced':
     case 'ended':
       return before;
     case 'accepted': {
-      const each = held(config, fact.dealing);
+      const each = toHeldDealing(config, fact.dealing);
       const keys = new Map(before.keys);
       for (const key of fact.dealing.keys) {
         if (key !== null && !keys.has(key.candidate)) keys.set(key.candidate, key);
       }
       return { ...before, keys, dealings: new Map(before.dealings).set(toHex(each.hash), each) };
     }
-    case 'named':
+    case 'listProposed':
       return {
         ...before,
-        named: new Map(before.named).set(fact.list.candidate, fact.list),
+        proposed: new Map(before.proposed).set(fact.list.candidate, fact.list),
         lists: withList(config, before.lists, fact.list.dealings, false),
       };
     default:
@@ -161,39 +176,49 @@ function recall<State extends Held>(config: DkgConfig, before: State, fact: DkgF
   }
 }
 
-/** D11: what is public stays; the secret's fact may be gone from the disk by now. */
-const recallEnded = (config: DkgConfig, facts: readonly DkgFact[]): DkgState =>
-  ended(facts.reduce<Held>((before, fact) => recall(config, before, fact), nothingHeld));
+/** DKG-D11: restores public parts only; the fact with the secret may already be destroyed. */
+const endedFromFacts = (config: DkgConfig, facts: readonly DkgFact[]): DkgState =>
+  ended(
+    facts.reduce<DkgPublicState>((before, fact) => applyFact(config, before, fact), emptyState),
+  );
 
-function input(config: DkgConfig, state: DkgState, asked: DkgInput, context: Context): DkgStep {
-  if (state.kind === 'ended') return stay(state);
-  switch (asked.kind) {
+function input(config: DkgConfig, state: DkgState, request: DkgInput, context: Context): DkgStep {
+  if (state.kind === 'ended') return unchanged(state);
+  switch (request.kind) {
     case 'finish': {
-      const lists = withList(config, state.lists, asked.list, true);
+      const lists = withList(config, state.lists, request.list, true);
       const again = [...lists.values()].flatMap((list): DkgEffect[] =>
-        list.stage.kind === 'derived' && isSameList(list.dealings, asked.list)
+        list.stage.kind === 'derived' && isSameList(list.dealings, request.list)
           ? [shareOutput(config, state, list, list.stage.result)]
           : [],
       );
       if (again.length > 0) return { state: { ...state, lists }, effects: again };
-      return inTurn({ ...state, lists }, [
+      return andThen(
+        activeStep({ ...state, lists }),
         (s) => advance(config, s, context),
-        (s) => ask(config, s),
-      ]);
+        (s) => requestMissing(config, s),
+      );
     }
-    case 'won':
-      return settle(config, { state: { ...state, won: asked.key }, effects: [] });
-    case 'lost':
-      return end(state, []);
+    case 'selected':
+      return endIfShareKnown(config, {
+        state: { ...state, selectedKey: request.key },
+        effects: [],
+      });
+    case 'notSelected':
+      return endSession(state);
     default:
-      return assertNever(asked);
+      return assertNever(request);
   }
 }
 
-/** D7: the tick asks again, and lets others name when nothing became ready. */
+/** DKG-D7: each tick requests missing parts, and lets later proposers act while no key is ready. */
 function tick(config: DkgConfig, state: DkgState, context: Context): DkgStep {
-  if (state.kind === 'ended' || isSettled(state)) return stay(state);
-  return inTurn(state, [(s) => ask(config, s), (s) => advance(config, s, context)]);
+  if (state.kind === 'ended' || isComplete(state)) return unchanged(state);
+  return andThen(
+    activeStep(state),
+    (s) => requestMissing(config, s),
+    (s) => advance(config, s, context),
+  );
 }
 
 function receive(
@@ -203,49 +228,58 @@ function receive(
   message: DkgMessage,
   context: Context,
 ): DkgStep {
-  // A message of another session is late or early, not a lie; a stranger's is nothing to us.
-  if (!equalBytes(message.sessionId, config.sessionId)) return stay(state);
-  if (!candidateIds(config).includes(from) || from === config.self) return stay(state);
-  if (state.kind === 'ended') return answer(config, state, from, message);
-  return settle(
+  // Messages of other sessions may be early or late, so they are no fault; others are ignored.
+  if (!equalBytes(message.sessionId, config.sessionId)) return unchanged(state);
+  if (!candidateIds(config).includes(from) || from === config.self) return unchanged(state);
+  if (state.kind === 'ended') return sendMissing(config, state, from, message);
+  return endIfShareKnown(
     config,
-    inTurn(state, [
-      (s) => takeMessage(config, s, from, message),
+    andThen(
+      activeStep(state),
+      (s) => receiveMessage(config, s, from, message),
       (s) => advance(config, s, context),
-      (s) => answer(config, s, from, message),
-    ]),
+      (s) => sendMissing(config, s, from, message),
+    ),
   );
 }
 
-/** D11, N18: when the key that won has its share out, the session's secrets go. */
-function settle(config: DkgConfig, { state, effects }: Taken): DkgStep {
-  const { won } = state;
-  if (won === null) return { state, effects };
-  const out = [...state.lists.values()].some(
-    ({ stage }) => stage.kind === 'derived' && equalBytes(stage.result.key, won),
+/**
+ * DKG-D11, N18: ends once the share of the selected key was output, and drops the session's secrets.
+ */
+function endIfShareKnown(config: DkgConfig, step: ActiveDkgStep): DkgStep {
+  const { selectedKey, lists } = step.state;
+  if (selectedKey === null) return step;
+  const isShareKnown = [...lists.values()].some(
+    ({ stage }) => stage.kind === 'derived' && equalBytes(stage.result.key, selectedKey),
   );
-  return out ? end(state, effects) : { state, effects };
+  return isShareKnown ? andThen<DkgState, DkgEffect>(step, () => endSession(step.state)) : step;
 }
 
-const end = (state: Open, effects: readonly DkgEffect[]): DkgStep => ({
+const endSession = (state: ActiveDkgState): DkgStep => ({
   state: ended(state),
   effects: [
-    ...effects,
     { kind: 'persist', fact: { kind: 'ended' } },
     { kind: 'clearTimer', timer: 'gossip' },
     { kind: 'output', output: { kind: 'ended' } },
   ],
 });
 
-/** Everything public stays: others may still ask. Shares go with the stages that held them. */
-const ended = ({ keys, dealings, named, lists, sent, tick: asks }: Held): DkgState => ({
+/** Keeps all public parts to answer requests, and drops the stages, which hold secret shares. */
+const ended = ({
+  keys,
+  dealings,
+  proposed,
+  lists,
+  sent,
+  tick: ticks,
+}: DkgPublicState): DkgState => ({
   kind: 'ended',
   keys,
   dealings,
-  named,
+  proposed,
   lists: new Map(
-    [...lists].map(([id, list]) => [id, { ...list, stage: { kind: 'useless' } as const }]),
+    [...lists].map(([id, list]) => [id, { ...list, stage: { kind: 'unusable' } as const }]),
   ),
   sent,
-  tick: asks,
+  tick: ticks,
 });

@@ -1,16 +1,16 @@
 import type { XorName } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
-import type { DealtKeys } from '#crypto/dealing.ts';
+import type { DealingKeys } from '#crypto/dealing/dealing-suite.ts';
 import type { DkgJob, DkgResult, DkgSuites } from './jobs.ts';
 import type {
   DealingList,
   DkgMessage,
-  Readiness,
+  SignedReadiness,
   SignedDealing,
   SignedKey,
-  SignedList,
+  ProposedList,
 } from './messages.ts';
-import type { Ready } from './proof.ts';
+import type { ReadinessProof } from './readiness-proof.ts';
 
 export interface DkgConfig {
   /** Hex of this candidate's name. */
@@ -24,18 +24,18 @@ export interface DkgConfig {
   readonly candidates: readonly XorName[];
   /** N12: the agreed sharing key of candidates 1…7, from their member records; 32 bytes each. */
   readonly fallbackKeys: readonly Uint8Array[];
-  /** The secret of my own one, 32 bytes. */
+  /** The secret of this candidate's own fallback key, 32 bytes. */
   readonly fallbackSecret: Uint8Array;
-  /** What the new key signs to show that it lives: pure, and the same for all seven. */
-  readonly readyBytes: (list: Uint8Array, keys: DealtKeys) => Uint8Array;
-  /** The key is made and this candidate was away: it wants its share and takes no other part. */
+  /** The bytes a new key signs to prove it works: pure, and the same for all seven. */
+  readonly readyBytes: (list: Uint8Array, keys: DealingKeys) => Uint8Array;
+  /** The key already exists and this candidate missed it: it only collects parts for its share. */
   readonly late?: boolean;
   readonly gossipEveryMs: number;
   readonly suites: DkgSuites;
 }
 
-/** What a list leaves with a candidate. */
-export interface KeyShareSet extends DealtKeys {
+/** The key of a list, as one candidate holds it. */
+export interface KeyShareSet extends DealingKeys {
   /** 32 bytes: this candidate's own. */
   readonly secretShare: Uint8Array;
   /** 1…7. */
@@ -47,106 +47,106 @@ export interface HeldDealing {
   readonly hash: Uint8Array;
 }
 
-/** A list of dealings and how far this candidate is with it. */
+/** A list of dealings and this candidate's progress with it. */
 export interface HeldList {
   readonly dealings: DealingList;
   readonly hash: Uint8Array;
-  /** A decision outside picked it: its share must be found. */
+  /** A decision outside selected it, so its share is required. */
   readonly wanted: boolean;
   readonly stage:
-    | { readonly kind: 'lacking' }
+    | { readonly kind: 'incomplete' }
     | { readonly kind: 'deriving' }
     | {
         readonly kind: 'derived';
         readonly result: KeyShareSet;
         readonly ready: Uint8Array;
-        /** A job combines five shares. */
+        /** A job is combining five shares. */
         readonly combining: boolean;
-        readonly proof: Ready | null;
+        readonly proof: ReadinessProof | null;
       }
-    /** N17, or no key: this list is of no use. */
-    | { readonly kind: 'useless' };
+    /** N17, or the sum is no key. */
+    | { readonly kind: 'unusable' };
   /** By candidate. */
-  readonly readiness: ReadonlyMap<number, Readiness>;
-  /** Candidates whose readiness was wrong: not asked for again. */
+  readonly readiness: ReadonlyMap<number, SignedReadiness>;
+  /** Candidates whose readiness was invalid: it is not requested again. */
   readonly wrong: ReadonlySet<number>;
 }
 
-/** Public knowledge: what is kept to answer others, also after the end. */
-export interface Held {
-  /** The first valid one of each candidate. */
+/** Public parts, kept to answer requests even after the session ended. */
+export interface DkgPublicState {
+  /** The first valid key of each candidate. */
   readonly keys: ReadonlyMap<number, SignedKey>;
-  /** Checked ones, by hex of their hash. */
+  /** Verified dealings, by hex of their hash. */
   readonly dealings: ReadonlyMap<string, HeldDealing>;
-  /** By namer. */
-  readonly named: ReadonlyMap<number, SignedList>;
+  /** By proposer. */
+  readonly proposed: ReadonlyMap<number, ProposedList>;
   /** By hex of their hash. */
   readonly lists: ReadonlyMap<string, HeldList>;
-  /** What was sent to a peer since its last ask. */
+  /** Parts sent to a peer since its last request. */
   readonly sent: ReadonlyMap<
     NodeId,
     { readonly tick: number; readonly parts: ReadonlySet<string> }
   >;
-  /** Times this candidate asked. */
+  /** Requests this candidate has sent. */
   readonly tick: number;
 }
 
-export interface Working extends Held {
-  /** 32 bytes: opens what is sealed to my session key. */
+export interface DkgWorkingState extends DkgPublicState {
+  /** 32 bytes: decrypts shares encrypted to this candidate's session key. */
   readonly sharingSecret: Uint8Array;
-  /** Dealings under way through a job, by carrier: one each. */
+  /** Dealings being verified, at most one per carrier. */
   readonly checking: ReadonlyMap<NodeId, HeldDealing>;
-  /** Dealers that were blamed already, and candidates for other deeds. */
+  /** Offences already blamed, with their culprits. */
   readonly blamed: ReadonlySet<string>;
-  /** The tick at which five dealers' dealings were held; null before. */
-  readonly fiveAt: number | null;
-  /** The key that won: the end comes when its share is out (N18). */
-  readonly won: Uint8Array | null;
+  /** The first tick with dealings of five dealers; null before. */
+  readonly quorumTick: number | null;
+  /** The key selected outside: the session ends with the output of its share (N18). */
+  readonly selectedKey: Uint8Array | null;
 }
 
 export type DkgState =
   /** Waiting for session keys. */
-  | ({ readonly kind: 'gathering' } & Working)
-  /** A job makes my dealing. */
-  | ({ readonly kind: 'dealing' } & Working)
-  | ({ readonly kind: 'dealt' } & Working)
-  /** Won or lost: no secret left, answers only (N18). */
-  | ({ readonly kind: 'ended' } & Held);
+  | ({ readonly kind: 'gathering' } & DkgWorkingState)
+  /** A job makes this candidate's dealing. */
+  | ({ readonly kind: 'dealing' } & DkgWorkingState)
+  | ({ readonly kind: 'dealt' } & DkgWorkingState)
+  /** Selected or not: no secret left, answers only (N18). */
+  | ({ readonly kind: 'ended' } & DkgPublicState);
 
-/** The states in which parts are still taken. */
-export type Open = Exclude<DkgState, { readonly kind: 'ended' }>;
+/** States in which parts are still accepted. */
+export type ActiveDkgState = Exclude<DkgState, { readonly kind: 'ended' }>;
 
 export type DkgInput =
-  /** A decision outside picked this list: I need my share of its key. */
+  /** A decision outside selected this list: its share is required. */
   | { readonly kind: 'finish'; readonly list: DealingList }
-  /** The caller stored the share of this key, which is the section's now. */
-  | { readonly kind: 'won'; readonly key: Uint8Array }
-  | { readonly kind: 'lost' };
+  /** The caller stored the share of this key, now the section's. */
+  | { readonly kind: 'selected'; readonly key: Uint8Array }
+  | { readonly kind: 'notSelected' };
 
 export type DkgFact =
-  /** Secret. The caller destroys it when the output `ended` was heard (N18). */
+  /** Secret. The caller destroys it on the output `ended` (N18). */
   | { readonly kind: 'announced'; readonly sharingSecret: Uint8Array; readonly key: SignedKey }
-  /** Mine or another's, checked. */
+  /** Verified, of any dealer. */
   | { readonly kind: 'accepted'; readonly dealing: SignedDealing }
-  | { readonly kind: 'named'; readonly list: SignedList }
+  | { readonly kind: 'listProposed'; readonly list: ProposedList }
   | { readonly kind: 'ended' };
 
 export type DkgOutput =
   /** At least once per list that five candidates vouched for. */
-  | { readonly kind: 'ready'; readonly ready: Ready }
-  /** At least once per list whose share this candidate found. */
+  | { readonly kind: 'ready'; readonly ready: ReadinessProof }
+  /** At least once per list whose share this candidate derived. */
   | {
       readonly kind: 'share';
       readonly list: DealingList;
       readonly share: KeyShareSet;
-      /** A dealing was opened with the agreed key: replace it after this session (N12, N18). */
+      /** A share was decrypted with the fallback key: replace it after the session (N12, N18). */
       readonly usedFallback: boolean;
     }
-  /** No secret of the session is needed any more. */
+  /** The session's secrets are no longer needed. */
   | { readonly kind: 'ended' };
 
 export type DkgFault =
-  /** The carrier handed over a part its author never signed. */
+  /** The carrier sent a part its author never signed. */
   | { readonly kind: 'invalidSignature'; readonly culprit: NodeId; readonly part: string }
   | {
       readonly kind: 'keyEquivocation';
@@ -165,18 +165,29 @@ export type DkgFault =
   | {
       readonly kind: 'listEquivocation';
       readonly culprit: NodeId;
-      readonly lists: readonly [SignedList, SignedList];
+      readonly lists: readonly [ProposedList, ProposedList];
     }
   /** A signed list of fewer than five dealings. */
-  | { readonly kind: 'invalidList'; readonly culprit: NodeId; readonly list: SignedList }
-  | { readonly kind: 'invalidReadiness'; readonly culprit: NodeId; readonly readiness: Readiness }
-  /** N17: a dealing that everybody checked holds no share for me. */
+  | { readonly kind: 'invalidList'; readonly culprit: NodeId; readonly list: ProposedList }
   | {
-      readonly kind: 'unopenable';
+      readonly kind: 'invalidReadiness';
+      readonly culprit: NodeId;
+      readonly readiness: SignedReadiness;
+    }
+  /** N17: a verified dealing has no valid share for this candidate. */
+  | {
+      readonly kind: 'undecryptable';
       readonly culprit: NodeId;
       readonly dealing: SignedDealing;
       readonly proof: Uint8Array;
     };
+
+export type DkgJobId =
+  | { readonly kind: 'deal' }
+  /** A dealing, by the peer that sent it. */
+  | { readonly kind: 'verify'; readonly from: NodeId }
+  /** A list, by the hex of its hash. */
+  | { readonly kind: 'derive' | 'vouch' | 'combine'; readonly list: string };
 
 export interface Dkg {
   readonly input: DkgInput;
@@ -186,5 +197,6 @@ export interface Dkg {
   readonly fault: DkgFault;
   readonly timer: 'gossip';
   readonly job: DkgJob;
+  readonly jobId: DkgJobId;
   readonly result: DkgResult;
 }

@@ -1,12 +1,18 @@
-/** The bytes that are signed and hashed. Each begins with its label, network and session (N14). */
+/** The signed and hashed layouts. Each begins with its label, network and session (N14). */
 import type { XorName } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
 import { compareBytes, concat, Writer } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
-import type { DealingList, Readiness, SignedDealing, SignedKey, SignedList } from './messages.ts';
+import type {
+  DealingList,
+  SignedReadiness,
+  SignedDealing,
+  SignedKey,
+  ProposedList,
+} from './messages.ts';
 
-/** What every signature of one key generation is bound to. */
+/** Every signature of one key generation contains it. */
 export interface Binding {
   /** 32 bytes. */
   readonly networkId: Uint8Array;
@@ -14,7 +20,7 @@ export interface Binding {
   readonly sessionId: Uint8Array;
 }
 
-/** The id under which one child of a session generates its key: 0, or 1 in a split. */
+/** The session id for one child: 0, or 1 in a split. */
 export const childSessionId = (sessionId: Uint8Array, child: number): Uint8Array =>
   labelledHash('safe/v1/dkg-child', sessionId, Uint8Array.of(child));
 
@@ -29,8 +35,8 @@ export const keyBytes = (binding: Binding, key: Omit<SignedKey, 'signature'>): U
   begin('safe/v1/dkg-key', binding).u8(key.candidate).fixed(key.sharingKey, 32).finish();
 
 /**
- * N12: the hash of the key list a dealing used. The keys' signatures are in it: a carrier must not
- * be able to spoil one and have the dealer blamed for it.
+ * N12: the hash of the keys a dealing used, with their signatures: otherwise a carrier could
+ * corrupt a signature and have the dealer blamed.
  */
 export const keyListHash = (binding: Binding, keys: readonly (SignedKey | null)[]): Uint8Array =>
   labelledHash(
@@ -51,11 +57,11 @@ export const dealingBytes = (
     .fixed(labelledHash('safe/v1/dkg-dealing-body', dealing.body), 32)
     .finish();
 
-/** Names a dealing in lists and wants. */
+/** Identifies a dealing in lists and wants. */
 export const dealingHash = (binding: Binding, dealing: SignedDealing): Uint8Array =>
   labelledHash('safe/v1/dkg-dealing-hash', dealingBytes(binding, dealing));
 
-/** N14: what the proof inside a dealing is bound to. @param keys the seven it is sealed to. */
+/** N14: the bytes the proof in a dealing is bound to. @param keys the seven encryption keys. */
 export const dealingBinding = (
   binding: Binding,
   dealer: number,
@@ -71,9 +77,9 @@ export const dealingBinding = (
     ...keys,
   );
 
-/** Names a list, whoever named it: equal lists make equal keys. */
+/** Identifies a list independently of its proposer: equal lists give equal keys. */
 export function listHash(binding: Binding, list: DealingList): Uint8Array {
-  assert(list.length === ELDER_COUNT, 'a list has a place for every dealer');
+  assert(list.length === ELDER_COUNT, 'a list has one entry per dealer');
   const writer = begin('safe/v1/dkg-list', binding);
   for (const hash of list) {
     if (hash === null) writer.u8(0);
@@ -82,9 +88,9 @@ export function listHash(binding: Binding, list: DealingList): Uint8Array {
   return labelledHash('safe/v1/dkg-list-hash', writer.finish());
 }
 
-export const signedListBytes = (
+export const proposedListBytes = (
   binding: Binding,
-  list: Omit<SignedList, 'signature'>,
+  list: Omit<ProposedList, 'signature'>,
 ): Uint8Array =>
   begin('safe/v1/dkg-named', binding)
     .u8(list.candidate)
@@ -92,15 +98,15 @@ export const signedListBytes = (
     .finish();
 
 /**
- * What a candidate vouches for with its own name: the very bytes that the new key signs. Without
- * five of these anybody who invents a key could sign a proof with it.
+ * A candidate's ed25519 voucher signs the same bytes as the new key. Without five vouchers anyone
+ * could invent a key and sign a proof with it.
  */
 export const voucherBytes = (binding: Binding, ready: Uint8Array): Uint8Array =>
   begin('safe/v1/dkg-voucher', binding).sized(ready).finish();
 
 export const readinessBytes = (
   binding: Binding,
-  { candidate, list, share, voucher }: Omit<Readiness, 'signature'>,
+  { candidate, list, share, voucher }: Omit<SignedReadiness, 'signature'>,
 ): Uint8Array =>
   begin('safe/v1/dkg-readiness', binding)
     .u8(candidate)

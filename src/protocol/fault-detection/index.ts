@@ -1,14 +1,14 @@
 export {
   maxIssuesPerRound,
   observe,
-  proposeFault,
+  nextSuspect,
   startFaultDetection,
   suspicionOf,
   suspicionsOf,
-} from './detect.ts';
+} from './find-suspects.ts';
 export {
   issues,
-  usualFaultDetection,
+  defaultFaultDetection,
   type Evidence,
   type FaultDetectionConfig,
   type FaultDetectionEvent,

@@ -1,55 +1,55 @@
-/** What one elder saw others do or leave undone, and what it makes of it. Rules in README.md. */
+/** Counts one elder keeps of other members' faults, and their configuration. Rules: docs/spec/membership.md. */
 import type { NodeId } from '#core/machine.ts';
 
 /** Elders are compared with elders, adults with adults. */
 export type PeerKind = 'elder' | 'adult';
 
-/** Independent kinds of misbehaviour, each counted apart. */
+/** Independent kinds of misbehaviour, counted separately. */
 export type Issue =
-  /** An answered re-send round in which this one was silent; counted by the detector itself. */
+  /** No answer in a counted re-send round; counted by the detector itself. */
   | 'silence'
-  /** Spoke by an old state although it had been told the new one. */
-  | 'knowledge'
-  /** Promises that were empty: it lacks what it has to hold, or gives no answer about it. */
-  | 'data'
-  /** Gave what cannot be true: bytes, proofs or signatures that do not fit. No link does that. */
-  | 'falsehood'
-  /** A key generation waits for its part. */
+  /** Used an old state after it had been sent the new one. */
+  | 'staleState'
+  /** A holder lacks a chunk it must store, or does not answer about it. */
+  | 'missingCopy'
+  /** Sent bytes, proofs or signatures that do not verify; no faulty link causes that. */
+  | 'provable'
+  /** Did not send its part of a running key generation. */
   | 'dkg'
   /** A generation was decided without its vote. */
-  | 'vote';
+  | 'missedVote';
 
 export const issues: readonly Issue[] = [
   'silence',
-  'knowledge',
-  'data',
-  'falsehood',
+  'staleState',
+  'missingCopy',
+  'provable',
   'dkg',
-  'vote',
+  'missedVote',
 ];
 
-/** F10: neither a bad link nor a restart nor load makes an honest node do it. */
-export const isDamningAlone = (issue: Issue): boolean => issue === 'falsehood';
+/** FAULT-F10: no bad link, restart or load makes an honest node do it. */
+export const isSufficientAlone = (issue: Issue): boolean => issue === 'provable';
 
 export interface FaultDetectionConfig {
   readonly self: NodeId;
-  /** Of a kind of peers so many must be there before one can stand out. */
+  /** Peers of one kind required before one can be an outlier. */
   readonly samplesRequired: number;
-  /** Answered rounds in a row without a word: enough alone, as falsehoods are (F10). */
-  readonly hardSilenceRounds: number;
-  /** A newcomer, or one that was here and restarts, is left alone for so many answered rounds… */
+  /** Consecutive unanswered rounds that suffice alone, as provable misbehaviour does (FAULT-F10). */
+  readonly silenceLimitRounds: number;
+  /** Answered rounds during which a new or restarted peer is not judged. */
   readonly graceRounds: number;
-  /** …and a newcomer for so many decided generations. */
+  /** Decided generations during which a new peer is not judged. */
   readonly graceGenerations: number;
-  /** Who was silent for so many and comes back has restarted: its grace begins anew… */
+  /** After this many unanswered rounds, a peer that answers again gets a new grace period. */
   readonly restartRounds: number;
-  /** …but only so often, as long as any of it is remembered. */
+  /** Grace periods granted for restarts while the window still holds issues of the peer. */
   readonly restartsAllowed: number;
-  /** Rounds that are remembered, answered or not; older issues are forgotten. */
+  /** Rounds in the window, answered or not; older issues are dropped. */
   readonly windowRounds: number;
-  /** How many (scaled) deviations above the median count as out of line. */
+  /** Scaled median deviations above the median that are out of line. */
   readonly deviationsAllowed: number;
-  /** And at least so many issues above the median, however close together the others are. */
+  /** Minimum issues above the median, however close together the others are. */
   readonly excessRequired: Readonly<Record<Issue, number>>;
   /** Categories that must be out of line at the same time. */
   readonly categoriesRequired: number;
@@ -58,78 +58,85 @@ export interface FaultDetectionConfig {
 }
 
 /** With rounds of one second a dead node is proposed after about 20 s. */
-export const usualFaultDetection: Omit<FaultDetectionConfig, 'self'> = {
+export const defaultFaultDetection: Omit<FaultDetectionConfig, 'self'> = {
   samplesRequired: 4,
-  hardSilenceRounds: 20,
+  silenceLimitRounds: 20,
   graceRounds: 15,
   graceGenerations: 2,
   restartRounds: 4,
   restartsAllowed: 3,
   windowRounds: 600,
   deviationsAllowed: 4,
-  excessRequired: { silence: 8, knowledge: 10, data: 3, falsehood: 2, dkg: 4, vote: 3 },
+  excessRequired: {
+    silence: 8,
+    staleState: 10,
+    missingCopy: 3,
+    provable: 2,
+    dkg: 4,
+    missedVote: 3,
+  },
   categoriesRequired: 2,
   roundsBetweenProposals: 10,
 };
 
-/** Counts per block of rounds, so that old ones can be forgotten without a list of all. */
-export interface Block {
-  /** Rounds before this block. */
+/** Counts per block of rounds, so that old ones expire without a list of single issues. */
+export interface RoundBucket {
+  /** First round of this block. */
   readonly from: number;
   readonly counts: Readonly<Record<Issue, number>>;
 }
 
-export interface Peer {
+export interface PeerHistory {
   readonly kind: PeerKind;
-  /** Decided generations since it was admitted, as far as they were seen. */
+  /** Decided generations observed since it was admitted. */
   readonly generations: number;
-  /** Answered rounds since it was admitted, became an elder, or came back. */
+  /** Answered rounds since it was admitted, became an elder, or restarted. */
   readonly rounds: number;
-  /** Answered rounds since it was heard last. */
-  readonly silentRounds: number;
-  /** How often it came back from a silence, as long as any of it is remembered. */
-  readonly returns: number;
+  /** Counted rounds without an answer since its last one. */
+  readonly unresponsiveRounds: number;
+  /** Restarts while the window still holds issues of the peer. */
+  readonly restarts: number;
   /** Newest first. */
-  readonly blocks: readonly Block[];
+  readonly buckets: readonly RoundBucket[];
 }
 
 export interface FaultDetectionState {
-  readonly peers: ReadonlyMap<NodeId, Peer>;
+  readonly peers: ReadonlyMap<NodeId, PeerHistory>;
   /** Rounds so far, answered or not. */
   readonly round: number;
   /** Answered rounds since the last proposal. */
   readonly roundsSinceProposal: number;
-  /** F4: most of those asked answered in the round that ended last. */
+  /** FAULT-F4: at least half of the peers asked answered in the last round. */
   readonly lastRoundCounts: boolean;
   readonly lastProposed: NodeId | null;
 }
 
 export type FaultDetectionEvent =
-  /** A generation was adopted: who belongs now, and as what. */
+  /** A generation was adopted, with these members. */
   | {
       readonly kind: 'adopted';
       readonly members: readonly { readonly id: NodeId; readonly kind: PeerKind }[];
     }
-  /** A re-send round ended: who was waited for, and who answered or was heard meanwhile. */
+  /** A re-send round ended: peers awaited, and peers that answered or sent any message. */
   | {
       readonly kind: 'roundEnded';
       readonly asked: readonly NodeId[];
       readonly answered: readonly NodeId[];
     }
-  /** Something else was seen; `silence` is counted from rounds only. */
+  /** Another issue was observed; only rounds count `silence`. */
   | {
       readonly kind: 'seen';
       readonly id: NodeId;
       readonly issue: Exclude<Issue, 'silence'>;
     };
 
-/** Why a member stands out: for the log, the page, and the elder that endorses. */
+/** Why a member is out of line: for the log, the page, and the endorsing elder. */
 export interface Evidence {
   readonly issue: Issue;
   readonly count: number;
-  /** Of its kind. */
+  /** Among peers of its kind. */
   readonly median: number;
-  /** Beyond this it counts as out of line. */
+  /** Counts above this are out of line. */
   readonly allowed: number;
 }
 
@@ -138,6 +145,6 @@ export interface Suspicion {
   readonly kind: PeerKind;
   /** Sum over categories of (count − median) / (allowed − median): worse is higher. */
   readonly score: number;
-  readonly hardSilence: boolean;
+  readonly reachedSilenceLimit: boolean;
   readonly evidence: readonly Evidence[];
 }

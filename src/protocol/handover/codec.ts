@@ -13,8 +13,8 @@ import {
   type Shape,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { maxSealedSiblings } from '#money/sealed.ts';
-import { maxSealedEntryBytes, maxSnapshotPageBytes } from '#money/snapshot.ts';
+import { maxProofSiblings } from '#money/inclusion-proof.ts';
+import { maxSnapshotEntryBytes, maxSnapshotPageBytes } from '#money/snapshot.ts';
 import {
   ELDER_COUNT,
   decodeSuccessor,
@@ -25,7 +25,7 @@ import {
 import type { HandoverMessage } from './messages.ts';
 import type { HandoverFact } from './state.ts';
 
-/** A full page and its envelope; news is below 6 kB. */
+/** A full page and its envelope; a progress message is below 6 kB. */
 export const maxHandoverMessageBytes = maxSnapshotPageBytes + 4 * 1024;
 const maxEntriesPerPage = 4096;
 
@@ -41,29 +41,29 @@ const signed: Shape<SignedSuccessor> = refined(
     return decoded.ok ? decoded.value : undefined;
   },
 );
-const place = intBetween(0, 2 ** 32 - 1);
+const position = intBetween(0, 2 ** 32 - 1);
 
 export const handoverMessageShape = union({
-  news: record({
-    wants: bool,
+  progress: record({
+    incomplete: bool,
     roots: listOf(root, ELDER_COUNT),
     share: nullable(record({ record: hash, signature: bytesOf(48) })),
     successor: nullable(signed),
     receipts: listOf(receipt, 2 * ELDER_COUNT),
   }),
-  askPage: record({ root: hash, start: place }),
+  requestPage: record({ root: hash, start: position }),
   page: record({
     root: hash,
-    start: place,
-    count: place,
-    siblings: listOf(hash, 2 * maxSealedSiblings),
-    entries: listOf(bytesUpTo(maxSealedEntryBytes), maxEntriesPerPage),
+    start: position,
+    count: position,
+    siblings: listOf(hash, 2 * maxProofSiblings),
+    entries: listOf(bytesUpTo(maxSnapshotEntryBytes), maxEntriesPerPage),
   }),
 });
 
 export const handoverFactShape = union({
-  stopped: record({ snapshot: root }),
-  chose: record({ record: signed }),
+  snapshotSigned: record({ snapshot: root }),
+  recordChosen: record({ record: signed }),
   succeeded: record({ signed }),
   inherited: record({}),
   receipt: record({ receipt }),
@@ -72,7 +72,7 @@ export const handoverFactShape = union({
 
 export const encodeHandoverMessage = (message: HandoverMessage): Uint8Array =>
   encodeCbor(
-    message.kind === 'news' && message.successor !== null
+    message.kind === 'progress' && message.successor !== null
       ? { ...message, successor: encodeSuccessor(message.successor) }
       : message,
   );
@@ -88,7 +88,7 @@ export function encodeHandoverFact(fact: HandoverFact): Uint8Array {
   if (fact.kind === 'succeeded') {
     return encodeCbor({ kind: fact.kind, signed: encodeSuccessor(fact.signed) });
   }
-  if (fact.kind !== 'chose') return encodeCbor(fact);
+  if (fact.kind !== 'recordChosen') return encodeCbor(fact);
   const unsigned = { record: fact.record, signature: new Uint8Array(48) };
   return encodeCbor({ kind: fact.kind, record: encodeSuccessor(unsigned) });
 }
@@ -98,5 +98,7 @@ export function decodeHandoverFact(bytes: Uint8Array): Result<HandoverFact, 'mal
   const decoded = decodeCbor(bytes);
   const fact = decoded.ok ? handoverFactShape(decoded.value) : undefined;
   if (fact === undefined) return err('malformed');
-  return ok(fact.kind === 'chose' ? { kind: 'chose', record: fact.record.record } : fact);
+  return ok(
+    fact.kind === 'recordChosen' ? { kind: 'recordChosen', record: fact.record.record } : fact,
+  );
 }

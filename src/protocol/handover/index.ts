@@ -1,7 +1,7 @@
 export { handover } from './machine.ts';
 export { performHandoverJob } from './jobs.ts';
-export { receiptBytes } from './receipt.ts';
-export { addPage, inheritPage, type Inheritance, type InheritedPage } from './inherit.ts';
+export { inheritanceReceiptBytes } from './inheritance-receipt.ts';
+export { addPage, inheritPage, type Inheritance, type InheritedPage } from './inheritance.ts';
 export {
   decodeHandoverFact,
   decodeHandoverMessage,
@@ -11,13 +11,13 @@ export {
 } from './codec.ts';
 export type {
   HandoverMessage,
-  HandoverNews,
-  Receipt,
+  HandoverProgress,
+  InheritanceReceipt,
   SnapshotPage,
   SuccessorShare,
 } from './messages.ts';
 export type {
-  Handover,
+  HandoverProtocol,
   HandoverConfig,
   HandoverFact,
   HandoverFault,
@@ -27,4 +27,3 @@ export type {
   HandoverResult,
   HandoverState,
 } from './state.ts';
-export { supersededBy } from './superseded.ts';

@@ -1,9 +1,9 @@
-/** What old and new elders say to each other while one key hands over. Nothing secret. */
-import type { SealedPage } from '#money/snapshot.ts';
+/** Messages between old and new elders during the handover of one key. Nothing secret. */
+import type { ProvenPage } from '#money/snapshot.ts';
 import type { SignedSnapshot } from '#protocol/membership/index.ts';
 import type { SignedSuccessor } from '#protocol/section/index.ts';
 
-/** An old elder's share of the old key's last signature. */
+/** An old elder's share of the old key's signature over the successor record. */
 export interface SuccessorShare {
   /** 32 bytes: hash of the record it signs. */
   readonly record: Uint8Array;
@@ -11,35 +11,35 @@ export interface SuccessorShare {
   readonly signature: Uint8Array;
 }
 
-/** A new elder's word that it holds everything the old section sealed (N27). */
-export interface Receipt {
+/** A new elder's receipt for everything the old section sealed (N27). */
+export interface InheritanceReceipt {
   /** 0 or 1: which child of the record. */
   readonly child: number;
   /** 1…7 among the child's elders. */
   readonly elder: number;
-  /** 64 bytes, ed25519 over {@link receiptBytes}. */
+  /** 64 bytes, ed25519 over {@link inheritanceReceiptBytes}. */
   readonly signature: Uint8Array;
 }
 
 export type HandoverMessage =
-  /** All that the sender has to tell, or a part of it; anybody may carry it. */
+  /** Progress: all the sender knows, or a part of it. Any peer may forward it. */
   | {
-      readonly kind: 'news';
-      /** True when the sender is not finished: tell it what it lacks. */
-      readonly wants: boolean;
+      readonly kind: 'progress';
+      /** True when the sender is not finished: the receiver answers with all it has. */
+      readonly incomplete: boolean;
       readonly roots: readonly SignedSnapshot[];
       /** The sender's own share. */
       readonly share: SuccessorShare | null;
       readonly successor: SignedSuccessor | null;
-      readonly receipts: readonly Receipt[];
+      readonly receipts: readonly InheritanceReceipt[];
     }
-  /** N23, N27: the entries of a snapshot, or of what was merged, from this place on; by its root. */
-  | { readonly kind: 'askPage'; readonly root: Uint8Array; readonly start: number }
+  /** N23, N27: requests the entries of a snapshot or merged list from this index on, by its root. */
+  | { readonly kind: 'requestPage'; readonly root: Uint8Array; readonly start: number }
   | SnapshotPage;
 
-export interface SnapshotPage extends SealedPage {
+export interface SnapshotPage extends ProvenPage {
   readonly kind: 'page';
   readonly root: Uint8Array;
 }
 
-export type HandoverNews = HandoverMessage & { readonly kind: 'news' };
+export type HandoverProgress = HandoverMessage & { readonly kind: 'progress' };

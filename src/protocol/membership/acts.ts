@@ -1,12 +1,12 @@
 /**
- * What a section may decide. An act is a body, which says what is to happen, and endorsements,
- * which say that enough elders want it (N7). Two acts with one body are one act.
+ * What a section may decide. An act (a replicated command) is a body and endorsements, which show
+ * that enough elders want it (N7). Two acts with one body are one act.
  */
 import type { XorName } from '#address/xor-name.ts';
-import type { Ready } from '#protocol/dkg/index.ts';
-import type { Moving, SnapshotRoot } from '#protocol/section/index.ts';
+import type { ReadinessProof } from '#protocol/dkg/index.ts';
+import type { RelocationDetails, SnapshotRoot } from '#protocol/section/index.ts';
 
-export type ActBody = Join | Leave | Demote | Places | Handover | SealedSet;
+export type ActBody = JoinAct | LeaveAct | DemoteAct | VacanciesAct | HandoverAct | SealedSetAct;
 export type ActKind = ActBody['kind'];
 
 export interface Act {
@@ -15,7 +15,7 @@ export interface Act {
   readonly endorsements: readonly Endorsement[];
 }
 
-/** An elder's word that it wants an act in one generation (endorsement.ts). */
+/** An elder's signed endorsement of an act in one generation (endorsement.ts). */
 export interface Endorsement {
   /** 1…7. */
   readonly elder: number;
@@ -23,64 +23,64 @@ export interface Endorsement {
   readonly signature: Uint8Array;
 }
 
-/** A node comes in: at the age of beginners on a place, or at its ticket's age. */
-export interface Join {
+/** A node joins: at age 5 on a vacancy, or at the age in its relocation certificate. */
+export interface JoinAct {
   readonly kind: 'join';
   readonly name: XorName;
-  /** 32 bytes: where dealings are sealed to while it sleeps (N12). */
+  /** 32 bytes: the key to which dealings are encrypted while the node is offline (N12). */
   readonly sharingKey: Uint8Array;
-  readonly ticket: TicketProof | null;
+  readonly certificate: RelocationCertificate | null;
 }
 
-/** A relocation ticket with all that shows it to be this joiner's (N38). */
-export interface TicketProof {
-  /** What the source section decided; `moving.name` is the old name. */
-  readonly moving: Moving;
+/** A relocation certificate, with the proof that it belongs to this joiner (N38). */
+export interface RelocationCertificate {
+  /** What the source section decided; `relocation.name` is the old name. */
+  readonly relocation: RelocationDetails;
   /** 96 bytes: the key of the source that signed. */
   readonly sourceKey: Uint8Array;
   readonly sourceEpoch: bigint;
-  /** 48 bytes by `sourceKey`, purpose RELOCATION, over the ticket's bytes. */
+  /** 48 bytes by `sourceKey`, purpose RELOCATION, over `relocationBytes`. */
   readonly signature: Uint8Array;
   /** 64 bytes: the new name, signed by the old one. */
   readonly nameSignature: Uint8Array;
 }
 
-/** A member that is gone, or should be. */
-export interface Leave {
+/** Removes a member. */
+export interface LeaveAct {
   readonly kind: 'leave';
   readonly name: XorName;
 }
 
-/** A member that works badly loses half its age and has to move. */
-export interface Demote {
+/** A member that works badly is relocated at half its age. */
+export interface DemoteAct {
   readonly kind: 'demote';
   readonly name: XorName;
 }
 
-/** From now on so many joiners may still come (N39). */
-export interface Places {
-  readonly kind: 'places';
+/** Sets the number of joiners without certificate that may still be admitted (N39). */
+export interface VacanciesAct {
+  readonly kind: 'vacancies';
   readonly count: number;
 }
 
 /** The session is finished: its candidates hold a key (N19). */
-export interface Handover {
+export interface HandoverAct {
   readonly kind: 'handover';
   /** 32 bytes. */
   readonly sessionId: Uint8Array;
   /**
-   * One for each child of the session, in its order: the new key's own word that its candidates
-   * hold it, and theirs that it is theirs (N13).
+   * One per child of the session, in its order: the new key's signature and five candidates'
+   * vouchers show that the candidates hold the key (N13).
    */
-  readonly ready: readonly Ready[];
+  readonly ready: readonly ReadinessProof[];
 }
 
-/** What at least five elders held when the section stopped (N23). */
-export interface SealedSet {
+/** The snapshots of at least five elders at the end of a key, and their merged root (N23). */
+export interface SealedSetAct {
   readonly kind: 'sealedSet';
   /** Sorted by elder, each once. */
   readonly snapshots: readonly SignedSnapshot[];
-  /** 32 bytes: root of what merging exactly these snapshots gives. */
+  /** 32 bytes: root of the list that results from merging exactly these snapshots. */
   readonly sealedRoot: Uint8Array;
 }
 

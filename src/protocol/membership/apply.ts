@@ -1,25 +1,31 @@
 /**
- * From a decided set to the next state: what every elder computes alike and then seals (N8).
+ * From a decided set to the next state, which every elder computes identically and then seals (N8).
  *
- * Acts first, in canonical order; then key generations that became pointless are closed, lots are
- * drawn, those whose turn has come move out, and key generations that became necessary open.
+ * Acts apply first, in canonical order. Then key generations that lost a candidate close, the
+ * relocation lottery runs, due relocations start, and needed key generations open.
  */
 import { ageOf, type XorName } from '#address/xor-name.ts';
 import { assertNever } from '#core/assert.ts';
 import { compareBytes, toHex } from '#core/codec/bytes.ts';
+import { andThen, unchanged } from '#core/step.ts';
 import type { Turnover } from '#protocol/node-age/index.ts';
-import { bindLedger, type SectionState } from '#protocol/section/index.ts';
-import type { Act, ActBody, Handover, Join, SealedSet } from './acts.ts';
-import { checkEndorsements, checkFit } from './checks.ts';
+import { withLedgerRoot, type SectionState } from '#protocol/section/index.ts';
+import type { Act, ActBody, HandoverAct, JoinAct, SealedSetAct } from './acts.ts';
+import { checkEndorsements, checkApplicable } from './state-checks.ts';
 import { actId, decodeAct } from './codec.ts';
 import { withEndorsements } from './endorsement.ts';
-import { andThen, depart, withLedger, type Progress, type SectionEvent } from './progress.ts';
-import { drawLots, letMove, startMove, withoutPast } from './relocation.ts';
+import { removeMember, withLedger, type Progress, type SectionEvent } from './progress.ts';
+import {
+  drawRelocations,
+  startDueRelocations,
+  relocateNow,
+  dropExpiredRelocations,
+} from './relocation.ts';
 import { sectionRules, type SectionRules } from './rules.ts';
-import { findSession } from './sections.ts';
-import { closeSessions, openSessions } from './sessions.ts';
-import { charterFor } from './statements.ts';
-import { firstRefusal, type ActFault } from './verdict.ts';
+import { findSession } from './state-queries.ts';
+import { closeSessions, openSessions } from './keygen-sessions.ts';
+import { charterFor } from './signed-layouts.ts';
+import { firstRefusal, type ActFault } from './act-verdict.ts';
 
 export interface DroppedAct {
   readonly act: Act;
@@ -31,14 +37,14 @@ export interface Applied {
   readonly state: SectionState;
   /** In the order of application. */
   readonly applied: readonly Act[];
-  /** No longer fitted what was applied before them. */
+  /** Acts that no longer fitted after those applied before them. */
   readonly dropped: readonly DroppedAct[];
   readonly events: readonly SectionEvent[];
 }
 
 /**
- * @param sealed the state that the decision builds on. @param decided acts whose proofs were
- *   checked before anybody voted for them; in any order, with doubles.
+ * @param sealed the state that the decision builds on. @param decided acts whose proofs every voter
+ * checked; in any order, with duplicates.
  * @param churnId 32 bytes, drawn after the decision (N36).
  */
 export function applyActs(
@@ -50,12 +56,12 @@ export function applyActs(
   const applied: Act[] = [];
   const dropped: DroppedAct[] = [];
   const turnover: Turnover[] = [];
-  let progress: Progress = { state: nextGeneration(sealed, churnId), events: [] };
+  let progress: Progress = { state: nextGeneration(sealed, churnId), effects: [] };
   for (const act of rules.canonicalOrder(distinctActs(decided), churnId)) {
     const now = progress.state;
     const verdict = firstRefusal(
       () => checkEndorsements(rules, sealed, act),
-      () => checkFit(rules, now, act.body),
+      () => checkApplicable(rules, now, act.body),
     );
     if (!verdict.ok && rules.isDropped(verdict)) {
       dropped.push({ act, fault: verdict.error });
@@ -65,12 +71,15 @@ export function applyActs(
     turnover.push(...turnoverOf(act.body));
     progress = andThen(progress, (state) => applyAct(rules, state, act.body));
   }
-  const drawsLots = rules.drawsLots(namesOf(sealed), turnover);
-  progress = andThen(progress, (state) => closeSessions(rules, state));
-  if (drawsLots) progress = andThen(progress, (state) => drawLots(rules, state));
-  progress = andThen(progress, (state) => letMove(rules, state));
-  progress = andThen(progress, (state) => openSessions(rules, state));
-  return { state: bindLedger(progress.state), events: progress.events, applied, dropped };
+  const holdsLottery = rules.holdsLottery(namesOf(sealed), turnover);
+  const { state, effects } = andThen(
+    progress,
+    (now) => closeSessions(rules, now),
+    (now) => (holdsLottery ? drawRelocations(rules, now) : unchanged(now)),
+    (now) => startDueRelocations(rules, now),
+    (now) => openSessions(rules, now),
+  );
+  return { state: withLedgerRoot(state), events: effects, applied, dropped };
 }
 
 const nextGeneration = (
@@ -81,7 +90,7 @@ const nextGeneration = (
   ledger: { ...ledger, churnId },
 });
 
-/** One act for each body, with the endorsements of all that were decided. */
+/** One act per body, with all its decided endorsements. */
 function distinctActs(decided: readonly Uint8Array[]): readonly Act[] {
   const byBody = new Map<string, Act>();
   // Sorted, so that of two endorsements by one elder every elder keeps the same.
@@ -95,14 +104,14 @@ function distinctActs(decided: readonly Uint8Array[]): readonly Act[] {
   return [...byBody.values()];
 }
 
-/** Only who comes and goes by decision counts; who is drawn does not draw others. */
+/** Only joins, leaves and demotions count; a relocation by lottery triggers no other lottery. */
 function turnoverOf(body: ActBody): readonly Turnover[] {
   switch (body.kind) {
     case 'join':
     case 'leave':
     case 'demote':
       return [{ age: ageOf(body.name) }];
-    case 'places':
+    case 'vacancies':
     case 'handover':
     case 'sealedSet':
       return [];
@@ -114,21 +123,24 @@ function turnoverOf(body: ActBody): readonly Turnover[] {
 function applyAct(rules: SectionRules, state: SectionState, body: ActBody): Progress {
   switch (body.kind) {
     case 'join':
-      return admit(rules, state, body);
+      return admitMember(rules, state, body);
     case 'leave':
-      return { state: depart(state, body.name), events: [{ kind: 'left', name: body.name }] };
+      return {
+        state: removeMember(state, body.name),
+        effects: [{ kind: 'left', name: body.name }],
+      };
     case 'demote': {
       const age = rules.demotedAge(ageOf(body.name));
-      const moved = startMove(rules, state, body.name, age, 'demotion');
-      return andThen({ state, events: [{ kind: 'demoted', name: body.name }] }, () => moved);
+      const demoted: Progress = { state, effects: [{ kind: 'demoted', name: body.name }] };
+      return andThen(demoted, (now) => relocateNow(rules, now, body.name, age, 'demotion'));
     }
-    case 'places':
+    case 'vacancies':
       return {
-        state: withLedger(state, { places: body.count }),
-        events: [{ kind: 'placesSet', count: body.count }],
+        state: withLedger(state, { vacancies: body.count }),
+        effects: [{ kind: 'vacanciesSet', count: body.count }],
       };
     case 'handover':
-      return close(state, body);
+      return chooseHandover(state, body);
     case 'sealedSet':
       return seal(state, body);
     default:
@@ -136,45 +148,48 @@ function applyAct(rules: SectionRules, state: SectionState, body: ActBody): Prog
   }
 }
 
-/** N37: where its data lie is decided by chance, not by the name it ground. */
-function admit(rules: SectionRules, state: SectionState, join: Join): Progress {
+/** N37, MEMBERSHIP-B16: the placement of its data is random, not set by the name it ground. */
+function admitMember(rules: SectionRules, state: SectionState, join: JoinAct): Progress {
   const { authority, ledger } = state;
-  const { name, sharingKey, ticket } = join;
+  const { name, sharingKey, certificate } = join;
   const placement = rules.placementOf(name, ledger.churnId);
   const member = { name, joined: authority.generation, placement, sharingKey };
   const members = [...authority.members, member].sort((a, b) => compareBytes(a.name, b.name));
   const admitted = { authority: { ...authority, members }, ledger };
   const change =
-    ticket === null
-      ? { places: Math.max(0, ledger.places - 1) }
-      : { consumed: rules.consume(ledger, authority.networkId, ticket) };
+    certificate === null
+      ? { vacancies: Math.max(0, ledger.vacancies - 1) }
+      : { usedCertificates: rules.withUsedCertificate(ledger, authority.networkId, certificate) };
   return {
     state: withLedger(admitted, change),
-    events: [{ kind: 'joined', name, movedIn: ticket !== null }],
+    effects: [{ kind: 'joined', name, relocated: certificate !== null }],
   };
 }
 
-/** The decision for a handover: this generation is the key's last (N21). */
-function close(state: SectionState, { sessionId, ready }: Handover): Progress {
+/** Chooses the handover: this generation is the key's last (N21). */
+function chooseHandover(state: SectionState, { sessionId, ready }: HandoverAct): Progress {
   const session = findSession(state, sessionId);
-  if (session === undefined) return { state, events: [] };
+  if (session === undefined) return { state, effects: [] };
   const charters = ready.map((keys, child) => charterFor(state, session, child, keys));
   const closing = withLedger(state, {
     sessions: [],
     phase: { kind: 'closing', sessionId, charters, lists: ready.map(({ list }) => list) },
   });
-  return { state: withoutPast(closing), events: [{ kind: 'handoverChosen', sessionId }] };
+  return {
+    state: dropExpiredRelocations(closing),
+    effects: [{ kind: 'handoverChosen', sessionId }],
+  };
 }
 
-function seal(state: SectionState, { snapshots, sealedRoot }: SealedSet): Progress {
+function seal(state: SectionState, { snapshots, sealedRoot }: SealedSetAct): Progress {
   const { phase } = state.ledger;
-  if (phase.kind !== 'closing') return { state, events: [] };
+  if (phase.kind !== 'closing') return { state, effects: [] };
   const held = snapshots.map(({ elder, root }) => ({ elder, root }));
   return {
     state: withLedger(state, {
       phase: { ...phase, kind: 'sealed', snapshots: held, sealedRoot },
     }),
-    events: [{ kind: 'sealed', sealedRoot }],
+    effects: [{ kind: 'sealed', sealedRoot }],
   };
 }
 

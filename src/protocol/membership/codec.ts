@@ -1,44 +1,44 @@
 /**
- * Bytes ⇄ acts: one fixed layout, so that a body has one encoding to hash and to sign. What does
- * not encode to the very bytes it was read from is refused.
+ * Bytes ⇄ acts: one fixed layout, so that a body has one encoding to hash and sign. Bytes that do
+ * not re-encode identically are rejected.
  */
 import { toXorName, type XorName } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import type { DealingList, Ready } from '#protocol/dkg/index.ts';
-import { ELDER_COUNT, SHARES_REQUIRED, type Moving } from '#protocol/section/index.ts';
-import type { Act, ActBody, Endorsement, TicketProof } from './acts.ts';
+import type { DealingList, ReadinessProof } from '#protocol/dkg/index.ts';
+import { ELDER_COUNT, SHARES_REQUIRED, type RelocationDetails } from '#protocol/section/index.ts';
+import type { Act, ActBody, Endorsement, RelocationCertificate } from './acts.ts';
 
 /** Two readiness proofs of 1.4 kB, which no endorsements follow. */
 export const maxActBytes = 4096;
-/** More would be a section of its own. */
-export const maxPlaces = 64;
+/** More joiners than this would make a section of their own. */
+export const maxVacancies = 64;
 
 const label = 'safe/v1/act';
-const ticketLabel = 'safe/v1/ticket-proof';
+const certificateLabel = 'safe/v1/ticket-proof';
 const nameBytes = 32;
 const hashBytes = 32;
 const keyBytes = 96;
 const signatureBytes = 64;
 const thresholdSignatureBytes = 48;
 
-const tags = { join: 1, leave: 2, demote: 3, places: 4, handover: 5, sealedSet: 6 } as const;
+const tags = { join: 1, leave: 2, demote: 3, vacancies: 4, handover: 5, sealedSet: 6 } as const;
 const reasons = ['reward', 'demotion'] as const;
 
-/** What endorsements are about, and what makes two acts the same. */
+/** The body that endorsements sign; equal bodies are the same act. */
 export function actBodyBytes(body: ActBody): Uint8Array {
   const writer = new Writer().label(label).u8(tags[body.kind]);
   switch (body.kind) {
     case 'join':
       writer.fixed(body.name, nameBytes).fixed(body.sharingKey, 32);
-      if (body.ticket === null) return writer.u8(0).finish();
-      return writeTicket(writer.u8(1), body.ticket).finish();
+      if (body.certificate === null) return writer.u8(0).finish();
+      return writeCertificate(writer.u8(1), body.certificate).finish();
     case 'leave':
     case 'demote':
       return writer.fixed(body.name, nameBytes).finish();
-    case 'places':
+    case 'vacancies':
       return writer.u8(body.count).finish();
     case 'handover':
       writer.fixed(body.sessionId, hashBytes).u8(body.ready.length);
@@ -56,8 +56,8 @@ export function actBodyBytes(body: ActBody): Uint8Array {
 }
 
 /**
- * @returns 32 bytes: the name of what an act says, whoever endorses it. A handover is named by what it
- *   decides: its signatures have many forms that all verify, and none of them may change a rank.
+ * @returns 32 bytes: hash of the body, independent of endorsements. A handover is hashed without
+ * its signatures: they have many valid forms, and none may change its rank.
  */
 export const actId = (body: ActBody): Uint8Array => labelledHash('safe/v1/act-id', idBytes(body));
 
@@ -78,7 +78,7 @@ export function encodeAct(act: Act): Uint8Array {
   return writer.finish();
 }
 
-/** The shape only: whether the act may be decided is for `validateAct`. */
+/** The shape only; `validateAct` decides whether the act may be decided. */
 export function decodeAct(bytes: Uint8Array): Result<Act, 'malformed'> {
   if (bytes.length > maxActBytes) return err('malformed');
   const reader = new Reader(bytes);
@@ -96,24 +96,28 @@ export function decodeAct(bytes: Uint8Array): Result<Act, 'malformed'> {
 export function decodeActBody(bytes: Uint8Array): Result<ActBody, 'malformed'> {
   if (bytes.length > maxActBytes) return err('malformed');
   const reader = new Reader(bytes);
-  reader.sized(64); // The label: compared by encoding again below.
+  reader.sized(64); // The label: checked below by encoding again.
   const body = readBody(reader);
   if (body === undefined || !reader.finish()) return err('malformed');
   return equalBytes(actBodyBytes(body), bytes) ? ok(body) : err('malformed');
 }
 
-/** What a mover shows where it asks to come in. @returns about 0.4 kB. */
-export const encodeTicketProof = (ticket: TicketProof): Uint8Array =>
-  writeTicket(new Writer().label(ticketLabel), ticket).finish();
+/** The certificate that a relocating node sends with its join request. @returns about 0.4 kB. */
+export const encodeRelocationCertificate = (certificate: RelocationCertificate): Uint8Array =>
+  writeCertificate(new Writer().label(certificateLabel), certificate).finish();
 
 /** The shape only. */
-export function decodeTicketProof(bytes: Uint8Array): Result<TicketProof, 'malformed'> {
+export function decodeRelocationCertificate(
+  bytes: Uint8Array,
+): Result<RelocationCertificate, 'malformed'> {
   if (bytes.length > maxActBytes) return err('malformed');
   const reader = new Reader(bytes);
   reader.sized(64);
-  const ticket = readTicket(reader);
-  if (ticket === undefined || !reader.finish()) return err('malformed');
-  return equalBytes(encodeTicketProof(ticket), bytes) ? ok(ticket) : err('malformed');
+  const certificate = readCertificate(reader);
+  if (certificate === undefined || !reader.finish()) return err('malformed');
+  return equalBytes(encodeRelocationCertificate(certificate), bytes)
+    ? ok(certificate)
+    : err('malformed');
 }
 
 function readBody(reader: Reader): ActBody | undefined {
@@ -124,9 +128,9 @@ function readBody(reader: Reader): ActBody | undefined {
       return { kind: 'leave', name: readName(reader) };
     case tags.demote:
       return { kind: 'demote', name: readName(reader) };
-    case tags.places: {
+    case tags.vacancies: {
       const count = reader.u8();
-      return count > maxPlaces ? undefined : { kind: 'places', count };
+      return count > maxVacancies ? undefined : { kind: 'vacancies', count };
     }
     case tags.handover:
       return readHandover(reader);
@@ -141,9 +145,9 @@ function readJoin(reader: Reader): ActBody | undefined {
   const name = readName(reader);
   const sharingKey = reader.fixed(32);
   const flag = reader.u8();
-  if (flag === 0) return { kind: 'join', name, sharingKey, ticket: null };
-  const ticket = readTicket(reader);
-  return ticket === undefined ? undefined : { kind: 'join', name, sharingKey, ticket };
+  if (flag === 0) return { kind: 'join', name, sharingKey, certificate: null };
+  const certificate = readCertificate(reader);
+  return certificate === undefined ? undefined : { kind: 'join', name, sharingKey, certificate };
 }
 
 function readHandover(reader: Reader): ActBody | undefined {
@@ -169,28 +173,28 @@ function readSealedSet(reader: Reader): ActBody | undefined {
   return { kind: 'sealedSet', snapshots, sealedRoot: reader.fixed(hashBytes) };
 }
 
-const writeTicket = (writer: Writer, ticket: TicketProof): Writer =>
+const writeCertificate = (writer: Writer, certificate: RelocationCertificate): Writer =>
   writer
-    .fixed(ticket.moving.name, nameBytes)
-    .u8(ticket.moving.age)
-    .fixed(ticket.moving.destination, hashBytes)
-    .u64(ticket.moving.generation)
-    .u8(reasons.indexOf(ticket.moving.reason))
-    .fixed(ticket.sourceKey, keyBytes)
-    .u64(ticket.sourceEpoch)
-    .fixed(ticket.signature, thresholdSignatureBytes)
-    .fixed(ticket.nameSignature, signatureBytes);
+    .fixed(certificate.relocation.name, nameBytes)
+    .u8(certificate.relocation.age)
+    .fixed(certificate.relocation.destination, hashBytes)
+    .u64(certificate.relocation.generation)
+    .u8(reasons.indexOf(certificate.relocation.reason))
+    .fixed(certificate.sourceKey, keyBytes)
+    .u64(certificate.sourceEpoch)
+    .fixed(certificate.signature, thresholdSignatureBytes)
+    .fixed(certificate.nameSignature, signatureBytes);
 
-function readTicket(reader: Reader): TicketProof | undefined {
+function readCertificate(reader: Reader): RelocationCertificate | undefined {
   const name = readName(reader);
   const age = reader.u8();
   const destination = reader.fixed(hashBytes);
   const generation = reader.u64();
   const reason = reasons[reader.u8()];
   if (reason === undefined) return undefined;
-  const moving: Moving = { name, age, destination, generation, reason };
+  const relocation: RelocationDetails = { name, age, destination, generation, reason };
   return {
-    moving,
+    relocation,
     sourceKey: reader.fixed(keyBytes),
     sourceEpoch: reader.u64(),
     signature: reader.fixed(thresholdSignatureBytes),
@@ -198,7 +202,7 @@ function readTicket(reader: Reader): TicketProof | undefined {
   };
 }
 
-function writeReady(writer: Writer, ready: Ready): void {
+function writeReady(writer: Writer, ready: ReadinessProof): void {
   assert(ready.list.length === ELDER_COUNT, 'a list has a place for every dealer');
   assert(ready.publicShares.length === ELDER_COUNT, 'seven hold shares of a key');
   assert(ready.vouchers.length === SHARES_REQUIRED, 'five vouch for a key');
@@ -218,7 +222,7 @@ function writeList(writer: Writer, list: DealingList): Writer {
   return writer;
 }
 
-const readReady = (reader: Reader): Ready => ({
+const readReady = (reader: Reader): ReadinessProof => ({
   list: seven(() => (reader.u8() === 0 ? null : reader.fixed(hashBytes))),
   key: reader.fixed(keyBytes),
   publicShares: seven(() => reader.fixed(keyBytes)),

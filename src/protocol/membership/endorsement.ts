@@ -1,14 +1,14 @@
-/** How an elder says "I want this": local opinion goes in here and nowhere else (N7). */
-import { equalBytes, Writer } from '#core/codec/bytes.ts';
-import type { IdentitySuite } from '#money/identity.ts';
+/** How an elder endorses an act: the only place where local observations enter (N7). */
+import { Writer } from '#core/codec/bytes.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
 import type { SectionState } from '#protocol/section/index.ts';
 import type { Act, ActBody, Endorsement } from './acts.ts';
-import { actBodyBytes, actId } from './codec.ts';
-import { isMember } from './sections.ts';
+import { actId } from './codec.ts';
+import { isMember } from './state-queries.ts';
 
 /**
- * What an elder signs. It names the generation to be decided, so a wish that failed says nothing
- * about the next one.
+ * What an elder signs. It names the generation to be decided, so an endorsement is void in the
+ * next.
  * @param state the sealed state that the generation builds on.
  */
 export const endorsementBytes = ({ authority }: SectionState, body: ActBody): Uint8Array =>
@@ -30,7 +30,7 @@ export const endorse = (
   body: ActBody,
 ): Endorsement => ({ elder, signature: identity.sign(seed, endorsementBytes(state, body)) });
 
-/** B2: by an elder that still is a member. One ed25519 verification. */
+/** MEMBERSHIP-B2: signed by an elder that is still a member. One ed25519 verification. */
 export function verifyEndorsement(
   identity: IdentitySuite,
   state: SectionState,
@@ -42,7 +42,7 @@ export function verifyEndorsement(
   return identity.verify(name, endorsementBytes(state, body), signature);
 }
 
-/** The act with these endorsements added: sorted, one per elder, the first held one stays. */
+/** The act with these endorsements added: sorted, one per elder, the first one kept. */
 export function withEndorsements(act: Act, more: readonly Endorsement[]): Act {
   const byElder = new Map<number, Endorsement>();
   for (const each of [...act.endorsements, ...more]) {
@@ -53,7 +53,3 @@ export function withEndorsements(act: Act, more: readonly Endorsement[]): Act {
     endorsements: [...byElder.values()].sort((a, b) => a.elder - b.elder),
   };
 }
-
-/** Do both say the same, whoever endorsed them? */
-export const isSameAct = (a: ActBody, b: ActBody): boolean =>
-  equalBytes(actBodyBytes(a), actBodyBytes(b));

@@ -2,50 +2,55 @@ export type {
   Act,
   ActBody,
   ActKind,
-  Demote,
+  DemoteAct,
   Endorsement,
-  Handover,
-  Join,
-  Leave,
-  Places,
-  SealedSet,
+  HandoverAct,
+  JoinAct,
+  LeaveAct,
+  VacanciesAct,
+  SealedSetAct,
   SignedSnapshot,
-  TicketProof,
+  RelocationCertificate,
 } from './acts.ts';
-export type { Ready as ReadyProof } from '#protocol/dkg/index.ts';
+export type { ReadinessProof as ReadyProof } from '#protocol/dkg/index.ts';
 export { applyActs, type Applied, type DroppedAct } from './apply.ts';
 export {
   actBodyBytes,
   actId,
   decodeAct,
   decodeActBody,
-  decodeTicketProof,
+  decodeRelocationCertificate,
   encodeAct,
-  encodeTicketProof,
+  encodeRelocationCertificate,
   maxActBytes,
-  maxPlaces,
+  maxVacancies,
 } from './codec.ts';
-export {
-  endorse,
-  endorsementBytes,
-  isSameAct,
-  verifyEndorsement,
-  withEndorsements,
-} from './endorsement.ts';
+export { endorse, endorsementBytes, verifyEndorsement, withEndorsements } from './endorsement.ts';
 export type { SectionEvent } from './progress.ts';
-export { emptyView, isReadyProof, type ActSuites, type ActView } from './proofs.ts';
+export { isReadyProof, type ActSuites, type ActContext } from './signature-checks.ts';
+export { minMembersPerHalf } from './split-or-replace.ts';
 export {
-  leastMembersOfHalf,
-  maxConsumed,
-  maxDeparted,
-  maxMoving,
+  maxUsedCertificates,
+  maxFormerNames,
+  maxRelocating,
   maxSessions,
-  maxTicketSuccessors,
+  maxSourceHandovers,
   sectionRules,
   type SectionRules,
 } from './rules.ts';
-export { isDrawn, lostElders, presentElders, ticketsDue } from './sections.ts';
-export { charterFor, newNameBytes, readyBytes, snapshotBytes } from './statements.ts';
+export {
+  isSelectedToRelocate,
+  lostElders,
+  presentElders,
+  relocationsToCertify,
+} from './state-queries.ts';
+export { charterFor, renameBytes, readyBytes, snapshotBytes } from './signed-layouts.ts';
 export { actNeeds, subjectOf, validateAct, type ActNeeds } from './validate.ts';
-export type { ActFault } from './verdict.ts';
-export { endorses, isProposable, whyNot, wishes, type Joiner, type Opinions } from './wishes.ts';
+export type { ActFault } from './act-verdict.ts';
+export {
+  isProposable,
+  refusalReason,
+  actsToEndorse,
+  type Joiner,
+  type LocalObservations,
+} from './endorsable-acts.ts';

@@ -1,28 +1,28 @@
-/** A state on its way through one generation. */
+/** The state while one generation is applied, with its events. */
 import type { XorName } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { DkgSession, SectionLedger, SectionState } from '#protocol/section/index.ts';
-import { maxDeparted } from './rules.ts';
+import { maxFormerNames } from './rules.ts';
 
-/** What happened, for the screen and the log. */
+/** Events for the Network page and the log. */
 export type SectionEvent =
-  | { readonly kind: 'joined'; readonly name: XorName; readonly movedIn: boolean }
+  | { readonly kind: 'joined'; readonly name: XorName; readonly relocated: boolean }
   | { readonly kind: 'left'; readonly name: XorName }
   | { readonly kind: 'demoted'; readonly name: XorName }
-  | { readonly kind: 'placesSet'; readonly count: number }
-  /** Its lot is drawn; it moves when no key generation is under way. */
-  | { readonly kind: 'drawn'; readonly name: XorName }
-  /** It is a member no more, and the section signs its ticket. */
-  | { readonly kind: 'moving'; readonly name: XorName; readonly age: number }
+  | { readonly kind: 'vacanciesSet'; readonly count: number }
+  /** Selected to relocate; it moves when no key generation is in progress. */
+  | { readonly kind: 'selectedToRelocate'; readonly name: XorName }
+  /** It is no longer a member, and the section signs its relocation certificate. */
+  | { readonly kind: 'movedOut'; readonly name: XorName; readonly age: number }
   | { readonly kind: 'sessionOpened'; readonly session: DkgSession }
   | { readonly kind: 'sessionClosed'; readonly sessionId: Uint8Array }
   | { readonly kind: 'handoverChosen'; readonly sessionId: Uint8Array }
   | { readonly kind: 'sealed'; readonly sealedRoot: Uint8Array };
 
-/** A state with what happened on the way to it. */
+/** A state and the events so far: what `core/step.ts` composes. */
 export interface Progress {
   readonly state: SectionState;
-  readonly events: readonly SectionEvent[];
+  readonly effects: readonly SectionEvent[];
 }
 
 export const withLedger = (
@@ -30,20 +30,15 @@ export const withLedger = (
   change: Partial<SectionLedger>,
 ): SectionState => ({ authority, ledger: { ...ledger, ...change } });
 
-export function andThen(progress: Progress, next: (state: SectionState) => Progress): Progress {
-  const { state, events } = next(progress.state);
-  return { state, events: [...progress.events, ...events] };
-}
-
-/** A name leaves the members for good; its lot, if one was drawn, is void. */
-export function depart({ authority, ledger }: SectionState, name: XorName): SectionState {
+/** Removes a member for good and voids its pending relocation. */
+export function removeMember({ authority, ledger }: SectionState, name: XorName): SectionState {
   const isOther = (each: { readonly name: XorName }): boolean => !equalBytes(each.name, name);
   return {
     authority: { ...authority, members: authority.members.filter(isOther) },
     ledger: {
       ...ledger,
-      moving: ledger.moving.filter(isOther),
-      departed: [...ledger.departed, name].slice(-maxDeparted),
+      relocating: ledger.relocating.filter(isOther),
+      formerNames: [...ledger.formerNames, name].slice(-maxFormerNames),
     },
   };
 }

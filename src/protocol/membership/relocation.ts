@@ -1,85 +1,88 @@
 /**
- * Who moves, and when. A lot may be drawn at any time; the one who drew it goes when no key
- * generation needs the members to stay. Until then its entry in `moving` waits: a name that is in
- * both lists is drawn, a name in `moving` alone is gone and gets its ticket (B10).
+ * Which members relocate, and when. The lottery may select at any time, but a selected member moves
+ * only when no key generation needs it to stay. A name in both `relocating` and the members is
+ * waiting; a name in `relocating` alone has left and gets its relocation certificate (MEMBERSHIP-B10).
  */
 import { ageOf, type XorName } from '#address/xor-name.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
-import { moversAllowed } from '#protocol/node-age/index.ts';
-import type { Moving, SectionState } from '#protocol/section/index.ts';
-import { depart, withLedger, type Progress } from './progress.ts';
-import { maxMoving, type SectionRules } from './rules.ts';
-import { adultsIn, isCandidate, isDrawn, isElder, isMember } from './sections.ts';
+import { relocationsAllowed } from '#protocol/node-age/index.ts';
+import type { RelocationDetails, SectionState } from '#protocol/section/index.ts';
+import { removeMember, withLedger, type Progress } from './progress.ts';
+import { maxRelocating, type SectionRules } from './rules.ts';
+import { adultsIn, isCandidate, isSelectedToRelocate, isElder, isMember } from './state-queries.ts';
 
-/** Adults only, none that just came, none that a key generation counts on (A5). */
-export function drawLots(rules: SectionRules, state: SectionState): Progress {
+/** Selects adults only, no new members, and no candidates of a key generation (AGE-A5). */
+export function drawRelocations(rules: SectionRules, state: SectionState): Progress {
   const { authority, ledger } = state;
-  const waiting = ledger.moving.filter(({ name }) => isMember(state, name)).length;
+  const waiting = ledger.relocating.filter(({ name }) => isMember(state, name)).length;
   const candidates = adultsIn(state)
     .filter(({ joined }) => joined < authority.generation)
     .map(({ name }) => name)
-    .filter((name) => !isDrawn(state, name) && !isCandidate(state, name));
+    .filter((name) => !isSelectedToRelocate(state, name) && !isCandidate(state, name));
   const memberCount = authority.members.length - waiting;
-  const drawn = rules.drawMovers({ candidates, memberCount, churnId: ledger.churnId });
+  const drawn = rules.selectRelocations({ candidates, memberCount, churnId: ledger.churnId });
   const entries = drawn.map((name) =>
-    entryFor(rules, state, name, rules.rewardedAge(ageOf(name)), 'reward'),
+    relocationFor(rules, state, name, rules.rewardedAge(ageOf(name)), 'reward'),
   );
   return {
-    state: withMoving(state, [...ledger.moving, ...entries]),
-    events: drawn.map((name) => ({ kind: 'drawn', name })),
-  };
-}
-
-/** Those drawn go, earliest first, as many at once as may (A6). Elders stay, and lose their lot. */
-export function letMove(rules: SectionRules, state: SectionState): Progress {
-  if (!rules.mayMoveNow(state)) return { state, events: [] };
-  const due = state.ledger.moving.filter(({ name }) => isDrawn(state, name));
-  const going = due
-    .filter(({ name }) => !isElder(state, name))
-    .slice(0, moversAllowed(state.authority.members.length));
-  const staying = state.ledger.moving.filter(
-    ({ name }) => !isMember(state, name) || !isElder(state, name),
-  );
-  const begin = withMoving(state, staying);
-  return {
-    state: going.reduce((now, entry) => leaveWith(now, entry), begin),
-    events: going.map(({ name, age }) => ({ kind: 'moving', name, age })),
-  };
-}
-
-/** At once: for a demotion, which is also a removal. */
-export function startMove(
-  rules: SectionRules,
-  state: SectionState,
-  name: XorName,
-  age: number,
-  reason: Moving['reason'],
-): Progress {
-  return {
-    state: leaveWith(state, entryFor(rules, state, name, age, reason)),
-    events: [{ kind: 'moving', name, age }],
+    state: withRelocating(state, [...ledger.relocating, ...entries]),
+    effects: drawn.map((name) => ({ kind: 'selectedToRelocate', name })),
   };
 }
 
 /**
- * B12: a ticket is signed by the key that decided it or by the next one, so entries older than the
- * present key end with it. Who is still waiting goes on waiting.
+ * Selected members move, earliest first, up to the limit (AGE-A6). Elders stay and lose their
+ * selection.
  */
-export function withoutPast(state: SectionState): SectionState {
-  const { activated, moving } = state.ledger;
-  return withMoving(
+export function startDueRelocations(rules: SectionRules, state: SectionState): Progress {
+  if (!rules.mayRelocateNow(state)) return { state, effects: [] };
+  const due = state.ledger.relocating.filter(({ name }) => isSelectedToRelocate(state, name));
+  const going = due
+    .filter(({ name }) => !isElder(state, name))
+    .slice(0, relocationsAllowed(state.authority.members.length));
+  const staying = state.ledger.relocating.filter(
+    ({ name }) => !isMember(state, name) || !isElder(state, name),
+  );
+  const begin = withRelocating(state, staying);
+  return {
+    state: going.reduce((now, entry) => moveOut(now, entry), begin),
+    effects: going.map(({ name, age }) => ({ kind: 'movedOut', name, age })),
+  };
+}
+
+/** Immediately: a demotion is also a removal. */
+export function relocateNow(
+  rules: SectionRules,
+  state: SectionState,
+  name: XorName,
+  age: number,
+  reason: RelocationDetails['reason'],
+): Progress {
+  return {
+    state: moveOut(state, relocationFor(rules, state, name, age, reason)),
+    effects: [{ kind: 'movedOut', name, age }],
+  };
+}
+
+/**
+ * MEMBERSHIP-B12: the key that decided a relocation or the next one certifies it, so entries older than the
+ * closing key are dropped. Waiting members stay listed.
+ */
+export function dropExpiredRelocations(state: SectionState): SectionState {
+  const { activated, relocating } = state.ledger;
+  return withRelocating(
     state,
-    moving.filter(({ name, generation }) => isMember(state, name) || generation >= activated),
+    relocating.filter(({ name, generation }) => isMember(state, name) || generation >= activated),
   );
 }
 
-const entryFor = (
+const relocationFor = (
   rules: SectionRules,
   { authority, ledger }: SectionState,
   name: XorName,
   age: number,
-  reason: Moving['reason'],
-): Moving => ({
+  reason: RelocationDetails['reason'],
+): RelocationDetails => ({
   name,
   age,
   destination: rules.destinationOf(name, ledger.churnId),
@@ -87,16 +90,19 @@ const entryFor = (
   reason,
 });
 
-function leaveWith(state: SectionState, entry: Moving): SectionState {
-  const gone = depart(state, entry.name);
-  return withMoving(gone, [...gone.ledger.moving, entry]);
+function moveOut(state: SectionState, entry: RelocationDetails): SectionState {
+  const gone = removeMember(state, entry.name);
+  return withRelocating(gone, [...gone.ledger.relocating, entry]);
 }
 
-/** Over the limit the oldest that is gone is forgotten, then the newest that waits. */
-function withMoving(state: SectionState, moving: readonly Moving[]): SectionState {
-  if (moving.length <= maxMoving) return withLedger(state, { moving });
-  const gone = moving.find(({ name }) => !isMember(state, name));
-  const out = gone ?? moving[moving.length - 1];
-  const rest = moving.filter(({ name }) => out === undefined || !equalBytes(name, out.name));
-  return withMoving(state, rest);
+/** Over the limit, evicts the oldest entry of a node that left, else the newest that waits. */
+function withRelocating(
+  state: SectionState,
+  relocating: readonly RelocationDetails[],
+): SectionState {
+  if (relocating.length <= maxRelocating) return withLedger(state, { relocating });
+  const gone = relocating.find(({ name }) => !isMember(state, name));
+  const out = gone ?? relocating[relocating.length - 1];
+  const rest = relocating.filter(({ name }) => out === undefined || !equalBytes(name, out.name));
+  return withRelocating(state, rest);
 }

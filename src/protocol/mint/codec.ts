@@ -12,12 +12,12 @@ import {
   union,
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { maxEntryBytes } from '#money/certificate.ts';
-import { entryFields } from '#money/shapes.ts';
+import { maxEntryBytes } from '#money/spend-certificate.ts';
+import { registryEntryFields } from '#money/cbor-shapes.ts';
 import type { MintAnswer, MintRequest } from './messages.ts';
 import type { MintFact } from './state.ts';
 
-/** One entry with the longest paths and a little envelope. */
+/** One entry with the longest proofs, and its envelope. */
 export const maxMintMessageBytes = 16 * 1024;
 
 const request = bytesOf(16);
@@ -28,7 +28,7 @@ export const mintRequestShape = record({
   request,
   section: key,
   key,
-  ...entryFields,
+  ...registryEntryFields,
 });
 
 const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
@@ -36,26 +36,26 @@ const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 export const mintAnswerShape = union({
   registered: record({ request, signature: bytesOf(64) }),
   duplicate: record({ request, entry: bytesUpTo(maxEntryBytes) }),
-  unregistrable: record({ request, what: textUpTo(120) }),
+  invalid: record({ request, what: textUpTo(120) }),
   sealed: record(keyHint),
-  otherKey: record(keyHint),
+  wrongKey: record(keyHint),
   unproven: record({ request, slot: key, epoch: u64 }),
-  mintBusy: record({ request, afterMs: intBetween(0, 600_000) }),
+  busy: record({ request, afterMs: intBetween(0, 600_000) }),
 });
 
 export const mintFactShape = record({
   kind: literal('registered'),
-  registration: record({ key, txid: bytesOf(32), ...entryFields }),
+  registration: record({ key, txid: bytesOf(32), ...registryEntryFields }),
 });
 
 export const encodeMintRequest = (message: MintRequest): Uint8Array => encodeCbor(message);
 export const encodeMintAnswer = (message: MintAnswer): Uint8Array => encodeCbor(message);
 export const encodeMintFact = (fact: MintFact): Uint8Array => encodeCbor(fact);
 
-/** The key of the machine instance that keeps this output. */
+/** The key of this output's machine instance. */
 export const mintKey = (oneTimeKey: Uint8Array): string => toHex(oneTimeKey);
 
-/** @param oneTimeKey the key the envelope named. */
+/** @param oneTimeKey the envelope's key. */
 export function decodeMintRequest(
   oneTimeKey: Uint8Array,
   bytes: Uint8Array,

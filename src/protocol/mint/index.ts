@@ -1,4 +1,11 @@
-export { ackBytes, maxPendingPerOutput, mint, outputName, verifyAck } from './machine.ts';
+export {
+  ackBytes,
+  decisionsOf,
+  maxPendingPerOutput,
+  mint,
+  outputName,
+  verifyAck,
+} from './machine.ts';
 export { performMintJob } from './jobs.ts';
 export { outputEntry } from './snapshot.ts';
 export {

@@ -1,13 +1,13 @@
-/** The slow, pure part of registering: certificates and signatures. */
+/** The slow, pure part of registration: certificates and signatures. */
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { verifyCertificates } from '#money/certificate.ts';
+import { verifySpendCertificates } from '#money/spend-certificate.ts';
 import { txidOf } from '#money/transaction.ts';
-import { verifyTransaction } from '#money/verify.ts';
-import { whyUnproven } from '#protocol/spentbook/index.ts';
+import { verifyTransaction } from '#money/verify-transaction.ts';
+import { unknownEpochOf } from '#protocol/spentbook/index.ts';
 import type { MintJob, MintResult } from './state.ts';
 
-/** M1: valid, final (a commit certificate per input), and this output is the one named. */
+/** MINT-M1: valid, final (a commit certificate per input), and the output at `index` has this key. */
 export function performMintJob(job: MintJob, suite: ThresholdSuite): MintResult {
   const { transaction, certificates, index } = job.entry;
   const verified = verifyTransaction(transaction, job.known.networkId, 'certified');
@@ -16,10 +16,10 @@ export function performMintJob(job: MintJob, suite: ThresholdSuite): MintResult 
   if (output === undefined || !equalBytes(output.oneTimeKey, job.key)) {
     return { kind: 'refused', what: 'otherOutput' };
   }
-  const proven = verifyCertificates(job.known, suite, 'COMMIT', verified.value, certificates);
+  const proven = verifySpendCertificates(job.known, suite, 'COMMIT', verified.value, certificates);
   if (!proven.ok) {
     const { entry, known } = job;
-    return whyUnproven(known, entry) ?? { kind: 'refused', what: proven.error };
+    return unknownEpochOf(known, entry) ?? { kind: 'refused', what: proven.error };
   }
   return { kind: 'verified', txid: txidOf(verified.value) };
 }

@@ -1,16 +1,23 @@
-/** The registry of outputs, one instance per one-time key: first writer wins. Rules in README.md. */
+/** The registry of outputs, one instance per one-time key: first writer wins. Rules: docs/spec/mint.md. */
 import { matches } from '#address/prefix.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { Writer, equalBytes, toHex } from '#core/codec/bytes.ts';
-import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
+import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';
+import { unchanged } from '#core/step.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { encodeEntry, onlyCited, sectionKeyHash, type MoneySection } from '#money/certificate.ts';
-import type { IdentitySuite } from '#money/identity.ts';
+import {
+  encodeRegistryEntry,
+  keysForCertificates,
+  sectionKeyHash,
+  type MoneySection,
+} from '#money/spend-certificate.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
 import { decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
+import type { SlotDecision } from '#protocol/spentbook/index.ts';
 import type { MintAnswer, MintRequest } from './messages.ts';
 import type { Mint, MintConfig, MintState, OutputRecord, Registration } from './state.ts';
 
-/** Payer and recipient may both register; more at once is a flood. */
+/** Payer and recipient may both register; more at the same time is a flood. */
 export const maxPendingPerOutput = 4;
 const busyAfterMs = 1_000;
 
@@ -22,8 +29,9 @@ export const mint: Machine<MintConfig, MintState, Mint> = {
         ? { kind: 'unknown' }
         : { kind: 'registered', registration: first.registration };
     return {
-      state: { record, pending: new Map(), jobsStarted: 0 },
-      effects: record.kind === 'registered' ? [announce(config, record.registration)] : [],
+      state: { record, pending: new Set() },
+      effects:
+        record.kind === 'registered' ? [publishRegistration(config, record.registration)] : [],
     };
   },
 
@@ -32,23 +40,23 @@ export const mint: Machine<MintConfig, MintState, Mint> = {
       case 'received':
         return event.message.kind === 'register'
           ? register(config, state, event.from, event.message)
-          : stay(state);
+          : unchanged(state);
       case 'computed':
         return computed(config, state, event.id, event.result);
       case 'input':
       case 'timerFired':
-        return stay(state);
+        return unchanged(state);
       default:
         return assertNever(event);
     }
   },
 };
 
-/** The address of an output: its section keeps the registry entry. */
+/** The address of an output: the section that covers it stores the registry entry. */
 export const outputName = (oneTimeKey: Uint8Array): Uint8Array =>
   labelledHash('safe/v1/output', oneTimeKey);
 
-/** What an acknowledgement signs: network ‖ section key ‖ epoch ‖ P ‖ txid. */
+/** The signed bytes of an acknowledgement: network ‖ section key ‖ epoch ‖ P ‖ txid. */
 export const ackBytes = (
   section: Pick<MoneySection, 'networkId' | 'key' | 'epoch'>,
   key: Uint8Array,
@@ -84,27 +92,21 @@ function register(
     record.kind === 'unknown' || equalBytes(record.registration.key, request.key),
     'a message reaches the machine of its own output',
   );
-  const settled = answerAtOnce(config, record, request);
+  const settled = answerWithoutJob(config, record, request);
   if (settled) return { state, effects: [reply(from, settled)] };
 
-  for (const waiting of state.pending.values()) {
-    const same = waiting.from === from && equalBytes(waiting.request.request, request.request);
-    if (same) return stay(state);
-  }
+  const id = { from, request };
+  const waiting = pendingKey(id);
+  if (state.pending.has(waiting)) return unchanged(state);
   if (state.pending.size >= maxPendingPerOutput) {
-    const busy = { kind: 'mintBusy', request: request.request, afterMs: busyAfterMs } as const;
+    const busy = { kind: 'busy', request: request.request, afterMs: busyAfterMs } as const;
     return { state, effects: [reply(from, busy)] };
   }
-  const id = String(state.jobsStarted);
   const { transaction, certificates, index, key } = request;
-  const known = onlyCited(config.known, certificates);
+  const known = keysForCertificates(config.known, certificates);
   const entry = { transaction, certificates, index };
   return {
-    state: {
-      ...state,
-      pending: new Map(state.pending).set(id, { from, request }),
-      jobsStarted: state.jobsStarted + 1,
-    },
+    state: { ...state, pending: new Set(state.pending).add(waiting) },
     effects: [{ kind: 'compute', id, job: { kind: 'verify', known, key, entry } }],
   };
 }
@@ -112,14 +114,12 @@ function register(
 function computed(
   config: MintConfig,
   before: MintState,
-  id: string,
+  id: Mint['jobId'],
   result: Mint['result'],
 ): Outcome {
-  const waiting = before.pending.get(id);
-  if (waiting === undefined) return stay(before);
-  const { from, request } = waiting;
-  const pending = new Map(before.pending);
-  pending.delete(id);
+  const pending = new Set(before.pending);
+  if (!pending.delete(pendingKey(id))) return unchanged(before);
+  const { from, request } = id;
   const state: MintState = { ...before, pending };
 
   if (result.kind === 'unproven') {
@@ -128,9 +128,12 @@ function computed(
   if (result.kind === 'refused') {
     const { what } = result;
     const fault = { kind: 'invalidRegistration', culprit: from, what, request } as const;
-    return { state, effects: [{ kind: 'blame', fault }, reply(from, refuse(request, what))] };
+    return {
+      state,
+      effects: [{ kind: 'blame', fault }, reply(from, invalidAnswer(request, what))],
+    };
   }
-  const settled = answerAtOnce(config, state.record, request);
+  const settled = answerWithoutJob(config, state.record, request);
   if (settled) return { state, effects: [reply(from, settled)] };
 
   const { key, transaction, certificates, index } = request;
@@ -139,14 +142,17 @@ function computed(
     state: { ...state, record: { kind: 'registered', registration } },
     effects: [
       { kind: 'persist', fact: { kind: 'registered', registration } },
-      announce(config, registration),
+      publishRegistration(config, registration),
       reply(from, acknowledge(config, request, registration)),
     ],
   };
 }
 
-/** What needs no job: the wrong key, a seal, and an output that is on the list. */
-function answerAtOnce(
+const pendingKey = ({ from, request }: Mint['jobId']): string =>
+  `${from}|${toHex(request.request)}`;
+
+/** MINT-M5: cases that need no job: the wrong key, a sealed key, and a registered output. */
+function answerWithoutJob(
   config: MintConfig,
   record: OutputRecord,
   message: MintRequest,
@@ -154,29 +160,29 @@ function answerAtOnce(
   const { request } = message;
   const { key, epoch, prefix } = config.section;
   if (!equalBytes(message.section, sectionKeyHash(key))) {
-    return { kind: 'otherKey', request, key, epoch };
+    return { kind: 'wrongKey', request, key, epoch };
   }
   if (!matches(prefix, outputName(message.key))) {
-    return refuse(message, 'another section keeps this output');
+    return invalidAnswer(message, 'another section keeps this output');
   }
-  if (config.sealed) return { kind: 'sealed', request, key, epoch }; // R6
+  if (config.sealed) return { kind: 'sealed', request, key, epoch }; // SPENTBOOK-R6
   const registration =
     record.kind === 'registered' ? record.registration : config.inherited.get(toHex(message.key));
   return registration && answerRegistered(config, registration, message);
 }
 
-/** M3: the same transaction again is the same registration; its txid is a hash away. */
+/** MINT-M3: the same transaction again gets the same acknowledgement; hashing it gives the txid. */
 function answerRegistered(
   config: MintConfig,
   registration: Registration,
   request: MintRequest,
 ): MintAnswer {
   const decoded = decodeTransaction(request.transaction);
-  if (!decoded.ok) return refuse(request, decoded.error);
-  // M2: first writer wins; the evidence lets the other payer see why.
+  if (!decoded.ok) return invalidAnswer(request, decoded.error);
+  // MINT-M2: first writer wins; the evidence shows the other payer why.
   return equalBytes(txidOf(decoded.value), registration.txid)
     ? acknowledge(config, request, registration)
-    : { kind: 'duplicate', request: request.request, entry: encodeEntry(registration) };
+    : { kind: 'duplicate', request: request.request, entry: encodeRegistryEntry(registration) };
 }
 
 function acknowledge(
@@ -189,27 +195,35 @@ function acknowledge(
   return { kind: 'registered', request: request.request, signature };
 }
 
-/** The list line, and every slot of this section that the transaction decided. */
-function announce({ section }: MintConfig, registration: Registration): Effect<Mint> {
-  const decoded = decodeTransaction(registration.transaction);
-  assert(decoded.ok, 'a registered transaction was verified');
-  const decisions = decoded.value.inputs.flatMap(({ keyImage }, i) => {
-    const slot = slotName(keyImage);
-    if (!matches(section.prefix, slot)) return [];
-    const certificate = registration.certificates[i];
-    assert(certificate !== undefined, 'a registered transaction has a certificate per input');
-    const { txid, transaction } = registration;
-    return [{ slot, txid, transaction, certificate }];
-  });
-  const entry = encodeEntry(registration);
+/** MINT-M4: outputs the list entry, and every slot of this section that the transaction decided. */
+function publishRegistration({ section }: MintConfig, registration: Registration): Effect<Mint> {
+  const entry = encodeRegistryEntry(registration);
+  const decisions = decisionsOf(section, registration);
   return {
     kind: 'output',
     output: { kind: 'registered', key: registration.key, entry, decisions },
   };
 }
 
-const refuse = (request: MintRequest, what: string): MintAnswer => ({
-  kind: 'unregistrable',
+/** The slots of this section that a registered transaction decided. */
+export function decisionsOf(
+  { prefix }: MintConfig['section'],
+  { transaction, certificates }: Pick<Registration, 'transaction' | 'certificates'>,
+): readonly SlotDecision[] {
+  const decoded = decodeTransaction(transaction);
+  assert(decoded.ok, 'a registered transaction was verified');
+  const txid = txidOf(decoded.value);
+  return decoded.value.inputs.flatMap(({ keyImage }, i) => {
+    const slot = slotName(keyImage);
+    if (!matches(prefix, slot)) return [];
+    const certificate = certificates[i];
+    assert(certificate !== undefined, 'a registered transaction has a certificate per input');
+    return [{ slot, txid, transaction, certificate }];
+  });
+}
+
+const invalidAnswer = (request: MintRequest, what: string): MintAnswer => ({
+  kind: 'invalid',
   request: request.request,
   what,
 });

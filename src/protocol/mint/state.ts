@@ -1,19 +1,19 @@
 /** One registered output at one elder. */
 import type { NodeId } from '#core/machine.ts';
-import type { MoneySection, RegistryEntry, SectionKeys } from '#money/certificate.ts';
-import type { IdentitySuite } from '#money/identity.ts';
-import type { Decision } from '#protocol/spentbook/index.ts';
+import type { MoneySection, RegistryEntry, SectionKeys } from '#money/spend-certificate.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
+import type { SlotDecision } from '#protocol/spentbook/index.ts';
 import type { MintMessage, MintRequest } from './messages.ts';
 
 export interface MintConfig {
   readonly section: MoneySection;
-  /** All keys this elder knows, its own section's among them. */
+  /** All section keys this elder knows, its own included. */
   readonly known: SectionKeys;
-  /** The list as earlier epochs left it, by hex of the one-time key. */
+  /** Registrations of earlier epochs, by hex of the one-time key. */
   readonly inherited: { readonly get: (key: string) => Registration | undefined };
-  /** R6: true from the moment the section stopped. */
+  /** SPENTBOOK-R6: true once money of this key has stopped. */
   readonly sealed: boolean;
-  /** Signs acknowledgements in this elder's own name. */
+  /** Signs acknowledgements with this elder's own key. */
   readonly identitySeed: Uint8Array;
   readonly identity: IdentitySuite;
 }
@@ -29,8 +29,8 @@ export type OutputRecord =
 
 export interface MintState {
   readonly record: OutputRecord;
-  readonly pending: ReadonlyMap<string, { readonly from: NodeId; readonly request: MintRequest }>;
-  readonly jobsStarted: number;
+  /** Requests whose job is running, by client and request id. */
+  readonly pending: ReadonlySet<string>;
 }
 
 export interface MintFact {
@@ -62,17 +62,19 @@ export interface Mint {
   readonly message: MintMessage;
   readonly fact: MintFact;
   /**
-   * For the list that clients page through (`entry` is one line of it), and for this elder's own
-   * spentbook: `decisions` go to their slots as `settle`. Said again after every start.
+   * For the list that clients page through (`entry` is one entry of it), and for this elder's own
+   * spentbook: `decisions` go to their slots as `settle`. Output again after every start.
    */
   readonly output: {
     readonly kind: 'registered';
     readonly key: Uint8Array;
     readonly entry: Uint8Array;
-    readonly decisions: readonly Decision[];
+    readonly decisions: readonly SlotDecision[];
   };
   readonly fault: MintFault;
   readonly timer: never;
   readonly job: MintJob;
+  /** The request to answer. */
+  readonly jobId: { readonly from: NodeId; readonly request: MintRequest };
   readonly result: MintResult;
 }

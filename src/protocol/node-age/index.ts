@@ -1,19 +1,17 @@
+export { demotedAge, JOIN_AGE, rewardedAge } from './age.ts';
 export {
-  demotedAge,
-  destinationOf,
+  relocationDestination,
   grindingPrefix,
-  isWantedName,
-  JOIN_AGE,
-  rewardedAge,
-} from './age.ts';
-export { churnIdOf, churnMessageBytes, trailingZeroBits, type ChurnPoint } from './churn.ts';
-export { elderCandidates, elderOrder, joinRank, rankJoiners, type Ranked } from './elders.ts';
+  matchesGrindingPrefix,
+} from './relocation-destination.ts';
+export { churnIdOf, churnMessageBytes, trailingZeroBits, type ChurnPoint } from './churn-id.ts';
+export { elderCandidates, elderOrder, joinRank, rankJoiners, type Ranked } from './elder-order.ts';
 export {
-  drawMovers,
-  drawsLots,
-  leastMembersAfterMove,
-  maxMovers,
-  moversAllowed,
-  type Lottery,
+  selectRelocations,
+  holdsLottery,
+  minMembersAfterRelocation,
+  maxRelocations,
+  relocationsAllowed,
+  type RelocationLottery,
   type Turnover,
-} from './lottery.ts';
+} from './relocation-lottery.ts';

@@ -1,30 +1,30 @@
 /**
- * N42: an elder that has no copy itself asks all holders of a name to hash it with one nonce, and
- * pulls the chunk only when they disagree. Values in, values out: the role sends and fetches.
+ * N42: an elder without a copy asks all holders of a name to hash it with one nonce, and pulls the
+ * chunk only when their proofs differ. Pure functions: the role sends and fetches.
  */
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
-import { challengeOf, openItem, proofOf, type Item } from './items.ts';
+import { challengeOf, openItem, possessionProof, type Item } from './items.ts';
 
 export interface Audit {
   readonly item: Item;
   readonly nonce: Uint8Array;
-  /** Who has to have it, closest first. */
+  /** Nodes that must store the item, closest first. */
   readonly holders: readonly NodeId[];
-  /** Only an elder's own questions: `null` is "I lack it", silence has no entry. */
+  /** Answers to this elder's own challenge; `null` = the holder lacks it, no entry = no answer. */
   readonly proofs: ReadonlyMap<NodeId, Uint8Array | null>;
 }
 
 export type AuditVerdict =
-  /** All that answered say the same and at least two did; the silent ones are named. */
+  /** At least two proofs, all equal; `missing` and `unresponsive` list the other holders. */
   | {
       readonly kind: 'agreed';
-      readonly silent: readonly NodeId[];
-      readonly lacking: readonly NodeId[];
+      readonly unresponsive: readonly NodeId[];
+      readonly missing: readonly NodeId[];
     }
-  /** Pull the chunk, from these in this order, and ask {@link settleAudit}. */
+  /** Pull the chunk from these in this order, then call {@link settleAudit}. */
   | { readonly kind: 'disputed'; readonly from: readonly NodeId[] }
-  /** Nobody has it any more, or nobody answers. */
+  /** No holder sent a proof. */
   | { readonly kind: 'unanswered' };
 
 export const startAudit = (item: Item, holders: readonly NodeId[], nonce: Uint8Array): Audit => ({
@@ -34,32 +34,32 @@ export const startAudit = (item: Item, holders: readonly NodeId[], nonce: Uint8A
   proofs: new Map(),
 });
 
-/** Takes in a `confirmed` (its signature verified) or a `lacking`; each holder counts once. */
+/** Adds a `confirmed` with verified signature, or a `missing`; each holder counts once. */
 export function withProof(audit: Audit, from: NodeId, proof: Uint8Array | null): Audit {
   if (!audit.holders.includes(from) || audit.proofs.has(from)) return audit;
   return { ...audit, proofs: new Map(audit.proofs).set(from, proof) };
 }
 
-/** When all have answered or the elder's patience is over. */
+/** REPLICATION-A1. Call it when all holders answered or the elder's timeout is over. */
 export function auditVerdict(audit: Audit): AuditVerdict {
   const given = [...audit.proofs].flatMap(([id, proof]) => (proof === null ? [] : [{ id, proof }]));
   const [first] = given;
   if (first === undefined) return { kind: 'unanswered' };
-  // One answer alone agrees with nobody: it is checked by pulling.
+  // A single proof has nothing to be compared with: pull the chunk.
   if (given.length < 2 || given.some(({ proof }) => !equalBytes(proof, first.proof))) {
     return { kind: 'disputed', from: given.map(({ id }) => id) };
   }
   return {
     kind: 'agreed',
-    silent: audit.holders.filter((id) => !audit.proofs.has(id)),
-    lacking: audit.holders.filter((id) => audit.proofs.get(id) === null),
+    unresponsive: audit.holders.filter((id) => !audit.proofs.has(id)),
+    missing: audit.holders.filter((id) => audit.proofs.get(id) === null),
   };
 }
 
 /**
- * @param bytes what a holder gave.
- * @returns `undefined` when they are not the chunk (that holder lied: ask the next), else the
- *   holders whose proof does not fit it.
+ * @param bytes received from a holder.
+ * @returns `undefined` when they are not the chunk (that holder is faulty: try the next), else the
+ *   holders whose proof does not match the chunk.
  */
 export function settleAudit(
   networkId: Uint8Array,
@@ -69,7 +69,7 @@ export function settleAudit(
 ): readonly NodeId[] | undefined {
   if (openItem(networkId, audit.item, bytes) === undefined) return undefined;
   const challenge = challengeOf(networkId, elder, audit.nonce);
-  const expected = proofOf(challenge, audit.item.kind, bytes);
+  const expected = possessionProof(challenge, audit.item.kind, bytes);
   return [...audit.proofs].flatMap(([id, proof]) =>
     proof !== null && !equalBytes(proof, expected) ? [id] : [],
   );

@@ -1,4 +1,4 @@
-/** Bytes ⇄ messages and facts, with limits. */
+/** Encoding of messages and facts, with limits. */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import {
   bool,
@@ -17,9 +17,9 @@ import {
 } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { MAX_CHUNK_BYTES } from '#data/chunk.ts';
-import { maxQuestions } from './handing.ts';
+import { maxChallenges } from './drop-surplus.ts';
 import { sizeFits, type Item, type ItemId } from './items.ts';
-import { maxListedItems } from './listing.ts';
+import { maxListedItems } from './find-missing.ts';
 import type { ReplicationMessage } from './messages.ts';
 import type { ReplicationFact } from './state.ts';
 
@@ -27,7 +27,7 @@ import type { ReplicationFact } from './state.ts';
 export const maxReplicationMessageBytes = 16 * 1024;
 
 const name = bytesOf(32);
-const stamp = record({ keyHash: bytesOf(32), generation: u64 });
+const stateRef = record({ keyHash: bytesOf(32), generation: u64 });
 
 const plainItem = record({
   kind: oneOf('chunk', 'pointer'),
@@ -49,28 +49,28 @@ const cursor: Shape<ItemId> = refined('cursor', textUpTo(65), (value) =>
 );
 
 export const replicationMessageShape = union({
-  list: record({ stamp, after: cursor }),
+  list: record({ stateRef, after: cursor }),
   listing: record({
-    stamp,
+    stateRef,
     after: cursor,
     items: listOf(item, maxListedItems),
     next: nullable(cursor),
   }),
   confirm: record({
-    stamp,
+    stateRef,
     offered: bool,
-    questions: listOf(record({ item, nonce: bytesOf(32) }), maxQuestions, 1),
+    challenges: listOf(record({ item, nonce: bytesOf(32) }), maxChallenges, 1),
   }),
   confirmed: record({
-    stamp,
+    stateRef,
     item,
     nonce: bytesOf(32),
     proof: bytesOf(32),
     signature: bytesOf(64),
   }),
-  lacking: record({ stamp, item, nonce: bytesOf(32), holder: bool }),
-  fullness: record({ counter: u64, full: bool }),
-  repair: record({ stamp, items: listOf(item, maxQuestions, 1) }),
+  missing: record({ stateRef, item, nonce: bytesOf(32), holder: bool }),
+  diskFull: record({ counter: u64, full: bool }),
+  repair: record({ stateRef, items: listOf(item, maxChallenges, 1) }),
 });
 
 export const replicationFactShape = union({

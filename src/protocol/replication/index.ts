@@ -16,29 +16,27 @@ export {
 export {
   challengeOf,
   confirmationBytes,
-  held,
+  heldItem,
   isAtLeast,
   itemId,
   noDigest,
   openItem,
-  proofOf,
+  possessionProof,
   provenBytes,
-  stampOf,
+  stateRefOf,
   type Item,
   type ItemId,
-  type Stamp,
 } from './items.ts';
-export { backlogOf, fullMembers, mayHandOver, replication } from './machine.ts';
-export type { Question, ReplicationMessage } from './messages.ts';
+export { backlogOf, fullMembers, maySendCopy, replication } from './machine.ts';
+export type { PossessionChallenge, ReplicationMessage } from './messages.ts';
 export {
   adultsOf,
   copiesWanted,
   holdersAmong,
   holdersOf,
   isHolder,
-  lineOf,
-  neededBy,
-  nobodyFull,
+  adultsByDistance,
+  noMemberFull,
   type Adult,
   type PlacedMember,
   type PlacedSection,

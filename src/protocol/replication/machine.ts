@@ -1,39 +1,45 @@
-/** What a storing node does so that four adults keep everything. Rules in README.md. */
+/** How storing nodes keep four copies of every item. Rules: docs/spec/data.md. */
 import { assertNever } from '#core/assert.ts';
 import type { Context, Effect, Machine, NodeId } from '#core/machine.ts';
+import { extend } from '#core/step.ts';
 import {
-  forgetFar,
-  repeatFullness,
-  reportFullness,
-  takeFullness,
-  whenRolesChange,
-} from './fullness.ts';
+  dropForeignReports,
+  repeatDiskFull,
+  reportDiskFull,
+  onDiskFullReport,
+  resetHandoffs,
+} from './disk-full.ts';
+import { answerConfirm, onRepair } from './confirm-copies.ts';
 import {
-  answerConfirm,
-  askToConfirm,
+  requestConfirmation,
   findSurplus,
-  proved,
-  takeConfirmation,
-  takeRepair,
+  onProof,
+  onConfirmation,
   withStored,
-} from './handing.ts';
-import { emptyStock, itemId, withItems, withoutItem } from './items.ts';
-import { answerList, askSources, lookAgain, noticeNewer, relist, takeListing } from './listing.ts';
-import { fetched, pump, withoutNeedless } from './pulling.ts';
+} from './drop-surplus.ts';
+import { emptyInventory, itemId, withItems, withoutItem } from './items.ts';
+import {
+  answerList,
+  requestListings,
+  restartSurplusScan,
+  noticeNewerState,
+  restartListing,
+  onListing,
+} from './find-missing.ts';
+import { onFetched, startFetches, dropUnneeded } from './fetching.ts';
 import type { ReplicationMessage } from './messages.ts';
 import {
-  and,
-  fullOf,
-  keeper,
+  fullMembersOf,
+  holderTest,
   selfId,
-  viewOf,
-  type Draft,
+  placementViewOf,
+  type ReplicationStep,
   type Replication,
   type ReplicationConfig,
   type ReplicationFact,
   type ReplicationInput,
   type ReplicationState,
-  type View,
+  type PlacementMap,
 } from './state.ts';
 
 export const replication: Machine<ReplicationConfig, ReplicationState, Replication> = {
@@ -43,16 +49,16 @@ export const replication: Machine<ReplicationConfig, ReplicationState, Replicati
   }),
 
   step: (config, state, event, context) => {
-    const draft: Draft = { state, effects: [] };
+    const step: ReplicationStep = { state, effects: [] };
     switch (event.kind) {
       case 'input':
-        return pump(config, take(config, draft, event.input));
+        return startFetches(config, onInput(config, step, event.input));
       case 'received':
-        return pump(config, receive(config, draft, event.from, event.message));
+        return startFetches(config, onMessage(config, step, event.from, event.message));
       case 'timerFired':
-        return pump(config, tick(config, draft, context));
+        return startFetches(config, tick(config, step, context));
       case 'computed':
-        return draft;
+        return step;
       default:
         return assertNever(event);
     }
@@ -60,48 +66,48 @@ export const replication: Machine<ReplicationConfig, ReplicationState, Replicati
 };
 
 /**
- * R4, N42: may the shell give these bytes to that node? The sealed state is the elders' ticket:
- * whoever it makes a holder may have a copy, nobody else.
+ * REPLICATION-R4, N42: may the shell send these bytes to that node? Only if the sealed state makes it a holder;
+ * the elders' signature on that state is the authorization.
  */
-export const mayHandOver = (
+export const maySendCopy = (
   config: ReplicationConfig,
   state: ReplicationState,
   to: NodeId,
   name: Uint8Array,
-): boolean => keeper(config, state)(name, to);
+): boolean => holderTest(config, state)(name, to);
 
-/** Members that reported a full disk: puts pass them over. */
-export const fullMembers = fullOf;
+/** Members with a full disk: puts skip them. */
+export const fullMembers = fullMembersOf;
 
-/** For the log and the page: what is still to come and to go. */
+/** Pending work, for the log and the page. */
 export const backlogOf = (state: ReplicationState) => ({
-  wanted: state.wanted.size,
+  missing: state.missing.size,
   fetching: state.fetching.size,
-  handing: state.handing.size,
+  handoffs: state.handoffs.size,
 });
 
 function recovered(config: ReplicationConfig, facts: readonly ReplicationFact[]): ReplicationState {
   let generation = 0n;
-  let ownFullness = { counter: 0n, full: false };
+  let ownDiskFull = { counter: 0n, full: false };
   for (const fact of facts) {
-    if (fact.kind === 'reported') ownFullness = { counter: fact.counter, full: fact.full };
+    if (fact.kind === 'reported') ownDiskFull = { counter: fact.counter, full: fact.full };
     else if (itemsBelongTo(config, fact.self) && fact.generation > generation) {
       generation = fact.generation;
     }
   }
   return {
-    stock: { kind: 'beingTaken', items: emptyStock },
+    inventory: { kind: 'scanning', items: emptyInventory },
     view: null,
     generation,
-    ownFullness,
-    fullness: new Map(),
+    ownDiskFull,
+    diskFullReports: new Map(),
     sources: new Map(),
-    wanted: new Map(),
+    missing: new Map(),
     fetching: new Map(),
-    handing: new Map(),
+    handoffs: new Map(),
     surplusAfter: '',
     surplusAgain: false,
-    proving: new Map(),
+    pendingProofs: new Map(),
     strikes: new Map(),
     budgetBytes: Math.min(config.budgetBytesPerTick, config.budgetBurstBytes),
     tick: 0,
@@ -114,30 +120,39 @@ function recovered(config: ReplicationConfig, facts: readonly ReplicationFact[])
 const itemsBelongTo = (config: ReplicationConfig, self: Uint8Array): boolean =>
   selfId(config) === selfId({ ...config, self });
 
-function take(config: ReplicationConfig, draft: Draft, input: ReplicationInput): Draft {
-  const { stock } = draft.state;
+function onInput(
+  config: ReplicationConfig,
+  step: ReplicationStep,
+  input: ReplicationInput,
+): ReplicationStep {
+  const { inventory } = step.state;
   switch (input.kind) {
     case 'found':
-      return and(draft, { stock: { ...stock, items: withItems(stock.items, input.items) } });
-    case 'stockTaken':
-      return and(draft, { stock: { ...stock, kind: 'taken' } });
+      return extend(step, {
+        inventory: { ...inventory, items: withItems(inventory.items, input.items) },
+      });
+    case 'inventoryComplete':
+      return extend(step, { inventory: { ...inventory, kind: 'complete' } });
     case 'stored':
-      return and(withStored(draft, input.item), lookAgain(draft.state));
+      return extend(withStored(step, input.item), restartSurplusScan(step.state));
     case 'lost': {
-      const items = withoutItem(stock.items, itemId(input.item));
-      const { relistAt, tick: now } = draft.state;
-      return and(draft, { stock: { ...stock, items }, relistAt: Math.min(relistAt, now + 1) });
+      const items = withoutItem(inventory.items, itemId(input.item));
+      const { relistAt, tick: now } = step.state;
+      return extend(step, {
+        inventory: { ...inventory, items },
+        relistAt: Math.min(relistAt, now + 1),
+      });
     }
     case 'adopted':
-      return adopt(config, draft, input);
+      return adopt(config, step, input);
     case 'diskFull':
-      return reportFullness(config, draft, true);
+      return reportDiskFull(config, step, true);
     case 'diskFreed':
-      return reportFullness(config, draft, false);
+      return reportDiskFull(config, step, false);
     case 'fetched':
-      return fetched(config, draft, input.id, input.outcome);
+      return onFetched(config, step, input.id, input.outcome);
     case 'proved':
-      return proved(config, draft, input.id, input.proof);
+      return onProof(config, step, input.id, input.proof);
     default:
       return assertNever(input);
   }
@@ -145,31 +160,35 @@ function take(config: ReplicationConfig, draft: Draft, input: ReplicationInput):
 
 function adopt(
   config: ReplicationConfig,
-  draft: Draft,
+  step: ReplicationStep,
   { section, others }: Extract<ReplicationInput, { kind: 'adopted' }>,
-): Draft {
-  const { state } = draft;
-  // R9: an older state never comes back, not even after a restart.
-  if (section.generation < state.generation) return draft;
-  const view: View = { own: viewOf(section), others: others.map(viewOf) };
+): ReplicationStep {
+  const { state } = step;
+  // REPLICATION-R9: an older state is never adopted again, even after a restart.
+  if (section.generation < state.generation) return step;
+  const view: PlacementMap = { own: placementViewOf(section), others: others.map(placementViewOf) };
   const isKnown = (id: NodeId): boolean =>
     [view.own, ...view.others].some(({ members }) => members.has(id));
-  const fullness = new Map([...state.fullness].filter(([id]) => isKnown(id)));
+  const diskFullReports = new Map([...state.diskFullReports].filter(([id]) => isKnown(id)));
   const { generation } = section;
   const facts: Effect<Replication>[] =
     generation > state.generation
       ? [{ kind: 'persist', fact: { kind: 'adopted', self: config.self, generation } }]
       : [];
-  const adopted = withoutNeedless(
+  const adopted = dropUnneeded(
     config,
-    and(draft, { view, generation, fullness, ...whenRolesChange }, ...facts),
+    extend(step, { view, generation, diskFullReports, ...resetHandoffs }, ...facts),
   );
-  if (!gains(config, state.view, view)) return adopted;
-  return askSources(relist(config, adopted));
+  if (!needsListing(config, state.view, view)) return adopted;
+  return requestListings(restartListing(config, adopted));
 }
 
-/** R3: there is more to keep only when an adult went, or when we came. */
-function gains(config: ReplicationConfig, before: View | null, after: View): boolean {
+/** REPLICATION-R3: there is more to store only when an adult left, or when this node became one. */
+function needsListing(
+  config: ReplicationConfig,
+  before: PlacementMap | null,
+  after: PlacementMap,
+): boolean {
   const self = selfId(config);
   const now = new Set(after.own.adults.map(({ id }) => id));
   if (!now.has(self)) return false;
@@ -177,42 +196,43 @@ function gains(config: ReplicationConfig, before: View | null, after: View): boo
   return !then.includes(self) || then.some((id) => !now.has(id));
 }
 
-function receive(
+function onMessage(
   config: ReplicationConfig,
-  draft: Draft,
+  step: ReplicationStep,
   from: NodeId,
   message: ReplicationMessage,
-): Draft {
+): ReplicationStep {
   switch (message.kind) {
     case 'list':
-      return answerList(config, draft, from, message);
+      return answerList(config, step, from, message);
     case 'listing':
-      return askSources(takeListing(config, draft, from, message));
+      return requestListings(onListing(config, step, from, message));
     case 'confirm':
-      return answerConfirm(config, draft, from, message);
+      return answerConfirm(config, step, from, message);
     case 'confirmed':
-      return takeConfirmation(config, draft, from, message);
-    case 'lacking':
-      return noticeNewer(draft, from, message.stamp);
-    case 'fullness':
-      return takeFullness(draft, from, message);
+      return onConfirmation(config, step, from, message);
+    case 'missing':
+      return noticeNewerState(step, from, message.stateRef);
+    case 'diskFull':
+      return onDiskFullReport(step, from, message);
     case 'repair':
-      return takeRepair(config, draft, from, message);
+      return onRepair(config, step, from, message);
     default:
       return assertNever(message);
   }
 }
 
-function tick(config: ReplicationConfig, draft: Draft, context: Context): Draft {
-  const { state } = draft;
+function tick(config: ReplicationConfig, step: ReplicationStep, context: Context): ReplicationStep {
+  const { state } = step;
   const budgetBytes = Math.min(
     config.budgetBurstBytes,
     state.budgetBytes + config.budgetBytesPerTick,
   );
-  let next = and(draft, { tick: state.tick + 1, budgetBytes }, setTick(config));
-  if (next.state.tick >= next.state.relistAt) next = relist(config, forgetFar(next));
-  next = askSources(repeatFullness(config, next));
-  return askToConfirm(config, findSurplus(config, next, context.entropy));
+  let next = extend(step, { tick: state.tick + 1, budgetBytes }, setTick(config));
+  if (next.state.tick >= next.state.relistAt)
+    next = restartListing(config, dropForeignReports(next));
+  next = requestListings(repeatDiskFull(config, next));
+  return requestConfirmation(config, findSurplus(config, next, context.entropy));
 }
 
 const setTick = (config: ReplicationConfig): Effect<Replication> => ({

@@ -1,37 +1,38 @@
-/** What storing nodes say to each other about what they keep. Bytes never travel in these. */
-import type { Item, ItemId, Stamp } from './items.ts';
+/** Messages between storing nodes. None of them contains an item's bytes. */
+import type { StateRef } from '#data/storage-receipt.ts';
+import type { Item, ItemId } from './items.ts';
 
-/** One thing a holder is asked to prove. */
-export interface Question {
+/** A request to prove possession of one item. */
+export interface PossessionChallenge {
   readonly item: Item;
   /** 32 fresh bytes. */
   readonly nonce: Uint8Array;
 }
 
 export type ReplicationMessage =
-  /** "What do you have that I have to keep?" The answer goes on after this id, '' to begin. */
-  | { readonly kind: 'list'; readonly stamp: Stamp; readonly after: ItemId }
+  /** Requests items the sender must store, after this id; '' to begin. */
+  | { readonly kind: 'list'; readonly stateRef: StateRef; readonly after: ItemId }
   | {
       readonly kind: 'listing';
-      /** The state by which the answer was made. */
-      readonly stamp: Stamp;
-      /** Repeats the question. */
+      /** The state the answer is based on. */
+      readonly stateRef: StateRef;
+      /** Copied from the request. */
       readonly after: ItemId;
       readonly items: readonly Item[];
-      /** Where to go on; `null` at the end. */
+      /** The cursor for the next page; `null` at the end. */
       readonly next: ItemId | null;
     }
-  /** "Prove that you have these." Who asks because of a surplus copy offers it at the same time. */
+  /** Challenges a holder; with `offered`, the sender also offers its surplus copies. */
   | {
       readonly kind: 'confirm';
-      readonly stamp: Stamp;
+      readonly stateRef: StateRef;
       readonly offered: boolean;
-      readonly questions: readonly Question[];
+      readonly challenges: readonly PossessionChallenge[];
     }
   | {
       readonly kind: 'confirmed';
-      readonly stamp: Stamp;
-      /** With the version and the body that the holder has. */
+      readonly stateRef: StateRef;
+      /** With the version and digest the holder stores. */
       readonly item: Item;
       readonly nonce: Uint8Array;
       /** 32 bytes (N42). */
@@ -39,15 +40,15 @@ export type ReplicationMessage =
       /** 64 bytes over `confirmationBytes`. */
       readonly signature: Uint8Array;
     }
-  /** "I should have it and do not" or, with `holder: false`, "by my state it is not for me". */
+  /** The item is not here; `holder`: whether the receiver is a holder by its own state. */
   | {
-      readonly kind: 'lacking';
-      readonly stamp: Stamp;
+      readonly kind: 'missing';
+      readonly stateRef: StateRef;
       readonly item: Item;
       readonly nonce: Uint8Array;
       readonly holder: boolean;
     }
-  /** Its disk is full, or has room again. The highest counter of a sender counts. */
-  | { readonly kind: 'fullness'; readonly counter: bigint; readonly full: boolean }
+  /** The disk is full, or has room again. The highest counter of a sender is valid. */
+  | { readonly kind: 'diskFull'; readonly counter: bigint; readonly full: boolean }
   /** From an elder: a write reached too few holders; fetch it from the others. */
-  | { readonly kind: 'repair'; readonly stamp: Stamp; readonly items: readonly Item[] };
+  | { readonly kind: 'repair'; readonly stateRef: StateRef; readonly items: readonly Item[] };

@@ -1,8 +1,7 @@
 /**
- * Who keeps what: pure functions over section authorities. A name's holders are the four adults
- * whose placement ids are closest to it (N37), members that reported a full disk passed over.
+ * Data placement: pure functions over section authorities. A name's holders are the four adults
+ * whose placement ids are closest to it (N37), without members that reported a full disk.
  */
-import { matches } from '#address/prefix.ts';
 import { compareDistance, nameToId } from '#address/xor-name.ts';
 import type { Prefix } from '#address/prefix.ts';
 import type { NodeId } from '#core/machine.ts';
@@ -10,7 +9,7 @@ import type { NodeId } from '#core/machine.ts';
 /** Copies of every chunk and pointer record. */
 export const copiesWanted = 4;
 
-/** What placement needs of a section authority. */
+/** The parts of a section authority that placement uses. */
 export interface PlacedSection {
   readonly prefix: Prefix;
   readonly key: Uint8Array;
@@ -21,18 +20,18 @@ export interface PlacedSection {
 
 export interface PlacedMember {
   readonly name: Uint8Array;
-  /** 32 bytes: hash of the name and the chance of the decision that admitted it (N37). */
+  /** 32 bytes: hash of the name and the churn id of the decision that admitted it (N37). */
   readonly placement: Uint8Array;
 }
 
-/** A member that keeps data. */
+/** A member that stores data. */
 export interface Adult {
   readonly id: NodeId;
   readonly name: Uint8Array;
   readonly placement: Uint8Array;
 }
 
-export const nobodyFull: ReadonlySet<NodeId> = new Set();
+export const noMemberFull: ReadonlySet<NodeId> = new Set();
 
 /** Members that are not elders. */
 export function adultsOf(section: Pick<PlacedSection, 'elders' | 'members'>): readonly Adult[] {
@@ -42,17 +41,17 @@ export function adultsOf(section: Pick<PlacedSection, 'elders' | 'members'>): re
     .filter(({ id }) => !elders.has(id));
 }
 
-/** All adults, closest to `target` first. P1: by placement id, never by the name itself. */
-export const lineOf = (adults: readonly Adult[], target: Uint8Array): readonly Adult[] =>
+/** All adults, closest to `target` first. REPLICATION-P1: by placement id, never by the name itself. */
+export const adultsByDistance = (adults: readonly Adult[], target: Uint8Array): readonly Adult[] =>
   [...adults].sort((a, b) => compareDistance(target, a.placement, b.placement));
 
-/** The adults that have to keep `target`: the four closest that have room, closest first (P2). */
+/** The adults that must store `target`: the four closest with room, closest first (REPLICATION-P2). */
 export const holdersAmong = (
   adults: readonly Adult[],
   target: Uint8Array,
   full: ReadonlySet<NodeId>,
 ): readonly Adult[] =>
-  lineOf(
+  adultsByDistance(
     adults.filter(({ id }) => !full.has(id)),
     target,
   ).slice(0, copiesWanted);
@@ -60,12 +59,12 @@ export const holdersAmong = (
 export const holdersOf = (
   section: Pick<PlacedSection, 'elders' | 'members'>,
   target: Uint8Array,
-  full: ReadonlySet<NodeId> = nobodyFull,
+  full: ReadonlySet<NodeId> = noMemberFull,
 ): readonly Adult[] => holdersAmong(adultsOf(section), target, full);
 
 /**
- * May this adult keep `target`? True for the four holders, and for a full adult that is as close
- * as they are: what it has it keeps, but nobody waits for it to take more (P3).
+ * May this adult store `target`? True for the four holders, and for a full adult as close as they
+ * are: it keeps its copies, but is not expected to take more (REPLICATION-P3).
  */
 export function isHolder(
   adults: readonly Adult[],
@@ -82,23 +81,4 @@ export function isHolder(
     if (closer === copiesWanted) return false;
   }
   return true;
-}
-
-/** Of these names, those that `self` has to keep now and did not have to keep before. */
-export function neededBy<Name extends Uint8Array>(
-  before: PlacedSection | null,
-  after: PlacedSection,
-  names: readonly Name[],
-  self: Uint8Array,
-  full: ReadonlySet<NodeId> = nobodyFull,
-): readonly Name[] {
-  const id = nameToId(self);
-  const adultsBefore = before === null ? [] : adultsOf(before);
-  const adultsAfter = adultsOf(after);
-  return names.filter((name) => {
-    if (full.has(id) || !matches(after.prefix, name)) return false;
-    if (!isHolder(adultsAfter, name, id, full)) return false;
-    const covered = before !== null && matches(before.prefix, name);
-    return !covered || !isHolder(adultsBefore, name, id, full);
-  });
 }

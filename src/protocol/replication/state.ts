@@ -1,90 +1,91 @@
-/** One node's knowledge of what it keeps, what it should keep, and who else has it. */
+/** State of one node: items stored, items missing, and their holders. */
 import { matches, type Prefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
-import type { Effect, NodeId } from '#core/machine.ts';
-import type { IdentitySuite } from '#money/identity.ts';
-import { stampOf, type Item, type ItemId, type Stamp, type Stock } from './items.ts';
+import type { NodeId, Step } from '#core/machine.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
+import type { StateRef } from '#data/storage-receipt.ts';
+import { stateRefOf, type Item, type ItemId, type Inventory } from './items.ts';
 import type { ReplicationMessage } from './messages.ts';
 import { adultsOf, isHolder, type Adult, type PlacedSection } from './placement.ts';
 
 export interface ReplicationConfig {
   readonly networkId: Uint8Array;
   readonly self: Uint8Array;
-  /** Signs confirmations in this node's own name. */
+  /** Signs this node's confirmations. */
   readonly identitySeed: Uint8Array;
   readonly identity: IdentitySuite;
   readonly tickMs: number;
-  /** N43: what repairs may move into this node per tick, on average. */
+  /** N43: average bytes per tick that repairs may fetch. */
   readonly budgetBytesPerTick: number;
-  /** How much of it may be saved up; at least one chunk, or nothing ever moves. */
+  /** Maximum accumulated budget; at least one chunk, or no fetch ever starts. */
   readonly budgetBurstBytes: number;
-  /** All sources are asked again after so many ticks, whatever happened or not. */
+  /** All sources are listed again after this many ticks in any case. */
   readonly relistEveryTicks: number;
 }
 
-/** One section as this machine needs it. */
-export interface SectionView {
+/** One section, as this machine uses it. */
+export interface PlacementView {
   readonly prefix: Prefix;
-  readonly stamp: Stamp;
+  readonly stateRef: StateRef;
   readonly adults: readonly Adult[];
   readonly members: ReadonlySet<NodeId>;
   readonly elders: ReadonlySet<NodeId>;
 }
 
-export interface View {
-  readonly own: SectionView;
-  /** Other sections that this node knows, verified. */
-  readonly others: readonly SectionView[];
+export interface PlacementMap {
+  readonly own: PlacementView;
+  /** Other known sections, verified. */
+  readonly others: readonly PlacementView[];
 }
 
-/** How far a member has told what it has for us. */
-export type Source =
+/** Progress of the listing from one member. */
+export type ListingSource =
   | { readonly kind: 'asking'; readonly after: ItemId; readonly askedAt: number }
   | { readonly kind: 'listed' };
 
-/** Something to keep that is not here. */
-export interface Wanted {
+/** An item this node must store but lacks. */
+export interface MissingItem {
   readonly item: Item;
-  /** Who named it first, and in whose share it counts. */
-  readonly by: NodeId;
-  /** Who has it, as it says itself or as an elder says. */
+  /** The peer that named it first; it counts towards that peer's quota. */
+  readonly namedBy: NodeId;
+  /** Nodes that have it, by their own listing or by an elder's message. */
   readonly holders: readonly NodeId[];
-  /** Those of them that said so themselves: only their promise can be empty. */
-  readonly promised: readonly NodeId[];
-  /** Who failed in this turn. */
+  /** Holders that listed it themselves: only they can be blamed for lacking it. */
+  readonly claimedBy: readonly NodeId[];
+  /** Holders that failed in this round. */
   readonly tried: readonly NodeId[];
-  /** Turns in which all failed. */
-  readonly turns: number;
-  /** Not before this tick. */
+  /** Rounds in which all holders failed. */
+  readonly attempts: number;
+  /** Tick of the next attempt. */
   readonly notBefore: number;
-  /** A surplus copy was offered, or an elder asked: wanted whoever else has it. */
+  /** Offered as a surplus copy, or requested by an elder: fetch it however many copies exist. */
   readonly urgent: boolean;
 }
 
 export interface Fetching {
   readonly item: Item;
   readonly holder: NodeId;
-  /** The holder said itself that it has the item. */
-  readonly promised: boolean;
-  /** Counted against the budget until the true size is known. */
-  readonly reserved: number;
+  /** The holder listed the item itself. */
+  readonly claimed: boolean;
+  /** Reserved from the budget until the true size is known. */
+  readonly reservedBytes: number;
 }
 
-/** A surplus copy on its way out. */
-export interface Handing {
+/** A surplus copy being offered to its holders. */
+export interface Handoff {
   readonly item: Item;
   readonly nonce: Uint8Array;
-  /** What an honest holder answers; `null` until our own bytes are read. */
+  /** The proof an honest holder sends; `null` until our own bytes are read. */
   readonly proof: Uint8Array | null;
   readonly confirmedBy: readonly NodeId[];
   readonly askedAt: number;
-  /** How often its holders were asked. */
+  /** Times its holders were asked. */
   readonly asks: number;
 }
 
-/** A proof that was asked of our disk. */
-export type Proving =
-  | { readonly kind: 'handing'; readonly id: ItemId }
+/** A proof requested from our own disk. */
+export type PendingProof =
+  | { readonly kind: 'handoff'; readonly id: ItemId }
   | {
       readonly kind: 'answer';
       readonly to: NodeId;
@@ -93,68 +94,68 @@ export type Proving =
       readonly challenge: Uint8Array;
     };
 
-export interface FullnessReport {
+export interface DiskFullReport {
   readonly counter: bigint;
   readonly full: boolean;
-  /** The tick that brought it. */
+  /** The tick in which it last changed. */
   readonly at: number;
-  /** How often it changed of late: each time its next change is believed later. */
-  readonly flips: number;
+  /** Recent changes: each one delays the acceptance of the next. */
+  readonly recentChanges: number;
 }
 
 export interface ReplicationState {
-  /** While the disk is being walked, "I lack it" would be a guess. */
-  readonly stock: { readonly kind: 'beingTaken' | 'taken'; readonly items: Stock };
-  readonly view: View | null;
-  /** Highest generation ever adopted, also in earlier lives. */
+  /** While `scanning`, a missing item may still be found on disk. */
+  readonly inventory: { readonly kind: 'scanning' | 'complete'; readonly items: Inventory };
+  readonly view: PlacementMap | null;
+  /** Highest generation ever adopted, including previous runs. */
   readonly generation: bigint;
-  /** Our own report and everybody else's, by node. */
-  readonly ownFullness: { readonly counter: bigint; readonly full: boolean };
-  readonly fullness: ReadonlyMap<NodeId, FullnessReport>;
-  readonly sources: ReadonlyMap<NodeId, Source>;
-  readonly wanted: ReadonlyMap<ItemId, Wanted>;
+  /** This node's own report, and those of other nodes. */
+  readonly ownDiskFull: { readonly counter: bigint; readonly full: boolean };
+  readonly diskFullReports: ReadonlyMap<NodeId, DiskFullReport>;
+  readonly sources: ReadonlyMap<NodeId, ListingSource>;
+  readonly missing: ReadonlyMap<ItemId, MissingItem>;
   readonly fetching: ReadonlyMap<string, Fetching>;
-  readonly handing: ReadonlyMap<ItemId, Handing>;
-  /** Where the search for surplus copies goes on; `null` when it is through. */
+  readonly handoffs: ReadonlyMap<ItemId, Handoff>;
+  /** Cursor of the scan for surplus copies; `null` when it has ended. */
   readonly surplusAfter: ItemId | null;
-  /** It begins once more when it is through: something changed behind it. */
+  /** Scan once more afterwards: items behind the cursor changed. */
   readonly surplusAgain: boolean;
-  readonly proving: ReadonlyMap<string, Proving>;
-  /** Answers that turned out empty or wrong in this round, by source. */
+  readonly pendingProofs: ReadonlyMap<string, PendingProof>;
+  /** Failed answers in this round, by source. */
   readonly strikes: ReadonlyMap<NodeId, number>;
   readonly budgetBytes: number;
   readonly tick: number;
-  /** When the present round of lists began, and when the next one has to. */
+  /** Ticks at which the current listing round began and the next one begins. */
   readonly listedAt: number;
   readonly relistAt: number;
   readonly idsUsed: number;
 }
 
 export type FetchOutcome =
-  /** Verified by `openItem` and on disk; the item as it really is. */
+  /** Verified by `openItem` and on disk; the item that was really stored. */
   | { readonly kind: 'stored'; readonly item: Item }
-  /** Bytes came and are not what the name promises. */
+  /** The bytes do not match the name. */
   | { readonly kind: 'wrong'; readonly bytes: number }
-  /** A genuine record of its owner, older than the one that was asked for. */
+  /** A valid record of its owner, older than the one requested. */
   | { readonly kind: 'older'; readonly bytes: number }
-  /** "I do not have it." */
-  | { readonly kind: 'lacking' }
-  /** "It is not for you", "come back later": says nothing about what the holder has. */
+  /** The holder does not have it. */
+  | { readonly kind: 'missing' }
+  /** Not authorized, or busy: shows nothing about what the holder stores. */
   | { readonly kind: 'refused' }
-  | { readonly kind: 'silent' }
-  /** It came, but our own disk takes no more. */
+  | { readonly kind: 'unresponsive' }
+  /** Received, but our own disk is full. */
   | { readonly kind: 'full'; readonly bytes: number };
 
 export type ReplicationInput =
-  /** A page of what is on disk, after a start. */
+  /** A page of the items on disk, after a start. */
   | { readonly kind: 'found'; readonly items: readonly Item[] }
-  /** The disk was walked to its end. */
-  | { readonly kind: 'stockTaken' }
+  /** All items on disk were reported. */
+  | { readonly kind: 'inventoryComplete' }
   /** A client's write is on disk. */
   | { readonly kind: 'stored'; readonly item: Item }
-  /** A file turned out broken and was removed. */
+  /** A file was corrupt and was removed. */
   | { readonly kind: 'lost'; readonly item: Pick<Item, 'kind' | 'name'> }
-  /** A newer sealed state of our section, and what is known of others. */
+  /** A newer sealed state of our section, and the known states of others. */
   | {
       readonly kind: 'adopted';
       readonly section: PlacedSection;
@@ -166,15 +167,17 @@ export type ReplicationInput =
   | { readonly kind: 'proved'; readonly id: string; readonly proof: Uint8Array | null };
 
 export type ReplicationOutput =
-  /** Get these bytes from the holder, check them with `openItem`, store them; say `fetched`. */
+  /**
+   * Fetch these bytes from the holder, verify with `openItem`, store them; then input `fetched`.
+   */
   | {
       readonly kind: 'fetch';
       readonly id: string;
       readonly holder: NodeId;
       readonly item: Item;
-      readonly stamp: Stamp;
+      readonly stateRef: StateRef;
     }
-  /** Hash our own copy with `proofOf`; say `proved`, with `null` when it is gone or broken. */
+  /** Hash our copy with `possessionProof`; then input `proved`, `null` if it is gone or corrupt. */
   | {
       readonly kind: 'prove';
       readonly id: string;
@@ -182,19 +185,19 @@ export type ReplicationOutput =
       readonly challenge: Uint8Array;
     }
   | { readonly kind: 'drop'; readonly item: Item }
-  /** This peer speaks of a newer state than ours, or is a member of none that we know: ask for it. */
+  /** Ask this peer for its state: it has a newer one, or is a member of no known section. */
   | { readonly kind: 'behind'; readonly peer: NodeId };
 
 export type ReplicationFault =
-  /** Bytes that do not fit their name, or a proof that does not fit the bytes. */
+  /** Bytes do not match their name, or a proof does not match the bytes. */
   | { readonly kind: 'wrongBytes'; readonly culprit: NodeId; readonly item: Item }
   | { readonly kind: 'wrongProof'; readonly culprit: NodeId; readonly item: Item }
-  /** Said it had something and did not: proves nothing, counts for fault detection. */
-  | { readonly kind: 'emptyPromise'; readonly culprit: NodeId; readonly item: Item }
+  /** Listed an item and did not have it: no proof of misbehaviour, counted by fault detection. */
+  | { readonly kind: 'missingCopy'; readonly culprit: NodeId; readonly item: Item }
   | { readonly kind: 'wrongSignature'; readonly culprit: NodeId };
 
 export type ReplicationFact =
-  /** Bound to the name: after a relocation the generations of another section count. */
+  /** With the own name: after a relocation the generations of another section count. */
   | { readonly kind: 'adopted'; readonly self: Uint8Array; readonly generation: bigint }
   | { readonly kind: 'reported'; readonly counter: bigint; readonly full: boolean };
 
@@ -206,63 +209,60 @@ export interface Replication {
   readonly fault: ReplicationFault;
   readonly timer: 'tick';
   readonly job: never;
+  readonly jobId: never;
   readonly result: never;
 }
 
-/** A step in the making: parts of a step pass it on. */
-export interface Draft {
-  readonly state: ReplicationState;
-  readonly effects: readonly Effect<Replication>[];
-}
+/** A step as far as it has come; every part extends it. */
+export type ReplicationStep = Step<ReplicationState, Replication>;
 
-export const and = (
-  draft: Draft,
-  change: Partial<ReplicationState>,
-  ...effects: readonly Effect<Replication>[]
-): Draft => ({ state: { ...draft.state, ...change }, effects: [...draft.effects, ...effects] });
-
-export const viewOf = (section: PlacedSection): SectionView => ({
+export const placementViewOf = (section: PlacedSection): PlacementView => ({
   prefix: section.prefix,
-  stamp: stampOf(section),
+  stateRef: stateRefOf(section),
   adults: adultsOf(section),
   members: new Set(section.members.map(({ name }) => nameToId(name))),
   elders: new Set(section.elders.map(({ name }) => nameToId(name))),
 });
 
-/** The section that answers for a name; of a parent and its child the child. */
-export function covering(view: View, name: Uint8Array): SectionView | undefined {
+/** The section responsible for a name; of a parent and its child the child. */
+export function coveringSection(view: PlacementMap, name: Uint8Array): PlacementView | undefined {
   const fitting = [view.own, ...view.others].filter(({ prefix }) => matches(prefix, name));
-  return fitting.reduce<SectionView | undefined>(
+  return fitting.reduce<PlacementView | undefined>(
     (best, each) =>
       best === undefined || each.prefix.bitCount > best.prefix.bitCount ? each : best,
     undefined,
   );
 }
 
-export const isKnown = (view: View, id: NodeId): boolean =>
+export const isKnown = (view: PlacementMap, id: NodeId): boolean =>
   [view.own, ...view.others].some(({ members }) => members.has(id));
 
 export const selfId = (config: ReplicationConfig): NodeId => nameToId(config.self);
 
-/** Everybody who says that its disk is full, this node included. */
-export function fullOf(config: ReplicationConfig, state: ReplicationState): ReadonlySet<NodeId> {
+/** All nodes that reported a full disk, this one included. */
+export function fullMembersOf(
+  config: ReplicationConfig,
+  state: ReplicationState,
+): ReadonlySet<NodeId> {
   const full = new Set<NodeId>();
-  for (const [id, report] of state.fullness) if (report.full) full.add(id);
-  if (state.ownFullness.full) full.add(selfId(config));
+  for (const [id, report] of state.diskFullReports) if (report.full) full.add(id);
+  if (state.ownDiskFull.full) full.add(selfId(config));
   return full;
 }
 
-/** Who may keep what by the present view, with what does not change worked out once. */
-export function keeper(
+/**
+ * Returns a test whether a node may store a name by the current view, with shared work done once.
+ */
+export function holderTest(
   config: ReplicationConfig,
   state: ReplicationState,
 ): (name: Uint8Array, id?: NodeId) => boolean {
   const { view } = state;
   if (view === null) return () => false;
-  const full = fullOf(config, state);
+  const full = fullMembersOf(config, state);
   const self = selfId(config);
   return (name, id = self) => {
-    const section = covering(view, name);
+    const section = coveringSection(view, name);
     return section !== undefined && isHolder(section.adults, name, id, full);
   };
 }

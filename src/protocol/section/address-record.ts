@@ -9,7 +9,7 @@ export interface AddressRecord {
   readonly networkId: Uint8Array;
   /** The node's name: its ed25519 public key, which signs the record. */
   readonly name: XorName;
-  /** Grows with every change; of two records of one name the higher counter counts. */
+  /** Increases with every change; of two records of one name the higher counter is valid. */
   readonly counter: bigint;
   /** Multiaddrs: printable ASCII, at most 8 of at most 256 characters. */
   readonly addresses: readonly string[];
@@ -39,7 +39,7 @@ export function signAddressRecord(
 
 /**
  * N28: checks network, bounds and the node's own signature.
- * @param isSigned how the signature is checked: strictly, unless a caller has a faster way
+ * @param isSigned the signature check: strict, unless a caller has a faster one.
  */
 export function verifyAddressRecord(
   networkId: Uint8Array,
@@ -64,7 +64,7 @@ export function decodeAddressRecord(bytes: Uint8Array): Result<AddressRecord, 'm
   const signature = outer.fixed(64);
   if (!outer.finish()) return err('malformed');
   const reader = new Reader(body);
-  reader.sized(64); // The label: compared by encoding again below.
+  reader.sized(64); // The label: checked below by encoding again.
   const networkId = reader.fixed(32);
   const name = toXorName(reader.fixed(32));
   const counter = reader.u64();

@@ -1,8 +1,8 @@
 /**
- * Section authority: who speaks for a section, signed by the section's own key.
+ * Section authority: the elders and members of a section, signed by the section's own key.
  *
- * Whoever knows the genesis key of a network decides from these bytes alone who its elders are,
- * which public share each of them holds, and who stores data (README: A1–A8).
+ * From the genesis key of a network and these bytes alone, a verifier decides who the elders are,
+ * which public share each holds, and who stores data (SECTION-A1–A8).
  */
 import { EMPTY_PREFIX, matches, samePrefix, type Prefix } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
@@ -11,7 +11,7 @@ import { compareBytes, equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import { charterHash, charterOf } from './charter.ts';
-import { writeMembers } from './members.ts';
+import { writeMembers } from './member-list.ts';
 import { ELDER_COUNT, SHARES_REQUIRED } from './quorum.ts';
 import {
   decodeSuccessor,
@@ -30,7 +30,7 @@ export interface SignedAuthority {
   readonly chain: readonly SignedSuccessor[];
 }
 
-/** Why an authority was refused; the number of the rule it broke is in README.md. */
+/** Why an authority was refused, and the rule it broke (docs/spec/section.md). */
 export type SectionFault =
   | { readonly kind: 'wrongNetwork' }
   /** The key does not follow from the genesis key. */
@@ -38,11 +38,9 @@ export type SectionFault =
   | { readonly kind: 'wrongElders'; readonly rule: string }
   | { readonly kind: 'wrongMembers'; readonly rule: string }
   | { readonly kind: 'wrongShares' }
-  /** The ledger beside it is not the one it names. */
-  | { readonly kind: 'wrongLedger' }
   | { readonly kind: 'wrongSignature' };
 
-/** What a verifier knows beforehand: the two facts of the network file. */
+/** What a verifier knows beforehand: the genesis key and network id of the network file. */
 export interface TrustAnchor {
   readonly genesisKey: Uint8Array;
   readonly networkId: Uint8Array;
@@ -52,7 +50,7 @@ export interface TrustAnchor {
 export const maxMembers = 384;
 /** One page of links (N31). */
 export const maxChainLinks = 16;
-/** As the client protocol allows for one authority. */
+/** The limit of the client protocol for one authority. */
 export const maxAuthorityBytes = 64 * 1024;
 
 const nameBytes = 32;
@@ -60,7 +58,7 @@ const keyBytes = 96;
 const signatureBytes = 48;
 const formatVersion = 1;
 
-/** The one encoding of an authority: what is signed, and what travels. */
+/** The one encoding of an authority, both signed and sent. */
 export function authoritySigningBytes(authority: SectionAuthority): Uint8Array {
   assert(authority.elders.length === ELDER_COUNT, 'a section has seven elders');
   assert(authority.members.length <= maxMembers, 'a section splits before it has so many members');
@@ -114,7 +112,7 @@ export function decodeSignedAuthority(bytes: Uint8Array): Result<SignedAuthority
 
 export function decodeAuthority(bytes: Uint8Array): SectionAuthority | undefined {
   const reader = new Reader(bytes);
-  reader.sized(64); // The label: compared by encoding again below.
+  reader.sized(64); // The label: checked below by encoding again.
   const networkId = reader.fixed(nameBytes);
   const prefix = { bitCount: reader.u8(), bits: reader.fixed(nameBytes) };
   const key = reader.fixed(keyBytes);
@@ -164,23 +162,23 @@ export function verifySignedAuthority(
   trusted: TrustedKey = genesisTrust(anchor),
 ): Result<SectionAuthority, SectionFault> {
   const { authority, signature, chain } = signed;
-  const fits = checkForm(anchor, signed, trusted);
+  const fits = checkStructure(anchor, signed, trusted);
   if (!fits.ok) return fits;
   if (!chain.every((link) => verifySuccessor(suite, link))) return err({ kind: 'unknownKey' });
-  // A7: the signature comes before the shares, so strangers cannot make us interpolate.
+  // SECTION-A7: the signature comes before the shares, so unauthenticated peers cannot make us interpolate.
   if (!suite.verify(authority.key, 'AUTHORITY', authoritySigningBytes(authority), signature)) {
     return err({ kind: 'wrongSignature' });
   }
-  if (!sharesFit(suite, authority)) return err({ kind: 'wrongShares' });
+  if (!sharesMatchKey(suite, authority)) return err({ kind: 'wrongShares' });
   return ok(authority);
 }
 
-/** A key that is believed already, and what is known of it. */
+/** A trusted key, and what is known of it. */
 export interface TrustedKey {
   readonly key: Uint8Array;
   readonly epoch: bigint;
   readonly prefix: Prefix;
-  /** 32 bytes; null for the genesis key, about which only its own word exists. */
+  /** 32 bytes; null for the genesis key, which no record names. */
   readonly charterHash: Uint8Array | null;
 }
 
@@ -191,8 +189,8 @@ export const genesisTrust = ({ genesisKey }: Pick<TrustAnchor, 'genesisKey'>): T
   charterHash: null,
 });
 
-/** Everything about an authority that costs no pairing: A1–A6, A9, N28. */
-export function checkForm(
+/** All checks of an authority that need no pairing: SECTION-A1–A6, SECTION-A9, N28. */
+export function checkStructure(
   anchor: TrustAnchor,
   { authority, chain }: Pick<SignedAuthority, 'authority' | 'chain'>,
   trusted: TrustedKey,
@@ -200,7 +198,8 @@ export function checkForm(
   if (!equalBytes(authority.networkId, anchor.networkId)) return err({ kind: 'wrongNetwork' });
   const last = followLinks(anchor.networkId, trusted, chain, authority.key);
   if (last === undefined || authority.epoch !== last.epoch) return err({ kind: 'unknownKey' });
-  if (!samePrefix(authority.prefix, last.prefix)) return err({ kind: 'wrongMembers', rule: 'A9' });
+  if (!samePrefix(authority.prefix, last.prefix))
+    return err({ kind: 'wrongMembers', rule: 'SECTION-A9' });
   // N28: elders, prefix and shares are those of the record that named this key.
   const { charterHash: charter } = last;
   if (charter !== null && !equalBytes(charter, charterHash(charterOf(authority)))) {
@@ -210,8 +209,8 @@ export function checkForm(
 }
 
 /**
- * A2, A9 without signatures: the key to which these links lead from a trusted one. Undefined when
- * they do not hang together, are more than a page, or claim names the parent did not cover.
+ * SECTION-A2, SECTION-A9 without signatures: follows these links from a trusted key to `last`. Undefined if they
+ * are not connected, exceed a page, or name a prefix that the parent did not cover.
  */
 export function followLinks(
   networkId: Uint8Array,
@@ -230,7 +229,7 @@ export function followLinks(
   return equalBytes(at.key, last) ? at : undefined;
 }
 
-/** Does this record speak for that key, about its names and no others? */
+/** Whether this record is the successor record of that key, for exactly its prefix. */
 export function followsFrom(
   networkId: Uint8Array,
   trusted: TrustedKey,
@@ -256,29 +255,29 @@ function checkNames(authority: SectionAuthority): Result<true, SectionFault> {
   const { elders, members, prefix } = authority;
   const elderNames = elders.map(({ name }) => name);
   const memberNames = members.map(({ name }) => name);
-  if (elders.length !== ELDER_COUNT) return err({ kind: 'wrongElders', rule: 'A3' });
-  if (!ascending(elderNames)) return err({ kind: 'wrongElders', rule: 'A3' });
+  if (elders.length !== ELDER_COUNT) return err({ kind: 'wrongElders', rule: 'SECTION-A3' });
+  if (!ascending(elderNames)) return err({ kind: 'wrongElders', rule: 'SECTION-A3' });
   if (elders.some(({ index }, at) => index !== at + 1)) {
-    return err({ kind: 'wrongElders', rule: 'A4' });
+    return err({ kind: 'wrongElders', rule: 'SECTION-A4' });
   }
   if (members.length > maxMembers || !ascending(memberNames)) {
-    return err({ kind: 'wrongMembers', rule: 'A5' });
+    return err({ kind: 'wrongMembers', rule: 'SECTION-A5' });
   }
   // Two may have left: they stay elders until a handover replaces them (N29).
   const present = elderNames.filter((elder) => memberNames.some((name) => equalBytes(name, elder)));
-  if (present.length < SHARES_REQUIRED) return err({ kind: 'wrongElders', rule: 'A5' });
-  if (!prefixIsCanonical(prefix)) return err({ kind: 'wrongMembers', rule: 'A6' });
+  if (present.length < SHARES_REQUIRED) return err({ kind: 'wrongElders', rule: 'SECTION-A5' });
+  if (!prefixIsCanonical(prefix)) return err({ kind: 'wrongMembers', rule: 'SECTION-A6' });
   if (![...memberNames, ...elderNames].every((name) => matches(prefix, name))) {
-    return err({ kind: 'wrongMembers', rule: 'A6' });
+    return err({ kind: 'wrongMembers', rule: 'SECTION-A6' });
   }
   return ok(true);
 }
 
 /**
- * A8: seven points lie on one polynomial of degree 4 whose value at 0 is the section key, when
+ * SECTION-A8: seven points lie on one polynomial of degree 4 whose value at 0 is the section key, when
  * five of them interpolate to the key and to the two others.
  */
-export function sharesFit(suite: ThresholdSuite, authority: SectionAuthority): boolean {
+export function sharesMatchKey(suite: ThresholdSuite, authority: SectionAuthority): boolean {
   const shares = authority.elders.map(({ index, publicShare }) => ({ index, key: publicShare }));
   const base = shares.slice(0, SHARES_REQUIRED);
   const expected = [{ index: 0, key: authority.key }, ...shares.slice(SHARES_REQUIRED)];

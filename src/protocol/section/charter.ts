@@ -1,9 +1,9 @@
-/** What is constant under one key, and the hash by which a successor record names it (N28). */
+/** The charter (the elder set of one key), and the hash by which a successor record names it (N28). */
 import { Writer } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { Charter } from './state.ts';
 
-/** The part of an authority, or of anything else, that is its charter. */
+/** Picks the charter's fields from an authority. */
 export const charterOf = ({ networkId, prefix, key, epoch, elders }: Charter): Charter => ({
   networkId,
   prefix,

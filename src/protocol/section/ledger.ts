@@ -1,4 +1,4 @@
-/** The agreed state that only nodes need: its one encoding, and the hash that the seal covers. */
+/** The section ledger, which only nodes need: its one encoding, and the hash that the seal covers. */
 import { toXorName } from '#address/xor-name.ts';
 import { equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
@@ -9,15 +9,15 @@ import type {
   DealingHashes,
   DkgSession,
   KeyOrigin,
-  Moving,
-  Phase,
+  RelocationDetails,
+  KeyPhase,
   SectionElder,
   SectionLedger,
   SessionChild,
   SnapshotRoot,
 } from './state.ts';
 
-/** 512 used tickets and 512 old names, sessions, tickets, charters: about 45 KiB. */
+/** 512 used certificates, 512 former names, sessions, relocations and charters: about 45 KiB. */
 export const maxLedgerBytes = 64 * 1024;
 const maxListed = 1024;
 
@@ -26,11 +26,11 @@ const reasons = ['reward', 'demotion'] as const;
 
 export const emptyLedger: SectionLedger = {
   activated: 0n,
-  places: 0,
+  vacancies: 0,
   sessions: [],
-  moving: [],
-  consumed: [],
-  departed: [],
+  relocating: [],
+  usedCertificates: [],
+  formerNames: [],
   origin: null,
   phase: { kind: 'open' },
   churnId: new Uint8Array(32),
@@ -44,16 +44,17 @@ export function encodeLedger(ledger: SectionLedger): Uint8Array {
   const writer = new Writer()
     .label('safe/v1/section-ledger')
     .u64(ledger.activated)
-    .u32(ledger.places)
+    .u32(ledger.vacancies)
     .fixed(ledger.churnId, 32);
   writer.u8(ledger.sessions.length);
   for (const session of ledger.sessions) writeSession(writer, session);
-  writer.u32(ledger.moving.length);
-  for (const moving of ledger.moving) writeMoving(writer, moving);
-  writer.u32(ledger.consumed.length);
-  for (const { ticket, sourceEpoch } of ledger.consumed) writer.fixed(ticket, 32).u64(sourceEpoch);
-  writer.u32(ledger.departed.length);
-  for (const name of ledger.departed) writer.fixed(name, 32);
+  writer.u32(ledger.relocating.length);
+  for (const relocation of ledger.relocating) writeRelocation(writer, relocation);
+  writer.u32(ledger.usedCertificates.length);
+  for (const { certificateId, sourceEpoch } of ledger.usedCertificates)
+    writer.fixed(certificateId, 32).u64(sourceEpoch);
+  writer.u32(ledger.formerNames.length);
+  for (const name of ledger.formerNames) writer.fixed(name, 32);
   writeOrigin(writer, ledger.origin);
   return writePhase(writer, ledger.phase).finish();
 }
@@ -61,28 +62,28 @@ export function encodeLedger(ledger: SectionLedger): Uint8Array {
 export function decodeLedger(bytes: Uint8Array): Result<SectionLedger, 'malformed'> {
   if (bytes.length > maxLedgerBytes) return err('malformed');
   const reader = new Reader(bytes);
-  reader.sized(64); // The label: compared by encoding again below.
+  reader.sized(64); // The label: checked below by encoding again.
   const activated = reader.u64();
-  const places = reader.u32();
+  const vacancies = reader.u32();
   const churnId = reader.fixed(32);
   const sessions = list(reader, reader.u8(), readSession);
-  const moving = list(reader, reader.u32(), readMoving);
-  const consumed = list(reader, reader.u32(), () => ({
-    ticket: reader.fixed(32),
+  const relocating = list(reader, reader.u32(), readRelocation);
+  const usedCertificates = list(reader, reader.u32(), () => ({
+    certificateId: reader.fixed(32),
     sourceEpoch: reader.u64(),
   }));
-  const departed = list(reader, reader.u32(), () => toXorName(reader.fixed(32)));
+  const formerNames = list(reader, reader.u32(), () => toXorName(reader.fixed(32)));
   const origin = readOrigin(reader);
   const phase = readPhase(reader);
   if (!reader.finish() || phase === undefined) return err('malformed');
-  if (!sessions || !moving || !consumed || !departed) return err('malformed');
+  if (!sessions || !relocating || !usedCertificates || !formerNames) return err('malformed');
   const ledger: SectionLedger = {
     activated,
-    places,
+    vacancies,
     sessions,
-    moving,
-    consumed,
-    departed,
+    relocating,
+    usedCertificates,
+    formerNames,
     origin,
     phase,
     churnId,
@@ -91,8 +92,8 @@ export function decodeLedger(bytes: Uint8Array): Result<SectionLedger, 'malforme
 }
 
 /**
- * 32 bytes: names one key generation. The whole of it is hashed: prefixes with their bit counts,
- * and the authority that opened it, so no word of one session fits another.
+ * 32 bytes: identifies one key generation. It hashes the whole session, prefixes with their bit
+ * counts, and the authority that opened it, so no message of one session is valid in another.
  */
 export function sessionIdOf(
   networkId: Uint8Array,
@@ -106,13 +107,13 @@ export function sessionIdOf(
   return labelledHash('safe/v1/dkg-session', writer.finish());
 }
 
-/** What a relocation ticket says; signed by the source section, purpose RELOCATION (N38). */
-export const ticketBytes = (networkId: Uint8Array, moving: Moving): Uint8Array =>
-  writeMoving(new Writer().label('safe/v1/ticket').fixed(networkId, 32), moving).finish();
+/** The body of a relocation certificate; signed by the source section, purpose RELOCATION (N38). */
+export const relocationBytes = (networkId: Uint8Array, relocation: RelocationDetails): Uint8Array =>
+  writeRelocation(new Writer().label('safe/v1/ticket').fixed(networkId, 32), relocation).finish();
 
-/** 32 bytes: under it a ticket is remembered as used. */
-export const ticketId = (networkId: Uint8Array, moving: Moving): Uint8Array =>
-  labelledHash('safe/v1/ticket-id', ticketBytes(networkId, moving));
+/** 32 bytes: identifies a used relocation certificate. */
+export const relocationId = (networkId: Uint8Array, relocation: RelocationDetails): Uint8Array =>
+  labelledHash('safe/v1/ticket-id', relocationBytes(networkId, relocation));
 
 function list<T>(reader: Reader, count: number, read: (reader: Reader) => T): T[] | undefined {
   if (count > maxListed) return undefined;
@@ -141,15 +142,15 @@ const readSession = (reader: Reader): DkgSession => ({
   })),
 });
 
-const writeMoving = (writer: Writer, moving: Moving): Writer =>
+const writeRelocation = (writer: Writer, relocation: RelocationDetails): Writer =>
   writer
-    .fixed(moving.name, 32)
-    .u8(moving.age)
-    .fixed(moving.destination, 32)
-    .u64(moving.generation)
-    .u8(reasons.indexOf(moving.reason));
+    .fixed(relocation.name, 32)
+    .u8(relocation.age)
+    .fixed(relocation.destination, 32)
+    .u64(relocation.generation)
+    .u8(reasons.indexOf(relocation.reason));
 
-const readMoving = (reader: Reader): Moving => ({
+const readRelocation = (reader: Reader): RelocationDetails => ({
   name: toXorName(reader.fixed(32)),
   age: reader.u8(),
   destination: reader.fixed(32),
@@ -188,7 +189,7 @@ function writeHashes(writer: Writer, list: DealingHashes): void {
 const readHashes = (reader: Reader): DealingHashes =>
   Array.from({ length: ELDER_COUNT }, () => (reader.u8() === 0 ? null : reader.fixed(32)));
 
-function writePhase(writer: Writer, phase: Phase): Writer {
+function writePhase(writer: Writer, phase: KeyPhase): Writer {
   writer.u8(phases.indexOf(phase.kind));
   if (phase.kind === 'open') return writer;
   writer.fixed(phase.sessionId, 32).u8(phase.charters.length);
@@ -202,7 +203,7 @@ function writePhase(writer: Writer, phase: Phase): Writer {
   return writer.fixed(phase.sealedRoot, 32);
 }
 
-function readPhase(reader: Reader): Phase | undefined {
+function readPhase(reader: Reader): KeyPhase | undefined {
   const kind = phases[reader.u8()];
   if (kind === undefined) return undefined;
   if (kind === 'open') return { kind };

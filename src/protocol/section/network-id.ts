@@ -3,7 +3,7 @@ import { sha256 } from '#crypto/hash.ts';
 
 /**
  * SHA-256('safe/network/v1' ‖ genesis key ‖ name) (wire.md, network file). The label and the key
- * have fixed lengths and the name comes last, so no length prefix is needed.
+ * have fixed lengths and the name is last, so no length prefix is needed.
  * @param genesisKey 96 bytes: the first section's BLS public key.
  * @param name UTF-8, the network's name as in the network file.
  */

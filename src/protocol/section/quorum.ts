@@ -1,9 +1,9 @@
-/** How many speak for a section. One place, because off-by-one in "threshold" is a class of bug. */
+/** Quorum sizes of a section, in one place because off-by-one in "threshold" is a class of bug. */
 
-/** Elders of a section: the seven oldest nodes (network.md). */
+/** Elders of a section: the seven oldest nodes (AGE-A7). */
 export const ELDER_COUNT = 7;
 
-/** Key shares that make a signature: 5 of 7. The section polynomial has degree 4. */
+/** Key shares needed for a signature: 5 of 7. The section polynomial has degree 4. */
 export const SHARES_REQUIRED = 5;
 
 /** More than two thirds: 5 of 7, 3 of 4. @param count voters, ≥ 1. */

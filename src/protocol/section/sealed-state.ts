@@ -1,20 +1,15 @@
 /**
- * A whole agreed state with the section's seal: what nodes tell each other, and what a restart
- * begins from. Clients get the public half of it as a {@link SignedAuthority}.
+ * A complete agreed state with the section's signature: nodes exchange it and restart from it.
+ * Clients get the public half as a {@link SignedAuthority}.
  */
 import { matches } from '#address/prefix.ts';
 import { equalBytes, Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
   decodeSignedAuthority,
   encodeSignedAuthority,
   maxAuthorityBytes,
-  verifySignedAuthority,
-  type SectionFault,
   type SignedAuthority,
-  type TrustAnchor,
-  type TrustedKey,
 } from './authority.ts';
 import { decodeLedger, encodeLedger, ledgerRootOf, maxLedgerBytes } from './ledger.ts';
 import type { SectionAuthority, SectionState, SignedSuccessor } from './state.ts';
@@ -41,7 +36,7 @@ export const encodeSealedState = (sealed: SealedState): Uint8Array =>
     .sized(encodeLedger(sealed.state.ledger))
     .finish();
 
-/** The shape only; trust comes from {@link verifySealedState}. */
+/** The shape only: the receiver checks the ledger's root and the section's signature (N30). */
 export function decodeSealedState(bytes: Uint8Array): Result<SealedState, 'malformed'> {
   if (bytes.length > maxSealedStateBytes) return err('malformed');
   const reader = new Reader(bytes);
@@ -52,39 +47,8 @@ export function decodeSealedState(bytes: Uint8Array): Result<SealedState, 'malfo
   return ok({ state: { authority, ledger: ledger.value }, signature, chain });
 }
 
-/** What a sealed state says it is, before anything of it is believed. */
-export interface SealedHead extends Pick<
-  SectionAuthority,
-  'prefix' | 'key' | 'epoch' | 'generation'
-> {
-  /** The key its chain starts from; null without links. */
-  readonly firstParent: Uint8Array | null;
-}
-
-export function sealedHead(bytes: Uint8Array): SealedHead | undefined {
-  const sealed = decodeSealedState(bytes);
-  if (!sealed.ok) return undefined;
-  const { prefix, key, epoch, generation } = sealed.value.state.authority;
-  const firstParent = sealed.value.chain[0]?.record.parentKey ?? null;
-  return { prefix, key, epoch, generation, firstParent };
-}
-
-export function verifySealedState(
-  suite: ThresholdSuite,
-  anchor: TrustAnchor,
-  sealed: SealedState,
-  trusted?: TrustedKey,
-): Result<SealedState, SectionFault> {
-  const { authority, ledger } = sealed.state;
-  if (!equalBytes(ledgerRootOf(ledger), authority.ledgerRoot)) {
-    return err({ kind: 'wrongLedger' });
-  }
-  const verified = verifySignedAuthority(suite, anchor, signedAuthorityOf(sealed), trusted);
-  return verified.ok ? ok(sealed) : verified;
-}
-
-/** A state as it is sealed: the authority names the hash of its ledger. */
-export const bindLedger = ({ authority, ledger }: SectionState): SectionState => ({
+/** Sets the authority's ledger root to the hash of its ledger, ready to seal. */
+export const withLedgerRoot = ({ authority, ledger }: SectionState): SectionState => ({
   authority: { ...authority, ledgerRoot: ledgerRootOf(ledger) },
   ledger,
 });
@@ -94,7 +58,7 @@ export const bindLedger = ({ authority, ledger }: SectionState): SectionState =>
  * of the final generation under the child's prefix. Undefined unless the state is sealed and names
  * this key.
  */
-export function successorState(
+export function firstStateOf(
   { authority, ledger }: SectionState,
   childKey: Uint8Array,
 ): SectionState | undefined {
@@ -106,7 +70,7 @@ export function successorState(
   const { networkId, prefix, key, epoch, elders } = charter;
   const generation = authority.generation + 1n;
   const inside = ({ name }: { readonly name: Uint8Array }): boolean => matches(prefix, name);
-  // All of them are members: nobody leaves while a section closes (N22).
+  // All of them are members: no member leaves while a section closes (N22).
   const sharingKeys = elders.map(
     ({ name }) =>
       authority.members.find((each) => equalBytes(each.name, name))?.sharingKey ??
@@ -123,15 +87,15 @@ export function successorState(
     ledgerRoot: authority.ledgerRoot,
     genesisOutput: authority.genesisOutput,
   };
-  return bindLedger({
+  return withLedgerRoot({
     authority: child,
     ledger: {
       activated: generation,
-      places: phase.charters.length === 2 ? 0 : ledger.places,
+      vacancies: phase.charters.length === 2 ? 0 : ledger.vacancies,
       sessions: [],
-      moving: ledger.moving.filter(inside),
-      consumed: ledger.consumed,
-      departed: ledger.departed.filter((name) => matches(prefix, name)),
+      relocating: ledger.relocating.filter(inside),
+      usedCertificates: ledger.usedCertificates,
+      formerNames: ledger.formerNames.filter((name) => matches(prefix, name)),
       origin: { session: phase.sessionId, child: at, list: phase.lists[at] ?? [], sharingKeys },
       phase: { kind: 'open' },
       churnId: ledger.churnId,

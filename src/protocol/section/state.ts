@@ -1,14 +1,15 @@
 /**
- * What a section has agreed on, generation by generation: the public authority and, beside it, the
- * ledger that only nodes need. The section's key seals both: the authority's signature covers the
- * hash of the ledger, so whoever holds one sealed state needs no older one (N11).
+ * What a section has agreed on, generation by generation: the public authority and the section
+ * ledger, which only nodes need. The section key seals both: the authority's signature covers the
+ * ledger's hash, so one sealed state is enough without older ones (N11).
  */
+import type { GenesisOutput } from '#money/spend-certificate.ts';
 import type { Prefix } from '#address/prefix.ts';
 import type { XorName } from '#address/xor-name.ts';
 
 export interface SectionElder {
   readonly name: XorName;
-  /** 96 bytes: checks this elder's signature shares. */
+  /** 96 bytes: verifies this elder's signature shares. */
   readonly publicShare: Uint8Array;
   /** 1…7, the position among the sorted elders: the abscissa of the elder's key share. */
   readonly index: number;
@@ -21,14 +22,8 @@ export interface SectionMember {
   readonly joined: bigint;
   /** 32 bytes: decides which data it keeps (N37). */
   readonly placement: Uint8Array;
-  /** 32 bytes: dealings are sealed to it while the member has no session key (N12). */
+  /** 32 bytes: dealings are encrypted to it while the member has no session key (N12). */
   readonly sharingKey: Uint8Array;
-}
-
-/** The network's first coin: its one-time key and the whole supply (money). */
-export interface GenesisOutput {
-  readonly oneTimeKey: Uint8Array;
-  readonly amount: bigint;
 }
 
 export interface SectionAuthority {
@@ -38,19 +33,19 @@ export interface SectionAuthority {
   readonly key: Uint8Array;
   /** Handovers since genesis. */
   readonly epoch: bigint;
-  /** Counts decisions, on through handovers; 0 at genesis. */
+  /** Counts decisions, also across handovers; 0 at genesis. */
   readonly generation: bigint;
   /** Seven, sorted by name. */
   readonly elders: readonly SectionElder[];
   /** Elders and adults, sorted by name. */
   readonly members: readonly SectionMember[];
-  /** 32 bytes: hash of the agreed state that clients need not see (ledger.ts). */
+  /** 32 bytes: hash of the section ledger (ledger.ts). */
   readonly ledgerRoot: Uint8Array;
-  /** The network's first coin: named at genesis and handed down unchanged. */
+  /** The network's first coin: named at genesis and copied unchanged to every state. */
   readonly genesisOutput: GenesisOutput | null;
 }
 
-/** One key generation under way, as the section agreed to start it (N25). */
+/** One key generation in progress, as the section agreed to start it (N25). */
 export interface DkgSession {
   /** 32 bytes: hash of the whole session with network, key and epoch. */
   readonly id: Uint8Array;
@@ -66,26 +61,26 @@ export interface SessionChild {
   readonly candidates: readonly XorName[];
 }
 
-/** A member that has to move: the body of its relocation ticket (N38). */
-export interface Moving {
+/** A decided relocation: the body of its relocation certificate (N38). */
+export interface RelocationDetails {
   readonly name: XorName;
   /** The age its new name must carry. */
   readonly age: number;
-  /** 32 bytes: the section that covers this name takes it in. */
+  /** 32 bytes: the section that covers this name admits the node. */
   readonly destination: Uint8Array;
   /** The generation that decided it. */
   readonly generation: bigint;
   readonly reason: 'reward' | 'demotion';
 }
 
-/** A ticket that was used, with the epoch of its source, so that it can be forgotten in time. */
-export interface ConsumedTicket {
+/** A used relocation certificate, with the epoch of its source, which decides eviction. */
+export interface UsedCertificate {
   /** 32 bytes. */
-  readonly ticket: Uint8Array;
+  readonly certificateId: Uint8Array;
   readonly sourceEpoch: bigint;
 }
 
-/** What is constant under one section key. */
+/** The elder set of one section key. */
 export interface Charter {
   readonly networkId: Uint8Array;
   readonly prefix: Prefix;
@@ -96,7 +91,7 @@ export interface Charter {
   readonly elders: readonly SectionElder[];
 }
 
-/** An elder's word on the money it held when it stopped signing. */
+/** An elder's snapshot of the money it held when it stopped signing. */
 export interface SnapshotRoot {
   /** 1…7: the elder's index. */
   readonly elder: number;
@@ -108,7 +103,7 @@ export interface SnapshotRoot {
 export type DealingHashes = readonly (Uint8Array | null)[];
 
 /**
- * How the present key was made. Whoever of its elders missed the key generation finds its share from
+ * How the current key was made. An elder that missed the key generation reconstructs its share from
  * this and the dealings that others hold.
  */
 export interface KeyOrigin {
@@ -117,21 +112,21 @@ export interface KeyOrigin {
   readonly child: number;
   readonly list: DealingHashes;
   /**
-   * 32 bytes each: the agreed keys of its elders, to which dealings may be sealed (N12). They are here
-   * since an elder may be voted out of the members while another one still looks for its share.
+   * 32 bytes each: the agreed keys of its elders, to which dealings may be encrypted (N12). They
+   * are stored here because an elder may be voted out while another one still needs its share.
    */
   readonly sharingKeys: readonly Uint8Array[];
 }
 
-export type Phase =
-  /** Ordinary work. */
+export type KeyPhase =
+  /** Normal operation. */
   | { readonly kind: 'open' }
   /** The handover is decided: this generation is the key's final one (N21, N22). */
   | {
       readonly kind: 'closing';
       readonly sessionId: Uint8Array;
       readonly charters: readonly Charter[];
-      /** Of each charter the list of dealings that made its key. */
+      /** For each charter the list of dealings that made its key. */
       readonly lists: readonly DealingHashes[];
     }
   /** The sealed set is decided: the successor record follows from this state alone. */
@@ -145,22 +140,22 @@ export type Phase =
       readonly sealedRoot: Uint8Array;
     };
 
-/** The agreed state that clients need not see. */
+/** The agreed state that only nodes need. */
 export interface SectionLedger {
-  /** The generation at which the present key began. */
+  /** The generation in which the current key was activated. */
   readonly activated: bigint;
-  /** How many joiners may still come in (N39). */
-  readonly places: number;
+  /** How many more joiners may be admitted (N39). */
+  readonly vacancies: number;
   /** At most two (N25). */
   readonly sessions: readonly DkgSession[];
-  readonly moving: readonly Moving[];
-  readonly consumed: readonly ConsumedTicket[];
-  /** Names that were members once; none of them comes back. Oldest first. */
-  readonly departed: readonly XorName[];
+  readonly relocating: readonly RelocationDetails[];
+  readonly usedCertificates: readonly UsedCertificate[];
+  /** Names of former members, which cannot join again. Oldest first. */
+  readonly formerNames: readonly XorName[];
   /** Null under the first key of a network. */
   readonly origin: KeyOrigin | null;
-  readonly phase: Phase;
-  /** 32 bytes: the chance of the last decision (N36). */
+  readonly phase: KeyPhase;
+  /** 32 bytes: the randomness of the last decision (N36). */
   readonly churnId: Uint8Array;
 }
 
@@ -169,7 +164,7 @@ export interface SectionState {
   readonly ledger: SectionLedger;
 }
 
-/** The one word of a section key about who follows it (N20). */
+/** A section key's only statement about its successor (N20). */
 export interface SuccessorRecord {
   readonly networkId: Uint8Array;
   readonly parentKey: Uint8Array;

@@ -1,10 +1,11 @@
-/** The link of a section chain: one key's only word on who follows it (N20). */
+/** The link of a section chain: the one record in which a key names its successor (N20). */
 import { child, parent, samePrefix, type Prefix } from '#address/prefix.ts';
 import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { membersRoot } from './members.ts';
+import { membersRoot } from './member-list.ts';
 import { charterHash } from './charter.ts';
+import type { SupersededKey } from '#money/spend-certificate.ts';
 import type { SectionState, SignedSuccessor, SuccessorRecord } from './state.ts';
 
 /** Label, fixed fields, two children and the signature stay below. */
@@ -27,7 +28,7 @@ export function successorBytes(record: SuccessorRecord): Uint8Array {
   return writer.finish();
 }
 
-/** 32 bytes: under it a key's one record is remembered. */
+/** 32 bytes: identifies a key's successor record. */
 export const successorHash = (record: SuccessorRecord): Uint8Array =>
   labelledHash('safe/v1/successor-hash', successorBytes(record));
 
@@ -43,7 +44,7 @@ export function decodeSuccessor(bytes: Uint8Array): Result<SignedSuccessor, 'mal
   const signature = outer.fixed(48);
   if (!outer.finish()) return err('malformed');
   const reader = new Reader(body);
-  reader.sized(64); // The label: compared by encoding again below.
+  reader.sized(64); // The label: checked below by encoding again.
   const networkId = reader.fixed(32);
   const parentKey = reader.fixed(96);
   const epoch = reader.u64();
@@ -71,7 +72,7 @@ export function decodeSuccessor(bytes: Uint8Array): Result<SignedSuccessor, 'mal
 }
 
 /**
- * The prefix of the parent as its children tell it: one child has the same, two are its halves.
+ * The parent's prefix, derived from its children: one child has the same, two are its halves.
  * Undefined for anything else.
  */
 export function parentPrefixOf({ children }: SuccessorRecord): Prefix | undefined {
@@ -104,4 +105,12 @@ export function successorRecordOf({
       charterHash: charterHash(charter),
     })),
   };
+}
+
+/** N34: the prefix, epoch and sealed root of the key that this verified record supersedes. */
+export function supersededKeyOf(record: SuccessorRecord): SupersededKey | undefined {
+  const prefix = parentPrefixOf(record);
+  if (prefix === undefined) return undefined;
+  const { parentKey: key, epoch, sealedRoot } = record;
+  return { prefix, key, epoch, sealedRoot };
 }

@@ -1,6 +1,6 @@
 /**
- * What one verifier knows of the whole network: the keys that follow from the genesis key, and of
- * each prefix the newest authority. A value: `learn` in learn.ts makes the next one.
+ * One verifier's knowledge of the network: the keys that follow from the genesis key, and the
+ * newest authority of each prefix. Immutable: `learn` in update-tree.ts returns the next one.
  */
 import {
   commonPrefix,
@@ -22,9 +22,9 @@ import type { SectionAuthority, SignedSuccessor } from './state.ts';
 
 /** A key that follows from a trusted one. */
 export interface KnownKey extends TrustedKey {
-  /** The record by which its parent named it; null for a root: the genesis key or a pin. */
+  /** The parent's record that names this key; null for a root: the genesis key or a pin. */
   readonly link: SignedSuccessor | null;
-  /** Its own one word on who follows it; null while it speaks. */
+  /** Its successor record; null while the key is current. */
   readonly successor: SignedSuccessor | null;
 }
 
@@ -32,19 +32,19 @@ export interface SectionTree {
   readonly anchor: TrustAnchor;
   /** By hex of the key. */
   readonly keys: ReadonlyMap<string, KnownKey>;
-  /** The newest authority of each prefix, by its text; chains are left out. */
+  /** The newest authority of each prefix, by `showPrefix`, without its chain. */
   readonly sections: ReadonlyMap<string, SignedAuthority>;
 }
 
-/** 0.7 kB each, of all sections together: at one handover a day, 64 sections are there in 64 days. */
+/** 0.7 kB each, for all sections: 64 sections with one handover a day reach this in 64 days. */
 export const maxKnownKeys = 4096;
-/** Forgetting looks at all keys: it is done for so many at a time. */
-export const keysForgottenAtOnce = 256;
+/** Eviction scans all keys, so it evicts this many at a time. */
+export const keysEvictedAtOnce = 256;
 /** Usually 10 kB each. */
 export const maxKnownSections = 256;
 
-/** @param pins keys that are trusted beside the genesis key: checkpoints of a release (N33). */
-export function emptyTree(anchor: TrustAnchor, pins: readonly TrustedKey[] = []): SectionTree {
+/** @param pins keys trusted in addition to the genesis key: checkpoints of a release (N33). */
+export function createTree(anchor: TrustAnchor, pins: readonly TrustedKey[] = []): SectionTree {
   const roots = [...pins, genesisTrust(anchor)];
   const keys = roots.map((trusted): readonly [string, KnownKey] => [
     toHex(trusted.key),
@@ -59,16 +59,16 @@ export const isKnownKey = (tree: SectionTree, key: Uint8Array): boolean =>
 export const trustFor = (tree: SectionTree, key: Uint8Array): TrustedKey | undefined =>
   tree.keys.get(toHex(key));
 
-/** Null for a key that was not seen proven. */
+/** Null for an unknown key. */
 export const epochOf = (tree: SectionTree, key: Uint8Array): bigint | null =>
   trustFor(tree, key)?.epoch ?? null;
 
-/** The section that answers for a name: of those that do the one with the longest prefix. */
+/** The section responsible for a name: among the known ones the one with the longest prefix. */
 export function sectionFor(tree: SectionTree, name: Uint8Array): SectionAuthority | undefined {
   return longest(sectionsOf(tree).filter(({ prefix }) => matches(prefix, name)));
 }
 
-/** The section closest to a name, though it may not answer for it; a way to ask on. */
+/** The known section closest to a name, even if not responsible for it; it can redirect a request. */
 export function closestSection(
   tree: SectionTree,
   name: Uint8Array,
@@ -81,30 +81,30 @@ export function closestSection(
 }
 
 /** The newest authority under exactly this prefix. */
-export const sectionAt = (tree: SectionTree, prefix: Prefix): SignedAuthority | undefined =>
+export const authorityAt = (tree: SectionTree, prefix: Prefix): SignedAuthority | undefined =>
   tree.sections.get(showPrefix(prefix));
 
-/** Sorted by prefix, so that every verifier lists them alike. */
+/** Sorted by prefix, so that every verifier lists them in the same order. */
 export const sectionsOf = (tree: SectionTree): readonly SectionAuthority[] =>
   [...tree.sections].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { authority }]) => authority);
 
 /**
- * A name under each key that has named no successor yet: where to ask what has become of it. A half of
- * a split that is known by its link alone is among them, though no section of it was seen.
+ * A name under each current key: where to ask for its newest state. Includes a half of a split that
+ * is known only by its link.
  */
-export function placesOf(tree: SectionTree): readonly Uint8Array[] {
+export function namesUnderCurrentKeys(tree: SectionTree): readonly Uint8Array[] {
   const open = [...tree.keys.values()].filter(({ successor }) => successor === null);
   const byPrefix = new Map(open.map(({ prefix }) => [showPrefix(prefix), prefix.bits]));
   return [...byPrefix].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, bits]) => bits);
 }
 
 /**
- * The last key known on the way from this one to a name: what to put into a message, and what to
- * ask a further page of links from. The key itself while nothing follows it there.
+ * The newest known key after this one that covers a name: sent in messages, and the start of the
+ * next page of links. The key itself if no successor is known there.
  */
 export function newestKey(tree: SectionTree, key: Uint8Array, name: Uint8Array): Uint8Array {
   let at = tree.keys.get(toHex(key));
-  // Every step climbs one epoch, and there are no more epochs than keys.
+  // Each step increases the epoch, and there are no more epochs than keys.
   for (let step = 0; at !== undefined && step <= tree.keys.size; step++) {
     const next = at.successor?.record.children.find(({ prefix }) => matches(prefix, name));
     const known = next === undefined ? undefined : tree.keys.get(toHex(next.key));
@@ -134,9 +134,10 @@ export function chainBetween(
 }
 
 /**
- * The first page of {@link chainBetween} (N31), and whether it ends at `to`. Anybody may ask for one,
- * so it costs a page and not the whole chain: no key has two successors, and the way down is followed
- * by the names under `to`. Where keys between are forgotten the last page may end before the gap.
+ * The first page of {@link chainBetween} (N31), and whether it ends at `to`. Any peer may request
+ * one, so it costs a page and not the whole chain: no key has two successors, and the prefix of
+ * `to` selects the child at each step. If intermediate keys were evicted, the last page may end
+ * before the gap.
  */
 export function chainPage(
   tree: SectionTree,
@@ -162,8 +163,8 @@ export function chainPage(
 }
 
 /**
- * Of each prefix whose section has split, the key that named both halves. Made once for a tree: who
- * asks from the other side of a split is led from there.
+ * For each prefix whose section has split, the key that named both halves. Computed once per tree;
+ * a peer from the other half is redirected from that key.
  */
 const splitKeys = new WeakMap<SectionTree['keys'], ReadonlyMap<string, Uint8Array>>();
 
@@ -178,7 +179,7 @@ function splitKeysOf({ keys }: SectionTree): ReadonlyMap<string, Uint8Array> {
   return found;
 }
 
-/** The last key that both follow from, or are; undefined where it is not known. */
+/** The last key that both follow from, or are; undefined if it is not known. */
 export function commonAncestor(
   tree: SectionTree,
   a: Uint8Array,
@@ -192,10 +193,10 @@ export function commonAncestor(
 }
 
 /**
- * N31: what leads a peer with key `from` to `to` in one message: the links between them; for a key
- * that is unknown, or further back than a page, the newest record only.
+ * N31: the links that lead a peer with key `from` to `to` in one message. If the key is unknown, or
+ * further back than a page, the newest record only.
  */
-export function chainFor(
+export function chainForPeer(
   tree: SectionTree,
   from: Uint8Array,
   to: Uint8Array,
@@ -206,8 +207,11 @@ export function chainFor(
   return link === null ? [] : [link];
 }
 
-/** How many keys followed this one on the longest branch; 0 when it is unknown or speaks (N38). */
-export function successorsSince(tree: SectionTree, key: Uint8Array): number {
+/**
+ * The number of handovers after this key on the longest branch; 0 if it is unknown or current
+ * (N38).
+ */
+export function handoversSince(tree: SectionTree, key: Uint8Array): number {
   const start = tree.keys.get(toHex(key));
   if (start === undefined) return 0;
   let newest = start.epoch;

@@ -3,18 +3,18 @@ import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import { bytesOf, intBetween, nullable, record, textUpTo, u64, union } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { SIGNATURE_BYTES } from '#money/certificate.ts';
+import { SIGNATURE_BYTES } from '#money/spend-certificate.ts';
 import {
-  certificateShape,
-  certificatesShape,
-  sealedPathShape,
-  sourcesShape,
+  spendCertificateShape,
+  spendCertificatesShape,
+  inclusionProofShape,
+  inputSourcesShape,
   transactionBytesShape,
-} from '#money/shapes.ts';
+} from '#money/cbor-shapes.ts';
 import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
 import type { SpentbookFact } from './state.ts';
 
-/** 8 sources with 8 certificates each: < 48 kB, and four times that with the longest paths. */
+/** 8 sources with 8 certificates each: < 48 kB, and four times that with the longest proofs. */
 export const maxSpentbookMessageBytes = 128 * 1024;
 export const REQUEST_BYTES = 16;
 
@@ -25,8 +25,14 @@ const ballot = intBetween(0, Number.MAX_SAFE_INTEGER);
 const transaction = transactionBytesShape;
 
 export const spentbookRequestShape = union({
-  prepare: record({ request, section: name, slot: name, transaction, sources: sourcesShape }),
-  commit: record({ request, section: name, slot: name, transaction, prepared: certificatesShape }),
+  prepare: record({ request, section: name, slot: name, transaction, sources: inputSourcesShape }),
+  commit: record({
+    request,
+    section: name,
+    slot: name,
+    transaction,
+    prepared: spendCertificatesShape,
+  }),
   prove: record({ request, slot: name, epoch: u64 }),
 });
 
@@ -37,25 +43,25 @@ const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 export const spentbookAnswerShape = union({
   prepared: record({ request, share }),
   committed: record({ request, share }),
-  spent: record({ request, transaction, certificate: certificateShape }),
+  spent: record({ request, transaction, certificate: spendCertificateShape }),
   conflict: record({ request, vote, transaction }),
-  bound: record({ request, epoch: u64, path: sealedPathShape, transaction }),
+  bound: record({ request, epoch: u64, inclusion: inclusionProofShape, transaction }),
   sealed: record(keyHint),
-  otherKey: record(keyHint),
+  wrongKey: record(keyHint),
   unproven: record({ request, slot: name, epoch: u64 }),
-  proof: record({ request, txid: name, path: nullable(sealedPathShape) }),
+  proof: record({ request, txid: name, inclusion: nullable(inclusionProofShape) }),
   malformed: record({ request, what: textUpTo(120) }),
   notAllowed: record({ request, rule: textUpTo(120) }),
   busy: record({ request, afterMs: intBetween(0, 600_000) }),
 });
 
-const written = { slot: name, ballot, txid: name, transaction, share } as const;
+const signedSpend = { slot: name, ballot, txid: name, transaction, share } as const;
 
 export const spentbookFactShape = union({
-  voted: record({ vote: record(written) }),
-  bundled: record({ bundle: record({ ...written, prepared: certificatesShape }) }),
+  voted: record({ vote: record(signedSpend) }),
+  bundled: record({ bundle: record({ ...signedSpend, prepared: spendCertificatesShape }) }),
   decided: record({
-    decision: record({ slot: name, txid: name, transaction, certificate: certificateShape }),
+    decision: record({ slot: name, txid: name, transaction, certificate: spendCertificateShape }),
   }),
 });
 
@@ -64,12 +70,12 @@ export const encodeSpentbookRequest = (message: SpentbookRequest): Uint8Array =>
 export const encodeSpentbookAnswer = (message: SpentbookAnswer): Uint8Array => encodeCbor(message);
 export const encodeSpentbookFact = (fact: SpentbookFact): Uint8Array => encodeCbor(fact);
 
-/** The key of the machine instance that keeps this slot. */
+/** The key of this slot's machine instance. */
 export const spentbookKey = (slot: Uint8Array): string => toHex(slot);
 
 /**
- * @param slot the slot the envelope named: a message for another slot must not reach this slot's
- *   machine, or one elder would keep two memories of one coin.
+ * @param slot the envelope's slot. A message for another slot must not reach this slot's machine,
+ * or one elder would keep two records of one coin.
  */
 export function decodeSpentbookRequest(
   slot: Uint8Array,

@@ -1,8 +1,8 @@
 export { spentbook, maxPendingPerSlot } from './machine.ts';
-export { performSpentbookJob, whyUnproven } from './jobs.ts';
+export { performSpentbookJob, unknownEpochOf } from './jobs.ts';
 export { slotEntry } from './snapshot.ts';
 export { isSpentbookAnswer } from './messages.ts';
-export { verifyVote, voteBytes } from './vote.ts';
+export { verifyPrepareVote, prepareVoteBytes } from './signed-vote.ts';
 export {
   REQUEST_BYTES,
   decodeSpentbookAnswer,
@@ -16,17 +16,17 @@ export {
 } from './codec.ts';
 export type {
   KeyHint,
-  SignedVote,
+  SignedPrepareVote,
   SpentbookAnswer,
   SpentbookMessage,
   SpentbookRequest,
-  Unproven,
+  UnknownEpoch,
 } from './messages.ts';
 export type {
-  Bundle,
-  Decision,
+  PreparedTransaction,
+  SlotDecision,
   InheritedSlot,
-  SealedWord,
+  EpochInclusion,
   Spentbook,
   SpentbookConfig,
   SpentbookFact,

@@ -3,18 +3,18 @@ import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
-  keyAt,
-  statementBytes,
-  verifyCertificates,
-  verifySource,
+  signingKeyFor,
+  spendStatementBytes,
+  verifySpendCertificates,
+  verifyInputSource,
   type CommittedTransaction,
-  type Phase,
+  type SpendPhase,
   type SectionKeys,
-  type Source,
-  type Statement,
-} from '#money/certificate.ts';
+  type InputSource,
+  type SpendStatement,
+} from '#money/spend-certificate.ts';
 import { decodeTransaction, inputAt, slotName, txidOf } from '#money/transaction.ts';
-import { signaturesHold, verifyTransaction } from '#money/verify.ts';
+import { verifyInputSignatures, verifyTransaction } from '#money/verify-transaction.ts';
 import type { SpentbookJob, SpentbookResult } from './state.ts';
 
 /** Total: whatever bytes a client sent, the result is a share or a reason. */
@@ -32,13 +32,13 @@ export function performSpentbookJob(job: SpentbookJob, suite: ThresholdSuite): S
 type PrepareJob = SpentbookJob & { readonly kind: 'prepare' };
 type CommitJob = SpentbookJob & { readonly kind: 'commit' };
 
-/** R1: a valid transaction that spends this slot, every input proven by its source. */
+/** SPENTBOOK-R1: a valid transaction that spends this slot, with a source that proves each input. */
 function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult {
   const { section, known, slot } = job;
   if (job.bound !== null) return performBound(job, job.bound, suite);
   const decoded = decodeTransaction(job.transaction);
   if (!decoded.ok) return { kind: 'refused', what: decoded.error };
-  // What costs nothing comes first: pairings are for requests in which all the rest is right.
+  // Cheap checks first; pairings only for requests that pass all others.
   const { inputs } = decoded.value;
   if (job.sources.length !== inputs.length) return { kind: 'refused', what: 'sourceCount' };
   const input = inputAt(decoded.value, slot);
@@ -48,9 +48,9 @@ function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult
   const verified = verifyTransaction(job.transaction, section.networkId, (each, index) => {
     const source = job.sources[index];
     if (source === undefined || !namesOutput(source, each.oneTimeKey)) return undefined;
-    const proven = verifySource(known, suite, source);
+    const proven = verifyInputSource(known, suite, source);
     if (!proven.ok) {
-      if (source.kind === 'committed') unproven ??= whyUnproven(known, source);
+      if (source.kind === 'committed') unproven ??= unknownEpochOf(known, source);
       isForged ||= proven.error === 'forgedCertificate';
       return undefined;
     }
@@ -63,15 +63,15 @@ function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult
   return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });
 }
 
-/** Whether this source is of the output with this key at all; nothing of it is verified. */
-function namesOutput(source: Source, oneTimeKey: Uint8Array): boolean {
-  if (source.kind === 'genesis') return true; // Compared with what this elder knows, at no cost.
+/** Whether this source names the output with this key; verifies nothing. */
+function namesOutput(source: InputSource, oneTimeKey: Uint8Array): boolean {
+  if (source.kind === 'genesis') return true; // Compared with a known value, so it is cheap.
   const decoded = decodeTransaction(source.transaction);
   const output = decoded.ok ? decoded.value.outputs[source.index] : undefined;
   return output !== undefined && equalBytes(output.oneTimeKey, oneTimeKey);
 }
 
-/** R6: five elders of an earlier epoch verified it, so nothing but the name has to fit. */
+/** SPENTBOOK-R6: five elders of an earlier epoch verified the transaction, so only the slot must match. */
 function performBound(job: PrepareJob, bound: Uint8Array, suite: ThresholdSuite): SpentbookResult {
   const decoded = decodeTransaction(bound);
   assert(decoded.ok, 'a sealed transaction was verified');
@@ -81,7 +81,7 @@ function performBound(job: PrepareJob, bound: Uint8Array, suite: ThresholdSuite)
   return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });
 }
 
-/** R2: prepared certificates of all inputs, for this txid; each proves ≥ 3 honest checks. */
+/** SPENTBOOK-R2: PREPARE certificates of all inputs, for this txid; each proves ≥ 3 honest checks. */
 function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
   const decoded = decodeTransaction(job.transaction);
   if (!decoded.ok) return { kind: 'refused', what: decoded.error };
@@ -92,15 +92,15 @@ function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
   }
   const input = inputAt(transaction, job.slot);
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
-  // These bytes may be shown as evidence, and signatures are no part of the txid.
-  if (!signaturesHold(transaction)) return { kind: 'refused', what: 'badSignature' };
-  const proven = verifyCertificates(known, suite, 'PREPARE', transaction, prepared);
+  // These bytes may be shown as evidence, and the txid does not cover the signatures.
+  if (!verifyInputSignatures(transaction)) return { kind: 'refused', what: 'badSignature' };
+  const proven = verifySpendCertificates(known, suite, 'PREPARE', transaction, prepared);
   if (!proven.ok) {
     const certificates = prepared;
     const cited = { transaction: job.transaction, certificates };
-    return whyUnproven(known, cited) ?? { kind: 'refused', what: proven.error };
+    return unknownEpochOf(known, cited) ?? { kind: 'refused', what: proven.error };
   }
-  // R4, R6: the share belongs to ballot and epoch of this slot's own prepared certificate.
+  // SPENTBOOK-R4, SPENTBOOK-R6: the share is for the ballot and epoch of this slot's own PREPARE certificate.
   const own = prepared[transaction.inputs.indexOf(input)];
   if (own?.epoch !== section.epoch) return { kind: 'refused', what: 'otherEpoch' };
   const statement = { keyImage: input.keyImage, ballot: own.ballot, txid: txidOf(transaction) };
@@ -110,16 +110,16 @@ function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
 function shareOf(
   { section, secretShare }: SpentbookJob,
   suite: ThresholdSuite,
-  phase: Phase,
-  statement: Statement,
+  phase: SpendPhase,
+  statement: SpendStatement,
 ): SpentbookResult {
   const { ballot, txid } = statement;
-  const share = suite.sign(secretShare, phase, statementBytes(section, statement));
+  const share = suite.sign(secretShare, phase, spendStatementBytes(section, statement));
   return { kind: 'shared', ballot, txid, share };
 }
 
-/** The first certificate that this elder has no key for, or that lacks its path (N34). */
-export function whyUnproven(
+/** The first certificate whose key is unknown or whose inclusion proof is missing (N34). */
+export function unknownEpochOf(
   known: SectionKeys,
   { transaction, certificates }: CommittedTransaction,
 ): (SpentbookResult & { readonly kind: 'unproven' }) | undefined {
@@ -129,10 +129,10 @@ export function whyUnproven(
     const certificate = certificates[index];
     if (certificate === undefined) return undefined;
     const slot = slotName(keyImage);
-    const { epoch, sealed } = certificate;
-    const signer = keyAt(known, slot, epoch);
-    const judged = signer !== undefined && (signer.sealedRoot === null || sealed !== null);
-    if (!judged) return { kind: 'unproven', slot, epoch };
+    const { epoch, inclusion } = certificate;
+    const signer = signingKeyFor(known, slot, epoch);
+    const isCheckable = signer !== undefined && (signer.sealedRoot === null || inclusion !== null);
+    if (!isCheckable) return { kind: 'unproven', slot, epoch };
   }
   return undefined;
 }

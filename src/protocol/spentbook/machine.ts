@@ -1,38 +1,34 @@
-/** One slot of the spentbook: R1 PREPARE and R2 COMMIT at one elder. Rules in README.md. */
-import { matches } from '#address/prefix.ts';
+/** One slot of the spentbook: SPENTBOOK-R1 PREPARE and SPENTBOOK-R2 COMMIT at one elder. */
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
-import { stay, type Effect, type Machine, type NodeId, type Step } from '#core/machine.ts';
-import { onlyCited, sectionKeyHash } from '#money/certificate.ts';
-import { decodeTransaction, txidOf } from '#money/transaction.ts';
+import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';
+import { unchanged } from '#core/step.ts';
+import { keysForCertificates } from '#money/spend-certificate.ts';
+import { answerWithoutJob, inheritedAt } from './refuse-double-spend.ts';
 import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
 import type {
-  Decision,
-  InheritedSlot,
   SlotRecord,
   Spentbook,
   SpentbookConfig,
   SpentbookFact,
   SpentbookState,
-  Written,
+  SignedSpend,
 } from './state.ts';
-import { signVote } from './vote.ts';
 
-/** A client repeats one request per slot; more at once than this is a flood, not a payment. */
+/** A client needs one request per slot; more than this at the same time is a flood. */
 export const maxPendingPerSlot = 8;
-/** About the time of the jobs in front. */
+/** About the duration of the jobs ahead. */
 const busyAfterMs = 1_000;
-/** The only ballot until recovery (R3) exists. */
+/** The only ballot until recovery (SPENTBOOK-R3) exists. */
 const firstBallot = 0;
 
 export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
   start: (_config, facts) => ({
     state: {
-      record: facts.reduce<SlotRecord>(remember, { kind: 'open' }),
-      pending: new Map(),
-      jobsStarted: 0,
+      record: facts.reduce<SlotRecord>(applyFact, { kind: 'open' }),
+      pending: new Set(),
     },
-    // Clients repeat until they are answered, so nothing has to be asked for again.
+    // Clients resend until they are answered, so nothing is requested again.
     effects: [],
   }),
 
@@ -46,21 +42,21 @@ export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
           case 'prove':
             return onRequest(config, state, from, message);
           default:
-            return stay(state); // Answers are for clients.
+            return unchanged(state); // Answers are for clients.
         }
       }
       case 'computed':
         return computed(config, state, event.id, event.result);
       case 'input': {
-        // R7: what a certificate decided stays; the mint has verified it.
-        if (state.record.kind === 'decided' || config.sealed) return stay(state);
+        // SPENTBOOK-R7: a decided slot never changes; the mint has verified the certificate.
+        if (state.record.kind === 'decided' || config.sealed) return unchanged(state);
         const { decision } = event.input;
-        return learn(state, { kind: 'decided', decision }, [
+        return recordFact(state, { kind: 'decided', decision }, [
           { kind: 'output', output: { kind: 'decided', decision } },
         ]);
       }
       case 'timerFired':
-        return stay(state); // R0: elders wait for no clock.
+        return unchanged(state); // SPENTBOOK-R0: elders use no timeouts.
       default:
         return assertNever(event);
     }
@@ -80,31 +76,31 @@ function onRequest(
     known === undefined || equalBytes(known, request.slot),
     'a message reaches the machine of its own slot',
   );
-  const settled = answerAtOnce(config, state.record, request);
+  const settled = answerWithoutJob(config, state.record, request);
   if (settled) return { state, effects: [reply(from, settled)] };
   const unknown =
     request.kind === 'prepare' &&
     request.sources.length === 0 &&
     !inheritedAt(config, request.slot);
   if (unknown) {
-    // Whoever finishes another's payment has no sources: no lie, and nothing to go by.
-    const rule = 'R1: the inputs have no sources';
+    // A client that completes another's payment has no sources: no fault, but nothing to verify.
+    const rule = 'SPENTBOOK-R1: the inputs have no sources';
     return {
       state,
       effects: [reply(from, { kind: 'notAllowed', request: request.request, rule })],
     };
   }
   const job = jobFor(config, request);
-  return job === undefined ? stay(state) : ask(state, from, request, job);
+  return job === undefined ? unchanged(state) : startJob(state, from, request, job);
 }
 
 function jobFor(config: SpentbookConfig, request: SpentbookRequest): Spentbook['job'] | undefined {
-  if (request.kind === 'prove') return undefined; // Answered at once, always.
+  if (request.kind === 'prove') return undefined; // Always answered immediately.
   const { section, secretShare } = config;
   const { slot, transaction } = request;
   if (request.kind === 'commit') {
     const { prepared } = request;
-    const known = onlyCited(config.known, prepared);
+    const known = keysForCertificates(config.known, prepared);
     return { kind: 'commit', section, secretShare, slot, transaction, prepared, known };
   }
   const { sources } = request;
@@ -117,137 +113,41 @@ function jobFor(config: SpentbookConfig, request: SpentbookRequest): Spentbook['
     slot,
     transaction,
     sources,
-    known: onlyCited(config.known, cited),
+    known: keysForCertificates(config.known, cited),
     bound: inheritedAt(config, slot)?.transaction ?? null,
   };
 }
 
-/** What needs no job: the wrong key, a seal, a decision, and whatever was answered before. */
-function answerAtOnce(
-  config: SpentbookConfig,
-  record: SlotRecord,
-  message: SpentbookRequest,
-): SpentbookAnswer | undefined {
-  const { request, slot } = message;
-  const { key, epoch, prefix } = config.section;
-  if (message.kind === 'prove') return prove(config, message);
-  if (!equalBytes(message.section, sectionKeyHash(key))) {
-    return { kind: 'otherKey', request, key, epoch };
-  }
-  if (!matches(prefix, slot)) {
-    return { kind: 'notAllowed', request, rule: 'R1: another section keeps this slot' };
-  }
-  const decided = decisionOf(config, record, slot);
-  if (decided !== undefined) return { kind: 'spent', request, ...decided }; // R7
-  if (config.sealed) return { kind: 'sealed', request, key, epoch }; // R6
-  return answerFromMemory(config, record, message);
-}
-
-/** N34: the path of one epoch, as far as this section and its ancestors had sealed the slot. */
-function prove(
-  config: SpentbookConfig,
-  { request, slot, epoch }: SpentbookRequest & { readonly kind: 'prove' },
-): SpentbookAnswer {
-  const inherited = inheritedAt(config, slot);
-  const word = inherited?.words.find((each) => each.epoch === epoch);
-  return inherited === undefined || word === undefined
-    ? { kind: 'proof', request, txid: new Uint8Array(32), path: null }
-    : { kind: 'proof', request, txid: inherited.txid, path: word.path };
-}
-
-const inheritedAt = (config: SpentbookConfig, slot: Uint8Array): InheritedSlot | undefined =>
-  config.inherited.get(toHex(slot));
-
-function decisionOf(
-  config: SpentbookConfig,
-  record: SlotRecord,
-  slot: Uint8Array,
-): Pick<Decision, 'transaction' | 'certificate'> | undefined {
-  const decision = record.kind === 'decided' ? record.decision : inheritedAt(config, slot);
-  if (decision === undefined || !('certificate' in decision)) return undefined;
-  const { transaction, certificate } = decision;
-  return { transaction, certificate };
-}
-
-/**
- * What this elder, or an epoch before it, already wrote; undefined when it has to think.
- * Idempotent: the same txid gets the same share for ever.
- */
-function answerFromMemory(
-  config: SpentbookConfig,
-  record: SlotRecord,
-  message: SpentbookRequest & { readonly kind: 'prepare' | 'commit' },
-): SpentbookAnswer | undefined {
-  const { request, slot } = message;
-  const inherited = inheritedAt(config, slot);
-  if (record.kind === 'decided') return undefined;
-  if (record.kind === 'open' && inherited === undefined) return undefined;
-  const decoded = decodeTransaction(message.transaction);
-  if (!decoded.ok) return { kind: 'malformed', request, what: decoded.error };
-  const txid = txidOf(decoded.value);
-  const last = inherited?.words.at(-1);
-  if (inherited !== undefined && last !== undefined && !equalBytes(inherited.txid, txid)) {
-    const { transaction } = inherited;
-    return { kind: 'bound', request, epoch: last.epoch, path: last.path, transaction }; // R6
-  }
-  if (record.kind === 'open') return undefined;
-  const bundle = record.kind === 'bundled' ? record.bundle : null;
-
-  if (message.kind === 'commit') {
-    if (bundle === null) return undefined; // R2: a valid bundle outweighs our own vote.
-    return equalBytes(bundle.txid, txid)
-      ? { kind: 'committed', request, share: bundle.share }
-      : conflict(config, request, bundle);
-  }
-  // R1: one vote per ballot; whoever holds a bundle votes for nothing else.
-  const { vote } = record;
-  if (vote !== null && equalBytes(vote.txid, txid)) {
-    return { kind: 'prepared', request, share: vote.share };
-  }
-  if (vote !== null) return conflict(config, request, vote);
-  assert(bundle !== null, 'a slot without vote and bundle is open');
-  return equalBytes(bundle.txid, txid) ? undefined : conflict(config, request, bundle);
-}
-
-function conflict(config: SpentbookConfig, request: Uint8Array, other: Written): SpentbookAnswer {
-  const vote = signVote(config, other);
-  return { kind: 'conflict', request, vote, transaction: other.transaction };
-}
-
-function ask(
+function startJob(
   state: SpentbookState,
   from: NodeId,
   request: SpentbookRequest,
   job: Spentbook['job'],
 ): Outcome {
-  for (const waiting of state.pending.values()) {
-    const same = waiting.from === from && equalBytes(waiting.request.request, request.request);
-    if (same) return stay(state); // The answer is on its way.
-  }
+  const id = { from, request };
+  const key = pendingKey(id);
+  if (state.pending.has(key)) return unchanged(state); // The answer will be sent when the job ends.
   if (state.pending.size >= maxPendingPerSlot) {
     const busy = { kind: 'busy', request: request.request, afterMs: busyAfterMs } as const;
     return { state, effects: [reply(from, busy)] };
   }
-  const id = String(state.jobsStarted);
-  const pending = new Map(state.pending).set(id, { from, request });
-  return {
-    state: { ...state, pending, jobsStarted: state.jobsStarted + 1 },
-    effects: [{ kind: 'compute', id, job }],
-  };
+  const pending = new Set(state.pending).add(key);
+  return { state: { ...state, pending }, effects: [{ kind: 'compute', id, job }] };
 }
+
+const pendingKey = ({ from, request }: Spentbook['jobId']): string =>
+  `${from}|${toHex(request.request)}`;
 
 function computed(
   config: SpentbookConfig,
   before: SpentbookState,
-  id: string,
+  id: Spentbook['jobId'],
   result: Spentbook['result'],
 ): Outcome {
-  const waiting = before.pending.get(id);
-  if (waiting === undefined) return stay(before);
-  const { from, request: message } = waiting;
+  const pending = new Set(before.pending);
+  if (!pending.delete(pendingKey(id))) return unchanged(before);
+  const { from, request: message } = id;
   const { request } = message;
-  const pending = new Map(before.pending);
-  pending.delete(id);
   const state: SpentbookState = { ...before, pending };
 
   if (result.kind === 'unproven') {
@@ -260,39 +160,39 @@ function computed(
     return { state, effects: [{ kind: 'blame', fault }, answer] };
   }
   // The slot may have been written, or the section sealed, while the job ran.
-  const settled = answerAtOnce(config, state.record, message);
+  const settled = answerWithoutJob(config, state.record, message);
   if (settled) return { state, effects: [reply(from, settled)] };
 
   assert(message.kind !== 'prove', 'a proof needs no job');
   const { slot } = message;
-  // Bytes that five elders sealed are evidence; others of the same txid might not be.
+  // Bytes that five elders sealed are evidence; others with the same txid may not be.
   const transaction = inheritedAt(config, slot)?.transaction ?? message.transaction;
   const { ballot, txid, share } = result;
-  const written: Written = { slot, ballot, txid, transaction, share };
-  // Rule 9: the fact is on disk before the share is on the wire.
+  const spend: SignedSpend = { slot, ballot, txid, transaction, share };
+  // Rule 9: persist the fact before sending the share.
   return message.kind === 'prepare'
-    ? learn(state, { kind: 'voted', vote: written }, [
+    ? recordFact(state, { kind: 'voted', vote: spend }, [
         reply(from, { kind: 'prepared', request, share }),
       ])
-    : learn(state, { kind: 'bundled', bundle: { ...written, prepared: message.prepared } }, [
+    : recordFact(state, { kind: 'bundled', bundle: { ...spend, prepared: message.prepared } }, [
         reply(from, { kind: 'committed', request, share }),
       ]);
 }
 
-function learn(
+function recordFact(
   state: SpentbookState,
   fact: SpentbookFact,
   then: readonly Effect<Spentbook>[],
 ): Outcome {
   return {
-    state: { ...state, record: remember(state.record, fact) },
+    state: { ...state, record: applyFact(state.record, fact) },
     effects: [{ kind: 'persist', fact }, ...then],
   };
 }
 
-/** Adds one fact; facts come in the order they were persisted. */
-function remember(record: SlotRecord, fact: SpentbookFact): SlotRecord {
-  if (record.kind === 'decided') return record; // R7
+/** Applies one fact; facts arrive in the order they were persisted. */
+function applyFact(record: SlotRecord, fact: SpentbookFact): SlotRecord {
+  if (record.kind === 'decided') return record; // SPENTBOOK-R7
   switch (fact.kind) {
     case 'voted':
       return record.kind === 'bundled'

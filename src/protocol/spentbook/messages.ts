@@ -1,9 +1,9 @@
-/** What travels between a client and one elder about one slot. Plain data, nothing secret. */
-import type { Certificate, Source } from '#money/certificate.ts';
-import type { SealedPath } from '#money/sealed.ts';
+/** Messages between a client and one elder about one slot. Plain data, nothing secret. */
+import type { SpendCertificate, InputSource } from '#money/spend-certificate.ts';
+import type { InclusionProof } from '#money/inclusion-proof.ts';
 
-/** An elder's word, in its own name, that it voted for this txid; two for one ballot convict it. */
-export interface SignedVote {
+/** An elder's vote for this txid, signed with its own key; two for one ballot prove equivocation. */
+export interface SignedPrepareVote {
   /** Its ed25519 public key. */
   readonly elder: Uint8Array;
   readonly ballot: number;
@@ -11,28 +11,31 @@ export interface SignedVote {
   readonly signature: Uint8Array;
 }
 
-/** `request` (16 bytes, chosen by the client) comes back in the answer. */
+/** `request` (16 bytes, chosen by the client) is repeated in the answer. */
 export type SpentbookRequest =
-  /** R1: write this spend into the slot. One source per input, in order. */
+  /** SPENTBOOK-R1: prepare this transaction in the slot. One source per input, in order. */
   | {
       readonly kind: 'prepare';
       readonly request: Uint8Array;
-      /** 32 bytes: hash of the section key that is asked to sign. */
+      /** 32 bytes: hash of the section key that the request addresses. */
       readonly section: Uint8Array;
       readonly slot: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly sources: readonly Source[];
+      readonly sources: readonly InputSource[];
     }
-  /** R2: reissue. One prepared certificate per input, in order. */
+  /** SPENTBOOK-R2: commit. One PREPARE certificate per input, in order. */
   | {
       readonly kind: 'commit';
       readonly request: Uint8Array;
       readonly section: Uint8Array;
       readonly slot: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly prepared: readonly Certificate[];
+      readonly prepared: readonly SpendCertificate[];
     }
-  /** N34: what did that epoch's sealed root say of this slot? Any elder that inherited it knows. */
+  /**
+   * N34: requests the slot's inclusion proof under that epoch's sealed root. Any elder that
+   * inherited it can answer.
+   */
   | {
       readonly kind: 'prove';
       readonly request: Uint8Array;
@@ -40,16 +43,16 @@ export type SpentbookRequest =
       readonly epoch: bigint;
     };
 
-/** An elder that does not speak for the key it was asked for names the key it speaks for. */
+/** Sent by an elder of another key than the requested one: the key it holds. */
 export interface KeyHint {
   readonly request: Uint8Array;
-  /** 96 bytes; proves nothing: a hint to look for news. */
+  /** 96 bytes; not a proof, only a hint to look for an update. */
   readonly key: Uint8Array;
   readonly epoch: bigint;
 }
 
-/** A certificate this elder cannot judge: its bearer or the elder itself is behind (N34). */
-export interface Unproven {
+/** A certificate this elder cannot verify: the client or this elder lacks an update (N34). */
+export interface UnknownEpoch {
   readonly request: Uint8Array;
   /** The slot and epoch of the certificate. */
   readonly slot: Uint8Array;
@@ -57,43 +60,43 @@ export interface Unproven {
 }
 
 export type SpentbookAnswer =
-  /** This elder's share of the prepared certificate; its index is known by who sends it. */
+  /** This elder's share of the PREPARE certificate; the sender determines the share's index. */
   | { readonly kind: 'prepared'; readonly request: Uint8Array; readonly share: Uint8Array }
   /** This elder's share of the commit certificate. */
   | { readonly kind: 'committed'; readonly request: Uint8Array; readonly share: Uint8Array }
-  /** R7: the slot is decided; the proof is this slot's commit certificate for that transaction. */
+  /** SPENTBOOK-R7: the slot is decided; `certificate` is this slot's commit certificate for that transaction. */
   | {
       readonly kind: 'spent';
       readonly request: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly certificate: Certificate;
+      readonly certificate: SpendCertificate;
     }
-  /** R1: this elder voted for another transaction. */
+  /** SPENTBOOK-R1: this elder voted for another transaction. */
   | {
       readonly kind: 'conflict';
       readonly request: Uint8Array;
-      readonly vote: SignedVote;
+      readonly vote: SignedPrepareVote;
       readonly transaction: Uint8Array;
     }
-  /** R6: an earlier epoch bound the slot to this transaction, as its sealed root shows. */
+  /** SPENTBOOK-R6: an earlier epoch bound the slot to this transaction, as its sealed root proves. */
   | {
       readonly kind: 'bound';
       readonly request: Uint8Array;
       readonly epoch: bigint;
-      readonly path: SealedPath;
+      readonly inclusion: InclusionProof;
       readonly transaction: Uint8Array;
     }
-  /** R6, N22: this key signs nothing more. */
+  /** SPENTBOOK-R6, N22: this key makes no more signatures. */
   | ({ readonly kind: 'sealed' } & KeyHint)
-  /** Asked for another key than this elder's. */
-  | ({ readonly kind: 'otherKey' } & KeyHint)
-  | ({ readonly kind: 'unproven' } & Unproven)
-  /** Answers `prove`; null when that root says nothing of the slot. */
+  /** The request addresses another key than this elder's. */
+  | ({ readonly kind: 'wrongKey' } & KeyHint)
+  | ({ readonly kind: 'unproven' } & UnknownEpoch)
+  /** Answers `prove`; null if that root does not contain the slot. */
   | {
       readonly kind: 'proof';
       readonly request: Uint8Array;
       readonly txid: Uint8Array;
-      readonly path: SealedPath | null;
+      readonly inclusion: InclusionProof | null;
     }
   | { readonly kind: 'malformed'; readonly request: Uint8Array; readonly what: string }
   | { readonly kind: 'notAllowed'; readonly request: Uint8Array; readonly rule: string }

@@ -1,19 +1,24 @@
-/** One slot at one elder: its configuration, what it remembers, and the words it uses. */
+/** One slot at one elder: configuration, record, facts, jobs and faults. */
 import type { NodeId } from '#core/machine.ts';
-import type { Certificate, MoneySection, SectionKeys, Source } from '#money/certificate.ts';
-import type { IdentitySuite } from '#money/identity.ts';
-import type { SealedPath } from '#money/sealed.ts';
+import type {
+  SpendCertificate,
+  MoneySection,
+  SectionKeys,
+  InputSource,
+} from '#money/spend-certificate.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
+import type { InclusionProof } from '#money/inclusion-proof.ts';
 import type { SpentbookMessage, SpentbookRequest } from './messages.ts';
 
 export interface SpentbookConfig {
   /** This elder's name: its ed25519 public key. */
   readonly name: Uint8Array;
   readonly section: MoneySection;
-  /** All keys this elder knows, its own section's among them. */
+  /** All section keys this elder knows, its own included. */
   readonly known: SectionKeys;
-  /** What earlier epochs wrote, by hex of the slot. */
+  /** Entries of earlier epochs, by hex of the slot. */
   readonly inherited: { readonly get: (slot: string) => InheritedSlot | undefined };
-  /** R6: true from the moment the section stopped; no share is made or repeated any more. */
+  /** SPENTBOOK-R6: true once money of this key has stopped; no share is made or repeated. */
   readonly sealed: boolean;
   /** This elder's share of the section key, 32 bytes. */
   readonly secretShare: Uint8Array;
@@ -22,32 +27,32 @@ export interface SpentbookConfig {
   readonly identity: IdentitySuite;
 }
 
-/** One epoch's word about a slot, with the path to its sealed root. */
-export interface SealedWord {
+/** A slot's inclusion proof under one epoch's sealed root. */
+export interface EpochInclusion {
   readonly epoch: bigint;
-  readonly path: SealedPath;
+  readonly path: InclusionProof;
 }
 
-/** What the sealed roots of earlier epochs say of a slot; the txid is the same in all of them. */
+/** A slot in the sealed roots of earlier epochs; the txid is the same in all of them. */
 export type InheritedSlot =
   | {
       readonly kind: 'bound';
       readonly txid: Uint8Array;
       readonly transaction: Uint8Array;
       /** Oldest first, at least one. */
-      readonly words: readonly SealedWord[];
+      readonly inclusions: readonly EpochInclusion[];
     }
   | {
       readonly kind: 'decided';
       readonly txid: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly words: readonly SealedWord[];
-      /** The commit certificate of this slot, its path with it. */
-      readonly certificate: Certificate;
+      readonly inclusions: readonly EpochInclusion[];
+      /** The commit certificate of this slot, with its inclusion proof. */
+      readonly certificate: SpendCertificate;
     };
 
-/** A spend this elder signed, with the exact bytes and the exact share. */
-export interface Written {
+/** A spend this elder signed, with the exact bytes and share. */
+export interface SignedSpend {
   readonly slot: Uint8Array;
   readonly ballot: number;
   readonly txid: Uint8Array;
@@ -55,42 +60,42 @@ export interface Written {
   readonly share: Uint8Array;
 }
 
-export interface Bundle extends Written {
-  /** The prepared certificate of every input: whoever holds them may finish the payment. */
-  readonly prepared: readonly Certificate[];
+export interface PreparedTransaction extends SignedSpend {
+  /** The PREPARE certificates of all inputs: enough to complete the payment. */
+  readonly prepared: readonly SpendCertificate[];
 }
 
-export interface Decision {
+export interface SlotDecision {
   readonly slot: Uint8Array;
   readonly txid: Uint8Array;
   readonly transaction: Uint8Array;
   /** The commit certificate of this slot. */
-  readonly certificate: Certificate;
+  readonly certificate: SpendCertificate;
 }
 
-/** Knowledge only grows: open → voted → bundled → decided, any step may be skipped (R7). */
+/** Knowledge only grows: open → voted → bundled → decided; steps may be skipped (SPENTBOOK-R7). */
 export type SlotRecord =
   | { readonly kind: 'open' }
-  | { readonly kind: 'voted'; readonly vote: Written }
-  | { readonly kind: 'bundled'; readonly vote: Written | null; readonly bundle: Bundle }
-  | { readonly kind: 'decided'; readonly decision: Decision };
+  | { readonly kind: 'voted'; readonly vote: SignedSpend }
+  | {
+      readonly kind: 'bundled';
+      readonly vote: SignedSpend | null;
+      readonly bundle: PreparedTransaction;
+    }
+  | { readonly kind: 'decided'; readonly decision: SlotDecision };
 
 export interface SpentbookState {
   readonly record: SlotRecord;
-  /** Requests whose job is running, by job id. */
-  readonly pending: ReadonlyMap<
-    string,
-    { readonly from: NodeId; readonly request: SpentbookRequest }
-  >;
-  readonly jobsStarted: number;
+  /** Requests whose job is running, by client and request id. */
+  readonly pending: ReadonlySet<string>;
 }
 
 export type SpentbookFact =
-  | { readonly kind: 'voted'; readonly vote: Written }
-  | { readonly kind: 'bundled'; readonly bundle: Bundle }
-  | { readonly kind: 'decided'; readonly decision: Decision };
+  | { readonly kind: 'voted'; readonly vote: SignedSpend }
+  | { readonly kind: 'bundled'; readonly bundle: PreparedTransaction }
+  | { readonly kind: 'decided'; readonly decision: SlotDecision };
 
-/** Evidence is the request itself: any honest elder finds the same. */
+/** The evidence is the request itself: any honest elder can verify it. */
 export interface SpentbookFault {
   readonly kind: 'invalidRequest';
   readonly culprit: NodeId;
@@ -106,7 +111,7 @@ export type SpentbookJob =
       readonly ballot: number;
       readonly slot: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly sources: readonly Source[];
+      readonly sources: readonly InputSource[];
       readonly known: SectionKeys;
       /** The transaction the slot is bound to: five elders of an earlier epoch verified it. */
       readonly bound: Uint8Array | null;
@@ -117,7 +122,7 @@ export type SpentbookJob =
       readonly secretShare: Uint8Array;
       readonly slot: Uint8Array;
       readonly transaction: Uint8Array;
-      readonly prepared: readonly Certificate[];
+      readonly prepared: readonly SpendCertificate[];
       readonly known: SectionKeys;
     };
 
@@ -128,18 +133,20 @@ export type SpentbookResult =
       readonly txid: Uint8Array;
       readonly share: Uint8Array;
     }
-  /** Nobody's fault: who asks, or this elder, has not heard of a handover yet. */
+  /** No fault: the client or this elder has not learnt of a handover yet. */
   | { readonly kind: 'unproven'; readonly slot: Uint8Array; readonly epoch: bigint }
   | { readonly kind: 'refused'; readonly what: string };
 
 export interface Spentbook {
   /** From this elder's own mint, which has verified the certificate. */
-  readonly input: { readonly kind: 'settle'; readonly decision: Decision };
+  readonly input: { readonly kind: 'settle'; readonly decision: SlotDecision };
   readonly message: SpentbookMessage;
   readonly fact: SpentbookFact;
-  readonly output: { readonly kind: 'decided'; readonly decision: Decision };
+  readonly output: { readonly kind: 'decided'; readonly decision: SlotDecision };
   readonly fault: SpentbookFault;
   readonly timer: never;
   readonly job: SpentbookJob;
+  /** The request to answer. */
+  readonly jobId: { readonly from: NodeId; readonly request: SpentbookRequest };
   readonly result: SpentbookResult;
 }

@@ -1,4 +1,4 @@
-/** Bytes ⇄ messages and facts of a birth. */
+/** Codecs for messages and facts of the genesis machine. */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import { bytesOf, bytesUpTo, intBetween, record, union, type Shape } from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
@@ -17,7 +17,7 @@ import {
 import type { GenesisMessage } from './messages.ts';
 import type { GenesisFact } from './state.ts';
 
-/** The bigger message of the two machines inside, in its envelope. */
+/** The larger limit of the two inner machines, plus the envelope. */
 export const maxGenesisMessageBytes = Math.max(maxDkgMessageBytes, maxAgreementMessageBytes) + 1024;
 
 const sessionId = bytesOf(32);
@@ -27,14 +27,14 @@ export const genesisMessageShape: Shape<GenesisMessage> = union({
   dkg: record({ message: dkgMessageShape }),
   agreement: record({ message: agreementMessageShape }),
   share: record({ sessionId, signature }),
-  ask: record({ sessionId }),
-  born: record({ sessionId, signature }),
+  request: record({ sessionId }),
+  complete: record({ sessionId, signature }),
 });
 
 export const genesisFactShape = union({
   dkg: record({ fact: dkgFactShape }),
   agreement: record({ fact: agreementFactShape }),
-  born: record({
+  complete: record({
     signed: bytesUpTo(maxAuthorityBytes),
     secretShare: bytesOf(32),
     index: intBetween(1, ELDER_COUNT),
@@ -52,7 +52,7 @@ export function decodeGenesisMessage(bytes: Uint8Array): Result<GenesisMessage, 
 }
 
 export function encodeGenesisFact(fact: GenesisFact): Uint8Array {
-  if (fact.kind !== 'born') return encodeCbor(fact);
+  if (fact.kind !== 'complete') return encodeCbor(fact);
   return encodeCbor({ ...fact, signed: encodeSignedAuthority(fact.signed) });
 }
 
@@ -61,7 +61,7 @@ export function decodeGenesisFact(bytes: Uint8Array): Result<GenesisFact, 'malfo
   if (!decoded.ok) return decoded;
   const fact = genesisFactShape(decoded.value);
   if (fact === undefined) return err('malformed');
-  if (fact.kind !== 'born') return ok(fact);
+  if (fact.kind !== 'complete') return ok(fact);
   const signed = decodeSignedAuthority(fact.signed);
   return signed.ok ? ok({ ...fact, signed: signed.value }) : signed;
 }

@@ -1,4 +1,4 @@
-export { birthId } from './authority.ts';
+export { genesisAttemptId } from './genesis-authority.ts';
 export {
   decodeGenesisFact,
   decodeGenesisMessage,
@@ -10,7 +10,7 @@ export { performGenesisJob } from './jobs.ts';
 export { genesis } from './machine.ts';
 export type { GenesisMessage } from './messages.ts';
 export type {
-  Born,
+  GenesisOutcome,
   Genesis,
   GenesisConfig,
   GenesisFact,

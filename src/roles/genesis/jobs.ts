@@ -1,14 +1,12 @@
-/** The slow parts of a birth: group operations and pairings, pure, for a worker thread. */
-import { assert } from '#core/assert.ts';
-import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
+/** Expensive work of the genesis machine: group operations and pairings. Pure, for a worker thread. */
 import {
-  decodeReady,
+  decodeReadinessProof,
   performDkgJob,
-  plainReadyBytes,
-  verifyReady,
+  defaultReadyBytes,
+  verifyReadinessProof,
   type DkgSuites,
 } from '#protocol/dkg/index.ts';
-import { authoritySigningBytes, SHARES_REQUIRED } from '#protocol/section/index.ts';
+import { authoritySigningBytes, performCombine } from '#protocol/section/index.ts';
 import type { GenesisJob, GenesisResult } from './state.ts';
 
 export function performGenesisJob(job: GenesisJob, suites: DkgSuites): GenesisResult {
@@ -23,7 +21,7 @@ export function performGenesisJob(job: GenesisJob, suites: DkgSuites): GenesisRe
       return { kind: 'signed', index: job.index, signature };
     }
     case 'combine':
-      return combine(job, suite);
+      return performCombine(suite, job);
     case 'check': {
       const { authority, signature, from } = job;
       const message = authoritySigningBytes(authority);
@@ -33,31 +31,12 @@ export function performGenesisJob(job: GenesisJob, suites: DkgSuites): GenesisRe
   }
 }
 
-/** N13: what may be agreed on is a key that five founders vouch for; the same for everybody. */
+/** N13: a valid proposal is a key with five vouchers; all founders reach the same result. */
 function isReady(job: GenesisJob & { readonly kind: 'validate' }, suites: DkgSuites): boolean {
   const { binding, candidates, proposal } = job;
-  const ready = decodeReady(proposal);
+  const ready = decodeReadinessProof(proposal);
   if (!ready.ok) return false;
-  const bytes: Parameters<typeof verifyReady>[3] = (list, keys) =>
-    plainReadyBytes(binding, list, keys);
-  return verifyReady(suites, binding, candidates, bytes, ready.value);
-}
-
-/** One pairing when all are honest; share by share only when the sum is wrong (d.7). */
-function combine(
-  job: GenesisJob & { readonly kind: 'combine' },
-  suite: ThresholdSuite,
-): GenesisResult {
-  const { authority, shares } = job;
-  assert(shares.length === SHARES_REQUIRED, 'five shares are combined');
-  const message = authoritySigningBytes(authority);
-  const signature = suite.combine(shares);
-  if (signature !== undefined && suite.verify(authority.key, 'AUTHORITY', message, signature)) {
-    return { kind: 'combined', signature };
-  }
-  const wrong = shares.filter(({ index, signature: share }) => {
-    const key = authority.elders[index - 1]?.publicShare ?? new Uint8Array();
-    return !suite.verify(key, 'AUTHORITY', message, share);
-  });
-  return { kind: 'uncombined', wrong: wrong.map(({ index }) => index) };
+  const bytes: Parameters<typeof verifyReadinessProof>[3] = (list, keys) =>
+    defaultReadyBytes(binding, list, keys);
+  return verifyReadinessProof(suites, binding, candidates, bytes, ready.value);
 }

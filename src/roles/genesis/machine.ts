@@ -1,14 +1,13 @@
 /**
- * The birth of a network: seven founders make a key, agree on it and sign the first section
- * authority with it (README: G1–G6). A machine of three: the key generation and the agreement
- * inside, the signing around them.
+ * Creates a network: seven founders generate a key, agree on it and sign the first section authority
+ * with it (GENESIS-G1–G6). Runs two inner machines, the key generation and the agreement, then signs.
  */
 import { nameToId } from '#address/xor-name.ts';
 import { assert, assertNever } from '#core/assert.ts';
 import { compareBytes, equalBytes } from '#core/codec/bytes.ts';
-import { lift } from '#core/compose.ts';
+import { lift } from '#core/lift-effects.ts';
 import {
-  stay,
+  resultOf,
   type Context,
   type Effect,
   type Event,
@@ -16,6 +15,7 @@ import {
   type NodeId,
   type Step,
 } from '#core/machine.ts';
+import { andThen, stepTo, unchanged } from '#core/step.ts';
 import {
   agreement,
   type Agreement,
@@ -23,9 +23,9 @@ import {
   type AgreementState,
 } from '#protocol/agreement/index.ts';
 import {
-  decodeReady,
+  decodeReadinessProof,
   dkg,
-  encodeReady,
+  encodeReadinessProof,
   listHash,
   sortedNames,
   type DealingList,
@@ -33,27 +33,45 @@ import {
   type DkgState,
   type KeyShareSet,
 } from '#protocol/dkg/index.ts';
-import { authoritySigningBytes, SHARES_REQUIRED } from '#protocol/section/index.ts';
-import { birthId, genesisAuthority } from './authority.ts';
-import { agreementConfig, agreementLift, bindingOf, dkgConfig, dkgLift } from './inner.ts';
+import {
+  authoritySigningBytes,
+  blameBadShares,
+  combineDue,
+  createThresholdCollector,
+  hasShareOf,
+  withShare,
+  afterFailedCombine,
+  type ThresholdCollector,
+} from '#protocol/section/index.ts';
+import { genesisAttemptId, genesisAuthority } from './genesis-authority.ts';
+import {
+  genesisAgreementConfig,
+  agreementLift,
+  genesisBinding,
+  genesisDkgConfig,
+  dkgLift,
+} from './inner-machines.ts';
 import type { GenesisMessage } from './messages.ts';
 import type {
-  Born,
+  GenesisOutcome,
   Genesis,
   GenesisConfig,
   GenesisFact,
   GenesisResult,
   GenesisState,
+  GenesisJobId,
 } from './state.ts';
 
 type GenesisStep = Step<GenesisState, Genesis>;
 type GenesisEffect = Effect<Genesis>;
+const genesisStep: (state: GenesisState, ...effects: readonly GenesisEffect[]) => GenesisStep =
+  stepTo;
 type Signing = GenesisState & { readonly kind: 'signing' };
 
 export const genesis: Machine<GenesisConfig, GenesisState, Genesis> = {
   start: (config, facts, context) => {
-    const born = facts.find((fact) => fact.kind === 'born');
-    if (born !== undefined) return reborn(config, facts, born, context);
+    const completed = facts.find((fact) => fact.kind === 'complete');
+    if (completed !== undefined) return restoreOutcome(config, facts, completed, context);
     const inner = restore(config, facts, context);
     const begun: GenesisStep = {
       state: {
@@ -65,24 +83,19 @@ export const genesis: Machine<GenesisConfig, GenesisState, Genesis> = {
       },
       effects: lift(inner.agreement.effects, agreementLift(config)).effects,
     };
-    return after(begun, (state) =>
-      after(absorbDkg(config, state, inner.dkg, context), (next) => choose(config, next, context)),
+    return andThen(
+      begun,
+      (state) => absorbDkg(config, state, inner.dkg, context),
+      (state) => chooseList(config, state, context),
     );
   },
 
   step: (config, state, event, context) => {
     switch (event.kind) {
       case 'input':
-        return stay(state);
-      case 'timerFired': {
-        const { timer } = event;
-        if (timer === 'gossip') return gossip(config, state);
-        if (timer === 'dkg/gossip') {
-          return stepDkg(config, state, { kind: 'timerFired', timer: 'gossip' }, context);
-        }
-        const inner = timer.slice('agreement/'.length) as Agreement['timer'];
-        return stepAgreement(config, state, { kind: 'timerFired', timer: inner }, context);
-      }
+        return unchanged(state);
+      case 'timerFired':
+        return onTimer(config, state, event.timer, context);
       case 'computed':
         return computed(config, state, event.id, event.result, context);
       case 'received':
@@ -93,24 +106,38 @@ export const genesis: Machine<GenesisConfig, GenesisState, Genesis> = {
   },
 };
 
+function onTimer(
+  config: GenesisConfig,
+  state: GenesisState,
+  timer: Genesis['timer'],
+  context: Context,
+): GenesisStep {
+  switch (timer.kind) {
+    case 'gossip':
+      return gossip(config, state);
+    case 'dkg':
+      return stepDkg(config, state, { kind: 'timerFired', timer: 'gossip' }, context);
+    case 'agreement': {
+      const event = { kind: 'timerFired', timer: timer.timer } as const;
+      return stepAgreement(config, state, event, context);
+    }
+    default:
+      return assertNever(timer);
+  }
+}
+
 const restore = (config: GenesisConfig, facts: readonly GenesisFact[], context: Context) => ({
   dkg: dkg.start(
-    dkgConfig(config),
+    genesisDkgConfig(config),
     facts.flatMap((fact) => (fact.kind === 'dkg' ? [fact.fact] : [])),
     context,
   ),
   agreement: agreement.start(
-    agreementConfig(config),
+    genesisAgreementConfig(config),
     facts.flatMap((fact): AgreementFact[] => (fact.kind === 'agreement' ? [fact.fact] : [])),
     context,
   ),
 });
-
-/** Goes on from where a step led, and keeps the order of what is to be done. */
-function after(step: GenesisStep, next: (state: GenesisState) => GenesisStep): GenesisStep {
-  const more = next(step.state);
-  return { state: more.state, effects: [...step.effects, ...more.effects] };
-}
 
 function receive(
   config: GenesisConfig,
@@ -123,22 +150,22 @@ function receive(
     return stepDkg(config, state, { kind: 'received', from, message: message.message }, context);
   }
   const index = indexOf(config, from);
-  if (index === 0 || from === config.self) return stay(state);
+  if (index === 0 || from === config.self) return unchanged(state);
   if (message.kind === 'agreement') {
     const event = { kind: 'received', from, message: message.message } as const;
     return stepAgreement(config, state, event, context);
   }
-  if (!equalBytes(message.sessionId, birthId(config))) return stay(state);
+  if (!equalBytes(message.sessionId, genesisAttemptId(config))) return unchanged(state);
   switch (message.kind) {
     case 'share':
-      return takeShare(state, index, message.signature);
-    case 'ask':
-      return answer(config, state, from);
-    case 'born': {
-      if (state.kind !== 'signing') return stay(state);
+      return onShare(state, index, message.signature);
+    case 'request':
+      return answerRequest(config, state, from);
+    case 'complete': {
+      if (state.kind !== 'signing') return unchanged(state);
       const { authority } = state;
       const job = { kind: 'check', authority, signature: message.signature, from } as const;
-      return { state, effects: [{ kind: 'compute', id: `check:${from}`, job }] };
+      return { state, effects: [{ kind: 'compute', id: { kind: 'check', from }, job }] };
     }
     default:
       return assertNever(message);
@@ -148,64 +175,67 @@ function receive(
 function computed(
   config: GenesisConfig,
   state: GenesisState,
-  id: string,
+  id: GenesisJobId,
   result: GenesisResult,
   context: Context,
 ): GenesisStep {
-  const inner = id.slice(id.indexOf('/') + 1);
-  if (result.kind === 'dkg') {
-    return stepDkg(config, state, { kind: 'computed', id: inner, result: result.result }, context);
+  if (id.kind === 'dkg') {
+    const inner = { kind: 'computed', id: id.id, result: resultOf(result, 'dkg').result } as const;
+    return stepDkg(config, state, inner, context);
   }
-  if (result.kind === 'validated') {
-    const event = { kind: 'computed', id: inner, result: result.result } as const;
-    return stepAgreement(config, state, event, context);
+  if (id.kind === 'agreement') {
+    const { result: verdict } = resultOf(result, 'validated');
+    return stepAgreement(config, state, { kind: 'computed', id: id.id, result: verdict }, context);
   }
-  if (state.kind !== 'signing') return stay(state);
-  switch (result.kind) {
-    case 'signed': {
-      const shares = new Map(state.shares).set(result.index, result.signature);
-      const next = combineFive({ ...state, shares });
-      const share = message(config, 'share', result.signature);
-      return { state: next.state, effects: [share, ...next.effects] };
+  if (state.kind !== 'signing') return unchanged(state);
+  switch (id.kind) {
+    case 'sign': {
+      const { index, signature } = resultOf(result, 'signed');
+      return andThen(genesisStep(state, message(config, 'share', signature)), (now) =>
+        onShare(now, index, signature),
+      );
     }
-    case 'combined':
-      return bear(config, state, result.signature, context);
-    case 'uncombined':
-      return dropWrong(config, state, result.wrong);
-    case 'checked':
-      if (result.valid) return bear(config, state, result.signature, context);
-      return {
-        state,
-        effects: [{ kind: 'blame', fault: { kind: 'invalidSignature', culprit: result.from } }],
-      };
+    case 'combine': {
+      const combined = resultOf(result, 'combined', 'combineFailed');
+      return combined.kind === 'combined'
+        ? completeGenesis(config, state, combined.signature, context)
+        : dropWrongShares(state, combined.wrong);
+    }
+    case 'check': {
+      const { valid, signature } = resultOf(result, 'checked');
+      if (valid) return completeGenesis(config, state, signature, context);
+      const fault = { kind: 'invalidSignature', culprit: id.from } as const;
+      return genesisStep(state, { kind: 'blame', fault });
+    }
     default:
-      return assertNever(result);
+      return assertNever(id);
   }
 }
 
-/** One event for the key generation, and what follows from it here. */
+/** Feeds one event to the key generation, then acts on its outputs. */
 const stepDkg = (
   config: GenesisConfig,
   state: GenesisState,
   event: Event<Dkg>,
   context: Context,
 ): GenesisStep =>
-  absorbDkg(config, state, dkg.step(dkgConfig(config), state.dkg, event, context), context);
+  absorbDkg(config, state, dkg.step(genesisDkgConfig(config), state.dkg, event, context), context);
 
-/** One event for the agreement, and what follows from it here. */
+/** Feeds one event to the agreement, then checks whether it chose a list. */
 function stepAgreement(
   config: GenesisConfig,
   state: GenesisState,
   event: Event<Agreement>,
   context: Context,
 ): GenesisStep {
-  const child = agreement.step(agreementConfig(config), state.agreement, event, context);
+  const child = agreement.step(genesisAgreementConfig(config), state.agreement, event, context);
   const { effects } = lift(child.effects, agreementLift(config));
-  const next = { ...state, agreement: child.state };
-  return after({ state: next, effects }, (now) => choose(config, now, context));
+  return andThen(genesisStep({ ...state, agreement: child.state }, ...effects), (now) =>
+    chooseList(config, now, context),
+  );
 }
 
-/** G6: keys that are ready are proposed; a share of the chosen one lets this founder sign. */
+/** GENESIS-G6: proposes each ready key; a share of the chosen key lets this founder sign. */
 function absorbDkg(
   config: GenesisConfig,
   state: GenesisState,
@@ -217,23 +247,23 @@ function absorbDkg(
   for (const output of outputs) {
     if (step.state.kind !== 'generating') continue;
     if (output.kind === 'ready') {
-      const proposal = encodeReady(output.ready);
+      const proposal = encodeReadinessProof(output.ready);
       const event = { kind: 'input', input: { kind: 'propose', proposal } } as const;
-      step = after(step, (now) => stepAgreement(config, now, event, context));
+      step = andThen(step, (now) => stepAgreement(config, now, event, context));
     } else if (output.kind === 'share') {
       const { chosen } = step.state;
       if (chosen === null || !isSameList(config, chosen, output.list)) continue;
-      step = after(step, (now) => sign(config, now, output.share));
+      step = andThen(step, (now) => signAuthority(config, now, output.share));
     }
   }
   return step;
 }
 
-/** G6, N13: of the lists decided on the lowest hash counts; the key generation then finishes it. */
-function choose(config: GenesisConfig, state: GenesisState, context: Context): GenesisStep {
-  if (state.kind !== 'generating' || state.chosen !== null) return stay(state);
+/** GENESIS-G6, N13: chooses the decided list with the lowest hash; the key generation then completes it. */
+function chooseList(config: GenesisConfig, state: GenesisState, context: Context): GenesisStep {
+  if (state.kind !== 'generating' || state.chosen !== null) return unchanged(state);
   const [chosen] = decidedLists(config, state.agreement);
-  if (chosen === undefined) return stay(state);
+  if (chosen === undefined) return unchanged(state);
   const event = { kind: 'input', input: { kind: 'finish', list: chosen } } as const;
   return stepDkg(config, { ...state, chosen }, event, context);
 }
@@ -242,161 +272,158 @@ function decidedLists(config: GenesisConfig, state: AgreementState): readonly De
   if (state.kind === 'open' || state.decision === null) return [];
   return state.decision.proposals
     .map((proposal) => {
-      const ready = decodeReady(proposal);
-      assert(ready.ok, 'what was decided was validated');
+      const ready = decodeReadinessProof(proposal);
+      assert(ready.ok, 'decided proposals were validated');
       return ready.value.list;
     })
-    .sort((a, b) => compareBytes(listHash(bindingOf(config), a), listHash(bindingOf(config), b)));
+    .sort((a, b) =>
+      compareBytes(listHash(genesisBinding(config), a), listHash(genesisBinding(config), b)),
+    );
 }
 
 const isSameList = (config: GenesisConfig, a: DealingList, b: DealingList): boolean =>
-  equalBytes(listHash(bindingOf(config), a), listHash(bindingOf(config), b));
+  equalBytes(listHash(genesisBinding(config), a), listHash(genesisBinding(config), b));
 
-/** G1: when the key is chosen, everybody builds the same authority and signs it. */
-function sign(config: GenesisConfig, state: GenesisState, keys: KeyShareSet): GenesisStep {
-  if (state.kind !== 'generating') return stay(state);
+/** GENESIS-G1: once the key is chosen, every founder computes the same authority and signs it. */
+function signAuthority(config: GenesisConfig, state: GenesisState, keys: KeyShareSet): GenesisStep {
+  if (state.kind !== 'generating') return unchanged(state);
   const authority = genesisAuthority(config, keys);
   const { secretShare, index } = keys;
   const toSign = authoritySigningBytes(authority);
-  const { dkg: inner, agreement: agreed, shares } = state;
+  const collector = createThresholdCollector('AUTHORITY', toSign, state.shares);
+  const { dkg: inner, agreement: agreed } = state;
   return {
-    state: { kind: 'signing', dkg: inner, agreement: agreed, shares, keys, authority, busy: false },
+    state: { kind: 'signing', dkg: inner, agreement: agreed, keys, authority, collector },
     effects: [
-      { kind: 'compute', id: 'sign', job: { kind: 'sign', secretShare, index, message: toSign } },
+      {
+        kind: 'compute',
+        id: { kind: 'sign' },
+        job: { kind: 'sign', secretShare, index, message: toSign },
+      },
       gossipLater(config),
     ],
   };
 }
 
-/** G2: a share is kept as its sender's word; it is judged only when five do not combine. */
-function takeShare(state: GenesisState, index: number, signature: Uint8Array): GenesisStep {
-  if (state.kind === 'born' || state.shares.has(index)) return stay(state);
-  const shares = new Map(state.shares).set(index, signature);
-  if (state.kind === 'generating') return stay({ ...state, shares });
-  return combineFive({ ...state, shares });
+/** GENESIS-G2: a share is stored unverified; it is verified only if five do not combine. */
+function onShare(state: GenesisState, index: number, signature: Uint8Array): GenesisStep {
+  if (state.kind === 'complete') return unchanged(state);
+  if (state.kind === 'signing') return collect(state, withShare(state.collector, index, signature));
+  if (state.shares.has(index)) return unchanged(state);
+  return unchanged({ ...state, shares: new Map(state.shares).set(index, signature) });
 }
 
-function combineFive(state: Signing): GenesisStep {
-  if (state.busy || state.shares.size < SHARES_REQUIRED) return stay(state);
-  const { authority } = state;
-  const shares = [...state.shares.entries()]
-    .sort(([a], [b]) => a - b)
-    .slice(0, SHARES_REQUIRED)
-    .map(([index, signature]) => ({ index, signature }));
-  return {
-    state: { ...state, busy: true },
-    effects: [{ kind: 'compute', id: 'combine', job: { kind: 'combine', authority, shares } }],
-  };
-}
+const collect = (state: Signing, collector: ThresholdCollector): GenesisStep =>
+  combineDue(collector, state.authority, { kind: 'combine' }, (kept) => ({
+    ...state,
+    collector: kept,
+  }));
 
-/** G2: wrong shares are dropped and blamed; their senders may still send right ones. */
-function dropWrong(config: GenesisConfig, state: Signing, wrong: readonly number[]): GenesisStep {
-  assert(wrong.length > 0, 'five right shares combine');
-  const kept = [...state.shares.entries()].filter(([index]) => !wrong.includes(index));
-  const next = combineFive({ ...state, shares: new Map(kept), busy: false });
-  const blames = wrong.map((index): GenesisEffect => {
-    const culprit = candidateIds(config)[index - 1];
-    assert(culprit !== undefined, 'shares are kept by candidate');
-    return { kind: 'blame', fault: { kind: 'invalidShare', culprit } };
-  });
-  return { state: next.state, effects: [...blames, ...next.effects] };
-}
+/** GENESIS-G2: invalid shares are dropped and blamed. */
+const dropWrongShares = (state: Signing, wrong: readonly number[]): GenesisStep =>
+  andThen(genesisStep(state, ...blameBadShares(state.authority.elders, wrong)), () =>
+    collect(state, afterFailedCombine(state.collector, wrong)),
+  );
 
-/** G3: the authority and the key share are on disk before anyone is told. */
-function bear(
+/** GENESIS-G3: persists authority and key share before any message about them. */
+function completeGenesis(
   config: GenesisConfig,
   state: Signing,
   signature: Uint8Array,
   context: Context,
 ): GenesisStep {
   const { authority, keys } = state;
-  const born: Born = {
+  const outcome: GenesisOutcome = {
     signed: { authority, signature, chain: [] },
     secretShare: keys.secretShare,
     index: keys.index,
   };
   const step: GenesisStep = {
-    state: { kind: 'born', dkg: state.dkg, agreement: state.agreement, born },
+    state: { kind: 'complete', dkg: state.dkg, agreement: state.agreement, outcome },
     effects: [
-      { kind: 'persist', fact: { kind: 'born', ...born } },
-      message(config, 'born', signature),
-      { kind: 'clearTimer', timer: 'gossip' },
-      { kind: 'output', output: { kind: 'born', ...born } },
+      { kind: 'persist', fact: { kind: 'complete', ...outcome } },
+      message(config, 'complete', signature),
+      { kind: 'clearTimer', timer: { kind: 'gossip' } },
+      { kind: 'output', output: { kind: 'complete', ...outcome } },
     ],
   };
-  return after(step, (now) => rest(config, now, context));
+  return andThen(step, (now) => closeInnerMachines(config, now, context));
 }
 
-/** N18: what only the birth needed is forgotten; both machines go on answering. */
-function rest(config: GenesisConfig, state: GenesisState, context: Context): GenesisStep {
-  const closed = stepAgreement(config, state, { kind: 'input', input: { kind: 'close' } }, context);
-  // The share is stored: the key generation has nothing to wait for, whatever it still lacks.
-  return after(closed, (now) =>
-    stepDkg(config, now, { kind: 'input', input: { kind: 'lost' } }, context),
+/** N18: erases what only genesis needed; both machines keep answering. */
+function closeInnerMachines(
+  config: GenesisConfig,
+  state: GenesisState,
+  context: Context,
+): GenesisStep {
+  return andThen(
+    stepAgreement(config, state, { kind: 'input', input: { kind: 'close' } }, context),
+    // The share is stored, so the key generation can end even if it still lacks messages.
+    (now) => stepDkg(config, now, { kind: 'input', input: { kind: 'notSelected' } }, context),
   );
 }
 
-/** G4: a restart says again what was born; the caller must expect to hear it twice. */
-function reborn(
+/** GENESIS-G4: outputs `complete` again after a restart; callers must accept it twice. */
+function restoreOutcome(
   config: GenesisConfig,
   facts: readonly GenesisFact[],
-  fact: GenesisFact & { readonly kind: 'born' },
+  fact: GenesisFact & { readonly kind: 'complete' },
   context: Context,
 ): GenesisStep {
   const { signed, secretShare, index } = fact;
-  const born: Born = { signed, secretShare, index };
-  // Their first words are for those who still need something: this founder does not.
+  const outcome: GenesisOutcome = { signed, secretShare, index };
+  // Drops the effects of the inner starts: this founder needs nothing from the others.
   const inner = restore(config, facts, context);
   const step: GenesisStep = {
-    state: { kind: 'born', dkg: inner.dkg.state, agreement: inner.agreement.state, born },
-    effects: [{ kind: 'output', output: { kind: 'born', ...born } }],
+    state: { kind: 'complete', dkg: inner.dkg.state, agreement: inner.agreement.state, outcome },
+    effects: [{ kind: 'output', output: { kind: 'complete', ...outcome } }],
   };
-  return after(step, (now) => rest(config, now, context));
+  return andThen(step, (now) => closeInnerMachines(config, now, context));
 }
 
-/** G5: the timer repeats the question to those whose share is missing, and decides nothing. */
+/** GENESIS-G5: the timer repeats the request to founders whose share is missing. It decides nothing. */
 function gossip(config: GenesisConfig, state: GenesisState): GenesisStep {
-  if (state.kind !== 'signing') return stay(state);
+  if (state.kind !== 'signing') return unchanged(state);
   const missing = candidateIds(config).filter(
-    (id, at) => id !== config.self && !state.shares.has(at + 1),
+    (id, at) => id !== config.self && !hasShareOf(state.collector, at + 1),
   );
-  const ask: GenesisMessage = { kind: 'ask', sessionId: birthId(config) };
+  const request: GenesisMessage = { kind: 'request', sessionId: genesisAttemptId(config) };
   return {
     state,
-    effects: [{ kind: 'send', to: missing, message: ask }, gossipLater(config)],
+    effects: [{ kind: 'send', to: missing, message: request }, gossipLater(config)],
   };
 }
 
-function answer(config: GenesisConfig, state: GenesisState, to: NodeId): GenesisStep {
-  if (state.kind === 'born') {
-    return { state, effects: [message(config, 'born', state.born.signed.signature, [to])] };
+function answerRequest(config: GenesisConfig, state: GenesisState, to: NodeId): GenesisStep {
+  if (state.kind === 'complete') {
+    return { state, effects: [message(config, 'complete', state.outcome.signed.signature, [to])] };
   }
-  if (state.kind !== 'signing') return stay(state);
-  const own = state.shares.get(state.keys.index);
+  if (state.kind !== 'signing') return unchanged(state);
+  const own = state.collector.shares.get(state.keys.index);
   return own === undefined
-    ? stay(state)
+    ? unchanged(state)
     : { state, effects: [message(config, 'share', own, [to])] };
 }
 
 const message = (
   config: GenesisConfig,
-  kind: 'share' | 'born',
+  kind: 'share' | 'complete',
   signature: Uint8Array,
   to: readonly NodeId[] = candidateIds(config).filter((id) => id !== config.self),
 ): GenesisEffect => ({
   kind: 'send',
   to,
-  message: { kind, sessionId: birthId(config), signature },
+  message: { kind, sessionId: genesisAttemptId(config), signature },
 });
 
 const gossipLater = (config: GenesisConfig): GenesisEffect => ({
   kind: 'setTimer',
-  timer: 'gossip',
+  timer: { kind: 'gossip' },
   afterMs: config.gossipEveryMs,
 });
 
 const candidateIds = (config: GenesisConfig): readonly NodeId[] =>
   sortedNames(config.candidates).map(nameToId);
 
-/** 1…7; 0 for a stranger. */
+/** 1…7; 0 if the node is no founder. */
 const indexOf = (config: GenesisConfig, id: NodeId): number => candidateIds(config).indexOf(id) + 1;

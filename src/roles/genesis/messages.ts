@@ -6,7 +6,7 @@ export type GenesisMessage =
   | { readonly kind: 'agreement'; readonly message: AgreementMessage }
   /** The sender's signature share over the genesis authority (48 bytes). */
   | { readonly kind: 'share'; readonly sessionId: Uint8Array; readonly signature: Uint8Array }
-  /** "I have no share of yours; send it, or the whole if you have it." */
-  | { readonly kind: 'ask'; readonly sessionId: Uint8Array }
-  /** The combined signature: who has its own key share can build the rest and check it. */
-  | { readonly kind: 'born'; readonly sessionId: Uint8Array; readonly signature: Uint8Array };
+  /** Requests the receiver's share, or the combined signature if it has one. */
+  | { readonly kind: 'request'; readonly sessionId: Uint8Array }
+  /** The combined signature (48 bytes); a receiver with its key share computes the authority and verifies it. */
+  | { readonly kind: 'complete'; readonly sessionId: Uint8Array; readonly signature: Uint8Array };

@@ -1,6 +1,5 @@
 import type { XorName } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
-import type { SignatureShare } from '#crypto/bls.ts';
 import type {
   Agreement,
   AgreementFact,
@@ -17,16 +16,25 @@ import type {
   DkgState,
   DkgSuites,
   KeyShareSet,
+  Dkg,
 } from '#protocol/dkg/index.ts';
-import type { GenesisOutput, SectionAuthority, SignedAuthority } from '#protocol/section/index.ts';
+import type { GenesisOutput } from '#money/spend-certificate.ts';
+import type {
+  BadShare,
+  SectionAuthority,
+  SignedAuthority,
+  CombineJob,
+  CombineResult,
+  ThresholdCollector,
+} from '#protocol/section/index.ts';
 import type { GenesisMessage } from './messages.ts';
 
-/** All but what is one's own must be the same for all seven, or their shares do not fit. */
+/** All but `self` and the two secrets must be identical for all seven; otherwise shares do not combine. */
 export interface GenesisConfig {
   /** Hex of this candidate's name. */
   readonly self: NodeId;
   readonly identitySeed: Uint8Array;
-  /** 32 bytes, secret: opens what was dealt while this founder was silent (N12). */
+  /** 32 bytes, secret: decrypts shares dealt while this founder was unresponsive (N12). */
   readonly sharingSecret: Uint8Array;
   /** The seven first elders, in any order. */
   readonly candidates: readonly XorName[];
@@ -42,8 +50,8 @@ export interface GenesisConfig {
   readonly suites: DkgSuites;
 }
 
-/** What a candidate keeps of the birth: everything an elder needs to begin. */
-export interface Born {
+/** What a founder stores at the end: all that an elder needs to start. */
+export interface GenesisOutcome {
   readonly signed: SignedAuthority;
   /** 32 bytes, secret. */
   readonly secretShare: Uint8Array;
@@ -52,46 +60,43 @@ export interface Born {
 }
 
 /** The two machines inside. */
-export interface Inner {
+export interface InnerMachines {
   readonly dkg: DkgState;
-  /** On the list of dealings, among the founders themselves (N13). */
+  /** Among the founders, on the list of dealings (N13). */
   readonly agreement: AgreementState;
 }
 
 export type GenesisState =
-  /** Making keys and agreeing on one; shares of quicker founders wait, by index. */
-  | (Inner & {
+  /** Generating keys and agreeing on one. `shares`: early signature shares by founder index. */
+  | (InnerMachines & {
       readonly kind: 'generating';
       readonly chosen: DealingList | null;
       readonly shares: ReadonlyMap<number, Uint8Array>;
     })
-  /** Key made, authority built; collecting signature shares, own among them once signed. */
-  | (Inner & {
+  /** Authority computed; collecting signature shares by founder index, including our own once signed. */
+  | (InnerMachines & {
       readonly kind: 'signing';
       readonly keys: KeyShareSet;
       readonly authority: SectionAuthority;
-      readonly shares: ReadonlyMap<number, Uint8Array>;
-      /** A job is combining or checking. */
-      readonly busy: boolean;
+      readonly collector: ThresholdCollector;
     })
-  | (Inner & { readonly kind: 'born'; readonly born: Born });
+  | (InnerMachines & { readonly kind: 'complete'; readonly outcome: GenesisOutcome });
 
 export type GenesisFact =
   | { readonly kind: 'dkg'; readonly fact: DkgFact }
   | { readonly kind: 'agreement'; readonly fact: AgreementFact }
-  | ({ readonly kind: 'born' } & Born);
+  | ({ readonly kind: 'complete' } & GenesisOutcome);
 
 export type GenesisFault =
   | { readonly kind: 'dkg'; readonly culprit: NodeId; readonly fault: DkgFault }
   | { readonly kind: 'agreement'; readonly culprit: NodeId; readonly fault: AgreementFault }
-  /** A signature share that its public share does not verify. */
-  | { readonly kind: 'invalidShare'; readonly culprit: NodeId }
+  | BadShare
   /** A combined signature that the section key does not verify. */
   | { readonly kind: 'invalidSignature'; readonly culprit: NodeId };
 
 export type GenesisJob =
   | { readonly kind: 'dkg'; readonly job: DkgJob }
-  /** Is this proposal a key that is ready? */
+  /** Validates a proposal: a readiness proof with five vouchers. */
   | {
       readonly kind: 'validate';
       readonly binding: Binding;
@@ -104,11 +109,7 @@ export type GenesisJob =
       readonly index: number;
       readonly message: Uint8Array;
     }
-  | {
-      readonly kind: 'combine';
-      readonly authority: SectionAuthority;
-      readonly shares: readonly SignatureShare[];
-    }
+  | CombineJob
   | {
       readonly kind: 'check';
       readonly authority: SectionAuthority;
@@ -120,9 +121,7 @@ export type GenesisResult =
   | { readonly kind: 'dkg'; readonly result: DkgResult }
   | { readonly kind: 'validated'; readonly result: Agreement['result'] }
   | { readonly kind: 'signed'; readonly index: number; readonly signature: Uint8Array }
-  /** Either a signature, or the indexes whose shares do not verify. */
-  | { readonly kind: 'combined'; readonly signature: Uint8Array }
-  | { readonly kind: 'uncombined'; readonly wrong: readonly number[] }
+  | CombineResult
   | {
       readonly kind: 'checked';
       readonly from: NodeId;
@@ -130,13 +129,24 @@ export type GenesisResult =
       readonly valid: boolean;
     };
 
+export type GenesisJobId =
+  | { readonly kind: 'dkg'; readonly id: Dkg['jobId'] }
+  | { readonly kind: 'agreement'; readonly id: Agreement['jobId'] }
+  | { readonly kind: 'sign' | 'combine' }
+  | { readonly kind: 'check'; readonly from: NodeId };
+
+export type GenesisTimer =
+  | { readonly kind: 'gossip' | 'dkg' }
+  | { readonly kind: 'agreement'; readonly timer: Agreement['timer'] };
+
 export interface Genesis {
   readonly input: never;
   readonly message: GenesisMessage;
   readonly fact: GenesisFact;
-  readonly output: { readonly kind: 'born' } & Born;
+  readonly output: { readonly kind: 'complete' } & GenesisOutcome;
   readonly fault: GenesisFault;
-  readonly timer: 'dkg/gossip' | `agreement/${Agreement['timer']}` | 'gossip';
+  readonly timer: GenesisTimer;
   readonly job: GenesisJob;
+  readonly jobId: GenesisJobId;
   readonly result: GenesisResult;
 }

@@ -1,10 +1,9 @@
-/** What a client's verified sections mean to money: who speaks now, and who spoke before (N34). Pure. */
+/** The current and superseded section keys that certificates are checked against (N34). Pure. */
 import { toHex } from '#core/codec/bytes.ts';
-import type { SectionKeys } from '#money/certificate.ts';
-import { supersededBy } from '#protocol/handover/index.ts';
-import { sectionsOf, type SectionTree } from '#protocol/section/index.ts';
+import type { SectionKeys } from '#money/spend-certificate.ts';
+import { sectionsOf, type SectionTree, supersededKeyOf } from '#protocol/section/index.ts';
 
-/** A key that named its successor speaks no more, though nobody has shown us who sits there now. */
+/** A key with a known successor is superseded, even if we lack the new elder list. */
 export function moneyKeysOf(tree: SectionTree): SectionKeys {
   const sections = sectionsOf(tree);
   const known = [...tree.keys.values()];
@@ -13,7 +12,7 @@ export function moneyKeysOf(tree: SectionTree): SectionKeys {
     genesisOutput: sections.flatMap(({ genesisOutput }) => genesisOutput ?? [])[0] ?? null,
     current: sections.filter(({ key }) => tree.keys.get(toHex(key))?.successor === null),
     superseded: known.flatMap(({ successor }) =>
-      successor === null ? [] : (supersededBy(successor.record) ?? []),
+      successor === null ? [] : (supersededKeyOf(successor.record) ?? []),
     ),
   };
 }

@@ -5,10 +5,9 @@ export {
   type SectionNodeJob,
   type SectionNodeResult,
 } from './jobs.ts';
-export { genesisState, hintIn } from './first-hint.ts';
-export { keepLinks } from './links.ts';
-export { knownSections } from './way.ts';
-export { obsoleteAfter } from './obsolete.ts';
+export { genesisState, firstStateHint } from './joining/first-state-hint.ts';
+export { persistNewLinks } from './stored-facts/stored-links.ts';
+export { prunableAfter } from './stored-facts/prune-facts.ts';
 export type { JoinRefusal, NodeMessage, NodePayload } from './messages.ts';
 export type {
   HeldShare,
@@ -19,5 +18,5 @@ export type {
   SectionNodeInput,
   SectionNodeOutput,
   SectionNodeState,
-  Standing,
+  MemberRole,
 } from './state.ts';

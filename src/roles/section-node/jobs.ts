@@ -1,9 +1,9 @@
-/** The slow parts of a node: signatures, proofs, and applying what was decided. Pure and total. */
+/** Expensive work of the section node: signatures, proofs, applying acts. Pure and total, for worker threads. */
 import { assertNever } from '#core/assert.ts';
 import type { BlsPurpose } from '#crypto/bls.ts';
-import type { DealingSuite } from '#crypto/dealing.ts';
+import type { DealingSuite } from '#crypto/dealing/dealing-suite.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import type { IdentitySuite } from '#money/identity.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
 import { performDkgJob, type DkgJob, type DkgResult } from '#protocol/dkg/index.ts';
 import {
   performHandoverJob,
@@ -14,7 +14,7 @@ import {
   applyActs,
   isReadyProof,
   validateAct,
-  type ActView,
+  type ActContext,
   type ReadyProof,
   type SectionEvent,
 } from '#protocol/membership/index.ts';
@@ -25,8 +25,10 @@ import {
   type SectionState,
   type VerifiedUpdate,
   type VerifyUpdateJob,
+  performCombine,
+  type CombineJob,
+  type CombineResult,
 } from '#protocol/section/index.ts';
-import { performCombine, type CombineJob, type CombineResult } from './collector.ts';
 
 export interface NodeSuites {
   readonly threshold: ThresholdSuite;
@@ -46,7 +48,7 @@ export type SectionNodeJob =
       readonly kind: 'validate';
       readonly state: SectionState;
       readonly proposal: Uint8Array;
-      readonly view: ActView;
+      readonly view: ActContext;
     }
   | {
       readonly kind: 'apply';
@@ -60,10 +62,10 @@ export type SectionNodeJob =
       readonly job: VerifyUpdateJob;
       readonly sealed: SealedState;
     }
-  /** A page of links, and the authority if they lead to one. */
+  /** Verifies a page of links, with the authority if they lead to one. */
   | { readonly kind: 'verifyLinks'; readonly job: VerifyUpdateJob }
   | { readonly kind: 'dkg'; readonly job: DkgJob }
-  /** N13: a readiness proof that a candidate sent. */
+  /** N13: verifies a candidate's readiness proof. */
   | {
       readonly kind: 'checkReady';
       readonly state: SectionState;
@@ -77,7 +79,7 @@ export type SectionNodeResult =
   | { readonly kind: 'signature'; readonly signature: Uint8Array }
   | CombineResult
   | { readonly kind: 'valid' | 'invalid' }
-  /** What the proposal cites is not held yet (N9). */
+  /** N9: the proposal cites data that this node does not hold yet. */
   | { readonly kind: 'later'; readonly proposal: Uint8Array }
   | {
       readonly kind: 'applied';

@@ -1,29 +1,35 @@
-/** One node of the network: what it knows, what it is doing, and the words it uses. */
-import type { SectionTree } from '#protocol/section/index.ts';
+/** Data of the section node: configuration, state, facts, inputs, outputs and faults. */
+import type { BadShare, SectionTree, ThresholdCollector } from '#protocol/section/index.ts';
 import type { XorName } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
-import type { AgreementFact, AgreementFault, AgreementState } from '#protocol/agreement/index.ts';
+import type {
+  Agreement,
+  AgreementFact,
+  AgreementFault,
+  AgreementState,
+} from '#protocol/agreement/index.ts';
 import type { FaultDetectionState } from '#protocol/fault-detection/index.ts';
-import type { DkgFact, DkgFault, DkgState, DkgSuites } from '#protocol/dkg/index.ts';
+import type { Dkg, DkgFact, DkgFault, DkgState, DkgSuites } from '#protocol/dkg/index.ts';
 import type {
   HandoverFact,
   HandoverFault,
   HandoverMessage,
   HandoverOutput,
+  HandoverProtocol,
   HandoverState,
 } from '#protocol/handover/index.ts';
 import type {
   ActBody,
   ReadyProof,
-  SealedSet,
+  SealedSetAct,
   SignedSnapshot,
   SectionEvent,
-  TicketProof,
+  RelocationCertificate,
 } from '#protocol/membership/index.ts';
 import type {
   DkgSession,
   Fork,
-  Moving,
+  RelocationDetails,
   SealedState,
   SectionAuthority,
   SectionState,
@@ -32,124 +38,125 @@ import type {
   TrustAnchor,
   VerifiedUpdate,
 } from '#protocol/section/index.ts';
-import type { Collector } from './collector.ts';
 import type { SectionNodeJob, SectionNodeResult } from './jobs.ts';
-import type { JoinRefusal, NodeMessage } from './messages.ts';
+import type { JoinRefusal, NodeMessage, SharePurpose } from './messages.ts';
 
 export interface SectionNodeConfig {
   /** Hex of the node's name. */
   readonly self: NodeId;
   readonly name: XorName;
   readonly identitySeed: Uint8Array;
-  /** N12: what dealings are sealed to while the node sleeps; 32 bytes each. */
+  /** N12: key pair that dealings made while the node is offline are encrypted to; 32 bytes each. */
   readonly sharingKey: Uint8Array;
   readonly sharingSecret: Uint8Array;
   readonly anchor: TrustAnchor;
   readonly suites: DkgSuites;
-  /** How often unanswered words are repeated. */
+  /** Round timeout of the agreement, and interval for repeating unanswered messages. */
   readonly paceMs: number;
-  /** How often a node asks its peers whether they are there. */
+  /** Interval of ping rounds. */
   readonly roundMs: number;
-  /** N40: answered rounds a member may be silent before it is held to be gone. */
+  /** N40: a member counts as gone after this many unanswered rounds (only rounds that most others answered). */
   readonly graceRounds: number;
-  /** N10: a test says it beforehand; a real node finds out by itself (`forgot` in its state). */
-  readonly silentUnder: Uint8Array | null;
 }
 
-/** A share of a section key, and the place it has among the seven. */
+/** A share of a section key. */
 export interface HeldShare {
   /** 96 bytes. */
   readonly key: Uint8Array;
   /** 32 bytes, secret. */
   readonly secretShare: Uint8Array;
-  /** 1…7. */
+  /** Elder index, 1…7. */
   readonly index: number;
 }
 
-/** Where an elder stands in making the next generation. */
-export type Stage =
+/** Progress of a pending generation. */
+export type GenerationStage =
   | { readonly kind: 'agreeing' }
-  /** Decided; shares of the churn signature are coming in (N36). */
+  /** Decided; collecting shares of the churn signature (N36). */
   | {
-      readonly kind: 'churning';
+      readonly kind: 'drawingRandomness';
       readonly acts: readonly Uint8Array[];
-      readonly collector: Collector;
+      readonly collector: ThresholdCollector;
     }
-  /** A job applies the acts to the agreed state. */
+  /** A job applies the decided acts to the sealed state. */
   | { readonly kind: 'applying' }
-  /** Applied; shares of the seal are coming in. */
-  | { readonly kind: 'sealing'; readonly next: SectionState; readonly collector: Collector };
+  /** Applied; collecting shares of the seal. */
+  | {
+      readonly kind: 'sealing';
+      readonly next: SectionState;
+      readonly collector: ThresholdCollector;
+    };
 
-/** An elder's work on one generation. */
-export interface Desk {
-  /** The generation being made. */
+/** One generation that this elder is deciding and sealing. */
+export interface PendingGeneration {
+  /** Number of the generation. */
   readonly generation: bigint;
   readonly share: HeldShare;
-  /** Null for the first state of a key: there is nothing to agree on, only to seal. */
+  /** Null for the first state of a key, which is only sealed. */
   readonly agreement: AgreementState | null;
-  readonly stage: Stage;
-  /** Our own share of the churn signature: whoever is still there may lack it. */
+  readonly stage: GenerationStage;
+  /** Our share of the churn signature, re-sent to elders that are a stage behind. */
   readonly churnShare: Uint8Array | null;
-  /** Shares of elders that are ahead of us, by elder index. */
-  readonly early: {
+  /** Shares from elders that are a stage ahead, by elder index. */
+  readonly earlyShares: {
     readonly churn: ReadonlyMap<number, Uint8Array>;
     readonly seal: ReadonlyMap<number, Uint8Array>;
   };
-  /** By act id: the endorsements held for this generation. */
-  readonly endorsements: ReadonlyMap<string, Endorsed>;
-  /** Ids of acts proposed already. */
-  readonly offered: ReadonlySet<string>;
-  /** N10: names of all statements that this elder made in this generation. */
-  readonly said: ReadonlySet<string>;
+  /** Endorsements for this generation, by act id. */
+  readonly endorsements: ReadonlyMap<string, EndorsedAct>;
+  /** Ids of acts already proposed. */
+  readonly proposedActs: ReadonlySet<string>;
+  /** N10: keys of all statements that this elder signed in this generation. */
+  readonly ownStatements: ReadonlySet<string>;
 }
 
-export interface Endorsed {
+export interface EndorsedAct {
   readonly body: ActBody;
   /** By elder index. */
   readonly signatures: ReadonlyMap<number, Uint8Array>;
 }
 
-/** Until four others have answered, nothing new is said. */
-export interface Recall {
-  /** Who answered in the generation this node is in. */
+/** While this is set, the elder signs nothing new: four others must answer first (N10). */
+export interface StateRecovery {
+  /** Elders that answered for the current generation. */
   readonly answered: ReadonlySet<NodeId>;
-  /** What the store says of this generation. */
+  /** Stored agreement facts of this generation. */
   readonly facts: readonly AgreementFact[];
 }
 
-/** A node that asked to come in. */
-export interface Arrival {
+/** A join request under consideration. */
+export interface JoinRequest {
   readonly name: XorName;
   readonly sharingKey: Uint8Array;
-  readonly ticket: TicketProof | null;
-  /** This elder reached it at its addresses (N40); null while it is being tried. */
+  readonly certificate: RelocationCertificate | null;
+  /** Whether this elder reached the node at its addresses (N40); null while the probe runs. */
   readonly reachable: boolean | null;
 }
 
-/** Local opinion: what this elder would endorse (N7). */
-export interface Opinions {
-  readonly arrivals: ReadonlyMap<NodeId, Arrival>;
-  /** Members that are gone, worst first. */
+/** Local observations, which decide only what this elder endorses (N7). */
+export interface ObservationState {
+  readonly joinRequests: ReadonlyMap<NodeId, JoinRequest>;
+  /** Unresponsive members to vote out. At most one (`observations/suspicion.ts`). */
   readonly gone: readonly XorName[];
-  /** Members that are there but work badly. */
+  /** Members to demote: they respond but misbehave. At most one. */
   readonly faulty: readonly XorName[];
-  /** Join places the section should have; null for "as it is". */
-  readonly places: number | null;
-  /** This wish ends when it is granted. */
-  readonly placesOnce: boolean;
+  /** Vacancies the section should have; null: no change. */
+  readonly vacancies: number | null;
+  /** Reset `vacancies` once the section has that number. */
+  readonly vacanciesOnce: boolean;
 }
 
-/** What one key generation is about; all that its configuration follows from. */
+/** The parameters of one key generation, from which its `DkgConfig` follows. */
 export interface SessionPlan {
   readonly session: DkgSession;
   readonly child: number;
   readonly networkId: Uint8Array;
-  /** The key under which the session was opened, and its epoch. */
+  /** The section key under which the session was opened, and its epoch. */
   readonly parentKey: Uint8Array;
   readonly epoch: bigint;
-  /** Of candidates 1…7. */
+  /** Sharing keys of candidates 1…7 (N12), 32 bytes each. */
   readonly fallbackKeys: readonly Uint8Array[];
-  /** This node was away while the key was made; such a plan is on no disk. */
+  /** This node was offline during the key generation; such a plan is not persisted. */
   readonly late?: boolean;
 }
 
@@ -158,91 +165,91 @@ export interface KeyGeneration {
   readonly state: DkgState;
 }
 
-/** One candidate's readiness proof (N13) and how far its check is. */
-export interface HeldReady {
+/** A candidate's readiness proof (N13) and its verification state. */
+export interface HeldReadinessProof {
   readonly proof: ReadyProof;
-  /** A bad one keeps its place: its sender gets no second check in this session. */
+  /** A `bad` proof stays: its sender gets no second check in this session. */
   readonly stage: 'waiting' | 'checking' | 'good' | 'bad';
 }
 
-/** The end of a key's reign, seen from one of its elders, its heirs, or both. */
-export interface Ending {
-  /** The state that decided it, as the handover's words name it. */
-  readonly closing: SectionState;
+/** A handover in progress, at an old elder, a successor elder, or both. */
+export interface ActiveHandover {
+  /** The closing state, as the handover's messages name it. */
+  readonly closingState: SectionState;
   readonly state: HandoverState | null;
   /** Sealed sets this elder would propose. */
-  readonly sets: readonly SealedSet[];
+  readonly proposableSets: readonly SealedSetAct[];
   /** Merged roots by the snapshots they were merged from. */
-  readonly merged: ReadonlyMap<string, Uint8Array>;
-  /** `elder.root` of snapshots that are here and checked, whoever cited them. */
-  readonly held: ReadonlySet<string>;
-  /** The shell was asked to merge these, for our own proposal or to judge another's. */
-  readonly merging: ReadonlyMap<
+  readonly mergedRoots: ReadonlyMap<string, Uint8Array>;
+  /** `elder.root` of all snapshots held and verified here. */
+  readonly heldSnapshots: ReadonlySet<string>;
+  /** Merges requested from the shell: for our own proposal, or to validate another elder's. */
+  readonly requestedMerges: ReadonlyMap<
     string,
     { readonly snapshots: readonly SignedSnapshot[]; readonly isOwn: boolean }
   >;
-  /** The link, once this node may begin under the next key. */
-  readonly activated: SignedSuccessor | null;
+  /** The link to the next key, once this node may start under it. */
+  readonly activationLink: SignedSuccessor | null;
 }
 
-/** A member on its way out, gathering its ticket. */
-export interface Mover {
-  readonly moving: Moving;
-  /** Whose elders sign it. */
+/** This node's own relocation: collects shares of its relocation certificate. */
+export interface OwnRelocation {
+  readonly details: RelocationDetails;
+  /** The source section, whose elders sign the certificate. */
   readonly authority: SectionAuthority;
-  readonly collector: Collector;
+  readonly collector: ThresholdCollector;
   readonly done: boolean;
 }
 
 export interface SectionNodeState {
   readonly tree: SectionTree;
-  /** The newest sealed state of this node's section; null while it knows none. */
+  /** The newest sealed state of this node's section; null before the first. */
   readonly own: SealedState | null;
   /**
-   * The last state under the key before that. Its members have work with this section until the next
-   * handover; after a split half of them are named by no other state that this node holds.
+   * The last state under the previous key. Its members may contact this section until the next handover;
+   * after a split, half of them are named in no other state held here.
    */
   readonly previous: SectionAuthority | null;
-  /** Peers that the shell told this node to ask, the newest last. */
-  readonly asked: readonly NodeId[];
+  /** Peers that the shell asked to query, the newest last. */
+  readonly queriedPeers: readonly NodeId[];
   /** Key shares by hex of the section key. */
   readonly shares: ReadonlyMap<string, HeldShare>;
-  readonly desk: Desk | null;
-  /** N10: since its start this node asks the other elders what it said; null when it knows. */
-  readonly recall: Recall | null;
-  /** N10: keys (hex) under which it said what its store does not hold. */
-  readonly forgot: ReadonlySet<string>;
-  readonly opinions: Opinions;
+  readonly pendingGeneration: PendingGeneration | null;
+  /** N10: queries the other elders for our own statements after a start; null once they have answered. */
+  readonly stateRecovery: StateRecovery | null;
+  /** N10: section keys (hex) under which it signed statements that its store lost. */
+  readonly keysWithLostState: ReadonlySet<string>;
+  readonly observations: ObservationState;
   /** Key generations by session and child. */
   readonly sessions: ReadonlyMap<string, KeyGeneration>;
-  /** Readiness proofs by session and child, then by sender: a candidate of that child, one each. */
-  readonly ready: ReadonlyMap<string, ReadonlyMap<NodeId, HeldReady>>;
-  /** The present key, or the last one, comes to its end. */
-  readonly ending: Ending | null;
+  /** Readiness proofs by session and child, then by sender: one per candidate of that child. */
+  readonly readinessProofs: ReadonlyMap<string, ReadonlyMap<NodeId, HeldReadinessProof>>;
+  /** Handover of the current key or the previous one. */
+  readonly activeHandover: ActiveHandover | null;
   readonly joining: {
-    readonly ticket: TicketProof | null;
+    readonly certificate: RelocationCertificate | null;
     readonly refused: JoinRefusal | null;
   } | null;
   readonly wasMember: boolean;
-  readonly moving: Mover | null;
-  /** Counts this node's rounds of pings. */
-  readonly round: number;
-  /** Of which peers anything came in the present round. */
-  readonly answered: ReadonlySet<NodeId>;
-  /** What this elder has seen others do and leave undone. */
+  readonly relocation: OwnRelocation | null;
+  /** Number of the current ping round. */
+  readonly pingRound: number;
+  /** Peers that sent any message in this round. */
+  readonly respondedPeers: ReadonlySet<NodeId>;
+  /** What this elder observed of other members. */
   readonly faults: FaultDetectionState;
   /**
-   * Who was told, or asked, since the present state and round began, and the key (hex) that it may ask
-   * on from: the end of the page it was told. Empty when there is nothing more to say.
+   * Peers that were sent an update or asked for one, in this state and round, with the key (hex) from
+   * which each may request the next page: the end of the last page. Empty: nothing more to send.
    */
-  readonly told: ReadonlyMap<NodeId, string>;
-  /** Updates whose proofs are being checked, with their senders. */
+  readonly sentUpdates: ReadonlyMap<NodeId, string>;
+  /** Proofs being verified: job id to sender. */
   readonly verifying: ReadonlyMap<string, NodeId>;
 }
 
 export type SectionNodeFact =
   | { readonly kind: 'sealed'; readonly sealed: Uint8Array }
-  /** Encoded records, oldest first, ≤ 16: the keys this node can follow. */
+  /** Up to 16 encoded successor records, oldest first: the keys this node can follow. */
   | { readonly kind: 'links'; readonly links: readonly Uint8Array[] }
   | {
       readonly kind: 'agreement';
@@ -252,32 +259,36 @@ export type SectionNodeFact =
     }
   | ({ readonly kind: 'share' } & HeldShare)
   | { readonly kind: 'shareErased'; readonly key: Uint8Array }
-  /** N10: this store is older than what the node said under this key. */
-  | { readonly kind: 'forgot'; readonly key: Uint8Array }
+  /** N10: this store lost statements that the node signed under this key. */
+  | { readonly kind: 'stateLost'; readonly key: Uint8Array }
   | { readonly kind: 'session'; readonly id: string; readonly plan: SessionPlan }
   | { readonly kind: 'dkg'; readonly id: string; readonly fact: DkgFact }
   | { readonly kind: 'sessionOver'; readonly id: string }
   | { readonly kind: 'handover'; readonly key: Uint8Array; readonly fact: HandoverFact }
-  | { readonly kind: 'joining'; readonly ticket: TicketProof | null }
-  /** The section has voted this name out: it is no member under any later state. */
+  | { readonly kind: 'joining'; readonly certificate: RelocationCertificate | null }
+  /** The section voted this name out. */
   | { readonly kind: 'removed' };
 
 export type SectionNodeInput =
-  /** A sealed state from outside the section's own messages: a join point, a file. */
-  | { readonly kind: 'know'; readonly sealed: Uint8Array }
-  /** Asks these peers for the newest state of the section: a join point named them. */
-  | { readonly kind: 'ask'; readonly peers: readonly NodeId[] }
-  /** A page of links, with the authority it ends at, that the shell asked for and has verified. */
-  | { readonly kind: 'learn'; readonly update: VerifiedUpdate }
+  /** A sealed state from a join point or a file. */
+  | { readonly kind: 'addState'; readonly sealed: Uint8Array }
+  /** Asks these peers, named by a join point, for the newest state of the section. */
+  | { readonly kind: 'queryPeers'; readonly peers: readonly NodeId[] }
+  /** A page of links with the authority it ends at, fetched and verified by the shell. */
+  | { readonly kind: 'addProof'; readonly update: VerifiedUpdate }
   /** Founders only: the share of the first key. */
-  | ({ readonly kind: 'found'; readonly sealed: Uint8Array } & HeldShare)
-  | { readonly kind: 'join'; readonly ticket: TicketProof | null }
+  | ({ readonly kind: 'startAsFounder'; readonly sealed: Uint8Array } & HeldShare)
+  | { readonly kind: 'join'; readonly certificate: RelocationCertificate | null }
   /** Answer to the output `probe`. */
   | { readonly kind: 'reached'; readonly name: XorName; readonly reachable: boolean }
-  /** `once`: the wish ends when the section has so many places, however many are taken then. */
-  | { readonly kind: 'placesWanted'; readonly places: number | null; readonly once?: boolean }
-  /** What the shell saw a member do wrong: fault detection makes of it what it is worth. */
-  | { readonly kind: 'misbehaved'; readonly name: XorName; readonly issue: 'data' | 'falsehood' }
+  /** `once`: reset when the section has that many vacancies, however many are filled later. */
+  | { readonly kind: 'setVacancies'; readonly vacancies: number | null; readonly once?: boolean }
+  /** The shell observed a fault of a member; fault detection weighs it. */
+  | {
+      readonly kind: 'misbehaved';
+      readonly name: XorName;
+      readonly issue: 'missingCopy' | 'provable';
+    }
   /** Answer to `sealMoney`: all signing under this key has stopped. */
   | { readonly kind: 'moneySealed'; readonly key: Uint8Array; readonly root: Uint8Array }
   /** Answers `fetch` of an elder's snapshot. */
@@ -294,7 +305,7 @@ export type SectionNodeInput =
       readonly snapshots: readonly SnapshotRoot[];
       readonly root: Uint8Array;
     }
-  /** Answers `merge`, too: it failed here, and may be asked for again. */
+  /** Answers `merge`: it failed, and may be requested again. */
   | {
       readonly kind: 'unmerged';
       readonly key: Uint8Array;
@@ -302,89 +313,115 @@ export type SectionNodeInput =
     }
   /** Answers `fetch` of the merged list. */
   | { readonly kind: 'inherited'; readonly key: Uint8Array; readonly sealedRoot: Uint8Array }
-  /** Asks a peer for a page, or sends one. */
+  /** Sends a page request or a page to a peer. */
   | {
-      readonly kind: 'say';
+      readonly kind: 'sendHandover';
       readonly key: Uint8Array;
       readonly to: readonly NodeId[];
       readonly message: HandoverMessage;
     };
 
-export type Standing = 'elder' | 'adult' | 'outside';
+export type MemberRole = 'elder' | 'adult' | 'outsider';
 
 export type SectionNodeOutput =
-  /** The newest state of this node's section, and what the node is in it. */
+  /** The newest state of this node's section, and the node's role in it. */
   | {
       readonly kind: 'adopted';
       readonly sealed: SealedState;
-      /** The last state of this section under the key before it, or null for the first. */
+      /** The last state of this section under the previous key; null for the first key. */
       readonly previous: SectionAuthority | null;
-      readonly standing: Standing;
-      /** Held by elders only. */
+      readonly role: MemberRole;
+      /** Null unless the role is `elder`. */
       readonly share: HeldShare | null;
     }
   /**
-   * Proven links, and the newest authority of another section if they lead to one. At the start: all
-   * links this node had followed.
+   * Verified links, with the newest authority of another section if they lead to one. At each start: all
+   * stored links.
    */
   | { readonly kind: 'learned'; readonly update: VerifiedUpdate }
-  /** What a decision changed, for screen and log. */
+  /** What a decision changed, for display and log. */
   | {
-      readonly kind: 'happened';
+      readonly kind: 'sectionEvents';
       readonly generation: bigint;
       readonly events: readonly SectionEvent[];
     }
-  /** Try to reach a joiner at its addresses (N40). */
+  /** Try to reach a joining node at its addresses (N40). */
   | { readonly kind: 'probe'; readonly name: XorName }
   | { readonly kind: 'refused'; readonly by: NodeId; readonly reason: JoinRefusal }
-  /** Voted out, or taken for gone. */
+  /** No longer a member and not relocating: voted out. */
   | { readonly kind: 'removed' }
-  /** N10: the store is older than what this node said: it is silent until the next key. */
-  | { readonly kind: 'forgot'; readonly key: Uint8Array }
-  /** A whole ticket: take a new name under it and start again as that node. */
+  /** N10: the store lost statements of this node: it abstains until the next key. */
+  | { readonly kind: 'stateLost'; readonly key: Uint8Array }
+  /** A complete relocation certificate: create a new name under it and restart as that node. */
   | {
       readonly kind: 'relocate';
-      readonly moving: Moving;
+      readonly details: RelocationDetails;
       readonly sourceKey: Uint8Array;
       readonly sourceEpoch: bigint;
       readonly signature: Uint8Array;
     }
-  /** N22: stop all money under this key, durably, and say what is held. */
+  /** N22: stop all signing of money under this key, durably, and answer `moneySealed`. */
   | { readonly kind: 'sealMoney'; readonly key: Uint8Array }
-  /** Fetch this list by pages (`say`), check it, answer `snapshotHeld` or, for null, `inherited`. */
+  /**
+   * `fetch`: get this list by pages (`sendHandover`), verify it, answer `snapshotHeld`, or `inherited` if
+   * its elder is null. `serve`, `page`, `merge`: see README.
+   */
   | ({ readonly key: Uint8Array } & Extract<
       HandoverOutput,
       { readonly kind: 'fetch' | 'serve' | 'page' | 'merge' }
     >)
   /** Snapshots of this key may be deleted. */
   | { readonly kind: 'release'; readonly key: Uint8Array }
-  /** N33: one key signed two successors. Both are kept and shown. */
+  /** N33: one key signed two successors. Keep and show both records. */
   | ({ readonly kind: 'forked' } & Fork);
 
 export type SectionNodeFault =
   | { readonly kind: 'agreement'; readonly culprit: NodeId; readonly fault: AgreementFault }
   | { readonly kind: 'dkg'; readonly culprit: NodeId; readonly fault: DkgFault }
   | { readonly kind: 'handover'; readonly culprit: NodeId; readonly fault: HandoverFault }
+  | BadShare
   | {
       readonly kind:
-        | 'invalidShare'
-        | 'falseEndorsement'
+        | 'invalidEndorsement'
         /** Its readiness proof does not verify. */
-        | 'falseReadiness'
+        | 'invalidReadinessProof'
         | 'malformedEndorsement'
         | 'malformedUpdate'
-        | 'unprovenUpdate'
+        | 'invalidUpdate'
         | 'malformedJoin'
         | 'notElder';
       readonly culprit: NodeId;
     };
 
 /**
- * Faults that lie in the message alone: what does not decode came from no program of ours, whatever its
- * sender knows. All others may also befall a node that is behind, ahead or has just restarted.
+ * Faults provable from the message alone: our software never sends bytes that do not decode. All other
+ * faults can also happen to a node that is behind, ahead or has just restarted.
  */
 export const isMalformed = ({ kind }: SectionNodeFault): boolean =>
   kind === 'malformedEndorsement' || kind === 'malformedUpdate' || kind === 'malformedJoin';
+
+/** What a job was started for. */
+export type SectionNodeJobId =
+  | { readonly kind: 'share'; readonly generation: bigint; readonly of: SharePurpose }
+  | {
+      readonly kind: 'combineShares';
+      readonly generation: bigint;
+      readonly stage: GenerationStage['kind'];
+    }
+  | { readonly kind: 'apply'; readonly generation: bigint }
+  | { readonly kind: 'agreement'; readonly generation: bigint; readonly id: Agreement['jobId'] }
+  /** A state or a page of links, by the hash of its bytes. */
+  | { readonly kind: 'verifyState' | 'verifyLinks'; readonly hash: string }
+  | { readonly kind: 'dkg'; readonly instance: string; readonly id: Dkg['jobId'] }
+  | { readonly kind: 'checkReadiness'; readonly instance: string; readonly from: NodeId }
+  | { readonly kind: 'handover'; readonly id: HandoverProtocol['jobId'] }
+  | { readonly kind: 'certificateShare'; readonly member: NodeId }
+  | { readonly kind: 'combineCertificate' };
+
+export type SectionNodeTimer =
+  | { readonly kind: 'pingRound' | 'propose' | 'stateRecovery' | 'generation' | 'handover' }
+  | { readonly kind: 'agreement'; readonly timer: Agreement['timer'] }
+  | { readonly kind: 'dkg'; readonly instance: string };
 
 export interface SectionNode {
   readonly input: SectionNodeInput;
@@ -392,7 +429,8 @@ export interface SectionNode {
   readonly fact: SectionNodeFact;
   readonly output: SectionNodeOutput;
   readonly fault: SectionNodeFault;
-  readonly timer: string;
+  readonly timer: SectionNodeTimer;
   readonly job: SectionNodeJob;
+  readonly jobId: SectionNodeJobId;
   readonly result: SectionNodeResult;
 }

@@ -1,7 +1,7 @@
 /**
- * The client protocol: what a light client may ask an elder (or the bootstrap node), and the
- * answers. Payloads of the money and section protocols travel as bytes and are opened by their own
- * codecs, so this door knows sizes and names and nothing else.
+ * The client protocol: requests of a light client to an elder (or the bootstrap node), and the
+ * replies. Payloads of the money and section protocols travel as bytes and are decoded by their own
+ * codecs; this codec checks only their sizes and names.
  */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import {
@@ -17,12 +17,13 @@ import {
   union,
   type ShapeOf,
 } from '#core/codec/shape.ts';
+import { maxAuthorityBytes } from '#protocol/section/index.ts';
 import { refusalShape } from '#core/refusal.ts';
 import { err, ok, type Result } from '#core/result.ts';
 
-/** A sealed piece: 1 MiB of plain bytes and the 16-byte tag of its cipher. */
+/** An encrypted piece: 1 MiB of plaintext and its 16-byte authentication tag. */
 export const maxChunkBytes = 1024 * 1024 + 16;
-/** A pointer record: 64 KiB of ciphertext with its fixed fields (wire.md). */
+/** A pointer record: 64 KiB of ciphertext and its fixed fields. */
 export const maxPointerBytes = 64 * 1024 + 512;
 /** A transaction of 8 inputs and 16 outputs with the proofs of its inputs. */
 export const maxMoneyMessageBytes = 128 * 1024;
@@ -30,30 +31,28 @@ export const maxMoneyMessageBytes = 128 * 1024;
 export const maxOutputEntryBytes = 16 * 1024;
 /** One page of the list of registered outputs: a frame of the largest entries. */
 export const maxOutputsPerPage = 64;
-/** The largest request, with room for its name and tags. */
+/** The largest request: a chunk, with 256 bytes for its name and CBOR tags. */
 export const maxInnerRequestBytes = maxChunkBytes + 256;
-/** A section authority with its chain: one page of links. */
-export const maxAuthorityBytes = 64 * 1024;
-/** Elders answer for seven holders at the most. */
+/** Holders in one reply, at most. */
 export const maxHolders = 7;
 
-/** CBOR items of the longest request, a read that avoids seven holders, with room to spare. */
+/** CBOR items of the longest request, a read that avoids seven holders, with a margin. */
 const maxRequestItems = 64;
-/** Of the longest reply: a page of outputs, or the receipts of seven holders. */
+/** CBOR items of the longest reply: a page of outputs, or the receipts of seven holders. */
 const maxReplyItems = 256;
 
 const name = bytesOf(32);
 const signature = bytesOf(64);
 
 export const clientRequestShape = union({
-  /** Who are you, and of which network? */
+  /** Asks for the node's name, role and network. */
   hello: record({}),
   /** The newest signed section authority, from genesis on. */
   authority: record({}),
   /** Node-signed address records of the elders. */
   addresses: record({}),
   putChunk: record({ name, bytes: bytesUpTo(maxChunkBytes) }),
-  /** `avoid`: holders that answered wrongly or not at all. */
+  /** `avoid`: holders that answered wrongly or did not answer. */
   getChunk: record({ name, avoid: listOf(name, maxHolders) }),
   putPointer: record({ record: bytesUpTo(maxPointerBytes) }),
   getPointer: record({ address: name }),
@@ -61,31 +60,31 @@ export const clientRequestShape = union({
   slot: record({ slot: name, message: bytesUpTo(maxMoneyMessageBytes) }),
   /** REGISTER of one output (protocol/mint). */
   output: record({ key: name, message: bytesUpTo(maxMoneyMessageBytes) }),
-  /** This elder's list of registered outputs, oldest first, from a position on. */
+  /** A page of this elder's registered outputs, oldest first, after a position. */
   outputs: record({ after: intBetween(0, 2 ** 48), limit: intBetween(1, maxOutputsPerPage) }),
 });
 
 export type ClientRequest = ShapeOf<typeof clientRequestShape>;
 
-export const coverShape = union({
+export const routingRequestShape = union({
   /**
-   * What follows this key on the way to the section of this name: a page of links, and the authority
-   * if the page reaches it. Answered by `proof`.
+   * The chain from this key to the section of this name: a page of links, with the authority if the
+   * page reaches it. Answered by `proof`.
    */
   section: record({ name, from: bytesOf(96) }),
   /**
-   * A request as one under this key (N30, N41), generation as the client knows it. Under another
-   * key, or for a name of another section, it is refused by `retry` or `redirect` with the proof.
+   * A request made under this key, with the generation the client knows (N30, N41). If the key is
+   * another, or the name belongs to another section, the refusal is `retry` or `redirect` with a proof.
    */
-  under: record({ key: bytesOf(96), generation: u64, request: bytesUpTo(maxInnerRequestBytes) }),
+  routed: record({ key: bytesOf(96), generation: u64, request: bytesUpTo(maxInnerRequestBytes) }),
 });
 
-/** What the door itself looks at, before anything of it reaches an elder's work. */
-export type Cover = ShapeOf<typeof coverShape>;
+/** Requests that the handler itself evaluates before any elder logic. */
+export type RoutingRequest = ShapeOf<typeof routingRequestShape>;
 
 const receipt = record({ holder: name, signature });
-/** Which sealed state of which section: hash of its key, and generation (N41). */
-export const stampShape = record({ keyHash: bytesOf(32), generation: u64 });
+/** State reference: hash of the section key, and generation (N41). */
+export const stateRefShape = record({ keyHash: bytesOf(32), generation: u64 });
 
 export const clientReplyShape = union({
   hello: record({
@@ -99,15 +98,15 @@ export const clientReplyShape = union({
   /** A section proof (protocol/anti-entropy, `decodeProof`). */
   proof: record({
     proof: bytesUpTo(maxAuthorityBytes),
-    /** Where the elders of the section it ends at can be dialled, as far as the node knows. */
+    /** Address records of the elders of the section it ends at, as far as the node knows them. */
     records: listOf(bytesUpTo(4096), 16),
   }),
   addresses: record({ records: listOf(bytesUpTo(4096), 16) }),
-  /** Signed by the holders under this stamp (data/receipt.ts). */
-  stored: record({ stamp: stampShape, receipts: listOf(receipt, maxHolders) }),
+  /** Receipts of the holders over this state reference (data/storage-receipt.ts). */
+  stored: record({ stateRef: stateRefShape, receipts: listOf(receipt, maxHolders) }),
   chunk: record({ bytes: bytesUpTo(maxChunkBytes), holder: name }),
-  /** Signed acknowledgements of the holders that keep this version of a pointer record. */
-  pointerStored: record({ stamp: stampShape, receipts: listOf(receipt, maxHolders) }),
+  /** Receipts of the holders that store this version of a pointer record. */
+  pointerStored: record({ stateRef: stateRefShape, receipts: listOf(receipt, maxHolders) }),
   pointers: record({
     copies: listOf(
       record({ holder: name, record: nullable(bytesUpTo(maxPointerBytes)) }),
@@ -127,7 +126,7 @@ export const clientReplyShape = union({
 export type ClientReply = ShapeOf<typeof clientReplyShape>;
 
 export const encodeClientRequest = (request: ClientRequest): Uint8Array => encodeCbor(request);
-export const encodeCover = (cover: Cover): Uint8Array => encodeCbor(cover);
+export const encodeRoutingRequest = (request: RoutingRequest): Uint8Array => encodeCbor(request);
 export const encodeClientReply = (reply: ClientReply): Uint8Array => encodeCbor(reply);
 
 export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'malformed'> {
@@ -137,11 +136,13 @@ export function decodeClientRequest(bytes: Uint8Array): Result<ClientRequest, 'm
   return request === undefined ? err('malformed') : ok(request);
 }
 
-/** What may come through the client door: a request, or a cover. */
-export function decodeDoorRequest(bytes: Uint8Array): Result<ClientRequest | Cover, 'malformed'> {
+/** Any request a client may send. */
+export function decodeIncomingRequest(
+  bytes: Uint8Array,
+): Result<ClientRequest | RoutingRequest, 'malformed'> {
   const decoded = decodeCbor(bytes, maxRequestItems);
   if (!decoded.ok) return decoded;
-  const request = clientRequestShape(decoded.value) ?? coverShape(decoded.value);
+  const request = clientRequestShape(decoded.value) ?? routingRequestShape(decoded.value);
   return request === undefined ? err('malformed') : ok(request);
 }
 
@@ -152,8 +153,8 @@ export function decodeClientReply(bytes: Uint8Array): Result<ClientReply, 'malfo
   return reply === undefined ? err('malformed') : ok(reply);
 }
 
-/** The name a request is about, whose section must answer; null when any elder may. */
-export function destinationOf(request: ClientRequest): Uint8Array | null {
+/** The name whose section must answer the request; null when any elder may. */
+export function requestTarget(request: ClientRequest): Uint8Array | null {
   switch (request.kind) {
     case 'putChunk':
     case 'getChunk':
@@ -168,7 +169,7 @@ export function destinationOf(request: ClientRequest): Uint8Array | null {
     case 'authority':
     case 'addresses':
     case 'outputs':
-    case 'putPointer': // Its address follows from the record, which is opened later.
+    case 'putPointer': // Its address follows from the record, which is decoded later.
       return null;
   }
 }

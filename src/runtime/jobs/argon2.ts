@@ -1,11 +1,15 @@
 /** Argon2id (RFC 9106) through hash-wasm: the slow step between a password and a key. */
 import { argon2id } from 'hash-wasm';
 import { err, ok, type Result } from '#core/result.ts';
-import { stretchWithinLimits, type Stretch, type StretchParameters } from '#crypto/stretch.ts';
+import {
+  stretchWithinLimits,
+  type Stretch,
+  type StretchParameters,
+} from '#crypto/key-stretching.ts';
 
 /**
- * @returns 32 bytes; `outOfRange` for parameters outside the accepted range (whoever changed a
- *   stored document must not choose them), `outOfMemory` when the device cannot hold the memory.
+ * @returns 32 bytes; `outOfRange` for parameters outside the accepted range (an attacker who changed a
+ * stored document must not choose them), `outOfMemory` when the device cannot allocate the memory.
  */
 export async function stretchPassword(
   password: Uint8Array,
@@ -16,7 +20,7 @@ export async function stretchPassword(
   return stretchUnchecked(password, salt, parameters);
 }
 
-/** Without the range check, for test vectors and for weaker parameters in unit tests only. */
+/** Skips the range check: for test vectors and for weaker parameters in unit tests only. */
 export async function stretchUnchecked(
   password: Uint8Array,
   salt: Uint8Array,
@@ -34,7 +38,7 @@ export async function stretchUnchecked(
     });
     return ok(hash);
   } catch (reason) {
-    // WebAssembly reports a failed allocation as a RangeError; anything else is our mistake.
+    // WebAssembly reports a failed allocation as a RangeError; any other error is our bug.
     if (reason instanceof RangeError) return err('outOfMemory');
     throw reason;
   }

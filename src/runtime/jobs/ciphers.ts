@@ -1,22 +1,22 @@
 /**
- * The ciphers of files and of the Safe's index, by WebCrypto: browser workers and Node alike.
- * What is sealed with which key is decided in `data/` and `safe/`; here it is only done.
+ * The ciphers of files and of the Safe's index, by WebCrypto, in browser workers and in Node. `data/` and
+ * `safe/` choose keys and plaintexts.
  */
 import { verifyEd25519 } from '#crypto/ed25519.ts';
-import type { SealKey } from '#data/self-encryption.ts';
+import type { PieceKey } from '#data/self-encryption.ts';
 
-/** TypeScript tells shared from plain buffers; everything here is backed by a plain one. */
+/** TypeScript distinguishes shared from plain buffers; all bytes here are in plain ones. */
 const plain = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>;
 
 const noContext = new Uint8Array();
 
 /**
  * AES-256-GCM.
- * @param context bytes that must be the same when opening; not stored
+ * @param context additional authenticated data; not stored
  * @returns ciphertext ‖ 16-byte tag
  */
-export async function seal(
-  { key, nonce }: SealKey,
+export async function encrypt(
+  { key, nonce }: PieceKey,
   bytes: Uint8Array,
   context: Uint8Array = noContext,
 ): Promise<Uint8Array> {
@@ -25,9 +25,9 @@ export async function seal(
   return new Uint8Array(await crypto.subtle.encrypt(parameters, imported, plain(bytes)));
 }
 
-/** @returns the plain bytes, or `null` when key, context or a single bit is not the one sealed. */
-export async function open(
-  { key, nonce }: SealKey,
+/** @returns the plaintext, or `null` when key, context or a single bit is wrong. */
+export async function decrypt(
+  { key, nonce }: PieceKey,
   bytes: Uint8Array,
   context: Uint8Array = noContext,
 ): Promise<Uint8Array | null> {
@@ -40,40 +40,40 @@ export async function open(
   }
 }
 
-/** Seals under a long-lived key: the nonce is random and travels in front. */
-export async function sealWithNonce(
+/** Encrypts under a long-lived key: the nonce is random and is prepended. */
+export async function encryptWithNonce(
   key: Uint8Array,
   nonce: Uint8Array,
   bytes: Uint8Array,
   context: Uint8Array,
 ): Promise<Uint8Array> {
-  const sealed = await seal({ key, nonce }, bytes, context);
+  const sealed = await encrypt({ key, nonce }, bytes, context);
   const whole = new Uint8Array(nonce.length + sealed.length);
   whole.set(nonce);
   whole.set(sealed, nonce.length);
   return whole;
 }
 
-/** Opens what {@link sealWithNonce} made; `null` as for {@link open}. */
-export async function openWithNonce(
+/** Decrypts the output of {@link encryptWithNonce}; `null` as for {@link decrypt}. */
+export async function decryptWithNonce(
   key: Uint8Array,
   whole: Uint8Array,
   context: Uint8Array,
 ): Promise<Uint8Array | null> {
   if (whole.length < 12 + 16) return null;
-  return open({ key, nonce: whole.slice(0, 12) }, whole.slice(12), context);
+  return decrypt({ key, nonce: whole.slice(0, 12) }, whole.slice(12), context);
 }
 
-/** SHA-256 by the platform: ten times the speed of JavaScript on pieces of 1 MiB. */
+/** SHA-256 by the platform: ten times as fast as JavaScript on pieces of 1 MiB. */
 export async function sha256Fast(bytes: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest('SHA-256', plain(bytes)));
 }
 
 /**
- * Ed25519 by the platform where it has it (fast, and off this thread), else by noble. For checks
- * whose outcome concerns the asker alone, such as storage receipts: platforms and noble differ on
- * contrived keys and signatures with a small-order part, so what several programs must agree on
- * goes through `crypto/ed25519.ts`.
+ * Ed25519 by the platform where available (fast, and off this thread), else by noble. Only for checks whose
+ * outcome concerns this client alone, such as storage receipts: platforms and noble differ on contrived
+ * keys and signatures with a small-order part, so checks that programs must agree on use
+ * `crypto/ed25519.ts`.
  */
 export async function verifyEd25519Fast(
   publicKey: Uint8Array,
@@ -90,7 +90,7 @@ export async function verifyEd25519Fast(
   return crypto.subtle.verify('Ed25519', key, plain(signature), plain(message));
 }
 
-/** Takes a copy at once: the key may be wiped while the platform is still at work with it. */
+/** Copies the key immediately: it may be wiped while the platform still uses it. */
 async function importAes(key: Uint8Array, use: 'encrypt' | 'decrypt'): Promise<CryptoKey> {
   const copy = key.slice();
   try {

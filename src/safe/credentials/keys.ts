@@ -1,7 +1,7 @@
 /**
- * From access keys to keys. A strong key (phrase, or this device's memory of it) comes first and
- * the password last: {@link unlockRoot} takes a {@link StrongKey}, which only an accepted phrase or
- * device makes, so no code path can ask for a password before.
+ * Derives keys from access keys. The strong key (phrase, or this device's stored member key) comes first
+ * and the password last: {@link unlockRoot} takes a {@link StrongKey}, which only an accepted phrase or
+ * device can make, so no code path can ask for a password before.
  *
  *     phrase ─► m ─┬─► pointer owner key (ed25519), fingerprint     known without the password
  *                  └─► salt ─┐
@@ -14,17 +14,17 @@ import { Secret } from '#core/secret.ts';
 import { englishWords } from '#crypto/bip39.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { hkdf, labelledHash } from '#crypto/hash.ts';
-import type { Stretch, StretchParameters } from '#crypto/stretch.ts';
+import type { Stretch, StretchParameters } from '#crypto/key-stretching.ts';
 import type { Password } from './password.ts';
 import { phraseMemberKey } from './phrase.ts';
 import { readPhrase, type PhraseProblem } from './phrase-problem.ts';
 
 const noSalt = new Uint8Array();
 
-/** What an accepted strong key gives: where the Safe is, not what is in it. */
+/** The result of an accepted strong key: it locates the Safe but cannot decrypt it. */
 export class StrongKey {
   readonly #member: Secret;
-  /** ed25519 public key of the pointer record; also tells Safes apart on one device. */
+  /** ed25519 public key of the pointer record; also identifies the Safe on a device. */
   readonly owner: Uint8Array;
   /** Three words by which a person recognises a Safe. */
   readonly fingerprint: string;
@@ -40,12 +40,12 @@ export class StrongKey {
     return entropy.ok ? ok(new StrongKey(phraseMemberKey(entropy.value))) : entropy;
   }
 
-  /** @param member 32 bytes this device had wrapped (vault/device-memory.ts). */
+  /** @param member 32 bytes that this device had wrapped (storage/browser/vault-store.ts). */
   static fromDevice(member: Uint8Array): StrongKey {
     return new StrongKey(new Secret(member));
   }
 
-  /** Gives the seed that signs pointer records to `use`, and takes it back. */
+  /** Gives the seed that signs pointer records to `use`, and wipes it afterwards. */
   withOwnerSeed<Value>(use: (seed: Uint8Array) => Value): Value {
     const seed = hkdf(this.#member.reveal(), noSalt, 'safe/v1/pointer-sign', 32);
     try {
@@ -59,7 +59,7 @@ export class StrongKey {
     return hkdf(this.#member.reveal(), noSalt, 'safe/v1/genesis-salt', 16);
   }
 
-  /** m, for the device that is to remember it. */
+  /** m, for the device that stores it. */
   member(): Secret {
     return this.#member;
   }
@@ -71,15 +71,15 @@ export class StrongKey {
 
 /** The keys of an open Safe. */
 export interface RootKeys {
-  /** Seals the index; opening it is the test of a password. */
+  /** Encrypts the index; decrypting it verifies a password. */
   readonly index: Secret;
-  /** Seals what this device remembers of unfinished uploads. */
+  /** Encrypts this device's records of unfinished uploads. */
   readonly plans: Secret;
   readonly wallet: Secret;
 }
 
 /**
- * The genesis root: from password and phrase alone, so a Safe can be made without a network.
+ * Derives the genesis root from password and phrase alone, so a Safe can be made offline.
  * @param password wiped afterwards
  */
 export async function unlockRoot(
@@ -110,5 +110,5 @@ function fingerprintOf(owner: Uint8Array): string {
   return [29n, 18n, 7n].map((shift) => englishWords[Number((bits >> shift) & 2047n)]).join(' ');
 }
 
-/** The context that ties a sealed index to its Safe. */
+/** The AEAD context that binds an encrypted index to its Safe. */
 export const indexContext = (owner: Uint8Array): Uint8Array => concat(utf8('safe/v1/index'), owner);

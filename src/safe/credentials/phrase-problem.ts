@@ -1,21 +1,21 @@
 /**
- * What is wrong with typed words (messages E-01 to E-06 of the credentials design): a suggestion is
- * made only when one single correction gives a whole phrase, because a wrong one would be believed.
+ * Finds the error in typed words (messages ACCESS-E1–E6). It suggests a
+ * correction only when exactly one gives a whole phrase, because a person would trust a wrong one.
  */
 import { err, ok, type Result } from '#core/result.ts';
 import { numbersToEntropy } from '#crypto/bip39.ts';
 import { englishWords } from '#crypto/bip39.ts';
-import { isNear, editDistance } from './near-words.ts';
+import { isSimilarWord, editDistance } from './similar-words.ts';
 import {
   checkNumber,
-  knownNumber,
+  findWordNumber,
   numbersToCheckedEntropy,
   PHRASE_WORDS,
   splitPhrase,
   wordAt,
 } from './phrase.ts';
 
-/** Positions count from 1. Contains words of the phrase: never log one. */
+/** Positions count from 1; `after: 0` is at the beginning. Contains phrase words: never log one. */
 export type PhraseProblem =
   | {
       readonly kind: 'unknownWord';
@@ -30,16 +30,16 @@ export type PhraseProblem =
   | { readonly kind: 'wrongCount'; readonly count: number }
   | { readonly kind: 'checkFails' };
 
-/** More positions than this help nobody: then the whole phrase is to be checked. */
+/** More positions do not help a person: then the whole phrase should be checked. */
 const maxPositions = 4;
 
-/** @returns the 16 bytes behind the typed words, or the first thing that is wrong with them. */
+/** @returns the 16 bytes of the typed words, or the first error in them. */
 export function readPhrase(typed: string): Result<Uint8Array, PhraseProblem> {
   const words = splitPhrase(typed);
   if (words.length < PHRASE_WORDS - 1 || words.length > PHRASE_WORDS) {
     return err({ kind: 'wrongCount', count: words.length });
   }
-  const numbers = words.map(knownNumber);
+  const numbers = words.map(findWordNumber);
   const unknown = numbers.indexOf(null);
   if (unknown >= 0) return err(unknownWord(words, numbers, unknown));
   const known = numbers.filter((number) => number !== null);
@@ -48,7 +48,7 @@ export function readPhrase(typed: string): Result<Uint8Array, PhraseProblem> {
   return entropy === null ? err(misreadWord(known)) : ok(entropy);
 }
 
-/** E-01: the words that look like the typed one, and of those the ones that make a phrase. */
+/** ACCESS-E1: of the words similar to the typed one, those that complete a phrase. */
 function unknownWord(
   words: readonly string[],
   numbers: readonly (number | null)[],
@@ -61,25 +61,25 @@ function unknownWord(
     word,
     suggestion: suggestion === null ? null : wordAt(suggestion),
   });
-  const near = everyNumber.filter((number) => isNear(word, wordAt(number)));
+  const near = everyNumber.filter((number) => isSimilarWord(word, wordAt(number)));
   const alone = numbers.every((number, i) => number !== null || i === at);
   if (!alone || words.length !== PHRASE_WORDS) return problem(closest(word, near));
   const fits = (number: number): boolean =>
     numbersToCheckedEntropy(numbers.map((known, i) => (i === at ? number : (known ?? 0)))) !== null;
   const fitting = near.filter(fits);
-  if (fitting.length > 0) return problem(only(fitting));
-  // The position is certain, so a word that looks quite different may still be the one.
-  return problem(only(everyNumber.filter(fits)));
+  if (fitting.length > 0) return problem(onlyItem(fitting));
+  // The position is certain, so a quite different word may also be right.
+  return problem(onlyItem(everyNumber.filter(fits)));
 }
 
-/** E-02 to E-05. */
+/** ACCESS-E2–E5. */
 function misreadWord(numbers: readonly number[]): PhraseProblem {
   const swaps = positions(numbers.length - 1).filter(
-    (at) => numbers[at] !== numbers[at + 1] && checks(swap(numbers, at)),
+    (at) => numbers[at] !== numbers[at + 1] && hasValidCheckWord(swap(numbers, at)),
   );
   const misread = positions(numbers.length).flatMap((at) =>
-    nearNumbers(numbers[at] ?? 0)
-      .filter((number) => checks(replace(numbers, at, number)))
+    similarNumbers(numbers[at] ?? 0)
+      .filter((number) => hasValidCheckWord(replace(numbers, at, number)))
       .map((number) => ({ at, number })),
   );
   const [swapped, wrong] = [swaps[0], misread[0]];
@@ -93,12 +93,12 @@ function misreadWord(numbers: readonly number[]): PhraseProblem {
   return oneOfThese(likely.length > 0 ? likely : anySubstitution(numbers));
 }
 
-/** Where any other word, however different, would make a phrase: a position, never a suggestion. */
+/** Positions where any other word would complete a phrase: a position, never a suggestion. */
 function anySubstitution(numbers: readonly number[]): readonly number[] {
   const found = positions(PHRASE_WORDS - 1).filter((at) =>
-    everyNumber.some((number) => checks(replace(numbers, at, number))),
+    everyNumber.some((number) => hasValidCheckWord(replace(numbers, at, number))),
   );
-  // The check word itself is wrong whenever the other twelve fit, which one in 16 does by chance.
+  // The check word itself is wrong whenever the other twelve match, which happens by chance once in 16.
   const restFits = numbersToEntropy(numbers.slice(0, PHRASE_WORDS - 1)) !== null;
   return restFits ? [...found, PHRASE_WORDS - 1] : found;
 }
@@ -109,35 +109,38 @@ function oneOfThese(at: readonly number[]): PhraseProblem {
   return { kind: 'oneOfThese', positions: unique.map((position) => position + 1) };
 }
 
-/** E-06: twelve known words of thirteen. */
+/** ACCESS-E6: twelve known words of thirteen. */
 function missingWord(numbers: readonly number[]): PhraseProblem {
-  // A sheet without the check word, or one not copied, is far more common than chance (1 in 16).
+  // A missing check word, or one not copied, is far more common than chance (1 in 16).
   if (numbersToEntropy(numbers) !== null) return { kind: 'missing', after: PHRASE_WORDS - 1 };
   const found = positions(PHRASE_WORDS - 1).filter((at) =>
-    everyNumber.some((number) => checks([...numbers.slice(0, at), number, ...numbers.slice(at)])),
+    everyNumber.some((number) =>
+      hasValidCheckWord([...numbers.slice(0, at), number, ...numbers.slice(at)]),
+    ),
   );
-  return { kind: 'missing', after: only(found) };
+  return { kind: 'missing', after: onlyItem(found) };
 }
 
 /** Like {@link numbersToCheckedEntropy} without keeping the entropy. */
-function checks(numbers: readonly number[]): boolean {
+function hasValidCheckWord(numbers: readonly number[]): boolean {
   const entropy = numbersToEntropy(numbers.slice(0, PHRASE_WORDS - 1));
   return entropy !== null && checkNumber(entropy) === numbers[PHRASE_WORDS - 1];
 }
 
 const everyNumber: readonly number[] = englishWords.map((_, number) => number);
 
-const nearNumbers = (number: number): readonly number[] =>
-  everyNumber.filter((other) => other !== number && isNear(wordAt(number), wordAt(other)));
+const similarNumbers = (number: number): readonly number[] =>
+  everyNumber.filter((other) => other !== number && isSimilarWord(wordAt(number), wordAt(other)));
 
-/** The one number whose word is closest to what was typed, `null` when two are equally close. */
+/** The number of the word closest to the typed one, `null` when two are equally close. */
 function closest(word: string, numbers: readonly number[]): number | null {
   const distances = numbers.map((number) => editDistance(word, wordAt(number)));
   const least = Math.min(...distances);
-  return only(numbers.filter((_, i) => distances[i] === least));
+  return onlyItem(numbers.filter((_, i) => distances[i] === least));
 }
 
-const only = <T>(list: readonly T[]): T | null => (list.length === 1 ? (list[0] ?? null) : null);
+const onlyItem = <T>(list: readonly T[]): T | null =>
+  list.length === 1 ? (list[0] ?? null) : null;
 const positions = (count: number): readonly number[] => Array.from({ length: count }, (_, i) => i);
 const replace = (list: readonly number[], at: number, value: number): readonly number[] =>
   list.map((each, i) => (i === at ? value : each));

@@ -4,8 +4,8 @@
  * m          = HKDF(ikm = entropy ‖ u8(length), salt = 'safe/v1/phrase', info = 'safe/v1/member', 32)
  * check word = the first 11 bits of HKDF(m, '', 'safe/v1/checkword', 2)
  *
- * The check word brings undetected typing errors from 6 % down to 3·10⁻⁵ and lets us say which word
- * is wrong (`phrase-problem.ts`).
+ * The check word brings undetected typing errors from 6 % down to 3·10⁻⁵ and locates the
+ * wrong word (`phrase-problem.ts`).
  */
 import { concat, utf8 } from '#core/codec/bytes.ts';
 import { Secret } from '#core/secret.ts';
@@ -30,13 +30,13 @@ export function newPhrase(entropy: Uint8Array): readonly string[] {
   return [...entropyToWords(entropy), wordAt(checkNumber(entropy))];
 }
 
-/** The member key m of a phrase: everything the phrase opens follows from it. */
+/** The member key m of a phrase: the root of everything the phrase opens. */
 export function phraseMemberKey(entropy: Uint8Array): Secret {
   const ikm = concat(entropy, Uint8Array.of(entropy.length));
   return new Secret(hkdf(ikm, utf8('safe/v1/phrase'), 'safe/v1/member', 32));
 }
 
-/** The number of the check word that belongs to these 16 bytes. */
+/** The number of the check word of these 16 bytes. */
 export function checkNumber(entropy: Uint8Array): number {
   const member = phraseMemberKey(entropy);
   const bytes = hkdf(member.reveal(), new Uint8Array(), 'safe/v1/checkword', 2);
@@ -45,8 +45,8 @@ export function checkNumber(entropy: Uint8Array): number {
 }
 
 /**
- * The words a person meant, whatever came along when they were typed, pasted or dictated: case,
- * accents, commas, numbering, bullets, no-break and zero-width spaces.
+ * ACCESS-K3: the words a person meant, without artefacts of typing, pasting or dictation: case, accents, commas,
+ * numbering, bullets, no-break and zero-width spaces.
  */
 export function splitPhrase(typed: string): readonly string[] {
   return typed
@@ -59,14 +59,14 @@ export function splitPhrase(typed: string): readonly string[] {
 }
 
 /** @returns the word's number; also for its first four or more letters; `null` when unknown. */
-export function knownNumber(word: string): number | null {
+export function findWordNumber(word: string): number | null {
   const exact = numberByWord.get(word);
   if (exact !== undefined) return exact;
   const long = numberByStem.get(word.slice(0, 4));
   return word.length >= 4 && long !== undefined && wordAt(long).startsWith(word) ? long : null;
 }
 
-/** @returns the 16 bytes of 13 word numbers, `null` when check bits or check word do not fit. */
+/** @returns the 16 bytes of 13 word numbers, `null` when check bits or check word do not match. */
 export function numbersToCheckedEntropy(numbers: readonly number[]): Uint8Array | null {
   const entropy = numbersToEntropy(numbers.slice(0, PHRASE_WORDS - 1));
   if (entropy === null) return null;

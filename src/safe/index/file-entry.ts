@@ -1,4 +1,4 @@
-/** One file as the Safe remembers it, and its stamp: who changed it last. */
+/** One file in the Safe's index, and the logical timestamp of its last change. */
 import { compareBytes, type Reader, utf8, Writer } from '#core/codec/bytes.ts';
 
 export const FILE_ID_BYTES = 16;
@@ -22,8 +22,8 @@ export const MAX_FILE_ENTRY_BYTES =
   MAX_FILE_NAME_BYTES +
   MAX_MEDIA_TYPE_BYTES;
 
-/** Order of changes without clocks: a counter that has seen all others, then the device. */
-export interface Stamp {
+/** Orders changes without clocks: a counter above all others seen, then the device. */
+export interface LogicalTimestamp {
   readonly lamport: bigint;
   readonly device: Uint8Array;
 }
@@ -36,13 +36,13 @@ export interface FileEntry {
   readonly size: number;
   /** Milliseconds since the Unix epoch, for display only. */
   readonly addedAt: number;
-  /** 32 bytes: opens the data map and the pieces. */
+  /** 32 bytes: decrypts the data map and the pieces. */
   readonly secret: Uint8Array;
-  /** Chunk name of the sealed data map. */
+  /** Chunk name of the encrypted data map. */
   readonly dataMapName: Uint8Array;
-  /** A removed file stays as a tombstone: it can be restored and does not come back by a merge. */
+  /** A removed file stays as a tombstone: it can be restored, and a merge does not bring it back. */
   readonly removed: boolean;
-  readonly stamp: Stamp;
+  readonly stamp: LogicalTimestamp;
 }
 
 export function writeEntry(writer: Writer, entry: FileEntry): void {
@@ -59,7 +59,7 @@ export function writeEntry(writer: Writer, entry: FileEntry): void {
     .sized(utf8(entry.type));
 }
 
-/** @returns `null` for values no program of ours writes; misfits of length fail the reader. */
+/** @returns `null` for values that none of our programs writes; wrong lengths fail the reader. */
 export function readEntry(reader: Reader): FileEntry | null {
   const id = reader.fixed(FILE_ID_BYTES);
   const removed = reader.u8();
@@ -76,8 +76,8 @@ export function readEntry(reader: Reader): FileEntry | null {
 }
 
 /**
- * Positive when `a` replaces `b`. Equal stamps with different content would need one device to
- * write twice under one counter; the bytes decide then, so that merging stays free of order.
+ * Positive when `a` replaces `b`. Equal timestamps with different content need one device to write twice
+ * under one counter; then the bytes decide, so that merging does not depend on order.
  */
 export function compareEntries(a: FileEntry, b: FileEntry): number {
   if (a.stamp.lamport !== b.stamp.lamport) return a.stamp.lamport > b.stamp.lamport ? 1 : -1;
@@ -93,7 +93,7 @@ function entryBytes(entry: FileEntry): Uint8Array {
 
 function readText(bytes: Uint8Array): string | null {
   try {
-    // Without `ignoreBOM` a leading mark would be dropped and two encodings read alike.
+    // Without `ignoreBOM` a leading mark would be dropped and two encodings would decode to the same text.
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return null;

@@ -1,27 +1,33 @@
 /**
- * The Safe's index: what is in the Safe, as sets that merge. Two devices that wrote at once, or
- * days apart without a network, lose nothing: merging is commutative, associative and idempotent.
+ * The Safe's index: its contents as mergeable sets. Merging is commutative, associative and idempotent, so
+ * two devices that write concurrently, or offline for days, lose nothing.
  *
  * Layout: u8 1 ‖ u32 count ‖ count × file entry, ascending by id ‖ wallet (u32 length ‖ bytes).
  */
 import { compareBytes, equalBytes, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { compareEntries, readEntry, writeEntry, type FileEntry, type Stamp } from './file-entry.ts';
+import {
+  compareEntries,
+  readEntry,
+  writeEntry,
+  type FileEntry,
+  type LogicalTimestamp,
+} from './file-entry.ts';
 
-/** What a change may let a list grow to. */
+/** The largest list a change may leave. */
 export const MAX_FILES = 100_000;
 export const MAX_WALLET_BYTES = 16 * 1024 * 1024;
 export const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 /**
- * Devices that each kept to the bounds above may meet: what their lists come to together must be
- * storable, or none of them could save any more.
+ * Devices that each kept to the bounds above may merge: the combined list must be storable, or none of them
+ * could save any longer.
  */
-const mergedTimes = 3;
-/** Reading takes more than anything writes, so that nothing that was written is ever refused. */
-const readTimes = 4;
-export const MAX_READ_FILES = readTimes * MAX_FILES;
-export const MAX_READ_WALLET_BYTES = readTimes * MAX_WALLET_BYTES;
-export const MAX_READ_INDEX_BYTES = readTimes * MAX_INDEX_BYTES;
+const maxMergedFactor = 3;
+/** Readers accept more than any writer produces, so that no stored index is ever refused. */
+const readFactor = 4;
+export const MAX_READ_FILES = readFactor * MAX_FILES;
+export const MAX_READ_WALLET_BYTES = readFactor * MAX_WALLET_BYTES;
+export const MAX_READ_INDEX_BYTES = readFactor * MAX_INDEX_BYTES;
 
 const layoutVersion = 1;
 
@@ -48,11 +54,11 @@ export function mergeIndex(a: SafeIndex, b: SafeIndex, mergeWallet: MergeWallet)
   return { files, wallet: a.wallet.length === 0 ? wallet : mergeWallet(a.wallet, wallet) };
 }
 
-/** Only who has every key of the Safe can write it: at least saving goes on then. */
+/** Only a holder of every key of the Safe can write this value: saving stays possible even then. */
 const maxLamport = 2n ** 64n - 1n;
 
-/** A stamp above everything this index has seen. */
-export function nextStamp(index: SafeIndex, device: Uint8Array): Stamp {
+/** A timestamp above all others in this index. */
+export function nextTimestamp(index: SafeIndex, device: Uint8Array): LogicalTimestamp {
   let lamport = 0n;
   for (const { stamp } of index.files.values()) {
     if (stamp.lamport > lamport) lamport = stamp.lamport;
@@ -65,10 +71,10 @@ export function putFile(
   device: Uint8Array,
   file: Omit<FileEntry, 'removed' | 'stamp'>,
 ): SafeIndex {
-  return withEntry(index, { ...file, removed: false, stamp: nextStamp(index, device) });
+  return withEntry(index, { ...file, removed: false, stamp: nextTimestamp(index, device) });
 }
 
-/** Removes or restores; nothing happens to a file that is unknown or already so. */
+/** Removes or restores a file; unknown files and repetitions change nothing. */
 export function setRemoved(
   index: SafeIndex,
   device: Uint8Array,
@@ -77,7 +83,7 @@ export function setRemoved(
 ): SafeIndex {
   const entry = index.files.get(fileId);
   if (entry === undefined || entry.removed === removed) return index;
-  return withEntry(index, { ...entry, removed, stamp: nextStamp(index, device) });
+  return withEntry(index, { ...entry, removed, stamp: nextTimestamp(index, device) });
 }
 
 export const withWallet = (index: SafeIndex, wallet: Uint8Array): SafeIndex => ({
@@ -91,25 +97,28 @@ export const listFiles = (index: SafeIndex, removed: boolean): readonly FileEntr
     .filter((entry) => entry.removed === removed)
     .sort((a, b) => b.addedAt - a.addedAt || compareBytes(a.id, b.id));
 
-export type Misfit = 'tooManyFiles' | 'walletTooLarge' | 'tooManyBytes';
+export type IndexSizeProblem = 'tooManyFiles' | 'walletTooLarge' | 'tooManyBytes';
 
 /**
- * May this index be stored? To be asked before every write, on a device and on the network.
- * @param before of a change: it may not let a list grow over its bound; without it, a merge is meant
+ * May this index be stored? Must be called before every write, on a device and on the network.
+ * @param before the index before a change, which must not grow a list over its bound; omitted for a merge
  * @returns its bytes
  */
-export function fits(index: SafeIndex, before?: SafeIndex): Result<Uint8Array, Misfit> {
+export function checkIndexSize(
+  index: SafeIndex,
+  before?: SafeIndex,
+): Result<Uint8Array, IndexSizeProblem> {
   const bytes = encodeIndex(index);
-  const over = (most: number, now: number, then: number | undefined): boolean =>
-    now > mergedTimes * most || (then !== undefined && now > most && now > then);
-  if (over(MAX_FILES, index.files.size, before?.files.size)) return err('tooManyFiles');
-  if (over(MAX_WALLET_BYTES, index.wallet.length, before?.wallet.length)) {
+  const exceeds = (limit: number, now: number, then: number | undefined): boolean =>
+    now > maxMergedFactor * limit || (then !== undefined && now > limit && now > then);
+  if (exceeds(MAX_FILES, index.files.size, before?.files.size)) return err('tooManyFiles');
+  if (exceeds(MAX_WALLET_BYTES, index.wallet.length, before?.wallet.length)) {
     return err('walletTooLarge');
   }
-  // A list of files that is too long keeps no payment from being written down.
+  // An overlong file list must not keep a payment from being stored.
   const then = before?.files === index.files ? undefined : before;
   const thenBytes = then === undefined ? undefined : encodeIndex(then).length;
-  return over(MAX_INDEX_BYTES, bytes.length, thenBytes) ? err('tooManyBytes') : ok(bytes);
+  return exceeds(MAX_INDEX_BYTES, bytes.length, thenBytes) ? err('tooManyBytes') : ok(bytes);
 }
 
 const encodings = new WeakMap<SafeIndex, Uint8Array>();

@@ -1,4 +1,4 @@
-/** Bytes ⇄ bundle, facts and messages of a payment; what goes into envelopes and on disk. */
+/** Encodes and decodes bundles, facts and messages of a payment, for the wire and the disk. */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import {
   bytesOf,
@@ -13,44 +13,47 @@ import {
 import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
-  certificateShape,
-  certificatesShape,
-  sourceShape,
+  storedCertificateShape,
+  storedCertificatesShape,
+  storedSourceShape,
   transactionBytesShape,
-} from '#money/shapes.ts';
+} from '#money/cbor-shapes.ts';
 import { decodeTransaction, maxInputs } from '#money/transaction.ts';
 import { decodeMintAnswer, encodeMintRequest } from '#protocol/mint/index.ts';
 import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
 import type { PaymentMessage } from './messages.ts';
 import type { PaymentBundle, PaymentFact } from './state.ts';
 
-/** Eight sources with the longest paths, and the transaction. */
+/** Eight sources with the longest inclusion proofs, and the transaction. */
 export const maxBundleBytes = 128 * 1024;
 
-/** A certificate, or a replacement with the transaction that made it. */
+/** A certificate, or a replacement with its transaction. */
 export const maxFactBytes = 16 * 1024;
-/** One of each kind and input is kept; what a program before this one kept more of is still read. */
+/** One per kind and input is stored; surplus facts of an earlier program are still read. */
 const maxStoredFacts = 4096;
 
 const bundleShape = record({
   transaction: transactionBytesShape,
-  sources: listOf(sourceShape, maxInputs),
-  prepared: nullable(certificatesShape),
-  certificates: nullable(certificatesShape),
+  sources: listOf(storedSourceShape, maxInputs),
+  prepared: nullable(storedCertificatesShape),
+  certificates: nullable(storedCertificatesShape),
 });
 
-const place = { index: intBetween(0, maxInputs - 1), certificate: certificateShape } as const;
+const indexedCertificate = {
+  index: intBetween(0, maxInputs - 1),
+  certificate: storedCertificateShape,
+} as const;
 
 const factShape = union({
-  prepared: record(place),
-  committed: record(place),
+  prepared: record(indexedCertificate),
+  committed: record(indexedCertificate),
   registered: record({}),
   replaced: record({
     by: record({
       txid: bytesOf(32),
       transaction: transactionBytesShape,
       keyImage: bytesOf(32),
-      certificate: certificateShape,
+      certificate: storedCertificateShape,
     }),
   }),
 });
@@ -58,7 +61,7 @@ const factShape = union({
 export const encodeBundle = (bundle: PaymentBundle): Uint8Array =>
   encodeWithin(bundleShape, maxBundleBytes, bundle);
 
-/** @returns a bundle whose transaction decodes; its validity is the elders' to say. */
+/** @returns a bundle whose transaction decodes; the elders check its validity. */
 export function decodeBundle(bytes: Uint8Array): Result<PaymentBundle, 'malformed'> {
   if (bytes.length > maxBundleBytes) return err('malformed');
   const decoded = decodeCbor(bytes);
@@ -78,36 +81,39 @@ export function decodePaymentFact(bytes: Uint8Array): Result<PaymentFact, 'malfo
 }
 
 /**
- * The facts of one payment with one more. A new certificate takes the place of the one it follows, so
- * that a payment that outlives many epochs keeps a handful of them.
+ * Adds a fact to the facts of a payment. A new certificate replaces the one it follows, so a payment that
+ * outlives many epochs keeps only a few.
  */
-export function withFact(facts: readonly PaymentFact[], fact: PaymentFact): readonly PaymentFact[] {
-  const place = placeOf(fact);
-  return [...facts.filter((each) => placeOf(each) !== place), fact];
+export function withPaymentFact(
+  facts: readonly PaymentFact[],
+  fact: PaymentFact,
+): readonly PaymentFact[] {
+  const key = factKeyOf(fact);
+  return [...facts.filter((each) => factKeyOf(each) !== key), fact];
 }
 
-const placeOf = (fact: PaymentFact): string =>
+const factKeyOf = (fact: PaymentFact): string =>
   fact.kind === 'prepared' || fact.kind === 'committed' ? `${fact.kind} ${fact.index}` : fact.kind;
 
-/** All that is stored of one payment, for the worker that writes it and the vault that reads it. */
+/** The stored facts of one payment, written by the worker and read by the vault. */
 export const encodePaymentFacts = (facts: readonly PaymentFact[]): Uint8Array => {
   assert(facts.length <= maxStoredFacts, 'facts within limits');
   return encodeCbor(facts.map(encodePaymentFact));
 };
 
-/** @returns every fact that can be read: what is missing is asked of the elders again. */
+/** @returns every readable fact: missing ones are requested from the elders again. */
 export function decodePaymentFacts(bytes: Uint8Array): readonly PaymentFact[] {
   const decoded = decodeCbor(bytes);
   const list = decoded.ok ? (storedFactsShape(decoded.value) ?? []) : [];
   return list.reduce<readonly PaymentFact[]>((facts, each) => {
     const fact = decodePaymentFact(each);
-    return fact.ok ? withFact(facts, fact.value) : facts;
+    return fact.ok ? withPaymentFact(facts, fact.value) : facts;
   }, []);
 }
 
 const storedFactsShape = listOf(bytesUpTo(maxBundleBytes), maxStoredFacts);
 
-/** Writers keep the bounds of the readers: what is written is read again. */
+/** Writers keep the readers' bounds, so that everything written can be read. */
 function encodeWithin(shape: Shape<unknown>, maxBytes: number, value: unknown): Uint8Array {
   const bytes = encodeCbor(value);
   assert(shape(value) !== undefined && bytes.length <= maxBytes, 'what is written can be read');
@@ -130,7 +136,7 @@ export function encodePaymentRequest(message: PaymentMessage): PaymentRequest | 
   return undefined;
 }
 
-/** Opens the bytes that answered a request of this kind, as a message for the payment machine. */
+/** Decodes the answer to a request of this kind into a message for the payment machine. */
 export function decodePaymentAnswer(
   asked: PaymentRequest['kind'],
   bytes: Uint8Array,

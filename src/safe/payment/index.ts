@@ -1,13 +1,12 @@
 export { payment } from './machine.ts';
 export {
   addressesOf,
-  missingPaths,
-  onlyPaymentSection,
+  sourcesMissingInclusion,
   paymentSectionsOf,
-  sectionAt,
-  withPath,
-} from './sections.ts';
-export { performPaymentJob, sharesRequired } from './jobs.ts';
+  paymentSectionAt,
+  addInclusion,
+} from './request-plan.ts';
+export { performPaymentJob } from './jobs.ts';
 export {
   decodeBundle,
   decodePaymentAnswer,
@@ -18,13 +17,13 @@ export {
   encodePaymentFacts,
   encodePaymentRequest,
   maxBundleBytes,
-  withFact,
+  withPaymentFact,
   type PaymentRequest,
 } from './codec.ts';
 export type { PaymentMessage } from './messages.ts';
 export type {
   Payment,
-  MissingPath,
+  MissingInclusion,
   PaymentBundle,
   PaymentConfig,
   PaymentElder,

@@ -1,4 +1,4 @@
-/** What a payment says to elders, and hears: the words of the spentbook and the mint, addressed. */
+/** The messages between a payment and the elders: those of spentbook and mint, with addresses. */
 import type { MintAnswer, MintRequest } from '#protocol/mint/index.ts';
 import type { SpentbookAnswer, SpentbookRequest } from '#protocol/spentbook/index.ts';
 

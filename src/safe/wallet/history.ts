@@ -1,12 +1,13 @@
-/** What a person sees of the wallet: a balance and a list, newest first. */
+/** The person's view of the wallet: a balance and a list, newest first. */
 import { toHex } from '#core/codec/bytes.ts';
-import { spendable } from './plan.ts';
-import { deadPayments, type CoinRecord, type PaymentRecord, type WalletState } from './state.ts';
+import type { PaymentStage } from '../payment/stages.ts';
+import { deadPayments, spendable } from './reserve.ts';
+import type { CoinRecord, PaymentRecord, WalletState } from './state.ts';
 
 export interface Balance {
   /** Can be spent now. */
   readonly available: bigint;
-  /** In coins promised to payments that are not final. */
+  /** In coins reserved for payments that are not final. */
   readonly reserved: bigint;
 }
 
@@ -19,8 +20,6 @@ export function balanceOf(state: WalletState): Balance {
   return { available: total(free), reserved: total(reserved) };
 }
 
-export type HistoryState = 'draft' | 'committing' | 'final' | 'registered' | 'replaced';
-
 export interface HistoryItem {
   /** Txid in hex, or `genesis`. */
   readonly id: string;
@@ -29,7 +28,7 @@ export interface HistoryItem {
   /** The memo when it is text, else empty. */
   readonly memo: string;
   readonly at: number;
-  readonly state: HistoryState;
+  readonly stage: PaymentStage;
 }
 
 export function historyOf(state: WalletState): readonly HistoryItem[] {
@@ -42,33 +41,33 @@ export function historyOf(state: WalletState): readonly HistoryItem[] {
       id,
       direction: 'in',
       amount: (before?.amount ?? 0n) + coin.amount,
-      memo: before?.memo || textOf(coin.memo),
+      memo: before?.memo || memoText(coin.memo),
       at: Math.min(before?.at ?? seenAt, seenAt),
-      state: 'registered',
+      stage: 'registered',
     });
   }
-  const dead = deadPayments(state);
+  const isDead = deadPayments(state);
   const outgoing = [...state.payments].map(([id, payment]): HistoryItem => ({
     id,
     direction: 'out',
     amount: payment.amount,
-    memo: textOf(payment.memo),
+    memo: memoText(payment.memo),
     at: payment.at,
-    state: stageOf(payment, dead.has(id)),
+    stage: stageOf(payment, isDead.has(id)),
   }));
   const order = (a: HistoryItem, b: HistoryItem): number => b.at - a.at || (a.id < b.id ? -1 : 1);
   return [...incoming.values(), ...outgoing].sort(order);
 }
 
-function stageOf({ stages }: PaymentRecord, dead: boolean): HistoryState {
-  // R7: final is final, whatever was said later.
+function stageOf({ stages }: PaymentRecord, isDead: boolean): PaymentStage {
+  // SPENTBOOK-R7: final stays final, whatever replies arrive later.
   if (stages.has('registered')) return 'registered';
   if (stages.has('final')) return 'final';
-  if (dead) return 'replaced';
-  return stages.has('prepared') ? 'committing' : 'draft';
+  if (isDead) return 'replaced';
+  return stages.has('committing') ? 'committing' : 'draft';
 }
 
-function textOf(memo: Uint8Array): string {
+function memoText(memo: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(memo);
   } catch {

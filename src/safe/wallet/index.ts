@@ -1,39 +1,38 @@
-export { dustFromBytes, maxClaimedBytes, maxLeavingBytes, maxOwnBytes, takesIn } from './budget.ts';
-export { decodeWallet, encodeWallet } from './codec.ts';
 export {
-  balanceOf,
-  historyOf,
-  type Balance,
-  type HistoryItem,
-  type HistoryState,
-} from './history.ts';
+  dustLimitFromBytes,
+  maxIncomingBytes,
+  maxBytesForSending,
+  maxBytesForChange,
+  acceptsCoin,
+} from './growth-limits.ts';
+export { decodeWallet, encodeWallet } from './stored/codec.ts';
+export { balanceOf, historyOf, type Balance, type HistoryItem } from './history.ts';
 export {
-  leaveAt,
+  withSkipped,
   maxListPosition,
-  mergePlace,
-  readAgain,
-  unreadList,
-  type ListPlace,
-  type ListPlaces,
-} from './lists.ts';
+  mergeListPosition,
+  rereadSkipped,
+  startOfList,
+  type ListPosition,
+  type ListPositions,
+} from './list-positions.ts';
 export {
   coinSecret,
   planPayment,
   recoverySeed,
-  spendable,
   type PaymentIntent,
-  type PaymentWish,
+  type PaymentOrder,
   type PlanError,
-  wholeCoins,
-} from './plan.ts';
+  maxWithoutChange,
+} from './plan-payment.ts';
+export { addPayment, deadPayments, spendable } from './reserve.ts';
 export {
   decodeReceipt,
   encodeReceipt,
-  isWholeReceipt,
+  isCompleteReceipt,
   maxReceiptBytes,
   parseReceiptText,
   receiptBytesToText,
-  receiptText,
   type ReceiptError,
 } from './receipt.ts';
 export {
@@ -41,23 +40,21 @@ export {
   genesisCoin,
   scanCommitted,
   scanEntry,
-  type Scanned,
-  type Scanner,
+  type ScanResult,
+  type ScanContext,
 } from './scan.ts';
-export { walletBytes } from './size.ts';
+export { walletBytes } from './stored/wallet-bytes.ts';
 export {
   addCoin,
-  addPayment,
-  addPlaces,
+  addListPositions,
   addSpend,
   addStage,
-  deadPayments,
   emptyWallet,
   holdsOutput,
   mergeWallets,
   type Coin,
   type CoinRecord,
   type PaymentRecord,
-  type PaymentStage,
+  type StoredStage,
   type WalletState,
 } from './state.ts';

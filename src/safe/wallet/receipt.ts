@@ -1,4 +1,4 @@
-/** A final payment as text: the second way for money to arrive (bech32m `safereceipt1…`). */
+/** A final payment as text: the other form of delivery (bech32m `safereceipt1…`). */
 import { Reader, Writer, equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { decodeBech32m, encodeBech32m } from '#crypto/bech32m.ts';
@@ -7,14 +7,14 @@ import {
   encodeCommitted,
   maxCommittedBytes,
   type CommittedTransaction,
-} from '#money/certificate.ts';
-import { NETWORK_PREFIX_BYTES } from '#money/address.ts';
+} from '#money/spend-certificate.ts';
+import { NETWORK_PREFIX_BYTES } from '#money/wallet-address.ts';
 import { decodeTransaction } from '#money/transaction.ts';
-import { isWhole } from './proof.ts';
+import { hasAllCertificates } from './coin-proof.ts';
 
 const textPrefix = 'safereceipt';
 const receiptVersion = 1;
-/** Version and network in front of the longest final transaction. */
+/** Version and network, then the longest final transaction. */
 export const maxReceiptBytes = 1 + NETWORK_PREFIX_BYTES + maxCommittedBytes;
 
 export type ReceiptError = 'mistyped' | 'wrongVersion' | 'wrongNetwork' | 'malformed';
@@ -27,14 +27,11 @@ export const encodeReceipt = (networkId: Uint8Array, committed: CommittedTransac
     committed,
   ).finish();
 
-export const receiptText = (networkId: Uint8Array, committed: CommittedTransaction): string =>
-  encodeBech32m(textPrefix, encodeReceipt(networkId, committed));
-
 /** The text of a stored receipt (`PaymentRecord.receipt`). */
 export const receiptBytesToText = (receipt: Uint8Array): string =>
   encodeBech32m(textPrefix, receipt);
 
-/** Shape and network only: `verifyCommitted` says whether it is worth anything. */
+/** Checks form and network only; `verifyCommitted` verifies the payment. */
 export function parseReceiptText(
   networkId: Uint8Array,
   text: string,
@@ -44,14 +41,14 @@ export function parseReceiptText(
 }
 
 /** Does this stored receipt decode, with a certificate for every input? */
-export function isWholeReceipt(receipt: Uint8Array): boolean {
+export function isCompleteReceipt(receipt: Uint8Array): boolean {
   const reader = new Reader(receipt.slice(1 + NETWORK_PREFIX_BYTES));
   const committed = decodeCommitted(reader);
   return (
     receipt[0] === receiptVersion &&
     committed !== undefined &&
     reader.finish() &&
-    isWhole(committed)
+    hasAllCertificates(committed)
   );
 }
 

@@ -1,82 +1,82 @@
-/** Finds one's own coins among registered outputs. */
+/** Finds the wallet's own coins among registered outputs. */
 import { toHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { hkdf } from '#crypto/hash.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
-  decodeEntry,
+  decodeRegistryEntry,
   verifyCommitted,
   type CommittedTransaction,
   type MoneySection,
   type ProofProblem,
   type RegistryEntry,
   type SectionKeys,
-  type Source,
-} from '#money/certificate.ts';
-import { genesisKeyPair, type ViewKeys, type WalletKeys } from '#money/keys.ts';
-import { keyImageOfSecret, openOutput, type OpenedOutput } from '#money/stealth.ts';
+  type InputSource,
+} from '#money/spend-certificate.ts';
+import { genesisKeyPair, type ViewKeys, type WalletKeys } from '#money/wallet-keys.ts';
+import { keyImageOfSecret, openOutput, type OpenedOutput } from '#money/one-time-outputs.ts';
 import { contextOf, decodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
-import { coinSecret } from './plan.ts';
-import { walletBytes } from './size.ts';
+import { coinSecret } from './plan-payment.ts';
+import { walletBytes } from './stored/wallet-bytes.ts';
 import { addCoin, addSpend, holdsOutput, type Coin, type WalletState } from './state.ts';
 
-export interface Scanner {
+export interface ScanContext {
   readonly keys: WalletKeys;
   readonly sections: SectionKeys;
   readonly suite: ThresholdSuite;
-  /** Is there room for a coin of this amount in a wallet of this size? Everything fits without it. */
-  readonly takes?: (walletBytes: number, amount: bigint) => boolean;
+  /** Is there space for a coin of this amount in a wallet of this size? Omitted: always. */
+  readonly acceptsCoin?: (walletBytes: number, amount: bigint) => boolean;
 }
 
-export interface Scanned {
-  /** The wallet with what it learnt; the same object when the line taught nothing. */
+export interface ScanResult {
+  /** The wallet with the new facts; the same object when the line had none. */
   readonly state: WalletState;
-  /** The amount of a coin of ours that was left where it is, for want of room. */
-  readonly left: bigint | null;
+  /** The amount of an own coin that was skipped for lack of space. */
+  readonly skipped: bigint | null;
 }
 
 /**
- * One line of the registry: an X25519 and a hash for what is not ours (view tag), everything
- * verified against the section key for what is, and for what claims to spend a coin of ours.
+ * Scans one registry line: an X25519 and a hash for other people's outputs (view tag); for own outputs, and
+ * for claimed spends of own coins, it verifies everything against the section key.
  */
 export function scanEntry(
-  { keys, sections, suite, takes }: Scanner,
+  { keys, sections, suite, acceptsCoin }: ScanContext,
   state: WalletState,
   bytes: Uint8Array,
   now: number,
-): Result<Scanned, ProofProblem> {
-  const entry = decodeEntry(bytes);
+): Result<ScanResult, ProofProblem> {
+  const entry = decodeRegistryEntry(bytes);
   if (!entry.ok) return entry;
   const decoded = decodeTransaction(entry.value.transaction);
   if (!decoded.ok) return err('malformed');
   const txid = txidOf(decoded.value);
   const found = findOutput(keys, decoded.value, entry.value.index);
   const output = decoded.value.outputs[entry.value.index];
-  // Every elder's list shows what another's has shown already.
+  // Every elder's list repeats the same outputs.
   const isNew = found !== undefined && output && !holdsOutput(state, output.oneTimeKey);
   const spends = decoded.value.inputs.filter(({ keyImage }) => {
     const coin = state.coins.get(toHex(keyImage));
     return coin !== undefined && !coin.spentBy.has(toHex(txid));
   });
-  if (!isNew && spends.length === 0) return ok({ state, left: null });
+  if (!isNew && spends.length === 0) return ok({ state, skipped: null });
 
   const committed = verifyCommitted(sections, suite, entry.value);
   if (!committed.ok) return committed;
-  let learnt = state;
-  for (const { keyImage } of spends) learnt = addSpend(learnt, keyImage, txid);
-  if (!isNew) return ok({ state: learnt, left: null });
-  // Change of our own payments always comes home.
+  let next = state;
+  for (const { keyImage } of spends) next = addSpend(next, keyImage, txid);
+  if (!isNew) return ok({ state: next, skipped: null });
+  // Change of our own payments is always accepted.
   const isChange = state.payments.has(toHex(txid));
-  if (takes !== undefined && !isChange && !takes(walletBytes(learnt), output.amount)) {
-    return ok({ state: learnt, left: output.amount });
+  if (acceptsCoin !== undefined && !isChange && !acceptsCoin(walletBytes(next), output.amount)) {
+    return ok({ state: next, skipped: output.amount });
   }
   const { coin, source } = toCoin(keys, committed.value, entry.value, found);
-  return ok({ state: addCoin(learnt, coin, source, now), left: null });
+  return ok({ state: addCoin(next, coin, source, now), skipped: null });
 }
 
 /**
- * A final transaction in hand (our own change, or a receipt): every output of it that is ours.
- * @param committed verified already, by `verifyCommitted` or by the payment machine.
+ * Scans a final transaction (our own change, or a receipt) for all own outputs.
+ * @param committed already verified by `verifyCommitted` or by the payment machine.
  */
 export function scanCommitted(
   keys: WalletKeys,
@@ -87,18 +87,18 @@ export function scanCommitted(
   const decoded = decodeTransaction(committed.transaction);
   if (!decoded.ok) return state;
   const txid = txidOf(decoded.value);
-  let learnt = state;
+  let next = state;
   for (const index of decoded.value.outputs.keys()) {
     const found = findOutput(keys, decoded.value, index);
     if (found === undefined) continue;
     const { coin, source } = toCoin(keys, decoded.value, { ...committed, index }, found);
-    learnt = addCoin(learnt, coin, source, now);
+    next = addCoin(next, coin, source, now);
   }
-  for (const { keyImage } of decoded.value.inputs) learnt = addSpend(learnt, keyImage, txid);
-  return learnt;
+  for (const { keyImage } of decoded.value.inputs) next = addSpend(next, keyImage, txid);
+  return next;
 }
 
-/** View keys suffice to find an output; only spending needs more. */
+/** View keys are enough to find an output; only spending needs more. */
 export function findOutput(
   keys: ViewKeys,
   transaction: Transaction,
@@ -108,11 +108,11 @@ export function findOutput(
   return output === undefined ? undefined : openOutput(keys, output, contextOf(transaction));
 }
 
-/** The network's first coin in the wallet of whoever made it; null when it is not ours. */
+/** The network's first coin, for the wallet that created it; null when it belongs to another. */
 export function genesisCoin(
   keys: WalletKeys,
   section: MoneySection,
-): { readonly coin: Coin; readonly source: Source } | null {
+): { readonly coin: Coin; readonly source: InputSource } | null {
   const { genesisOutput } = section;
   const { oneTimeKey, secret } = genesisKeyPair(keys.seed.reveal());
   if (genesisOutput === null || toHex(genesisOutput.oneTimeKey) !== toHex(oneTimeKey)) return null;
@@ -128,7 +128,7 @@ function toCoin(
   transaction: Transaction,
   entry: RegistryEntry,
   found: OpenedOutput,
-): { readonly coin: Coin; readonly source: Source } {
+): { readonly coin: Coin; readonly source: InputSource } {
   const output = transaction.outputs[entry.index];
   if (output === undefined) throw new Error('invariant broken: a found output exists');
   const { oneTimeKey, amount } = output;
@@ -151,6 +151,6 @@ function toCoin(
   };
 }
 
-/** A blind only has to be unknown to others, so it may be derived. */
+/** A blind only has to be secret, so it may be derived. */
 const blindFor = (keys: WalletKeys, oneTimeKey: Uint8Array): Uint8Array =>
   hkdf(keys.seed.reveal(), oneTimeKey, 'safe/v1/wallet/blind', 32);

@@ -1,40 +1,41 @@
 /**
- * The wallet as a set that merges: coins by key image, payments by txid, each with facts that only
- * grow. Two devices that wrote at once lose nothing, in whatever order their copies meet.
+ * The wallet as a mergeable set: coins by key image, payments by txid, each with facts that only grow.
+ * Copies of two concurrent devices merge without loss, in any order.
  */
-import { assert } from '#core/assert.ts';
 import { compareBytes, equalBytes, toHex } from '#core/codec/bytes.ts';
 import { encodeCbor } from '#core/codec/cbor.ts';
-import type { Source } from '#money/certificate.ts';
+import type { InputSource } from '#money/spend-certificate.ts';
+import type { PaymentStage } from '../payment/stages.ts';
 import type { Coin } from './coin.ts';
-import { mergePlaces, type ListPlace, type ListPlaces } from './lists.ts';
-import { provesCoin } from './proof.ts';
-import { isWholeReceipt } from './receipt.ts';
-import { sameCoin, sameFixedPart, sameSource, type FixedPart } from './same.ts';
+import { mergeListPositions, type ListPosition, type ListPositions } from './list-positions.ts';
+import { provesCoin } from './coin-proof.ts';
+import { isCompleteReceipt } from './receipt.ts';
+import { sameCoin, sameTerms, sameSource, type PaymentTerms } from './equality.ts';
 
 export type { Coin } from './coin.ts';
 
 export interface CoinRecord {
   readonly coin: Coin;
-  /** The proof that it exists; dropped once the coin is spent. */
-  readonly source: Source | null;
-  /** Display only: milliseconds since 1970 on the device that saw it first. */
+  /** The proof of existence; dropped once the coin is spent. */
+  readonly source: InputSource | null;
+  /** Display only: milliseconds since 1970 on the first device that saw it. */
   readonly seenAt: number;
   /**
-   * Txids (hex) of own payments written for it. Never taken back (R0): the coin is free again only
-   * when none of them can become final any more (`deadPayments`).
+   * Txids (hex) of own payments that reserve it. Never removed (SPENTBOOK-R0): the coin is free again only when none
+   * of them can become final any longer (`deadPayments`).
    */
   readonly reservedBy: ReadonlySet<string>;
   /** Txids (hex) proven to have spent it. */
   readonly spentBy: ReadonlySet<string>;
 }
 
-export type PaymentStage = 'prepared' | 'final' | 'registered';
+/** Stages that leave a fact in the wallet; the others follow from the rest of it. */
+export type StoredStage = Extract<PaymentStage, 'committing' | 'final' | 'registered'>;
 
 export interface PaymentRecord {
   readonly txid: Uint8Array;
   readonly amount: bigint;
-  /** The recipient's address as it was given. */
+  /** The recipient's address as entered. */
   readonly address: string;
   readonly memo: Uint8Array;
   readonly at: number;
@@ -42,13 +43,13 @@ export interface PaymentRecord {
   readonly bundle: Uint8Array | null;
   /** `encodeReceipt`, once final. */
   readonly receipt: Uint8Array | null;
-  readonly stages: ReadonlySet<PaymentStage>;
+  readonly stages: ReadonlySet<StoredStage>;
 }
 
 export interface WalletState {
   readonly coins: ReadonlyMap<string, CoinRecord>;
   readonly payments: ReadonlyMap<string, PaymentRecord>;
-  readonly lists: ListPlaces;
+  readonly lists: ListPositions;
 }
 
 export const emptyWallet: WalletState = { coins: new Map(), payments: new Map(), lists: new Map() };
@@ -57,14 +58,19 @@ export const emptyWallet: WalletState = { coins: new Map(), payments: new Map(),
 export const mergeWallets = (a: WalletState, b: WalletState): WalletState => ({
   coins: mergeMaps(a.coins, b.coins, mergeCoins),
   payments: mergeMaps(a.payments, b.payments, mergePayments),
-  lists: mergePlaces(a.lists, b.lists),
+  lists: mergeListPositions(a.lists, b.lists),
 });
 
 /**
  * Adds a coin; `source` proves it and must have been verified.
  * @returns the same wallet when no elder would accept such a proof
  */
-export function addCoin(state: WalletState, coin: Coin, source: Source, now: number): WalletState {
+export function addCoin(
+  state: WalletState,
+  coin: Coin,
+  source: InputSource,
+  now: number,
+): WalletState {
   if (!provesCoin(coin, source)) return state;
   const record: CoinRecord = {
     coin,
@@ -79,13 +85,13 @@ export function addCoin(state: WalletState, coin: Coin, source: Source, now: num
   return { ...state, coins: new Map(state.coins).set(key, next) };
 }
 
-/** All that was read of some lists, together with the coins that were found there. */
-export const addPlaces = (
+/** Adds list positions, together with the coins found up to there. */
+export const addListPositions = (
   state: WalletState,
-  places: ReadonlyMap<string, ListPlace>,
-): WalletState => ({ ...state, lists: mergePlaces(state.lists, places) });
+  positions: ReadonlyMap<string, ListPosition>,
+): WalletState => ({ ...state, lists: mergeListPositions(state.lists, positions) });
 
-/** Is this output one of our coins already, with all that is needed to spend it? */
+/** Is this output already one of our coins, with everything needed to spend it? */
 export function holdsOutput(state: WalletState, oneTimeKey: Uint8Array): boolean {
   for (const { coin, source, spentBy } of state.coins.values()) {
     if (!equalBytes(coin.oneTimeKey, oneTimeKey)) continue;
@@ -94,30 +100,10 @@ export function holdsOutput(state: WalletState, oneTimeKey: Uint8Array): boolean
   return false;
 }
 
-/** Writes a payment and reserves its coins; must be stored before anything is sent (R0). */
-export function addPayment(
-  state: WalletState,
-  payment: Omit<PaymentRecord, 'receipt' | 'stages'>,
-  spends: readonly Uint8Array[],
-): WalletState {
-  const txid = toHex(payment.txid);
-  const reserved = spends.map((keyImage): readonly [string, CoinRecord] => {
-    const known = state.coins.get(toHex(keyImage));
-    assert(known !== undefined, 'a payment spends coins of this wallet');
-    return [toHex(keyImage), { ...known, reservedBy: new Set([txid]) }];
-  });
-  const record = { ...payment, receipt: null, stages: new Set<PaymentStage>() };
-  return mergeWallets(state, {
-    ...emptyWallet,
-    coins: new Map(reserved),
-    payments: new Map([[txid, record]]),
-  });
-}
-
 export function addStage(
   state: WalletState,
   txid: Uint8Array,
-  stage: PaymentStage,
+  stage: StoredStage,
   receipt: Uint8Array | null = null,
 ): WalletState {
   return withPayment(state, txid, (known) => ({
@@ -127,7 +113,7 @@ export function addStage(
   }));
 }
 
-/** `spender` holds a verified commit certificate for this coin. */
+/** The caller has a verified commit certificate of `spender` for this coin. */
 export function addSpend(
   state: WalletState,
   keyImage: Uint8Array,
@@ -137,29 +123,8 @@ export function addSpend(
   const by = toHex(spender);
   const known = state.coins.get(key);
   if (known === undefined) return state;
-  const spent = settleCoin({ ...known, spentBy: new Set(known.spentBy).add(by) });
+  const spent = dropNeedlessSource({ ...known, spentBy: new Set(known.spentBy).add(by) });
   return { ...state, coins: new Map(state.coins).set(key, spent) };
-}
-
-/**
- * Txids (hex) of payments that can never become final: one of their coins was spent, with proof, by
- * another transaction (R7). What reserves a coin for one of them reserves it no longer.
- */
-export function deadPayments(state: WalletState): ReadonlySet<string> {
-  const dead = [...replacedPayments(state)].filter((txid) => {
-    const stages = state.payments.get(txid)?.stages;
-    return stages?.has('final') !== true && stages?.has('registered') !== true;
-  });
-  return new Set(dead);
-}
-
-function replacedPayments(state: WalletState): ReadonlySet<string> {
-  const replaced = new Set<string>();
-  for (const { reservedBy, spentBy } of state.coins.values()) {
-    if (spentBy.size === 0) continue;
-    for (const txid of reservedBy) if (!spentBy.has(txid)) replaced.add(txid);
-  }
-  return replaced;
 }
 
 function withPayment(
@@ -169,7 +134,7 @@ function withPayment(
 ): WalletState {
   const known = state.payments.get(toHex(txid));
   if (known === undefined) return state;
-  const payments = new Map(state.payments).set(toHex(txid), settlePayment(change(known)));
+  const payments = new Map(state.payments).set(toHex(txid), dropNeedlessBundle(change(known)));
   return { ...state, payments };
 }
 
@@ -187,8 +152,8 @@ function mergeMaps<T>(
 }
 
 function mergeCoins(a: CoinRecord, b: CoinRecord): CoinRecord {
-  if (a === b) return settleCoin(a);
-  return settleCoin({
+  if (a === b) return dropNeedlessSource(a);
+  return dropNeedlessSource({
     coin: sameCoin(a.coin, b.coin) ? a.coin : least(a.coin, b.coin),
     source: bestSource(a, b),
     seenAt: Math.min(a.seenAt, b.seenAt),
@@ -198,15 +163,15 @@ function mergeCoins(a: CoinRecord, b: CoinRecord): CoinRecord {
 }
 
 function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
-  if (a === b) return settlePayment(a);
-  const fixed = ({ txid, amount, address, memo }: FixedPart): FixedPart => ({
+  if (a === b) return dropNeedlessBundle(a);
+  const termsOf = ({ txid, amount, address, memo }: PaymentTerms): PaymentTerms => ({
     txid,
     amount,
     address,
     memo,
   });
-  return settlePayment({
-    ...fixed(sameFixedPart(a, b) ? a : least(fixed(a), fixed(b))),
+  return dropNeedlessBundle({
+    ...termsOf(sameTerms(a, b) ? a : least(termsOf(a), termsOf(b))),
     at: Math.min(a.at, b.at),
     bundle: leastOrNull(a.bundle, b.bundle),
     receipt: bestReceipt(a.receipt, b.receipt),
@@ -214,21 +179,21 @@ function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
   });
 }
 
-/** What a fact makes needless goes; the fact itself stays, so every order ends the same. */
-const settleCoin = (record: CoinRecord): CoinRecord =>
+/** Drops data made redundant by a fact; the fact itself stays, so every order gives the same result. */
+const dropNeedlessSource = (record: CoinRecord): CoinRecord =>
   record.spentBy.size > 0 ? { ...record, source: null } : record;
 
-const settlePayment = (record: PaymentRecord): PaymentRecord =>
+const dropNeedlessBundle = (record: PaymentRecord): PaymentRecord =>
   record.stages.has('registered') ? { ...record, bundle: null } : record;
 
-/** Two devices may hold different proofs of one thing; any rule will do if all use the same. */
+/** Two devices may have different proofs of one thing; any rule works if all devices use the same. */
 const least = <T>(a: T, b: T): T => (compareBytes(encodeCbor(a), encodeCbor(b)) <= 0 ? a : b);
 
 const leastOrNull = (a: Uint8Array | null, b: Uint8Array | null): Uint8Array | null =>
   a === null ? b : b === null || equalBytes(a, b) ? a : least(a, b);
 
-/** A proof that elders would refuse never stands in front of one that they accept. */
-function bestSource(a: CoinRecord, b: CoinRecord): Source | null {
+/** A proof that elders accept always beats one they would refuse. */
+function bestSource(a: CoinRecord, b: CoinRecord): InputSource | null {
   if (a.source === null || b.source === null) return a.source ?? b.source;
   if (sameSource(a.source, b.source)) return a.source;
   const [ours, theirs] = [provesCoin(a.coin, a.source), provesCoin(b.coin, b.source)];
@@ -238,16 +203,16 @@ function bestSource(a: CoinRecord, b: CoinRecord): Source | null {
 
 function bestReceipt(a: Uint8Array | null, b: Uint8Array | null): Uint8Array | null {
   if (a === null || b === null || equalBytes(a, b)) return a ?? b;
-  const [ours, theirs] = [isWholeReceipt(a), isWholeReceipt(b)];
+  const [ours, theirs] = [isCompleteReceipt(a), isCompleteReceipt(b)];
   if (ours !== theirs) return ours ? a : b;
   return least(a, b);
 }
 
 /**
- * Lists show one transaction's outputs one by one, and a liar may vary what the txid does not cover:
- * the proof that is here already serves all of them.
+ * Lists contain the outputs of one transaction separately, and a dishonest elder may vary the parts that
+ * the txid does not cover: reuse the stored proof for all of them.
  */
-function sharedSource(state: WalletState, coin: Coin, source: Source): Source {
+function sharedSource(state: WalletState, coin: Coin, source: InputSource): InputSource {
   if (source.kind === 'genesis' || coin.txid === null) return source;
   for (const { coin: other, source: kept } of state.coins.values()) {
     if (kept?.kind !== 'committed' || other.txid === null) continue;

@@ -1,23 +1,23 @@
 /**
- * Payments in flight, shared by the vault (which builds and signs them) and the service worker
- * (which carries them out and may die at any point). Nothing here is secret: an intent is the
- * signed bundle as it travels, facts are the certificates collected so far. But it is plain, so it
- * is here only while the payment is in flight: what has come of it is in the sealed wallet.
+ * Payments in progress, shared by the vault (which builds and signs them) and the service worker (which
+ * carries them out and may be stopped at any point). Nothing here is secret: an intent is the signed bundle
+ * as it is sent, facts are the certificates collected so far. But it is not encrypted, so it is deleted
+ * after the payment; the outcome is in the encrypted wallet.
  */
 import type { DBSchema } from 'idb';
-import { completed, lazyDatabase } from './open.ts';
+import { completed, lazyDatabase } from './indexed-db.ts';
 
-/** 2: places in the elders' lists are in the sealed wallet and no longer here. */
+/** 2: positions in the elders' lists moved to the encrypted wallet. */
 const schema = 2;
 
 interface PaymentsSchema extends DBSchema {
-  /** By payment id (hex): the bundle, written before the first byte leaves. */
+  /** By payment id (hex): the bundle, stored before it is first sent. */
   intents: { key: string; value: Uint8Array };
-  /** By payment id: what the network has answered so far. */
+  /** By payment id: the network's replies so far. */
   facts: { key: string; value: Uint8Array };
 }
 
-/** The vault's port; tests/unit/wallet has one in memory. */
+/** The vault's port; tests/unit/wallet has an in-memory one. */
 export interface PaymentStore {
   readonly putIntent: (paymentId: string, bundle: Uint8Array) => Promise<void>;
   readonly getFacts: (paymentId: string) => Promise<Uint8Array | undefined>;
@@ -29,11 +29,11 @@ const database = lazyDatabase<PaymentsSchema>('safe-payments', schema, (db, befo
     db.createObjectStore('facts');
     return;
   }
-  // The types know the schema of today only.
+  // The types describe only the current schema.
   (db as unknown as { deleteObjectStore: (name: string) => void }).deleteObjectStore('cursors');
 });
 
-/** A payment is only begun when its intent would survive a power cut. */
+/** A payment only starts when its intent would survive a power cut. */
 const durable = { durability: 'strict' } as const;
 
 export async function putIntent(paymentId: string, bundle: Uint8Array): Promise<void> {
@@ -45,7 +45,7 @@ export async function getIntent(paymentId: string): Promise<Uint8Array | undefin
   return (await database()).get('intents', paymentId);
 }
 
-/** @returns the ids of all payments that something is kept of, ascending. */
+/** @returns the ids of all payments with an intent or facts, ascending. */
 export async function listPayments(): Promise<readonly string[]> {
   const tx = (await database()).transaction(['intents', 'facts']);
   const [intents, facts] = await Promise.all([
@@ -64,7 +64,7 @@ export async function getFacts(paymentId: string): Promise<Uint8Array | undefine
   return (await database()).get('facts', paymentId);
 }
 
-/** Forgets all about a payment that is over. */
+/** Deletes everything about a payment that is over. */
 export async function removePayment(paymentId: string): Promise<void> {
   const tx = (await database()).transaction(['intents', 'facts'], 'readwrite', durable);
   await completed(

@@ -1,14 +1,14 @@
 /**
- * What the vault has verified of the network's sections, beside what the worker keeps for itself:
- * neither takes the other's word. Public bytes.
+ * The sections that the vault has verified itself. The worker keeps its own: neither trusts the other.
+ * Public bytes.
  */
 import type { DBSchema } from 'idb';
-import { lazyDatabase } from './open.ts';
+import { lazyDatabase } from './indexed-db.ts';
 
 const schema = 1;
 
 interface PinnedSections extends DBSchema {
-  /** By network id (hex): roles/light-client/pins.ts. */
+  /** By network id (hex): roles/light-client/trust-store.ts. */
   pins: { key: string; value: Uint8Array };
 }
 

@@ -1,6 +1,6 @@
-/** What the vault remembers on this device. Everything a person would call theirs is sealed. */
+/** The vault's data on this device. All personal data is encrypted. */
 import type { DBSchema, IDBPDatabase } from 'idb';
-import { completed, lazyDatabase } from './open.ts';
+import { completed, lazyDatabase } from './indexed-db.ts';
 
 const schema = 1;
 
@@ -22,53 +22,53 @@ export interface SafeRecord {
   readonly fingerprint: string;
   /** `null` until the first contact. */
   readonly network: PinnedNetwork | null;
-  /** 8 random bytes that tell this device's changes from another's. */
+  /** 8 random bytes that distinguish this device's changes from another's. */
   readonly device: Uint8Array;
   /** The phrase's member key, wrapped by the device key. */
   readonly member: Uint8Array;
-  /** The sealed index, with the stretching parameters in front (safe/index/envelope.ts). */
+  /** The encrypted index, prefixed by the stretching parameters (safe/index/index-envelope.ts). */
   readonly envelope: Uint8Array;
   /** Highest version of the pointer record this device has seen, as decimal text. */
   readonly version: string;
-  /** False while the index here has something that the network has not acknowledged. */
+  /** False while the index here contains changes that the network has not acknowledged. */
   readonly published: boolean;
   /**
-   * SHA-256 of the body of the pointer record whose index is part of the one here: that record need
+   * SHA-256 of the body of the last pointer record that was merged into the index here: that record need
    * not be read again. Absent in records of version 0.1.
    */
   readonly acknowledged?: Uint8Array | null;
-  /** Milliseconds since the Unix epoch: the Safe offered first is the one used last. */
+  /** Milliseconds since the Unix epoch: the most recently used Safe is offered first. */
   readonly usedAt: number;
 }
 
-/** The plan of an unfinished upload, sealed under its Safe's plan key. */
+/** The plan of an unfinished upload, encrypted under its Safe's plan key. */
 export interface PlanRecord {
   readonly id: string;
   readonly owner: string;
   /**
-   * Hex of the id of the network that the pieces noted as stored are on; `null` before the first
-   * one. Absent in plans of version 0.1, which did not note it.
+   * Network id (hex) of the pieces marked as stored; `null` before the first one. Absent in plans of
+   * version 0.1, which did not store it.
    */
   readonly network?: string | null;
   readonly sealed: Uint8Array;
 }
 
-/** The vault's port; tests/unit/vault has one in memory. */
+/** The vault's port; tests/unit/vault has an in-memory one. */
 export interface VaultStore {
   readonly listSafes: () => Promise<readonly SafeRecord[]>;
   readonly getSafe: (id: string) => Promise<SafeRecord | undefined>;
   readonly putSafe: (record: SafeRecord) => Promise<void>;
   readonly deleteSafe: (id: string) => Promise<void>;
-  /** Seals under a key that this browser keeps and never shows, not even to us. */
+  /** Encrypts under a key that this browser stores and never exports, not even to us. */
   readonly wrap: (bytes: Uint8Array, context: Uint8Array) => Promise<Uint8Array>;
-  /** `null` when this device's key is gone or not the one that wrapped. */
+  /** `null` when this device's key is gone or another key wrapped the bytes. */
   readonly unwrap: (wrapped: Uint8Array, context: Uint8Array) => Promise<Uint8Array | null>;
   readonly listPlans: (owner: string) => Promise<readonly PlanRecord[]>;
   readonly getPlan: (id: string) => Promise<PlanRecord | undefined>;
   /** Resolves when the plan would survive a power cut. */
   readonly putPlan: (plan: PlanRecord) => Promise<void>;
   readonly deletePlan: (id: string) => Promise<void>;
-  /** Notes that the network has acknowledged a piece under this chunk name; not without its plan. */
+  /** Marks a piece as acknowledged by the network under this chunk name; only with its plan. */
   readonly markPiece: (planId: string, index: number, chunkName: Uint8Array) => Promise<void>;
   readonly listPieces: (planId: string) => Promise<ReadonlyMap<number, Uint8Array>>;
 }
@@ -82,7 +82,7 @@ interface VaultSchema extends DBSchema {
 
 const durable = { durability: 'strict' } as const;
 
-/** Opens nothing until it is used. */
+/** Opens the database on first use. */
 export function createBrowserVaultStore(): VaultStore {
   const database = lazyDatabase<VaultSchema>('safe-vault', schema, (db) => {
     db.createObjectStore('safes', { keyPath: 'id' });
@@ -126,7 +126,7 @@ export function createBrowserVaultStore(): VaultStore {
         tx.objectStore('pieces').delete(piecesOf(id)),
       );
     },
-    // Relaxed: a lost mark costs one piece sent twice.
+    // Not strict: a lost mark costs one piece sent twice.
     markPiece: async (planId, index, chunkName) => {
       const tx = (await database()).transaction(['plans', 'pieces'], 'readwrite');
       const marked = tx
@@ -149,13 +149,13 @@ export function createBrowserVaultStore(): VaultStore {
 const readKey = async (db: IDBPDatabase<VaultSchema>): Promise<CryptoKey | undefined> =>
   db.get('keys', 'device');
 
-/** Makes the device key; when two tabs do so at once, the first one stays. */
+/** Makes the device key; when two tabs do so at the same time, the first one stays. */
 async function makeKey(database: () => Promise<IDBPDatabase<VaultSchema>>): Promise<CryptoKey> {
   const fresh = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, [
     'encrypt',
     'decrypt',
   ]);
-  // Opened only now: another tab may have had the database closed while the key was made.
+  // Opened only now: another tab may have had the database closed meanwhile.
   const tx = (await database()).transaction('keys', 'readwrite', durable);
   let key = fresh;
   const kept = tx.store.get('device').then(async (first) => {

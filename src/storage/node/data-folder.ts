@@ -1,6 +1,6 @@
 /**
- * The data folder of a node program: mode 0700, one process at a time, a format number, and a
- * folder per node. See wire.md "Stores".
+ * The data folder of a node program: mode 0700, one process at a time, a format number, and a subfolder per
+ * node. See docs/spec/wire.md "Disks".
  */
 import {
   chmodSync,
@@ -20,33 +20,33 @@ import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { folderProblem, kindOfError, Problem } from './problem.ts';
 
-/** Raised with every change of wire or money until the money is finished: old folders are refused. */
-export const dataFormat = 1;
+/** Raised with every change of wire or money formats until money is final: older folders are refused. */
+export const dataFormat = 2;
 
-/** Below this a network cannot even be born: facts, logs and the first chunks need it. */
+/** The minimum to found a network: facts, logs and the first chunks need it. */
 const leastFreeBytes = 32 * 1024 * 1024;
 
 export interface DataFolder {
   readonly path: string;
-  /** The folder of one node, made when missing: `nodes/<name>`. */
+  /** The folder of one node, created when missing: `nodes/<name>`. */
   readonly node: (name: string) => string;
   readonly readText: (name: string) => string | null;
-  /** Replaces a file as a whole: a crash leaves the old one or the new one. */
+  /** Replaces a file atomically: a crash leaves the old one or the new one. */
   readonly writeText: (name: string, text: string, mode?: number) => void;
   readonly close: () => void;
 }
 
 export interface OpenOptions {
-  /** Moves an existing folder aside to `<path>.old-<n>` first. Nothing is ever deleted. */
+  /** Renames an existing folder to `<path>.old-<n>` first. Nothing is ever deleted. */
   readonly fresh: boolean;
 }
 
-/** Opens or makes the folder. Errors: throws a {@link Problem} whose message is one line. */
+/** Opens or creates the folder. Errors: throws a {@link Problem} whose message is one line. */
 export function openDataFolder(path: string, options: OpenOptions): DataFolder {
   if (existsSync(path)) {
-    refuseStrangers(path);
+    refuseForeignFolder(path);
     if (options.fresh) {
-      lock(path)(); // Another process may be using it.
+      lock(path)(); // Fails while another process uses it.
       attempt(path, () => renameSync(path, nextOldName(path)));
     }
   }
@@ -76,7 +76,7 @@ export function openDataFolder(path: string, options: OpenOptions): DataFolder {
   };
 }
 
-/** @returns the text of a file, null when there is none. */
+/** @returns the text of a file, null when it does not exist. */
 export function readTextFile(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');
@@ -86,7 +86,7 @@ export function readTextFile(path: string): string | null {
   }
 }
 
-/** Writes beside, syncs, renames, syncs the folder. */
+/** Writes a temporary file, syncs, renames, syncs the folder. */
 export function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'w', mode);
@@ -107,7 +107,7 @@ export function replaceFile(path: string, content: string | Uint8Array, mode: nu
   }
 }
 
-/** As {@link replaceFile} without holding up the program: for what may be lost. */
+/** As {@link replaceFile} without blocking the program: for data that may be lost. */
 export async function replaceFileLater(path: string, content: string, mode: number): Promise<void> {
   const temporary = `${path}.new`;
   const file = await open(temporary, 'w', mode);
@@ -121,8 +121,8 @@ export async function replaceFileLater(path: string, content: string, mode: numb
 }
 
 /**
- * One process per folder. The lock is SQLite's own on the file `lock`: the operating system drops
- * it with the process, however that ends, so there is nothing stale to clean up.
+ * One process per folder. The lock is SQLite's own on the file `lock`: the operating system releases it
+ * with the process, however that ends, so no stale lock remains.
  */
 function lock(path: string): () => void {
   let held: DatabaseSync | null = null;
@@ -139,8 +139,8 @@ function lock(path: string): () => void {
   }
 }
 
-/** A folder that is somebody else's is never locked, moved or written to. */
-function refuseStrangers(path: string): void {
+/** Never locks, moves or writes to a folder that is not a data folder. */
+function refuseForeignFolder(path: string): void {
   const names = attempt(path, () => readdirSync(path));
   const ours = ['format', 'network.json', 'nodes', 'lock'].some((name) => names.includes(name));
   if (ours || names.length === 0) return;

@@ -1,10 +1,10 @@
-/** One SQLite file with a schema number, synced on every commit, and commits shared by groups. */
+/** One SQLite file with a schema number, synced on every commit, with group commit. */
 import { DatabaseSync } from 'node:sqlite';
-import { kindOfError, Problem } from './problem.ts';
+import { FileProblem, kindOfError, Problem } from './problem.ts';
 
 export interface Database {
   readonly sql: DatabaseSync;
-  /** Runs `change` inside a transaction; resolves with its value when that is synced to disk. */
+  /** Runs `change` inside a transaction; resolves with its value when it is synced to disk. */
   readonly write: <T>(change: () => T) => Promise<T>;
   readonly close: () => void;
 }
@@ -16,8 +16,8 @@ interface Waiting {
 }
 
 /**
- * Opens or makes the file. `schema` is kept in `user_version`; a file of another one is refused.
- * @param upgrades from an older schema to the one after it; each only adds, so no copy is kept
+ * Opens or creates the file. `schema` is stored in `user_version`; a file of another one is refused.
+ * @param upgrades from an older schema to the next one; each only adds, so no copy is kept
  * Errors: throws {@link Problem} `broken`, `full`, `locked`, `olderFormat`, `newerFormat`.
  */
 export function openDatabase(
@@ -28,7 +28,8 @@ export function openDatabase(
 ): Database {
   const sql = guard(path, () => {
     const opened = new DatabaseSync(path);
-    // FULL syncs the write-ahead log at every commit: what `write` resolved survives a power cut.
+    // FULL syncs the write-ahead log at every commit: once `write` resolves, the change survives a power
+    // cut.
     opened.exec(
       'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000; PRAGMA secure_delete=ON',
     );
@@ -41,7 +42,7 @@ export function openDatabase(
     if (!empty && found !== schema) {
       opened.close();
       const kind = found < schema ? 'olderFormat' : 'newerFormat';
-      throw new Problem(kind, `${path} has schema ${found}, this program writes ${schema}`);
+      throw new FileProblem(kind, `${path} has schema ${found}, this program writes ${schema}`);
     }
     if (empty) opened.exec(`BEGIN IMMEDIATE; ${create}; PRAGMA user_version=${schema}; COMMIT`);
     return opened;
@@ -57,9 +58,9 @@ export function openDatabase(
       sql.exec('COMMIT');
     } catch (error) {
       if (sql.isTransaction) sql.exec('ROLLBACK');
-      // One bad change must not fail its neighbours: give each its own transaction.
+      // One bad change must not fail the rest of its group: give each its own transaction.
       if (group.length > 1) for (const each of group) runGroup([each]);
-      else group[0]?.failed(new Problem(kindOfError(error), `${path}: ${messageOf(error)}`));
+      else group[0]?.failed(new FileProblem(kindOfError(error), `${path}: ${messageOf(error)}`));
       return;
     }
     group.forEach((each, index) => each.done(values[index]));
@@ -76,11 +77,11 @@ export function openDatabase(
     write: <T>(change: () => T) =>
       new Promise<T>((resolve, reject) => {
         if (!open) {
-          reject(new Problem('broken', `${path} is closed`));
+          reject(new FileProblem('broken', `${path} is closed`));
           return;
         }
         waiting.push({ change, done: resolve as (value: unknown) => void, failed: reject });
-        // Everything asked for in this turn of the event loop shares one sync of the disk.
+        // All writes of this turn of the event loop share one disk sync.
         if (waiting.length === 1) setImmediate(flush);
       }),
     close: () => {
@@ -97,7 +98,7 @@ function guard<T>(path: string, open: () => T): T {
     return open();
   } catch (error) {
     if (error instanceof Problem) throw error;
-    throw new Problem(kindOfError(error), `${path}: ${messageOf(error)}`);
+    throw new FileProblem(kindOfError(error), `${path}: ${messageOf(error)}`);
   }
 }
 

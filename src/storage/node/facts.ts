@@ -1,15 +1,20 @@
 /**
- * What a node must not forget: facts of machines by key, the list of registered outputs, and the
- * pointer records an adult keeps. One SQLite file per node.
+ * A node's durable state: facts of machines by key, the list of registered outputs, and the pointer records
+ * an adult stores. One SQLite file per node.
  */
+import { assert } from '#core/assert.ts';
 import { equalBytes } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { compareRanks, recordDigest, type PointerRank } from '#data/pointer.ts';
-import { openDatabase } from './database.ts';
+import {
+  comparePointerRanks,
+  pointerRecordDigest,
+  type PointerRank,
+} from '#data/pointer-record.ts';
+import { openDatabase, type Database } from './database.ts';
 
 const schema = 3;
 
-/** What may be said once and never otherwise: kept when the facts behind it are forgotten. */
+/** Slots that may be filled once: they outlive the facts that filled them. */
 const createOnce = 'CREATE TABLE once (slot TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID';
 
 const create = `
@@ -21,7 +26,10 @@ const create = `
   CREATE TABLE pointers (address TEXT PRIMARY KEY, version INTEGER NOT NULL, record BLOB NOT NULL,
     digest BLOB) WITHOUT ROWID`;
 
-/** Records of before have none until they are written again: it follows from the record. */
+const insertFactSql = `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
+  (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`;
+
+/** Older records have no digest until they are written again: it is derived from the record. */
 const addDigest = 'ALTER TABLE pointers ADD COLUMN digest BLOB';
 
 export interface FactStore {
@@ -30,8 +38,8 @@ export interface FactStore {
   /** Resolves only when the fact would survive a power cut. */
   readonly append: (machine: string, key: string, fact: Uint8Array) => Promise<void>;
   /**
-   * Appends a fact and, in the same transaction, forgets the earlier ones that it makes obsolete.
-   * @param obsolete places in the list it is given: all facts of the instance, the new one last
+   * Appends a fact and, in the same transaction, deletes the earlier ones that it makes obsolete.
+   * @param obsolete indices into the list it is given: all facts of the instance, the new one last
    */
   readonly appendAndForget: (
     machine: string,
@@ -40,8 +48,8 @@ export interface FactStore {
     obsolete: (facts: readonly Uint8Array[]) => readonly number[],
   ) => Promise<void>;
   /**
-   * Appends a fact that fills a slot, in one transaction. Whoever fills it again with the same value
-   * is taken at its word. Errors: rejects, and keeps nothing, when another value is there (N20).
+   * Appends a fact that fills a slot, in one transaction. Filling it again with the same value succeeds.
+   * Errors: rejects, and stores nothing, when the slot has another value (N20).
    */
   readonly appendOnce: (
     machine: string,
@@ -51,17 +59,17 @@ export interface FactStore {
   ) => Promise<void>;
   /** Keys of all instances of a machine that have facts. */
   readonly keys: (machine: string) => Promise<readonly string[]>;
-  /** Adds entries to the output list that another elder's registry had; known keys stay as they are. */
+  /** Adds entries of another elder's registry to the output list; known keys stay unchanged. */
   readonly addOutputs: (
     entries: readonly { readonly key: string; readonly entry: Uint8Array }[],
   ) => Promise<void>;
-  /** Forgets one instance whose work is over; what it kept is no longer on the disk's pages. */
+  /** Deletes one instance whose work is over, including its bytes on the disk's pages. */
   readonly erase: (machine: string, key: string) => Promise<void>;
-  /** Forgets all instances of a machine; nothing secret, so its pages are only given back. */
+  /** Deletes all instances of a machine without secrets: their pages are freed, not overwritten. */
   readonly eraseAll: (machine: string) => Promise<void>;
   /**
-   * Appends a fact and the entry it adds to the output list in one transaction, so that neither
-   * exists without the other. A second entry for the same key leaves the first in its place.
+   * Appends a fact and the entry it adds to the output list in one transaction, so that neither exists
+   * without the other. A second entry for the same key leaves the first in its place.
    */
   readonly appendWithOutput: (
     machine: string,
@@ -73,7 +81,7 @@ export interface FactStore {
   readonly listOutputs: (after: number, limit: number) => Promise<OutputPage>;
   /** The newest entries, oldest first, at most `limit`. */
   readonly lastOutputs: (limit: number) => Promise<readonly Uint8Array[]>;
-  /** Keeps the record unless one is kept that comes before it, by {@link pointerConflict}. */
+  /** Stores the record unless the stored one outranks it, by {@link pointerConflict}. */
   readonly putPointer: (
     address: string,
     version: bigint,
@@ -81,9 +89,9 @@ export interface FactStore {
     source?: PointerSource,
   ) => Promise<Result<'stored', PointerConflict>>;
   readonly getPointer: (address: string) => Promise<Uint8Array | null>;
-  /** Records whose address comes after `after` ('' to begin), in order, at most `limit`. */
+  /** Records with an address after `after` ('' for the first page), in order, at most `limit`. */
   readonly listPointers: (after: string, limit: number) => Promise<readonly StoredPointer[]>;
-  /** Forgets a record unless one that replaces it has come meanwhile. */
+  /** Deletes a record unless a newer one has replaced it meanwhile. */
   readonly removePointer: (address: string, rank: PointerRank) => Promise<void>;
   readonly close: () => void;
 }
@@ -101,26 +109,22 @@ export interface StoredPointer {
   readonly version: bigint;
   /** Bytes of the record. */
   readonly size: number;
-  /** `recordDigest` of it. */
+  /** The record's `pointerRecordDigest`. */
   readonly digest: Uint8Array;
 }
 
-/** A client's second body of a version comes too late; holders settle on one of two (R10). */
+/** A client's second body for a version is refused; holders settle on one of two (REPLICATION-R10). */
 export type PointerSource = 'client' | 'holder';
 
 export interface PointerConflict {
   readonly kind: 'lowerVersion' | 'versionTaken';
-  /** The record that is kept instead. */
+  /** The stored record, which stays. */
   readonly kept: Uint8Array;
 }
 
-/** SQLite keeps signed 64-bit numbers; a pointer's version is a u64. */
-const toSigned = (version: bigint): bigint => BigInt.asIntN(64, version);
-const toUnsigned = (version: bigint): bigint => BigInt.asUintN(64, version);
-
 /**
- * A lower version is refused, and so is a different body of the same version. The same body under
- * another signature of its owner is no other record.
+ * A lower version is refused, and so is a different body of the same version. The same body under another
+ * signature of its owner is the same record.
  */
 export function pointerConflict(
   kept: (PointerRank & { readonly record: Uint8Array }) | null,
@@ -129,13 +133,26 @@ export function pointerConflict(
 ): PointerConflict | null {
   if (kept === null || offered.version > kept.version) return null;
   if (offered.version < kept.version) return { kind: 'lowerVersion', kept: kept.record };
-  const order = compareRanks(offered, kept);
+  const order = comparePointerRanks(offered, kept);
   if (order === 0 || (order > 0 && source === 'holder')) return null;
   return { kind: 'versionTaken', kept: kept.record };
 }
 
-/** Our own bug, or a disk that forgot: the program must end before it says what it was about to. */
-export const secondValue = (slot: string): Error =>
+/** The facts of one instance, decoded. If they do not decode, the store is damaged and must not be used. */
+export const loadFacts = async <Fact>(
+  facts: Pick<FactStore, 'load'>,
+  machine: string,
+  key: string,
+  decode: (bytes: Uint8Array) => Result<Fact, 'malformed'>,
+): Promise<readonly Fact[]> =>
+  (await facts.load(machine, key)).map((bytes) => {
+    const fact = decode(bytes);
+    assert(fact.ok, 'a stored fact decodes');
+    return fact.value;
+  });
+
+/** Our own bug, or a disk that lost data: the program must end before it sends the conflicting value. */
+export const conflictingValue = (slot: string): Error =>
   new Error(`${slot} has a value already, and another one was refused`);
 
 /** Opens the store in the file `path`. Errors: see {@link openDatabase}. */
@@ -145,65 +162,34 @@ export function openFacts(path: string): FactStore {
     [2, addDigest],
   ]);
   const database = openDatabase(path, schema, create, upgrades);
-  const { sql, write } = database;
+  return {
+    ...factsIn(database),
+    ...outputsIn(database),
+    ...pointersIn(database),
+    close: database.close,
+  };
+}
+
+function factsIn({ sql, write }: Database) {
   const selectFacts = sql.prepare(
     'SELECT n, fact FROM facts WHERE machine = ? AND key = ? ORDER BY n',
   );
   const deleteFact = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ? AND n = ?');
-  const insertFact = sql.prepare(
-    `INSERT INTO facts (machine, key, n, fact) VALUES ($machine, $key,
-       (SELECT coalesce(max(n) + 1, 0) FROM facts WHERE machine = $machine AND key = $key), $fact)`,
-  );
+  const insertFact = sql.prepare(insertFactSql);
   const insertOnce = sql.prepare('INSERT INTO once (slot, value) VALUES (?, ?)');
   const selectOnce = sql.prepare('SELECT value FROM once WHERE slot = ?');
   const selectKeys = sql.prepare('SELECT DISTINCT key FROM facts WHERE machine = ?');
   const deleteFacts = sql.prepare('DELETE FROM facts WHERE machine = ? AND key = ?');
   const deleteMachine = sql.prepare('DELETE FROM facts WHERE machine = ?');
-  const insertOutput = sql.prepare(
-    'INSERT INTO outputs (key, entry) VALUES (?, ?) ON CONFLICT (key) DO NOTHING',
-  );
-  const selectOutputs = sql.prepare(
-    'SELECT position, entry FROM outputs WHERE position > ? ORDER BY position LIMIT ?',
-  );
-  const selectLast = sql.prepare('SELECT entry FROM outputs ORDER BY position DESC LIMIT ?');
-  const selectPointer = sql.prepare(
-    'SELECT version, record, digest FROM pointers WHERE address = ?',
-  );
-  selectPointer.setReadBigInts(true);
-  const upsertPointer = sql.prepare(
-    `INSERT INTO pointers (address, version, record, digest) VALUES (?, ?, ?, ?)
-       ON CONFLICT (address) DO UPDATE SET version = excluded.version, record = excluded.record,
-         digest = excluded.digest`,
-  );
-
-  // `length` of a blob is read from its header: no record is loaded.
-  const selectPointers = sql.prepare(
-    `SELECT address, version, length(record) AS size, digest,
-       CASE WHEN digest IS NULL THEN record END AS record
-       FROM pointers WHERE address > ? ORDER BY address LIMIT ?`,
-  );
-  selectPointers.setReadBigInts(true);
-  const deletePointer = sql.prepare('DELETE FROM pointers WHERE address = ?');
-
-  const keptPointer = (address: string) => {
-    const row = selectPointer.get(address);
-    if (row === undefined) return null;
-    const record = bytesIn(row['record']);
-    return { version: toUnsigned(row['version'] as bigint), record, digest: digestIn(row) };
-  };
-
   return {
     load: async (machine, key) => selectFacts.all(machine, key).map((row) => bytesIn(row['fact'])),
-    append: (machine, key, fact) =>
-      write(() => {
-        insertFact.run({ machine, key, fact });
-      }),
+    append: (machine, key, fact) => write(() => void insertFact.run({ machine, key, fact })),
     appendAndForget: (machine, key, fact, obsolete) =>
       write(() => {
         insertFact.run({ machine, key, fact });
         const rows = selectFacts.all(machine, key);
         for (const at of obsolete(rows.map((row) => bytesIn(row['fact'])))) {
-          // The newest stays whatever is said: by its number the next one is counted on.
+          // The newest always stays: the next fact's number continues from it.
           const row = at === rows.length - 1 ? undefined : rows[at];
           if (row !== undefined) deleteFact.run(machine, key, Number(row['n']));
         }
@@ -212,21 +198,32 @@ export function openFacts(path: string): FactStore {
       write(() => {
         const kept = selectOnce.get(slot);
         if (kept === undefined) insertOnce.run(slot, value);
-        else if (!equalBytes(bytesIn(kept['value']), value)) throw secondValue(slot);
+        else if (!equalBytes(bytesIn(kept['value']), value)) throw conflictingValue(slot);
         insertFact.run({ machine, key, fact });
       }),
     keys: async (machine) => selectKeys.all(machine).map((row) => String(row['key'])),
-    addOutputs: (entries) =>
-      write(() => {
-        for (const { key, entry } of entries) insertOutput.run(key, entry);
-      }),
     erase: async (machine, key) => {
       await write(() => deleteFacts.run(machine, key));
       sql.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     },
-    eraseAll: (machine) =>
+    eraseAll: (machine) => write(() => void deleteMachine.run(machine)),
+  } satisfies Partial<FactStore>;
+}
+
+function outputsIn({ sql, write }: Database) {
+  const insertFact = sql.prepare(insertFactSql);
+  const insertOutput = sql.prepare(
+    'INSERT INTO outputs (key, entry) VALUES (?, ?) ON CONFLICT (key) DO NOTHING',
+  );
+  const selectOutputs = sql.prepare(
+    'SELECT position, entry FROM outputs WHERE position > ? ORDER BY position LIMIT ?',
+  );
+  const selectLast = sql.prepare('SELECT entry FROM outputs ORDER BY position DESC LIMIT ?');
+  const entryIn = (row: Record<string, unknown>): Uint8Array => bytesIn(row['entry']);
+  return {
+    addOutputs: (entries) =>
       write(() => {
-        deleteMachine.run(machine);
+        for (const { key, entry } of entries) insertOutput.run(key, entry);
       }),
     appendWithOutput: (machine, key, fact, entry) =>
       write(() => {
@@ -237,21 +234,44 @@ export function openFacts(path: string): FactStore {
       const rows = selectOutputs.all(after, limit + 1);
       const page = rows.slice(0, limit);
       const next = Number(page.at(-1)?.['position'] ?? after);
-      return { entries: page.map((row) => bytesIn(row['entry'])), next, more: rows.length > limit };
+      return { entries: page.map(entryIn), next, more: rows.length > limit };
     },
-    lastOutputs: async (limit) =>
-      selectLast
-        .all(limit)
-        .map((row) => bytesIn(row['entry']))
-        .reverse(),
+    lastOutputs: async (limit) => selectLast.all(limit).map(entryIn).reverse(),
+  } satisfies Partial<FactStore>;
+}
+
+function pointersIn({ sql, write }: Database) {
+  const selectPointer = sql.prepare(
+    'SELECT version, record, digest FROM pointers WHERE address = ?',
+  );
+  selectPointer.setReadBigInts(true);
+  const upsertPointer = sql.prepare(
+    `INSERT INTO pointers (address, version, record, digest) VALUES (?, ?, ?, ?)
+       ON CONFLICT (address) DO UPDATE SET version = excluded.version, record = excluded.record,
+         digest = excluded.digest`,
+  );
+  // `length` of a blob is read from its header: no record is loaded.
+  const selectPointers = sql.prepare(
+    `SELECT address, version, length(record) AS size, digest,
+       CASE WHEN digest IS NULL THEN record END AS record
+       FROM pointers WHERE address > ? ORDER BY address LIMIT ?`,
+  );
+  selectPointers.setReadBigInts(true);
+  const deletePointer = sql.prepare('DELETE FROM pointers WHERE address = ?');
+  const keptPointer = (address: string) => {
+    const row = selectPointer.get(address);
+    if (row === undefined) return null;
+    return { version: versionIn(row), record: bytesIn(row['record']), digest: digestIn(row) };
+  };
+  return {
     putPointer: (address, version, record, source = 'client') =>
       write(() => {
-        const offered = { version, digest: recordDigest(record) };
+        const offered = { version, digest: pointerRecordDigest(record) };
         const kept = keptPointer(address);
         const conflict = pointerConflict(kept, offered, source);
         if (conflict !== null) return err(conflict);
-        // What was shown to others once stays as it is.
-        if (kept !== null && compareRanks(kept, offered) === 0) return ok('stored' as const);
+        // A record that may have been sent stays unchanged.
+        if (kept !== null && comparePointerRanks(kept, offered) === 0) return ok('stored' as const);
         upsertPointer.run(address, toSigned(version), record, offered.digest);
         return ok('stored' as const);
       }),
@@ -259,21 +279,25 @@ export function openFacts(path: string): FactStore {
     listPointers: async (after, limit) =>
       selectPointers.all(after, limit).map((row) => ({
         address: String(row['address']),
-        version: toUnsigned(row['version'] as bigint),
+        version: versionIn(row),
         size: Number(row['size']),
         digest: digestIn(row),
       })),
     removePointer: (address, rank) =>
       write(() => {
         const kept = keptPointer(address);
-        if (kept !== null && compareRanks(kept, rank) <= 0) deletePointer.run(address);
+        if (kept !== null && comparePointerRanks(kept, rank) <= 0) deletePointer.run(address);
       }),
-    close: database.close,
-  };
+  } satisfies Partial<FactStore>;
 }
 
+/** SQLite stores signed 64-bit integers; a pointer's version is a u64. */
+const toSigned = (version: bigint): bigint => BigInt.asIntN(64, version);
+const versionIn = (row: Record<string, unknown>): bigint =>
+  BigInt.asUintN(64, row['version'] as bigint);
+
 const digestIn = (row: Record<string, unknown>): Uint8Array =>
-  row['digest'] === null ? recordDigest(bytesIn(row['record'])) : bytesIn(row['digest']);
+  row['digest'] === null ? pointerRecordDigest(bytesIn(row['record'])) : bytesIn(row['digest']);
 
 const bytesIn = (value: unknown): Uint8Array =>
   value instanceof Uint8Array ? new Uint8Array(value) : new Uint8Array();

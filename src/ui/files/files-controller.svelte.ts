@@ -1,12 +1,12 @@
 /** Putting files in, getting them back, removing and restoring them. */
 import type { FileView, TransferView } from '#bridge/vault.ts';
 import { formatSize, formatSpeed, percentDone, timeLeft } from '../shared/format.ts';
-import { toVaultError, type App } from '../shared/app.svelte.ts';
+import { asVaultError, type App } from '../shared/app.svelte.ts';
 import { sharedTexts } from '../shared/texts.ts';
 import type { Toasts } from '../shared/toasts.svelte.ts';
 import { filesTexts } from './texts.ts';
 
-/** One row of what is on its way, ready to show. */
+/** One row of a transfer in progress, ready to show. */
 export interface TransferLine {
   readonly percent: number;
   readonly headline: string;
@@ -73,7 +73,7 @@ export class FilesController {
     this.opening = this.opening.filter((id) => id !== file.id);
     if (answer === null) return;
     this.#toasts.show(filesTexts.downloading(file.name));
-    navigateAside(answer.url, (why) =>
+    navigateHiddenFrame(answer.url, (why) =>
       this.#toasts.fail(filesTexts.downloadFailed(file.name, why)),
     );
   }
@@ -102,21 +102,21 @@ export class FilesController {
     try {
       return await work();
     } catch (error) {
-      this.#toasts.fail(filesTexts.failedFor(name, toVaultError(error).message));
+      this.#toasts.fail(filesTexts.failedFor(name, asVaultError(error).message));
       return null;
     }
   }
 }
 
 const frameId = 'download-frame';
-const longestWhy = 300;
+const maxReasonLength = 300;
 
 /**
  * Navigates a hidden frame, so that the service worker answers and the browser saves the stream.
  * (A link with `download` would bypass the worker.) A frame that loads a page instead of starting
  * a download holds the worker's sentence on what went wrong.
  */
-function navigateAside(url: string, onRefused: (why: string) => void): void {
+function navigateHiddenFrame(url: string, onRefused: (why: string) => void): void {
   document.getElementById(frameId)?.remove();
   const frame = document.createElement('iframe');
   frame.id = frameId;
@@ -131,7 +131,7 @@ function navigateAside(url: string, onRefused: (why: string) => void): void {
     } catch {
       // An opaque error page of the browser: there is no sentence to read.
     }
-    onRefused(why.slice(0, longestWhy));
+    onRefused(why.slice(0, maxReasonLength));
   });
   frame.src = url;
   document.body.append(frame);

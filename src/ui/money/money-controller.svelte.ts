@@ -1,5 +1,5 @@
 /** Sending, receiving and redeeming. Amounts stay text: the vault counts, the page only shows. */
-import { toVaultError, type App } from '../shared/app.svelte.ts';
+import { asVaultError, type App } from '../shared/app.svelte.ts';
 import { Task } from '../shared/task.svelte.ts';
 import type { Toasts } from '../shared/toasts.svelte.ts';
 import { moneyTexts } from './texts.ts';
@@ -118,7 +118,7 @@ export class MoneyController {
         this.shownReceipt = text;
       }
     } catch (error) {
-      this.#toasts.fail(toVaultError(error).message);
+      this.#toasts.fail(asVaultError(error).message);
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { PaymentState } from '#bridge/vault.ts';
+import type { PaymentStage } from '#bridge/vault.ts';
 
 export const moneyTexts = {
   title: 'Money',
@@ -48,7 +48,7 @@ export const moneyTexts = {
     final: 'Final',
     registered: 'Arrived',
     replaced: 'Replaced',
-  } satisfies Record<PaymentState, string>,
+  } satisfies Record<PaymentStage, string>,
   receipt: 'Copy receipt',
   receiptOf: (amount: string) => `Copy receipt of ${amount}`,
   receiptCopied: 'The receipt is copied. Whoever it is for can redeem it under Money.',

@@ -1,11 +1,20 @@
-/** What the Network page shows of the light node, and the one thing a person may set. */
-import type { ElderView, NetworkView, RoadPreference, SectionView } from '#bridge/worker.ts';
+/** The Network page's view of the light node, and the one setting a person has. */
+import type {
+  ElderView,
+  NetworkView,
+  TransportPreference,
+  SectionView,
+} from '#bridge/worker-messages.ts';
 import type { App } from '../shared/app.svelte.ts';
 import { Task } from '../shared/task.svelte.ts';
-import { changesBetween } from './sections.ts';
+import { changesBetween } from './section-tree.ts';
 
-/** Where an elder stands on a circle of `radius` around the middle; the first one is on top. */
-export function placeOnRing(index: number, of: number, radius: number): readonly [number, number] {
+/** The position of an elder on a circle of `radius` around the middle; the first one is on top. */
+export function pointOnCircle(
+  index: number,
+  of: number,
+  radius: number,
+): readonly [number, number] {
   const angle = (index / of) * 2 * Math.PI - Math.PI / 2;
   return [Math.cos(angle) * radius, Math.sin(angle) * radius];
 }
@@ -13,7 +22,7 @@ export function placeOnRing(index: number, of: number, radius: number): readonly
 export const connectedCount = (elders: readonly ElderView[]): number =>
   elders.filter((elder) => elder.state === 'connected').length;
 
-/** Lines kept of what happened while somebody watched. */
+/** Lines of changes kept while the page is open. */
 export const maxChanges = 8;
 
 export class NetworkController {
@@ -28,13 +37,13 @@ export class NetworkController {
     this.#app = app;
   }
 
-  /** Asks for news every few seconds until the returned function is called. */
+  /** Polls for changes every few seconds until the returned function is called. */
   watch(): () => void {
     return this.#app.watchNetwork();
   }
 
-  /** The next view: what differs from the last one becomes a line. */
-  see(view: NetworkView | null): void {
+  /** Adds a line for each difference from the last view. */
+  update(view: NetworkView | null): void {
     const sections = view?.sections ?? [];
     if (sections.length === 0 || sections === this.#seen) return;
     const news = changesBetween(this.#seen, sections);
@@ -44,7 +53,7 @@ export class NetworkController {
     this.changes = [...lines.reverse(), ...this.changes].slice(0, maxChanges);
   }
 
-  async setRoad(preference: RoadPreference): Promise<void> {
-    await this.task.run(() => this.#app.setRoad(preference));
+  async setTransport(preference: TransportPreference): Promise<void> {
+    await this.task.run(() => this.#app.setTransport(preference));
   }
 }

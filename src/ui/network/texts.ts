@@ -1,4 +1,9 @@
-import type { ElderView, NetworkView, Road, RoadPreference } from '#bridge/worker.ts';
+import type {
+  ElderView,
+  NetworkView,
+  Transport,
+  TransportPreference,
+} from '#bridge/worker-messages.ts';
 
 /** "()" of the worker is no bits at all. */
 export const bitsOf = (prefix: string): string => (prefix === '()' ? '' : prefix);
@@ -54,7 +59,7 @@ export const networkTexts = {
     direct: 'Direct',
     relayed: 'Relayed',
     websocket: 'WebSocket',
-  } satisfies Record<Road, string>,
+  } satisfies Record<Transport, string>,
   noRoad: 'No road',
   states: {
     idle: 'Not needed right now',
@@ -69,13 +74,13 @@ export const networkTexts = {
     relayed: 'Relayed',
     direct: 'Direct',
     websocket: 'WebSocket',
-  } satisfies Record<RoadPreference, string>,
+  } satisfies Record<TransportPreference, string>,
   preferenceHints: {
     automatic: 'The best road that works for each elder.',
     relayed: 'Through the relay. Slower, and works behind most firewalls.',
     direct: 'Straight to each elder (WebRTC).',
     websocket: 'An ordinary web connection. It also works when no page is open.',
-  } satisfies Record<RoadPreference, string>,
+  } satisfies Record<TransportPreference, string>,
   changing: 'Changing the road…',
   network: 'Network',
   networkId: 'Network id',

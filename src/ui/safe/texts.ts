@@ -1,5 +1,5 @@
 /** Every word of the place Safe: the door (create, open, unlock) and what is behind it. */
-export const doorTexts = {
+export const unlockTexts = {
   startingTitle: 'One moment',
   starting: 'Starting Safe on this device…',
 

@@ -1,16 +1,16 @@
 /**
- * What every screen shares: the last thing the vault, the network and the app's shell said, and
- * one way to ask. It knows the {@link SafeApp} interface only.
+ * Shared by all screens: the latest views of the vault, the network and the app's shell, and one function
+ * for requests. It depends on the {@link SafeApp} interface only.
  */
 import { createContext } from 'svelte';
 import { isVaultError, type SafeApp, type ShellView } from '#bridge/page.ts';
 import type { VaultError, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
-import type { NetworkView, RoadPreference } from '#bridge/worker.ts';
+import type { NetworkView, TransportPreference } from '#bridge/worker-messages.ts';
 import { sharedTexts } from './texts.ts';
 import { toasts } from './toasts.svelte.ts';
 import { trustOwnWorkers } from './trusted-urls.ts';
 
-export type OpenSafe = Extract<VaultView, { kind: 'open' }>;
+export type OpenSafeView = Extract<VaultView, { kind: 'open' }>;
 
 export class App {
   vault = $state.raw<VaultView>({ kind: 'starting' });
@@ -44,7 +44,7 @@ export class App {
     this.vault = view;
   }
 
-  /** Rejects with a {@link VaultError} only: whatever else breaks becomes a sentence too. */
+  /** Rejects with a {@link VaultError} only: any other failure becomes a sentence too. */
   async ask<Request extends VaultRequest>(
     request: Request,
   ): Promise<VaultReplies[Request['kind']]> {
@@ -54,19 +54,19 @@ export class App {
         request,
       )) as VaultReplies[Request['kind']];
     } catch (error) {
-      throw toVaultError(error);
+      throw asVaultError(error);
     }
   }
 
-  async setRoad(preference: RoadPreference): Promise<void> {
+  async setTransport(preference: TransportPreference): Promise<void> {
     try {
-      await (await this.#started).setRoad(preference);
+      await (await this.#started).setTransport(preference);
     } catch (error) {
-      throw toVaultError(error);
+      throw asVaultError(error);
     }
   }
 
-  /** The network is asked for news until the returned function is called. */
+  /** Polls the network for changes until the returned function is called. */
   watchNetwork(): () => void {
     let stop: (() => void) | undefined;
     let over = false;
@@ -91,7 +91,7 @@ export class App {
   }
 }
 
-export function toVaultError(error: unknown): VaultError {
+export function asVaultError(error: unknown): VaultError {
   return isVaultError(error) ? error : { kind: 'internal', message: sharedTexts.internal };
 }
 

@@ -1,4 +1,4 @@
-/** Numbers, times and sizes in words. Pure; the language is the app's own. */
+/** Formats numbers, times and sizes. Pure; the language is the app's own. */
 export const language = 'en';
 
 const units = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
@@ -7,7 +7,7 @@ const units = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const;
 export function formatSize(bytes: number): string {
   let value = bytes;
   let step = 0;
-  // 999.5 would print as "1,000": the next unit says it better.
+  // 999.5 would print as "1,000": use the next unit.
   while (value >= (step === 0 ? 1000 : 999.5) && step < units.length - 1) {
     value /= 1000;
     step += 1;
@@ -27,7 +27,7 @@ export function percentDone(doneBytes: number, size: number): number {
   return Math.min(99, Math.max(1, Math.floor((doneBytes / size) * 100)));
 }
 
-/** How long the rest takes at this speed; empty when the speed says nothing. */
+/** The remaining time at this speed; empty when the speed is zero or unknown. */
 export function timeLeft(remainingBytes: number, bytesPerSecond: number): string {
   if (remainingBytes <= 0 || !(bytesPerSecond > 0)) return '';
   const seconds = remainingBytes / bytesPerSecond;
@@ -62,5 +62,5 @@ export const orList = (values: readonly number[]): string =>
     .replace(', or ', ' or ');
 
 /** The two ends of a long text, enough to compare by eye. */
-export const ends = (text: string, keep = 8): string =>
+export const abbreviate = (text: string, keep = 8): string =>
   text.length <= keep * 2 + 1 ? text : `${text.slice(0, keep)} … ${text.slice(-keep)}`;

@@ -1,6 +1,6 @@
 /** One thing a person started: is it running, and what went wrong. */
 import type { VaultError } from '#bridge/vault.ts';
-import { toVaultError } from './app.svelte.ts';
+import { asVaultError } from './app.svelte.ts';
 
 export class Task {
   busy = $state(false);
@@ -14,7 +14,7 @@ export class Task {
     try {
       return { value: await work() };
     } catch (error) {
-      this.error = toVaultError(error);
+      this.error = asVaultError(error);
       return null;
     } finally {
       this.busy = false;

@@ -7,7 +7,7 @@ export interface Toast {
 }
 
 /** Long enough to read a sentence twice and to reach the button by keyboard. */
-const calmForMs = 10_000;
+const calmToastMs = 10_000;
 const maxToasts = 3;
 
 export class Toasts {
@@ -16,7 +16,7 @@ export class Toasts {
 
   show(text: string, action: Toast['action'] = null): void {
     const id = this.#add({ tone: 'calm', text, action });
-    setTimeout(() => this.dismiss(id), calmForMs);
+    setTimeout(() => this.dismiss(id), calmToastMs);
   }
 
   /** An error stays until it is read. */

@@ -1,7 +1,6 @@
 /**
- * The page's content policy demands Trusted Types: a script address from a string is refused
- * unless a policy made it. This is that policy. It lets through what the page itself starts, its
- * own two kinds of worker, and nothing else, whatever a string elsewhere says.
+ * The page's content policy requires Trusted Types: a script URL from a string is refused unless a policy
+ * made it. This is that policy. It allows only the page's own two kinds of worker.
  */
 const workerPaths = /^\/(service-worker\.js|_app\/immutable\/workers\/[\w./-]+\.js)$/;
 

@@ -1,14 +1,18 @@
-/** What a person reads about money; never a vague "failed". */
-import type { AddressError } from '#money/address.ts';
+/** The texts about money; never a vague "failed". */
+import type { AddressError } from '#money/wallet-address.ts';
 import { formatAmount } from '#money/amount.ts';
 import type { HistoryItem, PlanError } from '#safe/wallet/index.ts';
 import { VaultFailure } from '../failure.ts';
-import type { RpcFailure } from '../rpc.ts';
+import type { RpcFailure } from '../network/worker-rpc.ts';
 
-export function sentenceOf({ state, direction }: HistoryItem): string {
+export function historySentence({
+  stage,
+  direction,
+}: Pick<HistoryItem, 'stage' | 'direction'>): string {
   if (direction === 'in') return 'Received. It is yours and final.';
-  switch (state) {
+  switch (stage) {
     case 'draft':
+    case 'preparing':
       return 'Written down on this device; the elders are being asked.';
     case 'committing':
       return 'The elders have written it down and are signing.';
@@ -52,8 +56,8 @@ export function planFailure(error: PlanError): VaultFailure {
       return new VaultFailure('notEnoughMoney', `You have ${have}. Send that much or less.`);
     }
     case 'tooManyInputs': {
-      const possible = formatAmount(error.possible);
-      const message = `Your money is in many small coins: one payment can carry ${possible}. Send it in parts.`;
+      const limit = formatAmount(error.possible);
+      const message = `Your money is in many small coins: one payment can carry ${limit}. Send it in parts.`;
       return new VaultFailure('notEnoughMoney', message);
     }
     case 'badAddress':
@@ -77,30 +81,30 @@ export const walletFull = (): VaultFailure =>
     'The list of payments of this Safe is full. Nothing was sent or changed; your money stays yours. Make a new Safe and keep this one for what it holds.',
   );
 
-/** @param most what the largest coins come to that one payment can spend whole */
-export const onlyWholeCoins = (most: bigint): VaultFailure =>
+/** @param limit the sum of the largest coins that one payment can spend whole */
+export const changelessOnly = (limit: bigint): VaultFailure =>
   new VaultFailure(
     'storageFull',
-    `The list of payments of this Safe is full: it can only send whole coins, without change. Nothing was sent. Make a new Safe and send ${formatAmount(most)} to its address, exactly; then again with the amount shown next, until this one is empty.`,
+    `The list of payments of this Safe is full: it can only send whole coins, without change. Nothing was sent. Make a new Safe and send ${formatAmount(limit)} to its address, exactly; then again with the amount shown next, until this one is empty.`,
   );
 
-/** Planned on other coins it might be made twice: whoever wants it must look first. */
+/** With other coins it might be paid twice: the person must check first. */
 export const spentMeanwhile = (): VaultFailure =>
   new VaultFailure(
     'busy',
     'Another device of this Safe spent the same coin at this moment. Look at your list of payments before you send it again.',
   );
 
-/** A Safe that this device is not to remember writes a payment down in the network, or nowhere. */
-export const notWrittenDown = ({ message }: RpcFailure): VaultFailure =>
+/** A Safe that this device must not remember can store a payment only on the network. */
+export const paymentNotSaved = ({ message }: RpcFailure): VaultFailure =>
   new VaultFailure(
     'offline',
     `The payment could not be written down in the network, and this device is not to remember your Safe. Nothing was sent. Look at your list of payments before you try again. ${message}`,
   );
 
 /** @param reason a whole sentence */
-export const notTakenIn = (reason: string): string =>
+export const incomingNotSaved = (reason: string): string =>
   `Money for you is in the network and could not be written down in your Safe. It stays yours and is taken in as soon as it can be. ${reason}`;
 
-export const leftSentence =
+export const skippedSentence =
   'Small payments to you are waiting in the network: this Safe holds as many small coins as fit beside your files. They stay yours and come in when there is room, which sending money makes. Larger payments arrive as before.';

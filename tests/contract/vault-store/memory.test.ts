@@ -1,4 +1,4 @@
-/** Goal: the store that vault tests use keeps the promises of the real one. */
+/** Goal: the store of the vault tests fulfils the contract of the real one. */
 import { test } from 'vitest';
 import { createMemoryStore } from '../../unit/vault/world.ts';
 import { steps } from './steps.ts';

@@ -1,4 +1,4 @@
-/** What every vault store must do. Runs in Node and, bundled, inside a real browser. */
+/** The contract of every vault store. Runs in Node and, bundled, in a real browser. */
 import type { PlanRecord, SafeRecord, VaultStore } from '#storage/browser/vault-store.ts';
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
@@ -28,9 +28,9 @@ function same(actual: unknown, expected: unknown): void {
   }
 }
 
-/** By their sentence; each is given an empty store. */
+/** By their names; each gets an empty store. */
 export const steps: Readonly<Record<string, (store: VaultStore) => Promise<void>>> = {
-  'a Safe is kept, replaced and deleted by its id': async (store) => {
+  'a Safe is stored, replaced and deleted by its id': async (store) => {
     same(await store.listSafes(), []);
     await store.putSafe(record('b', 1));
     await store.putSafe(record('a', 2));
@@ -40,7 +40,7 @@ export const steps: Readonly<Record<string, (store: VaultStore) => Promise<void>
     await store.deleteSafe('b');
     same(await store.getSafe('b'), undefined);
   },
-  'what is wrapped opens with the same context only, and not when changed': async (store) => {
+  'a wrapped value unwraps only unchanged and with the same context': async (store) => {
     const secret = bytes(1, 2, 3, 4);
     const wrapped = await store.wrap(secret, text.encode('mine'));
     same(await store.unwrap(wrapped, text.encode('mine')), secret);
@@ -52,13 +52,13 @@ export const steps: Readonly<Record<string, (store: VaultStore) => Promise<void>
     }
     same(await store.unwrap(bytes(), text.encode('mine')), null);
   },
-  'two wraps at once, the first ever, open with one key': async (store) => {
+  'concurrent first wraps use one key': async (store) => {
     const context = bytes();
     const wrapped = await Promise.all([1, 2, 3].map((n) => store.wrap(bytes(n), context)));
     const opened = await Promise.all(wrapped.map((each) => store.unwrap(each, context)));
     same(opened, [bytes(1), bytes(2), bytes(3)]);
   },
-  'plans are listed by owner, and go with their pieces': async (store) => {
+  'plans are listed by owner, and deleted with their pieces': async (store) => {
     for (const each of [plan('p', 'me'), plan('q', 'me'), plan('r', 'you')]) {
       await store.putPlan(each);
     }

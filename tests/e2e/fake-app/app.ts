@@ -1,12 +1,12 @@
 /**
- * A Safe without keys or a network, behind the same door as the real one: for looking at every
- * screen and for accessibility tests. `vite build --mode fake` puts it in place of `page/app.ts`;
- * no other build knows this file. A test chooses a scene and may change what the app says:
- * `window.safeScene` before the start, `window.safeFake` after it.
+ * A Safe without keys or a network, behind the interface of the real one: for viewing every screen and for
+ * accessibility tests. `vite build --mode fake` replaces `page/app.ts` by it; no other build contains this
+ * file. A test chooses a scene and may change the app's state: `window.safeScene` before the start,
+ * `window.safeFake` after it.
  */
 import type { SafeApp, ShellView } from '../../../src/bridge/page.ts';
 import type { VaultError, VaultRequest, VaultView } from '../../../src/bridge/vault.ts';
-import type { NetworkView } from '../../../src/bridge/worker.ts';
+import type { NetworkView } from '../../../src/bridge/worker-messages.ts';
 import {
   networks,
   openSafe,
@@ -25,51 +25,51 @@ declare global {
 }
 
 interface FakeControls {
-  readonly say: (part: {
+  readonly show: (part: {
     vault?: VaultView;
     network?: NetworkView | null;
     shell?: ShellView;
   }) => void;
-  /** Requests so far, to check what the screens ask. */
+  /** Requests so far, to check what the screens send. */
   readonly asked: VaultRequest[];
   /** The next request of this kind fails with this error. */
   readonly failNext: (kind: VaultRequest['kind'], error: VaultError) => void;
-  /** How long each answer takes. */
+  /** The delay of each answer. */
   delayMs: number;
 }
 
-interface Told<Value> {
+interface Published<Value> {
   value: Value;
   readonly listeners: Set<(value: Value) => void>;
 }
 
 export function startSafeApp(): SafeApp {
   const scene: Scene = scenes[window.safeScene ?? 'none'];
-  const vault: Told<VaultView> = { value: scene.vault, listeners: new Set() };
-  const network: Told<NetworkView | null> = {
+  const vault: Published<VaultView> = { value: scene.vault, listeners: new Set() };
+  const network: Published<NetworkView | null> = {
     value: scene.network ?? networks.good,
     listeners: new Set(),
   };
-  const shell: Told<ShellView> = { value: scene.shell ?? shells.ready, listeners: new Set() };
+  const shell: Published<ShellView> = { value: scene.shell ?? shells.ready, listeners: new Set() };
   const failures = new Map<string, VaultError>();
   const asked: VaultRequest[] = [];
 
-  const tell = <Value>(told: Told<Value>, value: Value): void => {
-    told.value = value;
-    for (const listener of told.listeners) listener(value);
+  const publish = <Value>(published: Published<Value>, value: Value): void => {
+    published.value = value;
+    for (const listener of published.listeners) listener(value);
   };
   const listen =
-    <Value>(told: Told<Value>) =>
+    <Value>(published: Published<Value>) =>
     (listener: (value: Value) => void): (() => void) => {
-      told.listeners.add(listener);
-      listener(told.value);
-      return () => told.listeners.delete(listener);
+      published.listeners.add(listener);
+      listener(published.value);
+      return () => published.listeners.delete(listener);
     };
   const controls: FakeControls = {
-    say: (part) => {
-      if (part.vault) tell(vault, part.vault);
-      if (part.network !== undefined) tell(network, part.network);
-      if (part.shell) tell(shell, part.shell);
+    show: (part) => {
+      if (part.vault) publish(vault, part.vault);
+      if (part.network !== undefined) publish(network, part.network);
+      if (part.shell) publish(shell, part.shell);
     },
     asked,
     failNext: (kind, error) => failures.set(kind, error),
@@ -106,13 +106,13 @@ export function startSafeApp(): SafeApp {
       case 'createSafe':
       case 'unlockHere':
       case 'unlockWithPhrase':
-        tell(vault, openSafe);
+        publish(vault, openSafe);
         return null;
       case 'lock':
-        tell(vault, { kind: 'locked', fingerprint: openSafe.fingerprint });
+        publish(vault, { kind: 'locked', fingerprint: openSafe.fingerprint });
         return null;
       case 'forget':
-        tell(vault, { kind: 'none' });
+        publish(vault, { kind: 'none' });
         return null;
       case 'upload':
       case 'resumeUpload':
@@ -126,7 +126,7 @@ export function startSafeApp(): SafeApp {
         const from = request.kind === 'removeFile' ? view.files : view.removedFiles;
         const moved = from.filter((file) => file.id === request.fileId);
         const rest = from.filter((file) => file.id !== request.fileId);
-        tell(
+        publish(
           vault,
           request.kind === 'removeFile'
             ? { ...view, files: rest, removedFiles: [...view.removedFiles, ...moved] }
@@ -162,10 +162,10 @@ export function startSafeApp(): SafeApp {
       }
       return answer(request as VaultRequest) as never;
     },
-    setRoad: async (preference) => {
-      if (network.value) tell(network, { ...network.value, preference });
+    setTransport: async (preference) => {
+      if (network.value) publish(network, { ...network.value, preference });
     },
     watchNetwork: () => () => undefined,
-    applyUpdate: () => tell(shell, shells.ready),
+    applyUpdate: () => publish(shell, shells.ready),
   };
 }

@@ -1,8 +1,8 @@
-/** What the screens are shown with: one name per state a person can meet. */
+/** The data shown on the screens: one name per state a person can meet. */
 import type { ShellView } from '../../../src/bridge/page.ts';
 import type { VaultView } from '../../../src/bridge/vault.ts';
-import type { AdultView, ElderView, NetworkView, SectionView } from '../../../src/bridge/worker.ts';
-import { unreadableWallet } from '../../../src/vault/wallet/unreadable.ts';
+import type { ElderView, NetworkView, SectionView } from '../../../src/bridge/worker-messages.ts';
+import { unreadableWallet } from '../../../src/vault/wallet/unreadable-wallet.ts';
 
 export const phrase: readonly string[] =
   'legal winner thank year wave sausage worth useful legal winner thank yellow orbit'.split(' ');
@@ -64,7 +64,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         amount: '12.5',
         memo: 'Bread and cheese',
         at: now - hour / 4,
-        state: 'committing',
+        stage: 'committing',
         sentence: 'Five of seven elders have to sign; four have.',
       },
       {
@@ -73,7 +73,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         amount: '40',
         memo: '',
         at: now - 3 * hour,
-        state: 'registered',
+        stage: 'registered',
         sentence: 'The other person can see it.',
       },
       {
@@ -82,7 +82,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         amount: '300',
         memo: 'Rent, October',
         at: now - 28 * hour,
-        state: 'registered',
+        stage: 'registered',
         sentence: '',
       },
       {
@@ -91,7 +91,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         amount: '7',
         memo: '',
         at: now - 29 * hour,
-        state: 'replaced',
+        stage: 'replaced',
         sentence: 'The coin was spent by another payment of this Safe; nothing was lost.',
       },
       {
@@ -100,7 +100,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         amount: '1000',
         memo: 'Test money',
         at: now - 24 * 60 * hour,
-        state: 'final',
+        stage: 'final',
         sentence: '',
       },
     ],
@@ -111,20 +111,23 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
 const elder = (
   name: string,
   age: number,
-  road: ElderView['road'],
+  transport: ElderView['transport'],
   state: ElderView['state'],
   roundTripMs: number | null,
 ): ElderView => ({
   name: name.repeat(8),
   age,
-  road,
+  transport,
   state,
   roundTripMs,
   bytesIn: state === 'connected' ? 4_200_000 * age : 0,
   bytesOut: state === 'connected' ? 31_000 * age : 900,
 });
 
-const adult = (name: string, age: number): AdultView => ({ name: name.repeat(8), age });
+const adult = (name: string, age: number): SectionView['adults'][number] => ({
+  name: name.repeat(8),
+  age,
+});
 
 const whole: SectionView = {
   prefix: '()',
@@ -150,7 +153,7 @@ const whole: SectionView = {
   ],
   stall: null,
 };
-/** The elder that was not reachable is gone, and the oldest adult took its place. */
+/** The unreachable elder is gone, and the oldest adult has replaced it. */
 const handedOver: SectionView = {
   ...whole,
   key: '4e90c2d7a1835f6be2047d19c6b8fa3305d1e97b62f4a8c01d3957e6b0824fca',
@@ -188,13 +191,13 @@ const one: SectionView = {
 };
 
 const stalledWhole =
-  'The section cannot decide at the moment: 4 of its 7 elders answer this device, and 5 are needed. Payments wait and nothing is lost; files can still be read. It goes on by itself as soon as 5 answer again.';
+  'The section cannot decide at the moment: 4 of its 7 elders answer this device, and 5 are needed. Payments wait and nothing is lost; files can still be read. Safe continues as soon as 5 answer again.';
 const stalledOne =
-  'Section 1 cannot decide at the moment: at most 4 of its 7 elders answer this device, and 5 are needed. Payments wait and nothing is lost; files can still be read. It goes on by itself as soon as 5 answer again.';
+  'Section 1 cannot decide at the moment: at most 4 of its 7 elders answer this device, and 5 are needed. Payments wait and nothing is lost; files can still be read. Safe continues as soon as 5 answer again.';
 const undecided: SectionView = {
   ...whole,
   elders: whole.elders.map((each, at) =>
-    at < 4 ? each : { ...each, road: null, state: 'unreachable', roundTripMs: null },
+    at < 4 ? each : { ...each, transport: null, state: 'unreachable', roundTripMs: null },
   ),
   stall: { answering: 4, sentence: stalledWhole },
 };
@@ -207,7 +210,7 @@ const good: NetworkView = {
   },
   trust: 'verified',
   sentence:
-    'Five of seven elders signed this section, and their key is the one this network was born with.',
+    'Five of seven elders signed this section, and their key is the one this network was created with.',
   section: whole,
   sections: [whole],
   verifiedEpoch: 0,
@@ -218,7 +221,7 @@ const good: NetworkView = {
   offlineReady: true,
 };
 const followed =
-  'Five of seven elders signed this section. Each key since the birth of the network was signed by the one before it.';
+  'Five of seven elders signed this section. Each key since the network was created was signed by the one before it.';
 
 export const networks = {
   good,
@@ -264,7 +267,7 @@ export const networks = {
     ...good,
     trust: 'refused',
     sentence:
-      'A section has named two different successors, so some of its elders are cheating: Safe keeps to the first and sends nothing to the second. Ask whoever runs this network.',
+      'A section has named two different successors, so some of its elders are cheating: Safe keeps to the first and sends nothing to the second. Ask the operator of this network.',
     section: handedOver,
     sections: [handedOver],
     verifiedEpoch: 1,
@@ -282,7 +285,7 @@ export const networks = {
   unknown: {
     ...good,
     trust: 'unknown',
-    sentence: 'No elder has answered yet. This goes on by itself.',
+    sentence: 'No elder has answered yet. Safe keeps trying.',
     section: null,
     sections: [],
   },
@@ -368,7 +371,7 @@ export const scenes = {
           doneBytes: 30_900_000,
           bytesPerSecond: 0,
           state: 'waiting',
-          sentence: 'No elder answers right now. It goes on by itself.',
+          sentence: 'No elder answers right now. Safe keeps trying.',
         },
         {
           id: 't5',
@@ -393,7 +396,7 @@ export const scenes = {
       money: {
         ...openSafe.money,
         payments: openSafe.money.payments.map((payment) =>
-          payment.state === 'committing' ? { ...payment, sentence: stalledWhole } : payment,
+          payment.stage === 'committing' ? { ...payment, sentence: stalledWhole } : payment,
         ),
       },
       transfers: [

@@ -1,30 +1,34 @@
-/** What people do on the Money page. */
+/** A person's actions on the Money page. */
 import type { Page } from 'playwright-core';
-import { until } from './until.ts';
+import { patienceMs, until } from './until.ts';
 
-export async function addressOf(page: Page): Promise<string> {
+export async function shownAddress(page: Page): Promise<string> {
   const element = page.getByLabel('Your address', { exact: true }).first();
   const text = async (): Promise<string> =>
     ((await element.textContent()) ?? '').replace(/\s/g, '');
-  // There is an address once the Safe has met a network.
+  // The address appears after the Safe's first contact with a network.
   return until(text, (address) => address.startsWith('safe1'));
 }
 
 export const askFaucet = (page: Page): Promise<void> =>
   page.getByRole('button', { name: 'Get test money' }).click();
 
-export const balanceOf = async (page: Page): Promise<string> =>
+export const shownBalance = async (page: Page): Promise<string> =>
   ((await page.getByLabel('Balance', { exact: true }).first().textContent()) ?? '').trim();
 
 /** Waits until the balance is this number. */
-export const balanceIs = async (page: Page, amount: string, timeout = 60_000): Promise<void> => {
+export const waitForBalance = async (
+  page: Page,
+  amount: string,
+  timeout = patienceMs,
+): Promise<void> => {
   const number = async (): Promise<number> =>
-    Number(/[\d.]+/.exec(await balanceOf(page))?.[0] ?? -1);
+    Number(/[\d.]+/.exec(await shownBalance(page))?.[0] ?? -1);
   await until(number, (balance) => balance === Number(amount), timeout);
 };
 
-/** Fills the form, confirms, and waits until the payment stands in the list as final. */
-export async function pay(page: Page, address: string, amount: string): Promise<void> {
+/** Fills the form, confirms, and waits until the list shows the payment as final. */
+export async function payInPage(page: Page, address: string, amount: string): Promise<void> {
   await beginPayment(page, address, amount);
   await sentPayment(page, amount)
     .getByText(/^(Final|Arrived)$/)

@@ -1,9 +1,10 @@
-/** A real local network for a test: real processes, real ports, a data folder of its own. */
+/** A real local network for a test: real processes, real ports, its own data folder. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { AdultMode } from '../../support/faulty-adult.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
@@ -12,19 +13,21 @@ export interface TestNetwork {
   readonly port: number;
   readonly data: string;
   readonly pid: () => number;
-  /** Ends the network as Ctrl-C does; resolves with the milliseconds it took. */
+  /** Stops the network like Ctrl-C; resolves with the milliseconds it took. */
   readonly stop: () => Promise<number>;
-  /** `kill -9`: no farewell. */
+  /** `kill -9`: no clean shutdown. */
   readonly kill: () => Promise<void>;
   /** Starts again with the same data folder and port. */
   readonly restart: () => Promise<void>;
-  readonly adult: (index: number, mode: 'ok' | 'off' | 'lie') => Promise<void>;
+  readonly adult: (index: number, mode: AdultMode) => Promise<void>;
   /** All elders answer REGISTER with "busy" while this is off. */
   readonly registering: (on: boolean) => Promise<void>;
-  /** In use after a collection. */
+  /** Memory in use after a garbage collection. */
   readonly memory: () => Promise<{ readonly bytes: number; readonly pid: number }>;
   readonly log: () => string;
   readonly remove: () => void;
+  /** Instead of `remove`, once it is stopped: later tests of the run copy it as the other network. */
+  readonly handDown: () => void;
 }
 
 export async function freePort(): Promise<number> {
@@ -42,58 +45,56 @@ export interface NetworkOptions {
   readonly port?: number;
   readonly data?: string;
   readonly adults?: number;
-  /** What to run instead of the network's own program: one that runs it and adds to it. */
+  /** A program to run instead of the network with switches for tests. */
   readonly program?: string;
   /** Arguments of Node.js itself. */
   readonly nodeArguments?: readonly string[];
-  /** A network of its own, born now, and not a copy of the one that a run of tests shares. */
-  readonly isOwn?: boolean;
+  /**
+   * Whose folder it is: a copy of the network shared by a test run (default), a copy of another
+   * network, or none, so that the network is created now.
+   */
+  readonly origin?: 'shared' | 'other' | 'new';
 }
 
-/** Where a run of tests keeps the network that most of them begin with a copy of (nursery.ts). */
-export const nurseryVariable = 'SAFE_TEST_NURSERY';
+/** The folder of the network that a test run copies (shared-network.ts). */
+export const sharedNetworkVariable = 'SAFE_TEST_NURSERY';
 
 /**
- * A network that has just been born, in a folder of its own. A birth takes the time of a whole test
- * file, so a run of tests gives birth once and copies the folder; `start.test.ts` tests births.
+ * A folder for one test's network. Creating a network takes as long as a whole test file, so a test run
+ * creates two and copies their folders; `start.test.ts` tests the creation.
  */
-async function newbornFolder(options: NetworkOptions): Promise<string> {
+async function newNetworkFolder({ origin = 'shared', adults }: NetworkOptions): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'safe-e2e-'));
-  const nursery = process.env[nurseryVariable];
-  const isUsual = options.adults === undefined && options.isOwn !== true;
-  if (nursery === undefined || !isUsual) return folder;
-  const born = join(nursery, 'born');
-  if (!existsSync(born)) {
-    const data = join(nursery, 'being-born');
+  const sharedFolder = process.env[sharedNetworkVariable];
+  if (sharedFolder === undefined || adults !== undefined || origin === 'new') return folder;
+  const created = join(sharedFolder, origin);
+  if (!existsSync(created)) {
+    const data = join(sharedFolder, `new ${origin}`);
     await (await startNetwork({ data })).stop();
-    renameSync(data, born);
+    renameSync(data, created);
   }
-  cpSync(born, folder, { recursive: true, preserveTimestamps: true });
+  cpSync(created, folder, { recursive: true, preserveTimestamps: true });
   return folder;
 }
 
 export async function startNetwork(options: NetworkOptions = {}): Promise<TestNetwork> {
   const port = options.port ?? (await freePort());
-  const data = options.data ?? (await newbornFolder(options));
-  const program = options.program ?? join(root, 'src/node/main.ts');
+  const data = options.data ?? (await newNetworkFolder(options));
+  const program = options.program ?? join(import.meta.dirname, 'controlled-network.ts');
   let child: ChildProcess;
   let log = '';
 
   const begin = (): Promise<void> =>
     new Promise((ready, reject) => {
       const args = ['--port', `${port}`, '--data', data, '--adults', `${options.adults ?? 6}`];
-      // The program itself, not its starter: a test may kill -9 it and mean the network.
-      child = spawn(
-        process.execPath,
-        [...(options.nodeArguments ?? []), program, ...args, '--test-controls'],
-        {
-          cwd: root,
-          stdio: ['ignore', 'pipe', 'pipe'],
-        },
-      );
+      // The program itself, not its starter: kill -9 must hit the network.
+      child = spawn(process.execPath, [...(options.nodeArguments ?? []), program, ...args], {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       const timer = setTimeout(
         () => reject(new Error(`the network did not start:\n${log}`)),
-        170_000,
+        280_000,
       );
       child.stdout?.on('data', (text: Buffer) => {
         log += text.toString();
@@ -113,7 +114,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<TestNe
       else child.once('exit', () => gone());
     });
 
-  const turn = async (name: string, body: object): Promise<unknown> => {
+  const postControl = async (name: string, body: object): Promise<unknown> => {
     const answer = await fetch(`http://localhost:${port}/test/${name}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -140,10 +141,16 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<TestNe
       await ended();
     },
     restart: begin,
-    adult: async (index, mode) => void (await turn('adult', { index, mode })),
-    registering: async (on) => void (await turn('elders', { registering: on })),
-    memory: async () => (await turn('memory', {})) as { bytes: number; pid: number },
+    adult: async (index, mode) => void (await postControl('adult', { index, mode })),
+    registering: async (on) => void (await postControl('elders', { registering: on })),
+    memory: async () => (await postControl('memory', {})) as { bytes: number; pid: number },
     log: () => log,
     remove: () => rmSync(data, { recursive: true, force: true }),
+    handDown: () => {
+      const shared = process.env[sharedNetworkVariable];
+      const other = shared === undefined ? undefined : join(shared, 'other');
+      if (other !== undefined && !existsSync(other)) renameSync(data, other);
+      else rmSync(data, { recursive: true, force: true });
+    },
   };
 }

@@ -1,28 +1,29 @@
-/** A light client as a program: speaks to the elders of a started network over TCP. */
+/** A light client as a program: sends requests to the elders of a started network over TCP. */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId } from '#address/xor-name.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
-import { countReceipts, storedChunk } from '#data/receipt.ts';
-import { nameToPeerId } from '#network/peer.ts';
-import { publicKeyOf } from '#node/native-ed25519.ts';
+import { storedChunk } from '#data/storage-receipt.ts';
+import { nameToPeerId } from '#network/peer-id.ts';
+import { publicKeyOf } from '#node/keys/native-ed25519.ts';
 import {
   decodeSignedAuthority,
   verifySignedAuthority,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
-import { eldersFor } from '#roles/light-client/elders.ts';
+import { eldersFor } from '#roles/light-client/required-counts.ts';
 import { encodeClientRequest, type ClientReply, type ClientRequest } from '#roles/wire/client.ts';
-import { bytesOf, openClientHost } from './client-host.ts';
+import { hexToBytes, openClientHost } from './client-host.ts';
+import { countReceipts } from '../../support/receipts.ts';
 
 export interface NodeClient {
   readonly authority: SectionAuthority;
   readonly genesisKey: string;
   readonly ask: (elder: Uint8Array, request: ClientRequest) => Promise<ClientReply>;
-  /** Puts random bytes; resolves with the name and how many receipts are genuine. */
+  /** Stores random bytes; resolves with the name and the number of genuine receipts. */
   readonly put: (size: number) => Promise<{ readonly name: Uint8Array; readonly receipts: number }>;
-  /** Gets from the closest elder, the next one on failure. */
+  /** Fetches from the closest elder, the next one on failure. */
   readonly get: (name: Uint8Array) => Promise<Uint8Array | null>;
   readonly stop: () => Promise<void>;
 }
@@ -37,7 +38,7 @@ export async function tcpAddressesOf(
   return new Map(
     Object.entries(ports).map(([label, { tcp }]) => {
       const seed = readFileSync(join(data, 'nodes', label, 'identity.key'), 'utf8').trim();
-      return [label, { name: publicKeyOf(bytesOf(seed)), address: `/ip4/127.0.0.1/tcp/${tcp}` }];
+      return [label, { name: publicKeyOf(hexToBytes(seed)), address: `/ip4/127.0.0.1/tcp/${tcp}` }];
     }),
   );
 }
@@ -74,14 +75,14 @@ export async function connectClient(url: string, bootstrapTcp: string): Promise<
       const reply = await ask(closest.name, { kind: 'putChunk', name, bytes });
       if (reply.kind !== 'stored') throw new Error(`put was answered ${JSON.stringify(reply)}`);
       const allowed = (holder: Uint8Array): boolean => members.has(nameToId(holder));
-      const { stamp, receipts } = reply;
+      const { stateRef, receipts } = reply;
       const thing = storedChunk(name);
-      const genuine = countReceipts(anchor.networkId, stamp, thing, receipts, allowed);
+      const genuine = countReceipts(anchor.networkId, stateRef, thing, receipts, allowed);
       return { name, receipts: genuine.length };
     },
     get: async (name) => {
       for (const elder of eldersFor(authority.elders, name)) {
-        // An elder that is gone is one to pass over.
+        // An unreachable elder is skipped.
         const reply = await ask(elder.name, { kind: 'getChunk', name, avoid: [] }).catch(
           () => null,
         );

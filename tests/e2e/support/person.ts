@@ -1,9 +1,22 @@
-/** A person at a browser profile of their own: does what people do, by role and label. */
+/** A person with a browser profile: acts by role and label. */
 import { createHash } from 'node:crypto';
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type BrowserContext, type CDPSession, type Page } from 'playwright-core';
+import {
+  callHeader,
+  rpcPath,
+  type NetworkView,
+  type TransportPreference,
+} from '#bridge/worker-messages.ts';
+import {
+  workerCalls,
+  type CallInput,
+  type CallOutput,
+  type WorkerCallName,
+} from '#bridge/worker-calls.ts';
+import { patienceMs } from './until.ts';
 
 export const chromiumPath = process.env['CHROME_PATH'] ?? '/usr/bin/chromium';
 export const chromiumFlags = [
@@ -15,7 +28,7 @@ export const chromiumFlags = [
   '--disable-component-update',
   '--disable-sync',
 ] as const;
-/** Chrome will refuse WebRTC-Direct's changed SDP one day; this makes today that day. */
+/** Chrome will refuse WebRTC-Direct's changed SDP one day; this simulates it. */
 export const noSdpMangling = '--force-fieldtrials=WebRTC-NoSdpMangleUfrag/Enabled/';
 
 export interface Person {
@@ -40,7 +53,7 @@ export async function openProfile(
   });
   await context.addInitScript(countPeerConnections);
   const page = context.pages()[0] ?? (await context.newPage());
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(patienceMs);
   await page.goto(url);
   return {
     context,
@@ -57,7 +70,7 @@ export async function openProfile(
   };
 }
 
-/** Runs in the page before the app: counts the real connections from outside. */
+/** Runs in the page before the app: counts the real connections. */
 function countPeerConnections(): void {
   const Real = globalThis.RTCPeerConnection;
   const open = new Set<RTCPeerConnection>();
@@ -87,12 +100,13 @@ export const password = 'violet harbour 41 lantern';
 export const readyForOffline = (page: Page): Promise<void> =>
   page.getByText('Ready for offline', { exact: true }).first().waitFor();
 
-/** Begins to create a Safe and reads the phrase that is shown: well-formed, and nobody's yet. */
+/** Starts to create a Safe and reads the new phrase: well-formed, and not yet in use. */
 export async function showPhrase(page: Page, secret = password): Promise<string> {
   await page.getByRole('button', { name: 'Create a Safe' }).click();
   await page.getByLabel('Password', { exact: true }).fill(secret);
   await page.getByLabel('Repeat password').fill(secret);
   await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByRole('heading', { name: 'Your phrase' }).waitFor();
   await page.getByRole('button', { name: 'Show' }).click();
   const items = page.getByRole('list', { name: 'Words to write down' }).getByRole('listitem');
   const words = (await items.allInnerTexts()).map((text) => /[a-z]+/.exec(text)?.[0] ?? '');
@@ -100,7 +114,7 @@ export async function showPhrase(page: Page, secret = password): Promise<string>
 }
 
 /** Creates a Safe by hand; returns its thirteen words. */
-export async function createSafe(page: Page, secret = password): Promise<string> {
+export async function createSafeInPage(page: Page, secret = password): Promise<string> {
   const words = await showPhrase(page, secret);
   await page.getByRole('button', { name: 'I wrote it down' }).click();
   await page.getByLabel('Phrase', { exact: true }).fill(words);
@@ -121,7 +135,7 @@ export async function openWithPhrase(page: Page, words: string, secret = passwor
   await page.getByRole('button', { name: 'Unlock' }).click();
 }
 
-export const published = (page: Page): Promise<void> =>
+export const waitForPublished = (page: Page): Promise<void> =>
   page.getByText('Kept by the network').first().waitFor();
 
 export async function goTo(
@@ -131,7 +145,7 @@ export async function goTo(
   await page.getByRole('navigation').getByRole('link', { name: place }).first().click();
 }
 
-/** A file of seeded bytes: not compressible, the same in every run. */
+/** A file of seeded bytes: incompressible, the same in every run. */
 export function makeFile(
   bytes: number,
   seed = 'safe',
@@ -160,12 +174,12 @@ export async function addFile(page: Page, path: string): Promise<void> {
   await (await choosing).setFiles(path);
 }
 
-/** Waits until a file stands in the list (not among the transfers). */
-export const stored = (page: Page, name: string, timeout = 180_000): Promise<void> =>
+/** Waits until the list (not the transfers) shows a file. */
+export const waitForStored = (page: Page, name: string, timeout = patienceMs): Promise<void> =>
   page.getByRole('button', { name: `Download ${name}` }).waitFor({ timeout });
 
-/** Downloads the file; returns the SHA-256 of what arrived. */
-export async function download(page: Page, name: string, timeout = 180_000): Promise<string> {
+/** Downloads the file; returns the SHA-256 of the received bytes. */
+export async function download(page: Page, name: string, timeout = patienceMs): Promise<string> {
   const arriving = page.waitForEvent('download', { timeout });
   await page.getByRole('button', { name: `Download ${name}` }).click();
   const path = await (await arriving).path();
@@ -174,7 +188,7 @@ export async function download(page: Page, name: string, timeout = 180_000): Pro
   return hash.digest('hex');
 }
 
-/** Stops the service worker as the browser does when it is idle: all memory is gone. */
+/** Stops the service worker like an idle browser does: all memory is lost. */
 export async function stopWorker(page: Page): Promise<void> {
   const session: CDPSession = await page.context().newCDPSession(page);
   await session.send('ServiceWorker.enable');
@@ -182,40 +196,35 @@ export async function stopWorker(page: Page): Promise<void> {
   await session.detach();
 }
 
-/** What the worker says about itself and its network. */
-export const networkStatus = (page: Page): Promise<Record<string, never> & NetworkStatus> =>
-  page.evaluate(async () => {
-    const answer = await fetch('/safe/rpc/status', {
-      method: 'POST',
-      headers: { 'x-safe-call': '1' },
-    });
-    return (await answer.json()) as never;
-  });
-
-export interface NetworkStatus {
-  readonly instance: string;
-  readonly trust: string;
-  readonly rtc: {
-    readonly used: number;
-    readonly open: number;
-    readonly limit: number;
-    readonly host: boolean;
-  };
-  readonly section: null | {
-    readonly elders: readonly {
-      readonly name: string;
-      readonly road: string | null;
-      readonly state: string;
-      readonly bytesOut: number;
-    }[];
-  };
+/** A call of the page to its worker, written and read by the same table. Errors: throws the failure's text. */
+export async function callWorker<Name extends WorkerCallName>(
+  page: Page,
+  name: Name,
+  input: CallInput<Name>,
+): Promise<CallOutput<Name>> {
+  const body = Buffer.from(workerCalls[name].in.encode(input)).toString('base64');
+  const { ok, text } = await page.evaluate(
+    async ([path, header, sent]) => {
+      const bytes = Uint8Array.from(atob(sent ?? ''), (c) => c.charCodeAt(0));
+      const headers = { [header ?? '']: '1' };
+      const answer = await fetch(path ?? '', { method: 'POST', headers, body: bytes });
+      const got = new Uint8Array(await answer.arrayBuffer());
+      return { ok: answer.ok, text: Array.from(got, (b) => String.fromCharCode(b)).join('') };
+    },
+    [rpcPath + name, callHeader, body] as const,
+  );
+  const output = ok ? workerCalls[name].out.decode(Buffer.from(text, 'latin1')) : undefined;
+  if (output === undefined) throw new Error(text);
+  return output;
 }
 
-export const setRoad = (page: Page, preference: string): Promise<void> =>
-  page.evaluate(async (chosen) => {
-    await fetch('/safe/rpc/road', {
-      method: 'POST',
-      headers: { 'x-safe-call': '1' },
-      body: JSON.stringify({ preference: chosen }),
-    });
-  }, preference);
+/** The worker's status of itself and its network. */
+export const networkStatus = (page: Page): Promise<NetworkView> =>
+  callWorker(page, 'status', { look: false });
+
+export const setTransport = async (page: Page, preference: TransportPreference): Promise<void> =>
+  void (await callWorker(page, 'transport', { preference }));
+
+/** Of the section this device asks first. */
+export const elderNames = async (page: Page): Promise<readonly Uint8Array[]> =>
+  ((await networkStatus(page)).section?.elders ?? []).map(({ name }) => Buffer.from(name, 'hex'));

@@ -1,11 +1,11 @@
-/** What lies on the disks of a network of processes. */
+/** Files on the disks of a network of processes. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { toHex } from '#core/codec/bytes.ts';
 import { until } from '../../e2e/support/until.ts';
 import type { ProcessNode } from './processes.ts';
 
-/** How many of these nodes have the file. */
+/** The number of these nodes that have the file. */
 export const copiesOf = (name: Uint8Array, nodes: readonly ProcessNode[]): number =>
   nodes.filter(({ data }) => {
     const hex = toHex(name);
@@ -13,11 +13,11 @@ export const copiesOf = (name: Uint8Array, nodes: readonly ProcessNode[]): numbe
       const shelf = join(data, 'nodes/self/chunks', hex.slice(0, 2));
       return readdirSync(shelf).includes(hex);
     } catch {
-      return false; // No such shelf yet.
+      return false; // The folder does not exist yet.
     }
   }).length;
 
-/** R3: resolves when four of these nodes have each of them. */
+/** REPLICATION-R3: resolves when four of these nodes have each of them. */
 export const untilOnFour = async (
   names: readonly Uint8Array[],
   nodes: readonly ProcessNode[],

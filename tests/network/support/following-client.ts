@@ -1,7 +1,7 @@
 /**
- * A light client as a program that keeps one map for its whole life: it believes nothing but proofs
- * that follow from the genesis key, and learns of splits and new keys from those who refuse it. What
- * asks, follows, believes and counts receipts is the light node of the browser.
+ * A light client as a program that keeps one map throughout: it accepts only proofs that follow from the
+ * genesis key, and learns splits and new keys from elders that refuse it. The browser's light node does
+ * the requests, redirects, verification and counting of receipts.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { showPrefix } from '#address/prefix.ts';
@@ -9,15 +9,18 @@ import { toHex } from '#core/codec/bytes.ts';
 import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import {
   decodeSignedAuthority,
-  proofOf,
+  sectionProofOf,
   type SectionProof,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
 import { decodeClientReply } from '#roles/wire/client.ts';
-import { createAsking } from '../../../src/service-worker/asking.ts';
-import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data.ts';
-import { openKnownSections, type Section } from '../../../src/service-worker/known-sections.ts';
-import { openClientHost, type AskAt, type Told } from '../../e2e/support/client-host.ts';
+import { createElderRequests } from '../../../src/service-worker/light-node/elder-requests.ts';
+import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data-client.ts';
+import {
+  openKnownSections,
+  type Section,
+} from '../../../src/service-worker/light-node/known-sections.ts';
+import { openClientHost, type AskAt, type FirstAnswers } from '../../e2e/support/client-host.ts';
 
 export interface FollowingClient {
   /** Stores random bytes of this size under a name that begins with `bit`. */
@@ -26,10 +29,10 @@ export interface FollowingClient {
     bit: 0 | 1,
   ) => Promise<{ readonly name: Uint8Array; readonly receipts: number }>;
   readonly get: (name: Uint8Array) => Promise<Uint8Array | null>;
-  /** What it has verified: prefixes in words, and the newest epoch. */
+  /** Its verified map: prefixes as text, and the newest epoch. */
   readonly map: () => { readonly prefixes: readonly string[]; readonly epoch: number };
-  /** Refusals by whose proofs it has changed its map. */
-  readonly led: () => readonly ('redirect' | 'retry')[];
+  /** Refusals whose proofs changed its map. */
+  readonly redirects: () => readonly ('redirect' | 'retry')[];
   readonly stop: () => Promise<void>;
 }
 
@@ -43,21 +46,21 @@ export async function connectFollowing(
   return { ...client, stop: host.stop };
 }
 
-/** @param told by any node, before all else; only proofs are believed. */
+/** @param hints from any node, before all else; only proofs are accepted. */
 export async function beginFollowing(
   anchor: TrustAnchor,
-  told: Told,
+  hints: FirstAnswers,
   askAt: AskAt,
 ): Promise<Omit<FollowingClient, 'stop'>> {
-  const led: ('redirect' | 'retry')[] = [];
-  /** By proof: which refusal showed it. */
-  const shownBy = new Map<string, 'redirect' | 'retry'>();
+  const redirects: ('redirect' | 'retry')[] = [];
+  /** By proof: the refusal that contained it. */
+  const proofFrom = new Map<string, 'redirect' | 'retry'>();
   const known = openKnownSections(anchor, nowhere, () => undefined);
-  const believe = async (proof: SectionProof): Promise<boolean> => {
+  const verifyAndStore = async (proof: SectionProof): Promise<boolean> => {
     const before = known.tree();
-    const holds = await known.believe(proof);
-    const refusal = shownBy.get(toHex(encodeProof(proof)));
-    if (refusal !== undefined && known.tree() !== before) led.push(refusal);
+    const holds = await known.verifyAndStore(proof);
+    const refusal = proofFrom.get(toHex(encodeProof(proof)));
+    if (refusal !== undefined && known.tree() !== before) redirects.push(refusal);
     return holds;
   };
   const section = async (name?: Uint8Array): Promise<Section> => {
@@ -65,7 +68,7 @@ export async function beginFollowing(
     if (found === undefined) throw new Error('no section is known');
     return found;
   };
-  const asking = createAsking({
+  const asking = createElderRequests({
     host: {
       ask: async (elder, request, patience) => {
         const timeoutMs = typeof patience === 'number' ? patience : patience.totalMs;
@@ -74,32 +77,32 @@ export async function beginFollowing(
         if (reply?.ok === true && reply.value.kind === 'refused') {
           const { refusal } = reply.value;
           if (refusal.kind === 'retry' || refusal.kind === 'redirect') {
-            shownBy.set(toHex(refusal.proof), refusal.kind);
+            proofFrom.set(toHex(refusal.proof), refusal.kind);
           }
         }
         return answer;
       },
-      resting: () => false,
+      isBackingOff: () => false,
     },
-    known: { ...known, believe },
-    whoAnswers: { note: () => undefined },
+    known: { ...known, verifyAndStore },
+    elderHealth: { record: () => undefined },
     preference: () => 'automatic',
     loaded: section,
-    // Nobody is asked who the elders are: this client learns it from those who refuse it.
+    // No node is asked for the elders: this client learns them from elders that refuse it.
     refresh: async () => undefined,
-    rememberRoad: () => undefined,
+    rememberTransport: () => undefined,
   });
   const node: DataNode = {
     section,
-    askFor: asking.askFor,
+    requestFor: asking.requestFor,
     catchUp: async (elder, name, timeoutMs) =>
-      void (await asking.readPages(elder, name, timeoutMs)),
+      void (await asking.syncChain(elder, name, timeoutMs)),
     stall: () => null,
   };
 
-  known.takeRecords(told.records);
-  const signed = decodeSignedAuthority(told.authority);
-  if (!signed.ok || !(await known.believe(proofOf(signed.value)))) {
+  known.addRecords(hints.records);
+  const signed = decodeSignedAuthority(hints.authority);
+  if (!signed.ok || !(await known.verifyAndStore(sectionProofOf(signed.value)))) {
     throw new Error('the authority is refused');
   }
 
@@ -113,12 +116,12 @@ export async function beginFollowing(
       prefixes: known.sections().map(({ authority }) => showPrefix(authority.prefix)),
       epoch: Number(known.epoch()),
     }),
-    led: () => led,
+    redirects: () => redirects,
   };
 }
 
-/** It lives as long as its program: nothing survives it. */
-const nowhere = { pins: async () => undefined, keepPins: async () => undefined };
+/** In memory: lost with its program. */
+const nowhere = { pins: async () => undefined, savePins: async () => undefined };
 
 /** Half of all names begin with a given bit. */
 function chunkUnder(

@@ -1,19 +1,19 @@
-/** A small client that keeps a network busy and remembers what was acknowledged. */
+/** A small client that keeps a network busy and records acknowledged chunks. */
 import type { NodeClient } from '../../e2e/support/node-client.ts';
 
-export interface Load {
+export interface NetworkLoad {
   /** Names with at least three genuine receipts. */
   readonly acknowledged: () => readonly Uint8Array[];
-  /** How many there are, and how often the other requests ended how: what a failing wait reports. */
+  /** Counts of acknowledged and other outcomes: reported by a wait that fails. */
   readonly counts: () => {
     readonly acknowledged: number;
     readonly otherwise: Readonly<Record<string, number>>;
   };
-  /** Ends; resolves when the last request has. */
+  /** Stops; resolves when the last request has ended. */
   readonly stop: () => Promise<void>;
 }
 
-export function startLoad(client: NodeClient, storers: number, bytes: number): Load {
+export function startNetworkLoad(client: NodeClient, storers: number, bytes: number): NetworkLoad {
   const acknowledged: Uint8Array[] = [];
   const otherwise: Record<string, number> = {};
   const note = (ending: string): void => {
@@ -28,7 +28,7 @@ export function startLoad(client: NodeClient, storers: number, bytes: number): L
         else note(`${receipts} receipts`);
       } catch (error) {
         note(String(error));
-        // Refused, or cut off by a kill: not acknowledged. Others get a turn.
+        // Refused, or cut off by a kill: not acknowledged. The next client continues.
         await new Promise((go) => setTimeout(go, 50));
       }
     }
@@ -43,7 +43,7 @@ export function startLoad(client: NodeClient, storers: number, bytes: number): L
   };
 }
 
-/** Names that nobody gives back; each is asked for a second time after a pause. */
+/** Names whose chunk no node returns; each is requested a second time after a pause. */
 export async function missingFrom(
   client: Pick<NodeClient, 'get'>,
   names: readonly Uint8Array[],

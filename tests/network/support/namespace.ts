@@ -1,13 +1,13 @@
 /**
- * A network namespace joined to this one by a pair of virtual interfaces: processes in it have a
- * link of their own, and a link that is down loses packets without a word, as a real one does.
+ * A network namespace joined to this one by a pair of virtual interfaces: processes in it have their own
+ * link, and a link that is down drops packets without an error, as a real one does.
  */
 import { spawn, spawnSync } from 'node:child_process';
 
 export interface Namespace {
-  /** Reaches those outside, from both sides. */
+  /** The address of the outside, from both sides. */
   readonly outside: string;
-  /** Reaches those inside; it stays up inside when the link is down. */
+  /** The address of the inside; it stays up inside when the link is down. */
   readonly inside: string;
   /** The same command, run inside. */
   readonly within: (command: readonly string[]) => readonly [string, ...string[]];
@@ -23,7 +23,7 @@ const ip = (args: string): string => {
   return stdout;
 };
 
-/** A block of eight addresses in 10.0.0.0/8 that no route of this machine knows. */
+/** A block of eight addresses in 10.0.0.0/8 without a route on this computer. */
 function freeBlock(): string {
   const known = ip('-4 route show table all') + ip('-4 addr show');
   for (let tries = 0; tries < 1_000; tries++) {
@@ -33,12 +33,12 @@ function freeBlock(): string {
   throw new Error('no addresses are free');
 }
 
-/** @returns null where this user may not have one, or there is no `ip` to make it with. */
+/** @returns null if this user may not create one, or `ip` is missing. */
 export function openNamespace(): Namespace | null {
   const name = `safe-${process.pid}`;
   const [outer, inner] = [`safe${process.pid}o`, `safe${process.pid}i`];
   const remove = (): void => {
-    // The pair goes with either end; what was never made need not be removed.
+    // Removing either end removes the pair; an error means there was none.
     spawnSync('ip', ['link', 'delete', outer]);
     spawnSync('ip', ['netns', 'delete', name]);
   };
@@ -50,7 +50,7 @@ export function openNamespace(): Namespace | null {
     ip(`addr add ${outside}/29 dev ${outer}`);
     ip(`link set ${outer} up`);
     ip(`-n ${name} link set lo up`);
-    // On the loopback, so that those inside reach each other whatever the link does.
+    // On loopback, so that inside processes reach each other whatever the link does.
     ip(`-n ${name} addr add ${inside}/32 dev lo`);
     ip(`-n ${name} addr add ${middle}/29 dev ${inner}`);
     ip(`-n ${name} link set ${inner} up`);
@@ -68,7 +68,7 @@ export function openNamespace(): Namespace | null {
   }
 }
 
-/** Asks a port that listens on the loopback inside: over no link, so a cut does not matter. */
+/** Requests a port on the inside's loopback: over no link, so a cut does not matter. */
 export function fetchWithin(
   namespace: Namespace,
   url: string,

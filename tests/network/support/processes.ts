@@ -3,37 +3,39 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { NetworkStatus } from '#node/network-status.ts';
+import type { NetworkStatus } from '#node/programs/network-status.ts';
+import type { AdultMode } from '../../support/faulty-adult.ts';
 import { freePort } from '../../e2e/support/network.ts';
 import { until } from '../../e2e/support/until.ts';
 import { fetchWithin, openNamespace, type Namespace } from './namespace.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const program = join(root, 'src/node/safe.ts');
-/** Half a second of processor time less for each process that starts. */
+const program = join(root, 'src/node/programs/safe.ts');
+/** Nodes have switches for tests; commands that end by themselves run the program that people run. */
+const controlled = join(import.meta.dirname, 'controlled-safe.ts');
+/** Saves half a second of processor time for each process that starts. */
 const env = { ...process.env, NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/safe-compiled') };
 
 export interface ProcessNode {
   readonly data: string;
   readonly metricsPort: number;
   readonly running: () => boolean;
-  /** `kill -9`: no farewell. */
+  /** `kill -9`, without a shutdown. */
   readonly kill: () => Promise<void>;
-  /** As Ctrl-C does; resolves with the milliseconds it took. */
+  /** Like Ctrl-C; resolves with the milliseconds it took. */
   readonly stop: () => Promise<number>;
-  /** Starts again on the same folder; resolves when it says it is ready. */
+  /** Starts again on the same folder; resolves when it is ready. */
   readonly restart: () => Promise<void>;
   readonly ready: () => Promise<void>;
-  /** Its exit code, when it has ended by itself. */
+  /** Its exit code, if it has ended by itself. */
   readonly ended: () => Promise<number | null>;
-  /** What `/status.json` says. */
+  /** Its `/status.json`. */
   readonly status: () => Promise<NodeStatus>;
   readonly metrics: () => Promise<string>;
   /** No traffic with these nodes; an empty list heals. */
   readonly cut: (names: readonly string[]) => Promise<void>;
-  /** What it does as an adult (README of src/node). */
-  readonly adult: (mode: 'ok' | 'off' | 'lie') => Promise<void>;
-  /** This node sees a need of so many more nodes (N39); null: of none. */
+  readonly adult: (mode: AdultMode) => Promise<void>;
+  /** This node observes a need of this many nodes (N39); null: of none. */
   readonly storage: (places: number | null) => Promise<void>;
   readonly output: () => string;
 }
@@ -54,19 +56,19 @@ export interface ProcessNetwork {
   readonly join: string;
   readonly bootstrap: ProcessNode;
   readonly nodes: readonly ProcessNode[];
-  /** Null unless asked for. */
-  readonly apart: Apart | null;
-  /** One more node; it is not waited for. */
+  /** Null unless requested. */
+  readonly apart: Partition | null;
+  /** Starts one more node, without waiting for it. */
   readonly add: (...args: readonly string[]) => Promise<ProcessNode>;
-  /** What `safe network status --json` says, asking with these arguments. */
+  /** The output of `safe network status --json` with these arguments. */
   readonly status: (...args: readonly string[]) => Promise<NetworkStatus>;
   readonly stop: () => Promise<void>;
 }
 
-/** Founding elders that can be cut off from everybody else, together. */
-export interface Apart {
+/** Founding elders that can be cut off together from all other nodes. */
+export interface Partition {
   readonly nodes: readonly ProcessNode[];
-  /** A link of their own that goes down, or where that is not permitted no dialling and no answer. */
+  /** Takes their link down, or without that permission makes them neither dial nor answer. */
   readonly how: 'network namespace' | 'dialer';
   readonly cut: () => Promise<void>;
   readonly heal: () => Promise<void>;
@@ -74,13 +76,13 @@ export interface Apart {
 
 export interface ProcessOptions {
   readonly adults: number;
-  /** So many founding elders can be cut off together; 0 when nothing is said. */
+  /** The number of founding elders that can be cut off together; 0 by default. */
   readonly apart?: number;
   /** Milliseconds until every node must be ready. */
   readonly patienceMs?: number;
 }
 
-/** Seven elders and so many adults, each in a process; resolves when all are ready. */
+/** Seven elders and this many adults, each in a process; resolves when all are ready. */
 export async function startProcesses(options: ProcessOptions): Promise<ProcessNetwork> {
   const patienceMs = options.patienceMs ?? 240_000;
   const apartCount = options.apart ?? 0;
@@ -111,7 +113,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
   try {
     const bootstrap = await start('bootstrap', /is ready: http/, (data) => [
       ...['network', 'create', '--data', data, '--port', `${port}`],
-      ...['--adults', `${options.adults}`, '--test-controls', ...outside],
+      ...['--adults', `${options.adults}`, ...outside],
     ]);
     const invite = await until(
       async () => /--join (\S+)/.exec(bootstrap.output())?.[1] ?? '',
@@ -120,7 +122,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
     );
     const nodeArgs = (data: string, metricsPort: number): readonly string[] => [
       ...['node', '--data', data, '--join', invite],
-      ...['--metrics-port', `${metricsPort}`, '--test-controls'],
+      ...['--metrics-port', `${metricsPort}`],
     ];
     const ready = /is ready: \/ip/;
     const nodes: ProcessNode[] = [];
@@ -130,7 +132,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
       const inside = namespace === null ? [] : ['--listen', namespace.inside];
       nodes.push(await begin(namespace, ...inside));
     }
-    // The first seven that come are elders.
+    // The first seven that enlist become elders.
     await until(
       async () => bootstrap.output(),
       (text) =>
@@ -147,7 +149,7 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
       apart:
         apartCount === 0
           ? null
-          : apartFrom(
+          : partitionFrom(
               nodes.slice(0, apartCount),
               [bootstrap, ...nodes.slice(apartCount)],
               namespace,
@@ -171,11 +173,11 @@ export async function startProcesses(options: ProcessOptions): Promise<ProcessNe
   }
 }
 
-function apartFrom(
+function partitionFrom(
   nodes: readonly ProcessNode[],
   others: readonly ProcessNode[],
   namespace: Namespace | null,
-): Apart {
+): Partition {
   if (namespace !== null) {
     return {
       nodes,
@@ -224,7 +226,7 @@ function createProcess(
   patienceMs: number,
   within: Namespace | null,
 ): ProcessNode {
-  const command = [process.execPath, program, ...args];
+  const command = [process.execPath, controlled, ...args];
   const [first = '', ...rest] = within?.within(command) ?? command;
   let child: ChildProcess;
   let output = '';
@@ -232,7 +234,7 @@ function createProcess(
 
   const begin = (): void => {
     output = '';
-    // The program itself, not its starter: a test may kill -9 it and mean the node.
+    // Node itself, not the starter script: a test may kill -9 it and must hit the node.
     child = spawn(first, rest, {
       cwd: root,
       env,
@@ -242,20 +244,20 @@ function createProcess(
     isReady = new Promise((done, failed) => {
       const late = (): void => failed(new Error(`not ready after ${patienceMs} ms:\n${output}`));
       const timer = setTimeout(late, patienceMs);
-      const hear = (text: Buffer): void => {
+      const onOutput = (text: Buffer): void => {
         output += text.toString();
         if (!ready.test(output)) return;
         clearTimeout(timer);
         done();
       };
-      begun.stdout?.on('data', hear);
-      begun.stderr?.on('data', hear);
+      begun.stdout?.on('data', onOutput);
+      begun.stderr?.on('data', onOutput);
       begun.on('exit', (code) => {
         clearTimeout(timer);
         failed(new Error(`it ended with ${code}:\n${output}`));
       });
     });
-    isReady.catch(() => undefined); // Whoever waits for it hears of it.
+    isReady.catch(() => undefined); // Callers that await it still get the error.
   };
   const running = (): boolean => child.exitCode === null && child.signalCode === null;
   const end = async (signal: 'SIGKILL' | 'SIGINT'): Promise<number> => {

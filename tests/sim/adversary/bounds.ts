@@ -1,50 +1,66 @@
-/** What lies may cost: entries that a node keeps, and jobs that strangers make it do. */
+/**
+ * Limits on the cost of lies: entries that a node keeps, and jobs that unknown peers make it run.
+ */
 import type { Effect, Event, NodeId } from '#core/machine.ts';
 import { maxProposals } from '#protocol/agreement/index.ts';
-import { maxDiscussed } from '#roles/section-node/offering.ts';
+import { maxActsUnderDiscussion } from '#roles/section-node/generation/proposing.ts';
 import type { SectionNode, SectionNodeState } from '#roles/section-node/index.ts';
-import type { SectionMachine } from '../section-check.ts';
-import type { Person, SectionView } from '../section-world.ts';
+import type { SectionMachine } from '../section/section-check.ts';
+import type { SimNode, SectionNodeView } from '../section/section-world.ts';
 
-/** Entries of any one table, and bytes in all of a node's state, when everybody lies to it. */
+/** Entries of any one table, and bytes of a node's whole state, when all peers lie to it. */
 export const maxEntries = 600;
 export const maxStateBytes = 4 * 1024 * 1024;
-/** Jobs at one node, under way at once, for one stranger; and for one liar: what its newest statements cite. */
-export const maxJobs = { stranger: 1, liar: 80 };
-/** Jobs that one message starts: of a stranger one check, of a liar all that it may propose at once. */
-export const maxJobsOfMessage = { stranger: 1, liar: 16 };
-/** Jobs that a stranger may cause at all: it may show newer states, and links. */
-const jobsOfStrangers: readonly string[] = ['verifySealed', 'verifyLinks'];
-/** Proposals of one generation: two liars fill their shares of four times `maxProposals`, the honest a little. */
+/**
+ * Concurrent jobs at one node for one unknown peer, and for one liar: the proposals its newest
+ * statements cite.
+ */
+export const maxJobs = { outsider: 1, liar: 80 };
+/**
+ * Jobs started by one message: of an unknown peer one check, of a liar all it may propose together.
+ */
+export const maxJobsOfMessage = { outsider: 1, liar: 16 };
+/** The only jobs an unknown peer may cause: it may present newer states, and links. */
+const jobsOfOutsiders: readonly string[] = ['verifySealed', 'verifyLinks'];
+/**
+ * Proposals of one generation: two liars fill their quotas of four times `maxProposals`, plus 64
+ * for the honest elders.
+ */
 export const maxProposalsHeld = 2 * 4 * maxProposals + 64;
-/** Acts discussed in one generation: two liars fill their shares, the honest want a few things each. */
-export const maxDiscussedHeld = 2 * maxDiscussed + 7 * 16;
-/** Every so many events of a node its state is walked. */
+/**
+ * Acts discussed in one generation: two liars fill their quotas, honest elders want a few acts
+ * each.
+ */
+export const maxDiscussedHeld = 2 * maxActsUnderDiscussion + 7 * 16;
+/** A node's state is measured after this many of its events. */
 const lookEvery = 400;
 
-/** Tables with a bound of their own. */
-const bounded: readonly (readonly [path: string, most: number])[] = [
-  ['.desk.agreement.proposals', maxProposalsHeld],
-  ['.desk.endorsements', maxDiscussedHeld],
+/** Tables with their own limits. */
+export const bounded: readonly (readonly [path: string, most: number])[] = [
+  ['.pendingGeneration.agreement.proposals', maxProposalsHeld],
+  ['.pendingGeneration.endorsements', maxDiscussedHeld],
 ];
 
 export interface Bounds {
   readonly watched: (machine: SectionMachine) => SectionMachine;
-  readonly look: (node: SectionView) => void;
+  readonly sample: (node: SectionNodeView) => void;
   readonly violations: readonly string[];
-  /** Jobs that messages of strangers, of liars and of the honest started at honest nodes. */
-  readonly jobs: { stranger: number; liar: number; other: number };
-  readonly heard: { stranger: number; liar: number; other: number };
-  readonly pending: { stranger: number; liar: number };
+  /** Jobs started at honest nodes by messages of unknown peers, of liars, and of honest nodes. */
+  readonly jobs: { outsider: number; liar: number; other: number };
+  readonly received: { outsider: number; liar: number; other: number };
+  readonly pending: { outsider: number; liar: number };
   readonly most: { entries: number; bytes: number };
+  /** The paths of {@link bounded} that occurred in a state. */
+  readonly measured: ReadonlySet<string>;
 }
 
-export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Person[]): Bounds {
-  const names = new Set(strangers.map(({ id }) => id));
-  const jobs = { stranger: 0, liar: 0, other: 0 };
-  const heard = { stranger: 0, liar: 0, other: 0 };
-  const pending = { stranger: 0, liar: 0 };
+export function createBounds(liars: ReadonlySet<NodeId>, outsiders: readonly SimNode[]): Bounds {
+  const names = new Set(outsiders.map(({ id }) => id));
+  const jobs = { outsider: 0, liar: 0, other: 0 };
+  const received = { outsider: 0, liar: 0, other: 0 };
+  const pending = { outsider: 0, liar: 0 };
   const most = { entries: 0, bytes: 0 };
+  const measured = new Set<string>();
   const violations: string[] = [];
   const seen = new Map<NodeId, number>();
   const work = createWork();
@@ -53,9 +69,10 @@ export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Per
   };
   return {
     jobs,
-    heard,
+    received,
     pending,
     most,
+    measured,
     violations,
     watched: (machine) => ({
       start: (config, facts, context) => {
@@ -67,29 +84,31 @@ export function createBounds(liars: ReadonlySet<NodeId>, strangers: readonly Per
         if (liars.has(config.self)) return step;
         const cause = work.caused(config.self, event, step.effects);
         if (cause === null) return step;
-        const by = names.has(cause.from) ? 'stranger' : liars.has(cause.from) ? 'liar' : 'other';
-        if (event.kind === 'received') heard[by] += 1;
+        const by = names.has(cause.from) ? 'outsider' : liars.has(cause.from) ? 'liar' : 'other';
+        if (event.kind === 'received') received[by] += 1;
         jobs[by] += cause.jobs;
         if (by === 'other') return step;
         pending[by] = Math.max(pending[by], cause.pending);
         const kinds = step.effects.flatMap((each) =>
           each.kind === 'compute' ? [each.job.kind] : [],
         );
-        if (by === 'stranger' && !kinds.every((kind) => jobsOfStrangers.includes(kind))) {
-          report(`a stranger makes others do work: ${kinds.join(' ')}`);
+        if (by === 'outsider' && !kinds.every((kind) => jobsOfOutsiders.includes(kind))) {
+          report(`an outsider makes others do work: ${kinds.join(' ')}`);
         }
         if (cause.pending > maxJobs[by]) report(`work without end for one ${by}`);
         if (cause.jobs > maxJobsOfMessage[by]) report(`too much work for a message of one ${by}`);
         return step;
       },
     }),
-    look: ({ id, honest, state }) => {
+    sample: ({ id, honest, state }) => {
       const count = (seen.get(id) ?? 0) + 1;
       seen.set(id, count);
       if (!honest || count % lookEvery !== 0) return;
       const size = sizeOf(state, (path, entries) => {
         most.entries = Math.max(most.entries, entries);
-        const [, limit = maxEntries] = bounded.find(([name]) => path.endsWith(name)) ?? [];
+        const own = bounded.find(([name]) => path.endsWith(name));
+        if (own !== undefined) measured.add(own[0]);
+        const limit = own?.[1] ?? maxEntries;
         if (entries > limit) report(`a table grows without end: ${path}`);
       });
       most.bytes = Math.max(most.bytes, size);
@@ -102,22 +121,22 @@ interface Cause {
   readonly from: NodeId;
   /** Jobs that this step started for it. */
   readonly jobs: number;
-  /** Its jobs at this node that have no answer yet. */
+  /** Its jobs at this node that have no result yet. */
   readonly pending: number;
 }
 
-/** Who makes a node work: the sender of a message, and of the message behind a job's answer. */
+/** Attributes work to a sender: of the message, or of the message that led to a job's result. */
 function createWork() {
-  const open = new Map<NodeId, Map<string, NodeId>>();
+  const open = new Map<NodeId, Map<SectionNode['jobId'], NodeId>>();
   return {
-    /** What it had begun is gone with its memory. */
+    /** A restart loses the node's open jobs. */
     restarted: (self: NodeId): void => void open.delete(self),
     caused: (
       self: NodeId,
       event: Event<SectionNode>,
       effects: readonly Effect<SectionNode>[],
     ): Cause | null => {
-      const jobs = open.get(self) ?? new Map<string, NodeId>();
+      const jobs = open.get(self) ?? new Map<SectionNode['jobId'], NodeId>();
       open.set(self, jobs);
       const from =
         event.kind === 'received'
@@ -126,7 +145,7 @@ function createWork() {
             ? jobs.get(event.id)
             : undefined;
       if (event.kind === 'computed') jobs.delete(event.id);
-      // An adopted state is the section's own: the work that follows was not caused by the node that sent it.
+      // An adopted state is the section's own: do not attribute the following work to its sender.
       const isAdopted = effects.some(
         (each) => each.kind === 'output' && each.output.kind === 'adopted',
       );
@@ -139,7 +158,10 @@ function createWork() {
   };
 }
 
-/** Bytes of all that a state holds, each thing once; tables are told by their path. */
+/**
+ * Bytes of all values in a state, each object counted once; calls `table` for each collection with
+ * its path.
+ */
 export function sizeOf(
   state: SectionNodeState,
   table: (path: string, entries: number) => void,

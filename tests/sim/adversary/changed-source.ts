@@ -1,6 +1,6 @@
 /**
- * The product with one line changed, for bugs that no injected rule can plant: a copy of `src` and of
- * the simulator in a folder of its own, whose files are loaded by a process of their own.
+ * The product with one line changed, for bugs that no injected rule can plant: copies `src` and the
+ * simulator to a temporary folder and loads the copy in a separate process.
  */
 import { fork } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -10,22 +10,22 @@ import type { PlantedLie } from './planted.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
-export interface Found {
+export interface FoundViolation {
   readonly seed: number;
   readonly violation: string;
 }
 
-export interface Outcome {
+export interface HuntOutcome {
   /** The first seed that showed the bug; null when none did. */
-  readonly found: Found | null;
-  /** What else went wrong on the way. */
+  readonly found: FoundViolation | null;
+  /** Other violations found before it. */
   readonly others: readonly string[];
 }
 
-/** A copy of the product with these changes. Whoever asks removes it. */
+/** A copy of the product with these changes. The caller removes it. */
 export function copyWith(changes: PlantedLie['changes']): string {
   const folder = mkdtempSync(join(tmpdir(), 'safe-planted-'));
-  for (const each of ['src', 'tests/sim', 'package.json']) {
+  for (const each of ['src', 'tests/sim', 'tests/support', 'package.json']) {
     cpSync(join(root, each), join(folder, each), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
@@ -42,19 +42,19 @@ export function copyWith(changes: PlantedLie['changes']): string {
   return folder;
 }
 
-/** Runs `lies` with the bug, seed after seed, until it shows. */
-export function hunt(bug: Omit<PlantedLie, 'name'>): Promise<Outcome> {
+/** Runs `lies` with the bug, seed after seed, until one shows it. */
+export function huntInCopy(bug: Omit<PlantedLie, 'name'>): Promise<HuntOutcome> {
   const folder = copyWith(bug.changes);
   const { seeds, plan, found } = bug;
   const args = [JSON.stringify({ seeds, plan, found: found.source })];
-  return new Promise<Outcome>((done, fail) => {
-    const child = fork(join(folder, 'tests/sim/adversary/hunter.ts'), args, {
+  return new Promise<HuntOutcome>((done, fail) => {
+    const child = fork(join(folder, 'tests/sim/adversary/hunt-child.ts'), args, {
       cwd: folder,
       env: {},
       execArgv: ['--max-semi-space-size=64', '--no-warnings'],
     });
-    let outcome: Outcome | undefined;
-    child.on('message', (message) => (outcome = message as Outcome));
+    let outcome: HuntOutcome | undefined;
+    child.on('message', (message) => (outcome = message as HuntOutcome));
     child.on('error', fail);
     child.on('exit', (code) => {
       if (outcome === undefined) fail(new Error(`the hunt ended with ${code}`));

@@ -1,4 +1,4 @@
-/** Every codec at which bytes of others, or of one's own disk, become values. */
+/** Every codec that decodes bytes of other nodes or of the own disk. */
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
 import type { Shape } from '#core/codec/shape.ts';
 import type { Result } from '#core/result.ts';
@@ -13,13 +13,13 @@ import {
 import {
   decodeDkgFact,
   decodeDkgMessage,
-  decodeReady,
+  decodeReadinessProof,
   dkgFactShape,
   dkgMessageShape,
   encodeDkgFact,
   encodeDkgMessage,
-  encodeReady,
-  readyShape,
+  encodeReadinessProof,
+  readinessProofShape,
 } from '#protocol/dkg/index.ts';
 import {
   decodeHandoverFact,
@@ -70,10 +70,10 @@ import {
 import {
   clientReplyShape,
   clientRequestShape,
-  coverShape,
+  routingRequestShape,
   decodeClientReply,
   decodeClientRequest,
-  decodeDoorRequest,
+  decodeIncomingRequest,
 } from '#roles/wire/client.ts';
 import {
   decodeInvitation,
@@ -88,7 +88,7 @@ import {
   decodeNodeRequest,
   nodeReplyShape,
   nodeRequestShape,
-} from '#roles/wire/node.ts';
+} from '#roles/wire/node-requests.ts';
 import {
   decodeNodeFact,
   decodeNodePayload,
@@ -96,7 +96,7 @@ import {
   encodeNodePayload,
   nodeFactShape,
   nodePayloadShape,
-} from '#roles/wire/section.ts';
+} from '#roles/wire/section-messages.ts';
 
 export interface Codec {
   readonly name: string;
@@ -105,7 +105,7 @@ export interface Codec {
   readonly encode: (value: never) => Uint8Array;
 }
 
-/** A request names what its envelope names: taken from the bytes, if it is there at all. */
+/** Reads the name that request and envelope must share, if the bytes contain one. */
 const named =
   (
     field: string,
@@ -132,7 +132,7 @@ export const codecs: readonly Codec[] = [
   codec('agreement fact', agreementFactShape, decodeAgreementFact, encodeAgreementFact),
   codec('dkg', dkgMessageShape, decodeDkgMessage, encodeDkgMessage),
   codec('dkg fact', dkgFactShape, decodeDkgFact, encodeDkgFact),
-  codec('ready', readyShape, decodeReady, encodeReady),
+  codec('ready', readinessProofShape, decodeReadinessProof, encodeReadinessProof),
   codec('handover', handoverMessageShape, decodeHandoverMessage, encodeHandoverMessage),
   codec('handover fact', handoverFactShape, decodeHandoverFact, encodeHandoverFact),
   codec('replication', replicationMessageShape, decodeReplicationMessage, encodeReplicationMessage),
@@ -151,7 +151,7 @@ export const codecs: readonly Codec[] = [
   codec('genesis', genesisMessageShape, decodeGenesisMessage, encodeGenesisMessage),
   codec('genesis fact', genesisFactShape, decodeGenesisFact, encodeGenesisFact),
   codec('client request', clientRequestShape, decodeClientRequest),
-  codec('client door', coverShape, decodeDoorRequest),
+  codec('client handler', routingRequestShape, decodeIncomingRequest),
   codec('client reply', clientReplyShape, decodeClientReply),
   codec('node request', nodeRequestShape, decodeNodeRequest),
   codec('node reply', nodeReplyShape, decodeNodeReply),

@@ -1,4 +1,6 @@
-/** What is inside fields whose shape says "bytes": other codecs' values, and the fixed layouts. */
+/**
+ * Contents of fields whose shape is only "bytes": values of other codecs, and the fixed layouts.
+ */
 import { toXorName } from '#address/xor-name.ts';
 import {
   bytesOf,
@@ -16,19 +18,19 @@ import {
   dealingListShape,
   dkgFactShape,
   dkgMessageShape,
-  readyShape,
+  readinessProofShape,
 } from '#protocol/dkg/index.ts';
 import { handoverFactShape, handoverMessageShape } from '#protocol/handover/codec.ts';
 import {
   actBodyBytes,
   decodeAct,
   encodeAct,
-  encodeTicketProof,
-  maxPlaces,
+  encodeRelocationCertificate,
+  maxVacancies,
   type Act,
   type ActBody,
   type ActKind,
-  type TicketProof,
+  type RelocationCertificate,
 } from '#protocol/membership/index.ts';
 import {
   ANCHOR_BYTES,
@@ -45,7 +47,7 @@ import { spentbookRequestShape } from '#protocol/spentbook/codec.ts';
 import { clientRequestShape } from '#roles/wire/client.ts';
 import { invitationShape } from '#roles/wire/lobby.ts';
 import {
-  bindLedger,
+  withLedgerRoot,
   decodeSealedState,
   ELDER_COUNT,
   encodeAddressRecord,
@@ -57,14 +59,14 @@ import {
   signedAuthorityOf,
   type SealedState,
 } from '#protocol/section/index.ts';
-import { make, type Contents, type Filling, type Making } from './make.ts';
+import { make, type Contents, type Filling, type Making } from './make-values.ts';
 
 const name = bytesOf(32);
 const elder = intBetween(1, ELDER_COUNT);
 const signature = bytesOf(64);
 
 const ticketShape = record({
-  moving: record({
+  relocation: record({
     name,
     age: intBetween(0, 255),
     destination: name,
@@ -86,12 +88,12 @@ const provenShape = record({
   vouchers: listOf(record({ candidate: elder, signature }), SHARES_REQUIRED, SHARES_REQUIRED),
 });
 
-/** One case for each act there is: a new one does not compile without its own. */
+/** One case per kind of act: a new kind does not compile without one. */
 const acts = {
-  join: record({ name, sharingKey: bytesOf(32), ticket: nullable(ticketShape) }),
+  join: record({ name, sharingKey: bytesOf(32), certificate: nullable(ticketShape) }),
   leave: record({ name }),
   demote: record({ name }),
-  places: record({ count: intBetween(0, maxPlaces) }),
+  vacancies: record({ count: intBetween(0, maxVacancies) }),
   handover: record({ sessionId: name, ready: listOf(provenShape, 2, 1) }),
   sealedSet: record({
     snapshots: listOf(record({ elder, root: name, signature }), ELDER_COUNT),
@@ -106,11 +108,11 @@ const actShape = record({
   endorsements: listOf(record({ elder, signature }), ELDER_COUNT),
 });
 
-/** A list of one entry per elder has one order, and nobody twice. */
+/** Lists of one entry per elder must be sorted and without duplicates. */
 export const inElderOrder = <T extends { readonly elder: number }>(items: readonly T[]): T[] =>
   [...new Map(items.map((item) => [item.elder, item])).values()].sort((a, b) => a.elder - b.elder);
 
-/** As the layout wants it; what is wrong about it is only what it says. */
+/** A body with a valid layout; only its contents are wrong. */
 export function bodyFrom(value: unknown): ActBody {
   const body = value as ActBody;
   return body.kind === 'sealedSet' ? { ...body, snapshots: inElderOrder(body.snapshots) } : body;
@@ -125,16 +127,16 @@ const actBody: Filling = (making) => actBodyBytes(bodyFrom(make(making, actBodyS
 
 const act: Filling = (making) => encodeAct(actFrom(make(making, actShape)));
 
-/** Bodies and endorsements of real acts become parts of invented ones. */
+/** Stores bodies and endorsements of real acts as parts for generated ones. */
 export function noteAct({ seen }: Pick<Making, 'seen'>, bytes: Uint8Array): void {
   const decoded = decodeAct(bytes);
   if (decoded.ok) seen.note(actShape, decoded.value);
 }
 
-const ticket: Filling = (making) =>
-  encodeTicketProof(make(making, ticketShape) as unknown as TicketProof);
+const relocationCertificate: Filling = (making) =>
+  encodeRelocationCertificate(make(making, ticketShape) as unknown as RelocationCertificate);
 
-/** A real link with one field exchanged; without any, an invented one. */
+/** A real link with one field changed; without any, a generated one. */
 const successor: Filling = (making) => {
   const { prng } = making;
   const known = making.seen.like(prng, sealedShape);
@@ -172,10 +174,10 @@ const successor: Filling = (making) => {
   return encodeSuccessor({ record: made, signature: make(making, bytesOf(48)) as Uint8Array });
 };
 
-/** Stands for all sealed states that were seen, as bytes. */
+/** The shape under which all sealed states seen are stored, as bytes. */
 export const sealedShape: Shape<Uint8Array> = bytesOf(0);
 
-/** A real state as it was, or older or newer than it, with other members, key, chain or ledger. */
+/** A real state unchanged, or older or newer, or with other members, key, chain or ledger. */
 const sealedState: Filling = (making) => {
   const { prng, seen } = making;
   const known = seen.like(prng, sealedShape);
@@ -191,7 +193,7 @@ function otherState(making: Making, sealed: SealedState): SealedState {
   const key = (): Uint8Array => make(making, bytesOf(96)) as Uint8Array;
   const rebound = (change: Partial<typeof authority>): SealedState => ({
     ...sealed,
-    state: bindLedger({ authority: { ...authority, ...change }, ledger }),
+    state: withLedgerRoot({ authority: { ...authority, ...change }, ledger }),
   });
   const at = prng.below(authority.members.length);
   return prng.pick([
@@ -209,7 +211,7 @@ function otherState(making: Making, sealed: SealedState): SealedState {
     () => ({ ...sealed, chain: [...chain, ...chain].slice(0, 16) }),
     () => ({
       ...sealed,
-      state: bindLedger({ authority, ledger: { ...ledger, places: prng.below(64) } }),
+      state: withLedgerRoot({ authority, ledger: { ...ledger, vacancies: prng.below(64) } }),
     }),
     () => ({ ...sealed, state: { authority, ledger: { ...ledger, sessions: [] } } }),
   ])();
@@ -287,11 +289,11 @@ const item: Filling = ({ prng, seen }) => {
 export const contents: Contents = {
   'agreement.message': agreementMessageShape,
   'dkg.message': dkgMessageShape,
-  'ready.proof': readyShape,
+  'ready.proof': readinessProofShape,
   'handover.message': handoverMessageShape,
   'slot.message': spentbookRequestShape,
   'output.message': mintRequestShape,
-  'under.request': clientRequestShape,
+  'routed.request': clientRequestShape,
   'founding.invitation': invitationShape,
   'agreement.fact': agreementFactShape,
   'dkg.fact': dkgFactShape,
@@ -303,32 +305,32 @@ export const fillings: Readonly<Record<string, Filling>> = {
   successor,
   cursor,
   item,
-  'vote.proposals': act,
+  'prevote.proposals': act,
   'proposals.proposals': act,
   'decision.proposals': act,
-  'said.proposals': act,
+  'signed.proposals': act,
   'endorse.body': actBody,
   'join.body': actBody,
   'update.sealed': sealedState,
-  'way.links': successor,
+  'chainSegment.links': successor,
   'sealed.sealed': sealedState,
   'links.links': successor,
-  'joining.ticket': ticket,
+  'joining.certificate': relocationCertificate,
   transaction,
-  'chose.record': successor,
+  'recordChosen.record': successor,
   'succeeded.signed': successor,
-  'arrive.record': addressRecord,
+  'enlist.record': addressRecord,
   'elders.record': addressRecord,
   'adults.record': addressRecord,
   records: addressRecord,
   'authority.authority': signedAuthority,
-  'born.authority': signedAuthority,
-  'born.signed': signedAuthority,
+  'keyReady.authority': signedAuthority,
+  'complete.signed': signedAuthority,
 };
 
 /**
- * By the end of a path: bytes whose layout is fixed and has its own tests, or that are what they are.
- * Chance is as good as anything here, and real ones are repeated.
+ * By the end of a path: bytes with a fixed layout that has its own tests, or without structure.
+ * Random bytes are good enough here, and real ones are repeated.
  */
 export const plain: readonly string[] = [
   // Layouts of sealed lists and of pointers: `tests/unit/money`, `tests/unit/data`.
@@ -340,23 +342,23 @@ export const plain: readonly string[] = [
   'pointer.record',
   'copies.record',
   'money.message',
-  // Dealings: `tests/unit/crypto`. A signed one that is really one: `speak.ts`.
+  // Dealings: `tests/unit/crypto`. Genuine signed ones: `sign-as-sender.ts`.
   'dealing.body',
   // Pieces of files.
   'putChunk.bytes',
   'storeChunk.bytes',
   'chunk.bytes',
-  // Hashes of what a record says: any is one.
+  // Hashes of a record's contents: any 32 bytes are valid.
   'item.digest',
   'items.digest',
-  // Proofs and certificates in refusals, by the tests of who asks.
+  // Proofs and certificates in refusals: tested at the requesting side.
   'redirect.proof',
   'retry.proof',
   'proof.proof',
   'conflict.evidence',
   'spent.certificate',
   'refusal.sealed.links',
-  // The envelope, whose content is a payload here: `tests/unit/roles/wire.test.ts`.
+  // The envelope; its content is a payload here: `tests/unit/roles/wire/codecs.test.ts`.
   'deliver.message',
 ];
 

@@ -1,13 +1,13 @@
 /**
- * Bugs planted into the source: checks that 0.1 lacked, as far as well-formed lies show their absence.
- * Each is a line of the product and what stands there instead, so a check that moves has to be planted
+ * Bugs planted into the source: checks that 0.1 lacked, as far as well-formed lies show their
+ * absence. Each is a line of the product and its replacement, so a moved check must be planted
  * anew. docs/simulation.md lists the checks whose absence no lie has shown yet.
  */
 import type { LiesPlan } from '../scenarios/lies.ts';
 
 export interface Change {
   readonly file: string;
-  /** Text that the file holds exactly once. */
+  /** Text that the file contains exactly once. */
   readonly line: string;
   readonly instead: string;
 }
@@ -18,7 +18,7 @@ export interface PlantedLie {
   readonly plan: Omit<LiesPlan, 'machine' | 'compute'>;
   readonly seeds: readonly number[];
   readonly found: RegExp;
-  /** Planted by `npm run test:long` alone. */
+  /** Planted only by `npm run test:long`. */
   readonly isLong?: boolean;
 }
 
@@ -26,7 +26,7 @@ const role = (file: string): string => `src/roles/section-node/${file}.ts`;
 const protocol = (file: string): string => `src/protocol/${file}.ts`;
 
 export const plantedLies: readonly PlantedLie[] = [
-  // Two checks, each of which suffices: with one of them gone, no lie does any harm.
+  // Two checks, each of which suffices: removing only one has no effect.
   {
     name: 'a readiness proof is kept with six vouchers, and unverified',
     changes: [
@@ -35,53 +35,57 @@ export const plantedLies: readonly PlantedLie[] = [
         line: 'SHARES_REQUIRED, SHARES_REQUIRED)',
         instead: 'ELDER_COUNT, SHARES_REQUIRED)',
       },
-      { file: role('readiness'), line: "stage: 'waiting' }", instead: "stage: 'good' }" },
+      {
+        file: role('dkg/readiness-proofs'),
+        line: "stage: 'waiting' }",
+        instead: "stage: 'good' }",
+      },
     ],
     plan: { about: ['ready'] },
     seeds: [3, 1, 2, 4],
     found: /five vouch for a key/,
   },
   {
-    name: 'readiness proofs of strangers are checked',
+    name: 'readiness proofs of outsiders are checked',
     changes: [
       {
-        file: role('readiness'),
-        line: 'if (isCandidate !== true) return flow(state);',
-        instead: 'if (isCandidate === undefined) return flow(state);',
+        file: role('dkg/readiness-proofs'),
+        line: 'if (isCandidate !== true) return nodeStep(state);',
+        instead: 'if (isCandidate === undefined) return nodeStep(state);',
       },
     ],
     plan: { about: ['ready'], turn: 'handover', slow: true },
     seeds: [1, 2, 3, 4, 5, 6],
-    found: /a stranger makes others do work/,
+    found: /an outsider makes others do work/,
   },
   {
-    name: 'a statement names the last round there is',
+    name: 'a statement names the highest possible round',
     changes: [{ file: protocol('agreement/codec'), line: '= 2 ** 31;', instead: '= 2 ** 32 - 1;' }],
-    plan: { about: ['agreement', 'reports', 'strong'] },
+    plan: { about: ['agreement', 'roundChanges', 'precommit'] },
     seeds: [2, 1, 3, 4, 5, 6],
-    // Not a step of the adversary's own.
+    // The throwing step must not be the adversary's own.
     found: /a step threw: (?!.*adversary).*fits 4 bytes/,
     isLong: true,
   },
   {
-    name: 'a stranger has as many states checked as it sends',
+    name: 'an outsider has as many states checked as it sends',
     changes: [
       {
-        file: role('verifying'),
+        file: role('catch-up/verification-slots'),
         line: 'return ofSender === 0 && ofKind.length < maxVerifying;',
         instead: 'return ofKind.length >= 0;',
       },
     ],
-    plan: { about: ['update', 'way'] },
+    plan: { about: ['update', 'chainSegment'] },
     seeds: [1, 2, 3, 4],
-    found: /work without end for one stranger/,
+    found: /work without end for one outsider/,
     isLong: true,
   },
   {
     name: 'a statement counts unverified',
     changes: [
       {
-        file: protocol('agreement/admit'),
+        file: protocol('agreement/statement-faults'),
         line: "if (!verifyStatement(config, statement)) return 'invalidSignature';",
         instead: '',
       },
@@ -91,15 +95,15 @@ export const plantedLies: readonly PlantedLie[] = [
     found: /honest node blamed: agreement/,
   },
   {
-    name: 'two statements convict whoever they name',
+    name: 'two statements convict any elder that they name',
     changes: [
       {
-        file: protocol('agreement/admit'),
-        line: 'if (verifyStatement(config, statement)) convict(turn, before, statement);',
-        instead: 'convict(turn, before, statement);',
+        file: protocol('agreement/receive-statement'),
+        line: 'if (verifyStatement(config, statement)) reportEquivocation(step, before, statement);',
+        instead: 'reportEquivocation(step, before, statement);',
       },
     ],
-    plan: { about: ['agreement', 'vote', 'strong'] },
+    plan: { about: ['agreement', 'prevote', 'precommit'] },
     seeds: [2, 1, 3, 4],
     found: /honest node blamed: agreement equivocation/,
     isLong: true,
@@ -108,7 +112,7 @@ export const plantedLies: readonly PlantedLie[] = [
     name: 'a list of dealings counts unverified',
     changes: [
       {
-        file: protocol('dkg/take'),
+        file: protocol('dkg/receive'),
         line: "if (!signedBy(config, list.candidate, bytes, list.signature)) return forged(state, from, 'list');",
         instead: '',
       },
@@ -122,14 +126,14 @@ export const plantedLies: readonly PlantedLie[] = [
     name: 'the root of a money list counts unverified',
     changes: [
       {
-        file: protocol('handover/machine'),
+        file: protocol('handover/snapshot-roots'),
         line: 'if (elder === undefined || !isSigned(config, root)) {',
         instead: 'void isSigned; if (elder === undefined) {',
       },
     ],
-    plan: { about: ['handover', 'news'], turn: 'handover' },
+    plan: { about: ['handover', 'progress'], turn: 'handover' },
     seeds: [1, 2, 3, 4],
-    found: /honest node blamed: handover twoRoots/,
+    found: /honest node blamed: handover rootEquivocation/,
     isLong: true,
   },
   {
@@ -137,12 +141,12 @@ export const plantedLies: readonly PlantedLie[] = [
     changes: [
       {
         file: role('machine'),
-        line: 'heed(config, heardFrom(before, from), from,',
+        line: 'onPayload(config, recordActivity(before, from), from,',
         instead:
-          "heed(config, payload.kind === 'pong' && payload.round === before.round ? heardFrom(before, from) : before, from,",
+          "onPayload(config, payload.kind === 'pong' && payload.round === before.pingRound ? recordActivity(before, from) : before, from,",
       },
     ],
-    plan: { turn: 'life', healAtMs: 40_000 },
+    plan: { turn: 'steady', healAtMs: 40_000 },
     seeds: [1, 2, 3],
     found: /an honest member has left/,
   },
@@ -150,13 +154,13 @@ export const plantedLies: readonly PlantedLie[] = [
     name: 'a member that gives false data is removed instead of demoted',
     changes: [
       {
-        file: role('suspicion'),
-        line: "suspicion !== undefined && suspicion.hardSilence === (body.kind === 'leave')",
+        file: role('observations/suspicion'),
+        line: "suspicion !== undefined && suspicion.reachedSilenceLimit === (body.kind === 'leave')",
         instead: 'suspicion !== undefined',
       },
     ],
-    plan: { about: ['endorse', 'leave'], turn: 'life', isOneFalse: true, healAtMs: 20_000 },
-    seeds: [5, 1, 2, 3, 4],
+    plan: { about: ['endorse', 'leave'], turn: 'steady', isOneFalse: true, healAtMs: 20_000 },
+    seeds: [20],
     found: /an honest member has left/,
   },
 ];

@@ -1,36 +1,37 @@
-/** Elders die; the oldest adults take their places under a new key, and nothing forks (N19–N29). */
+/** Elders fail; the oldest adults replace them under a new key, and no key forks (N19–N29). */
 import { nameToId } from '#address/xor-name.ts';
-import { toyCurves, type Curves } from '../curves.ts';
+import { toyCurves, type Curves } from '../toys/curves.ts';
 import { createPrng } from '../prng.ts';
-import { drawLiars, withLiars, type SectionLie } from '../section-lies.ts';
-import type { SectionMachine } from '../section-check.ts';
+import { drawLiars, withLiars, type SectionLie } from '../section/section-adversaries.ts';
+import type { SectionMachine } from '../section/section-check.ts';
 import type { Faults } from '../world.ts';
 import {
   checkElders,
   checkUpToDate,
-  found,
-  living,
-  rough,
-  standing,
-  tell,
-  usualPace,
-  type Nodes,
+  foundSection,
+  livingNodes,
+  faultyNetwork,
+  describeNode,
+  runSectionStory,
+  usualSectionPace,
+  type NodeViews,
   type SectionApi,
-  type Story,
-} from '../section-world.ts';
+  type SectionStory,
+} from '../section/section-world.ts';
 import type { SimScenario } from './scenario.ts';
 
 export interface HandoverPlan {
-  /** Told by both liars, in every seed. */
+  /** The lie of both liars, in every seed. */
   readonly lie?: SectionLie;
-  /** In a relocation: told by an adult, in every seed. */
+  /** In a relocation: the lie of an adult, in every seed. */
   readonly meddling?: SectionLie;
   readonly faults?: Faults;
   readonly machine?: SectionMachine;
-  readonly compute?: Story['compute'];
+  readonly detectsLoss?: true;
+  readonly compute?: SectionStory['compute'];
   /** Other algebra than the toys'. */
   readonly curves?: Curves;
-  /** Elders want another number of places twice a second: there is always something to decide. */
+  /** Elders change the wanted vacancies twice a second: there is always something to decide. */
   readonly restless?: boolean;
 }
 
@@ -39,14 +40,14 @@ export const handoverScenario: SimScenario = {
   run: (seed) => runHandover(seed),
 };
 
-/** Of the seven at most two die, lie or lose their memory; the others and the adults go on. */
+/** At most two of seven elders fail, lie or lose state; the others and the adults continue. */
 export function runHandover(seed: number, plan: HandoverPlan = {}) {
   const prng = createPrng(seed);
   const adults = 4 + prng.below(4);
-  const founding = found(
+  const founding = foundSection(
     prng,
     [...Array<number>(7).fill(7), ...Array<number>(adults).fill(6)],
-    usualPace,
+    usualSectionPace,
     () => '',
     {},
     { curves: plan.curves ?? toyCurves },
@@ -62,26 +63,27 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
     atMs: 1_000 + at * 500,
     do: (api: SectionApi) => {
       for (const { id } of founding.elders) {
-        api.input(id, { kind: 'placesWanted', places: 1 + at }, prng.below(100));
+        api.input(id, { kind: 'setVacancies', vacancies: 1 + at }, prng.below(100));
       }
     },
   }));
-  // Whoever lies or forgets under this key lives: with the dead there are at most two of them.
+  // Elders that lie or lose state under this key do not fail: together with the failed ones at most
+  // two.
   const bad = 2 - deaths;
   const liars = drawLiars(createPrng(seed ^ 0x11a5), founding.elders, bad, plan.lie);
   victims.splice(0, victims.length, ...victims.filter(({ id }) => !liars.has(id)));
-  const { report, violations } = tell(
+  const { report, violations } = runSectionStory(
     withLiars(
       {
         founding,
         faults: {
-          ...rough,
+          ...faultyNetwork,
           ...plan.faults,
           lostTail: {
             probability: 0.3,
             facts: [1, 6],
             ...plan.faults?.lostTail,
-            // With the dead and the liars there are at most two.
+            // Together with the failed ones and the liars at most two.
             maxNodes: bad - liars.size,
           },
         },
@@ -89,8 +91,9 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
         endAtMs: 45_000,
         isOver: (nodes) =>
           nodes.filter(({ stopped }) => stopped).length === deaths && isDone({ nodes }),
-        deeds: [...deeds, ...wanting],
+        externalEvents: [...deeds, ...wanting],
         ...(plan.machine === undefined ? {} : { machine: plan.machine }),
+        ...(plan.detectsLoss === undefined ? {} : { detectsLoss: plan.detectsLoss }),
         ...(plan.compute === undefined ? {} : { compute: plan.compute }),
       },
       liars,
@@ -103,7 +106,7 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
     violations: [
       ...violations,
       ...faults,
-      ...behind.slice(0, 1).map((view) => `no new elders: ${standing(view)}`),
+      ...behind.slice(0, 1).map((view) => `no new elders: ${describeNode(view)}`),
     ],
     undelivered: behind.length,
     trace: report.trace,
@@ -112,17 +115,17 @@ export function runHandover(seed: number, plan: HandoverPlan = {}) {
   };
 }
 
-/** What is missing until all living nodes have elders that live, under a key of their own. */
-function shortfall(report: Nodes) {
+/** Nodes without running elders under a new key, and other violations. */
+function shortfall(report: NodeViews) {
   const running = new Set(report.nodes.filter(({ stopped }) => !stopped).map(({ id }) => id));
-  const behind = living(report).filter(({ state: { own } }) => {
+  const behind = livingNodes(report).filter(({ state: { own } }) => {
     const { epoch = 0n, elders = [] } = own?.state.authority ?? {};
     return epoch < 1n || elders.some(({ name }) => !running.has(nameToId(name)));
   });
   return { behind, faults: [...checkUpToDate(report), ...checkElders(report)] };
 }
 
-function isDone(report: Nodes): boolean {
+function isDone(report: NodeViews): boolean {
   const { behind, faults } = shortfall(report);
   return behind.length + faults.length === 0;
 }

@@ -1,7 +1,7 @@
 /**
- * Two of seven elders, an adult and strangers say whatever the codecs let through, all the time and on
- * top of loss and crashes: nothing throws, nobody honest is blamed or goes, no table grows, and the
- * section still decides, hands its key over or splits.
+ * Two of seven elders, an adult and unknown peers continuously send any messages that the codecs
+ * accept, in addition to loss and crashes: no step throws, no honest node is blamed or removed, no
+ * table overflows, and the section still decides, hands its key over or splits.
  */
 import { nameToId } from '#address/xor-name.ts';
 import type { NodeId } from '#core/machine.ts';
@@ -9,43 +9,46 @@ import { sectionNode, type SectionNodeOutput } from '#roles/section-node/index.t
 import { withAdversary } from '../adversary/adversary.ts';
 import { createBounds } from '../adversary/bounds.ts';
 import { createPrng, type Prng } from '../prng.ts';
-import type { SectionMachine } from '../section-check.ts';
+import type { SectionMachine } from '../section/section-check.ts';
 import {
-  arrive,
+  joinNode,
   checkElders,
   checkUpToDate,
-  found,
-  living,
+  foundSection,
+  livingNodes,
   nameFor,
-  personFor,
-  rough,
-  standing,
-  tell,
-  usualPace,
-  type Founding,
-  type Nodes,
-  type Person,
+  simNodeFor,
+  faultyNetwork,
+  describeNode,
+  runSectionStory,
+  usualSectionPace,
+  type SectionFounding,
+  type NodeViews,
+  type SimNode,
   type SectionApi,
-  type Story,
-} from '../section-world.ts';
+  type SectionStory,
+} from '../section/section-world.ts';
 import type { SimScenario } from './scenario.ts';
 
 export interface LiesPlan {
   readonly machine?: SectionMachine;
-  readonly compute?: Story['compute'];
-  readonly turn?: Turn;
+  readonly compute?: SectionStory['compute'];
+  readonly turn?: TurningPoint;
   readonly slow?: boolean;
-  /** All honest elders see one adult, which answers every ping, give false bytes: it may be demoted, and stays. */
+  /**
+   * All honest elders see one adult that answers every ping serve false bytes: it may be demoted,
+   * and must stay.
+   */
   readonly isOneFalse?: boolean;
-  /** When the network heals: what takes many rounds to go wrong needs longer than usual. */
+  /** When the network heals: violations that take many rounds need longer than usual. */
   readonly healAtMs?: number;
-  /** Kinds of message, or of what is in them, that the liars prefer. */
+  /** Kinds of message, or of their contents, that the liars prefer. */
   readonly about?: readonly string[];
 }
 
-/** What the section has to come through while they lie. */
-export type Turn = 'handover' | 'split' | 'life';
-const turns: readonly Turn[] = ['handover', 'split', 'life'];
+/** The change that the section must complete during the lies. */
+export type TurningPoint = 'handover' | 'split' | 'steady';
+const turningPoints: readonly TurningPoint[] = ['handover', 'split', 'steady'];
 
 export const liesScenario: SimScenario = { name: 'lies', run: (seed) => runLies(seed) };
 
@@ -54,28 +57,28 @@ const recoverMs = 35_000;
 
 export function runLies(seed: number, plan: LiesPlan = {}) {
   const prng = createPrng(seed);
-  const turn = plan.turn ?? turns[seed % turns.length] ?? 'life';
+  const turn = plan.turn ?? turningPoints[seed % turningPoints.length] ?? 'steady';
   const { healAtMs = usualHealAtMs } = plan;
-  const { founding, liars } = castFor(prng, turn);
-  const strangers = Array.from({ length: 12 }, () =>
-    personFor(founding.anchor, founding.pace, nameFor(prng, 5)),
+  const { founding, liars } = liarsFor(prng, turn);
+  const outsiders = Array.from({ length: 12 }, () =>
+    simNodeFor(founding.anchor, founding.pace, nameFor(prng, 5)),
   );
-  const joiner = personFor(founding.anchor, founding.pace, nameFor(prng, 5));
-  // Slow machines: a key generation and the end of a key are open for seconds, and lies come meanwhile.
+  const joiner = simNodeFor(founding.anchor, founding.pace, nameFor(prng, 5));
+  // Slow machines: key generations and handovers take seconds, during which lies arrive.
   const slow = plan.slow ?? prng.chance(0.5);
-  const bounds = createBounds(new Set(liars.map(({ id }) => id)), strangers);
-  const calm = new Map<NodeId, bigint>();
+  const bounds = createBounds(new Set(liars.map(({ id }) => id)), outsiders);
+  const atHealing = new Map<NodeId, bigint>();
   const guilty = new Set(liars.map(({ id }) => id));
   const honest = new Set(
-    [...founding.people, joiner].map(({ id }) => id).filter((id) => !guilty.has(id)),
+    [...founding.simNodes, joiner].map(({ id }) => id).filter((id) => !guilty.has(id)),
   );
   const turnedAgainst = new Set<string>();
   const falseAdult = plan.isOneFalse === true ? adultFor(founding, liars, 'oldest') : undefined;
-  const { story, told } = withAdversary(
+  const { story, sent } = withAdversary(
     {
       founding,
       faults: {
-        ...rough,
+        ...faultyNetwork,
         crashProbability: 0.0002,
         computeMs: slow ? [0, 300] : [0, 20],
         ...(turn === 'split' ? {} : { slowMs: lateAdult(founding, liars) }),
@@ -85,37 +88,37 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
       endAtMs: healAtMs + recoverMs,
       machine: bounds.watched(plan.machine ?? sectionNode),
       ...(plan.compute === undefined ? {} : { compute: plan.compute }),
-      isOver: (nodes) => shortfall({ nodes }, turn, calm).length === 0,
-      deeds: [
+      isOver: (nodes) => shortfall({ nodes }, turn, atHealing).length === 0,
+      externalEvents: [
         ...wanting(founding),
         ...(falseAdult === undefined ? [] : accusing(founding, falseAdult)),
         {
           atMs: 1_000 + prng.below(3_000),
           do: (api) => {
-            const teacher = api.nodes().find(({ state }) => state.own !== null);
-            if (teacher !== undefined) arrive(api, joiner, teacher);
+            const guide = api.nodes().find(({ state }) => state.own !== null);
+            if (guide !== undefined) joinNode(api, joiner, guide);
           },
         },
         {
           atMs: healAtMs,
           do: (api) => {
             for (const { id, state } of api.nodes()) {
-              calm.set(id, state.own?.state.authority.generation ?? 0n);
+              atHealing.set(id, state.own?.state.authority.generation ?? 0n);
             }
           },
         },
       ],
       watch: ({ node, outputs }) => {
-        bounds.look(node);
+        bounds.sample(node);
         if (node.honest)
           for (const output of outputs) {
-            noteTurned(output, honest, falseAdult?.id, turnedAgainst);
+            noteTurningPoint(output, honest, falseAdult?.id, turnedAgainst);
           }
       },
     },
     {
       liars,
-      strangers,
+      outsiders,
       everyMs: 40,
       changed: 0.1,
       ...(plan.about === undefined ? {} : { about: plan.about }),
@@ -123,15 +126,15 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
     seed,
   );
   try {
-    const { report, violations } = tell(story, seed);
-    const missing = shortfall(report, turn, calm);
+    const { report, violations } = runSectionStory(story, seed);
+    const missing = shortfall(report, turn, atHealing);
     return {
       events: report.events,
       violations: [...new Set([...violations, ...bounds.violations]), ...turnedAgainst, ...missing],
       undelivered: missing.length,
       trace: report.trace,
       nodes: report.nodes,
-      told,
+      sent,
       bounds,
     };
   } catch (error) {
@@ -143,20 +146,20 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
       undelivered: 0,
       trace: [],
       nodes: [],
-      told,
+      sent,
       bounds,
     };
   }
 }
 
-/** What a section has decided against those who lie to nobody. */
-function noteTurned(
+/** Records decisions of the section against honest members. */
+function noteTurningPoint(
   output: SectionNodeOutput,
   honest: ReadonlySet<NodeId>,
   mayBeDemoted: NodeId | undefined,
   noted: Set<string>,
 ): void {
-  if (output.kind !== 'happened') return;
+  if (output.kind !== 'sectionEvents') return;
   for (const event of output.events) {
     if (event.kind !== 'left' && event.kind !== 'demoted') continue;
     const id = nameToId(event.name);
@@ -166,37 +169,39 @@ function noteTurned(
 }
 
 interface Cast {
-  readonly founding: Founding;
-  readonly liars: readonly Person[];
+  readonly founding: SectionFounding;
+  readonly liars: readonly SimNode[];
 }
 
-/** At most two liars among the elders, and at most two among those who follow them. */
-function castFor(prng: Prng, turn: Turn): Cast {
+/** At most two liars among the elders, and at most two among the candidates for the next key. */
+function liarsFor(prng: Prng, turn: TurningPoint): Cast {
   const section = foundingFor(prng, turn);
   const { elders } = section;
   const first = prng.pick(elders);
   const second = prng.pick(elders.filter((each) => each !== first));
-  const adults = section.people.filter((each) => !elders.includes(each));
-  // The youngest: no candidate, so that there are two liars at the most among those.
+  const adults = section.simNodes.filter((each) => !elders.includes(each));
+  // The youngest is no candidate, so that at most two candidates lie.
   const adult = [...adults].sort((a, b) => (a.name[31] ?? 0) - (b.name[31] ?? 0))[0];
   return { founding: section, liars: [first, second, ...(adult === undefined ? [] : [adult])] };
 }
 
-function foundingFor(prng: Prng, turn: Turn): Founding {
+function foundingFor(prng: Prng, turn: TurningPoint): SectionFounding {
   if (turn === 'split') {
     const bits = Array.from({ length: 30 }, (_, at) => (at % 2 === 0 ? '0' : '1'));
     const ages = bits.map((_, at) => (at < 7 ? 8 : at > 27 ? 5 : 6 + prng.below(2)));
-    const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
-    return found(prng, ages, pace, (at) => bits[at] ?? '', { places: 8 });
+    const pace = { ...usualSectionPace, roundMs: 2_000, graceRounds: 8 };
+    return foundSection(prng, ages, pace, (at) => bits[at] ?? '', { vacancies: 8 });
   }
-  // Two adults that are older than two elders: a key generation opens at once.
+  // Two adults are older than two elders: a key generation opens immediately.
   const ages =
     turn === 'handover' ? [9, 9, 9, 9, 9, 6, 6, 8, 8, 7, 7, 5] : Array<number>(12).fill(8);
-  return found(prng, [...ages.slice(0, 11), 5], usualPace, () => '', { places: 2 });
+  return foundSection(prng, [...ages.slice(0, 11), 5], usualSectionPace, () => '', {
+    vacancies: 2,
+  });
 }
 
-/** One honest adult answers each ping when the next round has begun. It is no candidate. */
-function lateAdult(founding: Founding, liars: readonly Person[]) {
+/** One honest adult answers each ping only after the next round has begun. It is no candidate. */
+function lateAdult(founding: SectionFounding, liars: readonly SimNode[]) {
   const youngest = adultFor(founding, liars, 'youngest');
   return new Map(
     youngest === undefined ? [] : [[youngest.id, 1.5 * founding.pace.roundMs] as const],
@@ -204,50 +209,52 @@ function lateAdult(founding: Founding, liars: readonly Person[]) {
 }
 
 function adultFor(
-  { people, elders }: Founding,
-  liars: readonly Person[],
+  { simNodes, elders }: SectionFounding,
+  liars: readonly SimNode[],
   which: 'oldest' | 'youngest',
-): Person | undefined {
-  const adults = people.filter((each) => !elders.includes(each) && !liars.includes(each));
+): SimNode | undefined {
+  const adults = simNodes.filter((each) => !elders.includes(each) && !liars.includes(each));
   const byAge = [...adults].sort((a, b) => (a.name[31] ?? 0) - (b.name[31] ?? 0));
   return byAge.at(which === 'youngest' ? 0 : -1);
 }
 
-/** What the shells of honest elders say of it, again and again. */
-const accusing = ({ people }: Founding, { name }: Person) =>
+/** Repeated reports by the shells of honest elders against it. */
+const accusing = ({ simNodes }: SectionFounding, { name }: SimNode) =>
   Array.from({ length: 8 }, (_, at) => ({
     atMs: 6_000 + at * 1_000,
     do: (api: SectionApi) => {
       for (const { id, state } of api.nodes()) {
-        if (state.desk === null || !people.some((each) => each.id === id)) continue;
-        api.input(id, { kind: 'misbehaved', name, issue: 'falsehood' }, 1);
+        if (state.pendingGeneration === null || !simNodes.some((each) => each.id === id)) continue;
+        api.input(id, { kind: 'misbehaved', name, issue: 'provable' }, 1);
       }
     },
   }));
 
-/** Honest elders want another number of places every two seconds: there is always something to decide. */
-const wanting = ({ people }: Founding) =>
+/**
+ * Honest elders change the wanted vacancies every two seconds: there is always something to decide.
+ */
+const wanting = ({ simNodes }: SectionFounding) =>
   Array.from({ length: 20 }, (_, at) => ({
     atMs: 2_000 + at * 2_000,
     do: (api: SectionApi) => {
       for (const { id, state } of api.nodes()) {
-        if (state.desk === null || !people.some((each) => each.id === id)) continue;
-        api.input(id, { kind: 'placesWanted', places: 4 + (at % 8) }, 1);
+        if (state.pendingGeneration === null || !simNodes.some((each) => each.id === id)) continue;
+        api.input(id, { kind: 'setVacancies', vacancies: 4 + (at % 8) }, 1);
       }
     },
   }));
 
-/** What has not come although the network has healed, lies or no lies. */
+/** Progress missing after the network has healed, with or without lies. */
 function shortfall(
-  report: Nodes,
-  turn: Turn,
-  calm: ReadonlyMap<NodeId, bigint>,
+  report: NodeViews,
+  turn: TurningPoint,
+  atHealing: ReadonlyMap<NodeId, bigint>,
 ): readonly string[] {
-  const views = living(report);
+  const views = livingNodes(report);
   const members = views.filter(({ state }) => state.wasMember);
   const still = members.filter(({ id, state }) => {
     const now = state.own?.state.authority.generation ?? 0n;
-    return now <= (calm.get(id) ?? 0n);
+    return now <= (atHealing.get(id) ?? 0n);
   });
   const turned = members.filter(({ state }) => {
     const authority = state.own?.state.authority;
@@ -258,18 +265,18 @@ function shortfall(
   return [
     ...checkUpToDate(report),
     ...checkElders(report),
-    ...still.slice(0, 1).map((view) => `nothing is decided any more: ${standing(view)}`),
-    ...turned.slice(0, 1).map((view) => `no new key: ${standing(view)}`),
-    ...gone(report).slice(0, 1),
+    ...still.slice(0, 1).map((view) => `nothing is decided any more: ${describeNode(view)}`),
+    ...turned.slice(0, 1).map((view) => `no new key: ${describeNode(view)}`),
+    ...lostMembers(report).slice(0, 1),
   ];
 }
 
-/** A membership that is lost without a decision about it: nobody was voted out, and one is missing. */
-function gone(report: Nodes): readonly string[] {
-  return living(report).flatMap((view) => {
+/** A membership lost without a decision: no member was voted out, but one is missing. */
+function lostMembers(report: NodeViews): readonly string[] {
+  return livingNodes(report).flatMap((view) => {
     const { state, id } = view;
     if (!state.wasMember) return [];
     const isMember = state.own?.state.authority.members.some(({ name }) => nameToId(name) === id);
-    return isMember === true ? [] : [`an honest member is out: ${standing(view)}`];
+    return isMember === true ? [] : [`an honest member is out: ${describeNode(view)}`];
   });
 }

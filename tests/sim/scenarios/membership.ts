@@ -1,22 +1,26 @@
 /**
  * Seven elders decide several generations with competing proposals, some of them late or not yet
- * checkable, while messages, links, disks and up to two elders fail.
+ * verifiable, while messages, links, disks and up to two elders fail.
  */
 import { utf8 } from '#core/codec/bytes.ts';
 import { agreement, verifyDecision, type Agreement } from '#protocol/agreement/index.ts';
 import {
   agreementLog,
   logConfig,
-  textOf,
+  proposalsText,
   logScope,
   toyElders,
   validateToy,
-  type Log,
+  type AgreementLog,
   type LogConfig,
   type LogElder,
   type LogState,
-} from '../agreement-log.ts';
-import { corruptElder, lies, type Lie } from '../agreement-lies.ts';
+} from '../agreement/agreement-log.ts';
+import {
+  corruptElder,
+  agreementLies,
+  type AgreementLie,
+} from '../agreement/agreement-adversaries.ts';
 import { createPrng } from '../prng.ts';
 import { run, type Corrupt, type Report, type Scenario } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
@@ -33,27 +37,30 @@ export interface MembershipRun {
 }
 
 /**
- * @param only tells this lie in every run, by two elders.
- * @param elders seven, with whatever they sign by.
+ * @param only the lie of two elders in every run.
+ * @param elders seven, with any signature scheme.
  */
 export function runMembership(
   seed: number,
   machine: Parameters<typeof agreementLog>[0] = agreement,
-  only?: Lie,
+  only?: AgreementLie,
   elders: readonly LogElder[] = toyElders(7),
 ): MembershipRun {
   const prng = createPrng(seed ^ 0x5eed);
   const liars = only === undefined ? prng.below(3) : 2;
-  const corrupt = new Map<string, Corrupt<Log>>();
+  const corrupt = new Map<string, Corrupt<AgreementLog>>();
   while (corrupt.size < liars) {
     const index = prng.below(elders.length);
-    const told = new Set<Lie>([only ?? prng.pick(lies), only ?? prng.pick(lies)]);
-    corrupt.set(elders[index]?.id ?? '', corruptElder(elders, index, told));
+    const activeLies = new Set<AgreementLie>([
+      only ?? prng.pick(agreementLies),
+      only ?? prng.pick(agreementLies),
+    ]);
+    corrupt.set(elders[index]?.id ?? '', corruptElder(elders, index, activeLies));
   }
   const configs = new Map<string, LogConfig>();
   for (const [index, elder] of elders.entries()) {
     const plan = createPrng(seed * 7 + index);
-    // Of three who offer at least one is honest and has its disk.
+    // Of three proposers at least one is honest and has its disk.
     const offered = Array.from({ length: generations }, (_, generation) =>
       plan.chance(0.2) || (index >= generation && index < generation + 3)
         ? [utf8(`ok:${generation} by ${index}`)]
@@ -62,7 +69,7 @@ export function runMembership(
     const offers = (generation: number): readonly Uint8Array[] => offered[generation] ?? [];
     configs.set(elder.id, logConfig(elders, elder, { generations, offers }));
   }
-  const scenario: Scenario<LogConfig, LogState, Log> = {
+  const scenario: Scenario<LogConfig, LogState, AgreementLog> = {
     machine: agreementLog(machine),
     configs,
     inputs: inputsOf(elders, prng),
@@ -82,16 +89,16 @@ export function runMembership(
     healAtMs,
     endAtMs,
     corrupt,
-    whenRolledBack: (config) => ({ ...config, silent: true }),
+    whenRolledBack: (config) => ({ ...config, abstain: true }),
   };
   return judge(scenario, elders, seed);
 }
 
-/** Late proposals, and snapshots that one elder offers before the others hold them. */
+/** Late proposals, and snapshots that one elder proposes before the others hold them. */
 function inputsOf(
   elders: readonly LogElder[],
   prng: ReturnType<typeof createPrng>,
-): Scenario<LogConfig, LogState, Log>['inputs'] {
+): Scenario<LogConfig, LogState, AgreementLog>['inputs'] {
   const late = elders.flatMap(({ id }, index) =>
     prng.chance(0.3)
       ? [
@@ -113,7 +120,7 @@ function inputsOf(
   const snapshot = [
     { atMs: 400, to: offerer, input: { kind: 'hold', what } as const },
     { atMs: 401, to: offerer, input: { kind: 'propose', proposal: utf8(what) } as const },
-    // Inputs to a node that is down are lost; this one comes after the healing.
+    // Inputs to a stopped node are lost; this one comes after the healing.
     ...elders.map(({ id }) => ({
       atMs: healAtMs + 3_000,
       to: id,
@@ -123,9 +130,9 @@ function inputsOf(
   return [...late, ...holds, ...snapshot];
 }
 
-/** Agreement, validity, no honest elder blamed, and everyone decides after the healing. */
+/** Agreement, validity, no honest elder blamed, and every elder decides after the healing. */
 export function judge(
-  scenario: Scenario<LogConfig, LogState, Log>,
+  scenario: Scenario<LogConfig, LogState, AgreementLog>,
   elders: readonly LogElder[],
   seed: number,
 ): MembershipRun {
@@ -141,7 +148,7 @@ export function judge(
       }
     }
     for (const { generation, decision } of outputs) {
-      const text = textOf(decision.proposals);
+      const text = proposalsText(decision.proposals);
       const before = decisions.get(generation);
       if (before !== undefined && before !== text) {
         violations.push(`agreement: generation ${generation}: [${before}] and [${text}]`);
@@ -150,7 +157,7 @@ export function judge(
       if (!verifyDecision(logScope(elders, generation), decision)) {
         violations.push(`a decision of generation ${generation} does not verify`);
       }
-      // Honest rounds cost a wait each; no run has time for this many.
+      // Each honest round costs a timeout; no run is long enough for this many.
       if (decision.certificate.round > maxRound) violations.push('a liar drives the round');
       const decided = node.state.decided.slice(0, generation);
       const valid = decision.proposals.every((proposal) => {

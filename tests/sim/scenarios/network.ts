@@ -1,6 +1,7 @@
 /**
- * A network that makes itself: one founding section opens places, nodes come, die and move, and
- * every split happens because both halves became big enough (N26). Mild weather, slow rounds.
+ * A network that grows on its own: one founding section opens vacancies, nodes join, fail and
+ * relocate, and every split happens because both halves became big enough (N26). Few faults, slow
+ * rounds.
  */
 import { matches } from '#address/prefix.ts';
 import { nameToId, toXorName } from '#address/xor-name.ts';
@@ -9,22 +10,22 @@ import type { NodeId } from '#core/machine.ts';
 import type { TrustAnchor } from '#protocol/section/index.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import {
-  arrive,
+  joinNode,
   checkElders,
   checkUpToDate,
-  found,
+  foundSection,
   hintsOf,
-  living,
+  livingNodes,
   nameFor,
-  personFor,
-  quiet,
-  standing,
-  tell,
-  ticketOf,
-  type Pace,
+  simNodeFor,
+  faultlessNetwork,
+  describeNode,
+  runSectionStory,
+  relocationCertificateOf,
+  type SectionPace,
   type SectionApi,
-  type SectionView,
-} from '../section-world.ts';
+  type SectionNodeView,
+} from '../section/section-world.ts';
 import type { Faults } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
 
@@ -32,19 +33,19 @@ const minute = 60_000;
 
 export interface NetworkPlan {
   readonly founders: number;
-  /** Members in the end, those that come to replace the dead included. */
+  /** Number of members at the end, including replacements of failed ones. */
   readonly target: number;
-  /** Every part of the name space is split at least so often in the end. */
+  /** Minimum length of all prefixes at the end. */
   readonly depth: number;
   readonly growMs: number;
   readonly healAtMs: number;
   readonly endAtMs: number;
-  /** Mean time between two deaths anywhere, once the network has grown to a third. */
+  /** Mean time between two failures anywhere, once the network has grown to a third. */
   readonly deathEveryMs: number;
-  readonly pace: Pace;
+  readonly pace: SectionPace;
 }
 
-/** A thousand nodes and an hour: a matter of minutes. */
+/** A thousand nodes and one hour: takes minutes. */
 export const bigPlan: NetworkPlan = {
   founders: 20,
   target: 1_000,
@@ -68,7 +69,7 @@ export const smallPlan: NetworkPlan = {
 };
 
 const mild: Faults = {
-  ...quiet,
+  ...faultlessNetwork,
   latencyMs: [10, 120],
   dropProbability: 0.005,
   duplicateProbability: 0.005,
@@ -83,7 +84,7 @@ export interface NetworkOutcome {
   readonly events: number;
   readonly violations: readonly string[];
   readonly undelivered: number;
-  readonly told: {
+  readonly summary: {
     readonly members: number;
     readonly sections: number;
     readonly depth: readonly number[];
@@ -97,39 +98,39 @@ export interface NetworkOutcome {
   };
 }
 
-const isMember = ({ id, state, stopped }: SectionView): boolean =>
+const isMember = ({ id, state, stopped }: SectionNodeView): boolean =>
   !stopped && state.own?.state.authority.members.some(({ name }) => nameToId(name) === id) === true;
 
 export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
   const prng = createPrng(seed ^ 0x2e7);
   const bitsOf = (at: number): string => reversed(at, 8);
   const ages = Array.from({ length: plan.founders }, (_, at) => (at < 7 ? 12 : 6));
-  const founding = found(prng, ages, plan.pace, bitsOf, { places: 8 });
+  const founding = foundSection(prng, ages, plan.pace, bitsOf, { vacancies: 8 });
   const keys = new Set<string>();
   const counts = { joined: 0, died: 0, moved: 0, generations: 0 };
   const generations = new Set<string>();
   let named = plan.founders;
 
   const newcomer = (api: SectionApi): void => {
-    const person = personFor(founding.anchor, plan.pace, nameFor(prng, 5, bitsOf(named++)));
-    const teacher = teacherFor(api, person.name, prng);
-    if (teacher === undefined) return;
+    const simNode = simNodeFor(founding.anchor, plan.pace, nameFor(prng, 5, bitsOf(named++)));
+    const guide = guideFor(api, simNode.name, prng);
+    if (guide === undefined) return;
     counts.joined += 1;
-    arrive(api, person, teacher);
+    joinNode(api, simNode, guide);
   };
 
-  const deeds: { atMs: number; do: (api: SectionApi) => void }[] = [];
+  const externalEvents: { atMs: number; do: (api: SectionApi) => void }[] = [];
   for (let at = plan.founders; at < plan.target; at++) {
     const atMs = 5_000 + ((at - plan.founders) * plan.growMs) / (plan.target - plan.founders);
-    deeds.push({ atMs, do: newcomer });
+    externalEvents.push({ atMs, do: newcomer });
   }
   const deathsFrom = plan.growMs / 3;
   for (let atMs = deathsFrom; atMs < plan.healAtMs - 2 * minute;) {
     atMs += 1 + prng.below(2 * plan.deathEveryMs);
-    deeds.push({
+    externalEvents.push({
       atMs,
       do: (api) => {
-        const victim = mortal(api, prng);
+        const victim = mayFail(api, prng);
         if (victim === undefined) return;
         api.stop(victim);
         counts.died += 1;
@@ -137,19 +138,19 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
       },
     });
   }
-  // A node whose knowledge of its section grew old asks a join point again.
+  // A node with old knowledge of its section asks a join point again.
   for (let atMs = minute; atMs < plan.endAtMs; atMs += minute) {
-    deeds.push({ atMs, do: (api) => teachAgain(api, founding.anchor, prng) });
+    externalEvents.push({ atMs, do: (api) => resendUpdates(api, founding.anchor, prng) });
   }
 
   const beganAt = performance.now();
-  const { report, violations } = tell(
+  const { report, violations } = runSectionStory(
     {
       founding,
       faults: mild,
       healAtMs: plan.healAtMs,
       endAtMs: plan.endAtMs,
-      deeds,
+      externalEvents,
       watch: ({ node, outputs }, api) => {
         for (const output of outputs) {
           if (output.kind === 'relocate') counts.moved += 1;
@@ -163,10 +164,10 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
               `${Math.round(api.nowMs / 1000)} s: epoch ${authority.epoch}, ${api.nodes().length} nodes, ${keys.size} keys, ${generations.size} generations, ${Math.round((performance.now() - beganAt) / 1000)} s real`,
             );
           }
-          if (output.standing !== 'elder') continue;
-          const places = ledger.places < 3 ? 24 : null;
-          if (node.state.opinions.places !== places) {
-            api.input(node.id, { kind: 'placesWanted', places }, 5);
+          if (output.role !== 'elder') continue;
+          const vacancies = ledger.vacancies < 3 ? 24 : null;
+          if (node.state.observations.vacancies !== vacancies) {
+            api.input(node.id, { kind: 'setVacancies', vacancies }, 5);
           }
         }
       },
@@ -175,7 +176,7 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
   );
   const seconds = (performance.now() - beganAt) / 1_000;
 
-  const members = living(report).filter(isMember);
+  const members = livingNodes(report).filter(isMember);
   const depths = new Map<string, number>();
   for (const { state } of members) {
     const authority = state.own?.state.authority;
@@ -186,8 +187,8 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
   const covered = [...depths.values()].reduce((sum, bits) => sum + 2 ** -bits, 0);
   const depth = [...depths.values()].sort((a, b) => a - b);
   const shallow = depth.filter((bits) => bits < plan.depth).length;
-  const outside = living(report).filter((view) => !isMember(view));
-  const lost = outside.filter(({ state }) => (state.joining?.ticket ?? null) !== null);
+  const outside = livingNodes(report).filter((view) => !isMember(view));
+  const lost = outside.filter(({ state }) => (state.joining?.certificate ?? null) !== null);
   return {
     events: report.events,
     violations: [
@@ -196,10 +197,10 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
       ...checkElders(report),
       ...(covered === 1 ? [] : [`the sections cover ${covered} of all names`]),
       ...(shallow === 0 ? [] : [`${shallow} sections have not split ${plan.depth} times`]),
-      ...lost.slice(0, 1).map((view) => `moved nowhere: ${standing(view)}`),
+      ...lost.slice(0, 1).map((view) => `moved nowhere: ${describeNode(view)}`),
     ],
     undelivered: outside.length,
-    told: {
+    summary: {
       members: members.length,
       sections: depths.size,
       depth: [...new Set(depth)],
@@ -216,8 +217,8 @@ export function runNetwork(seed: number, plan: NetworkPlan): NetworkOutcome {
 
 const shown = new Set<bigint>();
 
-/** Somebody who lives in the section that covers this name; else anybody. */
-function teacherFor(api: SectionApi, name: Uint8Array, prng: Prng): SectionView | undefined {
+/** A member of the section that covers this name; if there is none, any member. */
+function guideFor(api: SectionApi, name: Uint8Array, prng: Prng): SectionNodeView | undefined {
   const views = api.nodes().filter((view) => view.up && isMember(view));
   const inside = views.filter(({ state }) => {
     const prefix = state.own?.state.authority.prefix;
@@ -234,23 +235,26 @@ function teacherFor(api: SectionApi, name: Uint8Array, prng: Prng): SectionView 
   return choice.length === 0 ? undefined : prng.pick(choice);
 }
 
-/** Whoever waits to come in, and who lost even that to a crash: its shell asks again at every start. */
-function teachAgain(api: SectionApi, anchor: TrustAnchor, prng: Prng): void {
+/**
+ * The shell of a joining node, also after a crash lost its state, repeats its request at every
+ * start.
+ */
+function resendUpdates(api: SectionApi, anchor: TrustAnchor, prng: Prng): void {
   for (const view of api.nodes()) {
     const { joining, own } = view.state;
     const isOutside = joining !== null || own === null;
     if (!view.up || view.stopped || !isOutside || isMember(view)) continue;
     const name = toXorName(Uint8Array.from(Buffer.from(view.id, 'hex')));
-    const teacher = teacherFor(api, name, prng);
-    if (teacher === undefined) continue;
-    const ticket = joining?.ticket ?? ticketOf(api, view.id);
-    for (const hint of hintsOf({ anchor, name }, teacher.state)) api.input(view.id, hint, 1);
-    api.input(view.id, { kind: 'join', ticket }, 60);
+    const guide = guideFor(api, name, prng);
+    if (guide === undefined) continue;
+    const certificate = joining?.certificate ?? relocationCertificateOf(api, view.id);
+    for (const hint of hintsOf({ anchor, name }, guide.state)) api.input(view.id, hint, 1);
+    api.input(view.id, { kind: 'join', certificate }, 60);
   }
 }
 
-/** Whom the world may lose: an adult, or an elder whose six colleagues are all there. */
-function mortal(api: SectionApi, prng: Prng): NodeId | undefined {
+/** A node that may fail: an adult, or an elder whose six colleagues are all running. */
+function mayFail(api: SectionApi, prng: Prng): NodeId | undefined {
   const views = api.nodes().filter((view) => view.up && isMember(view));
   const up = new Set(views.map(({ id }) => id));
   for (let tries = 0; tries < 20; tries++) {
@@ -264,15 +268,15 @@ function mortal(api: SectionApi, prng: Prng): NodeId | undefined {
   return undefined;
 }
 
-/** The lowest bits of a number, the last one first: names that fill every prefix alike. */
+/** The lowest bits of a number in reverse order: such names fill every prefix evenly. */
 const reversed = (value: number, bits: number): string =>
   [...(value % 2 ** bits).toString(2).padStart(bits, '0')].reverse().join('');
 
 export const networkScenario: SimScenario = {
   name: 'network',
   run: (seed) => {
-    const { events, violations, undelivered, told } = runNetwork(seed, bigPlan);
-    console.log(JSON.stringify(told));
+    const { events, violations, undelivered, summary } = runNetwork(seed, bigPlan);
+    console.log(JSON.stringify(summary));
     return { events, violations, undelivered };
   },
 };

@@ -1,23 +1,23 @@
 /**
  * A section of storing nodes under churn: up to three holders of a chunk fail together, nodes
- * crash, join, fill up and lie, the section splits. No chunk may be lost, and after the world has
- * healed every chunk has its four copies again and no fifth. The same holds for records, of which
- * two devices write two bodies of one version, past some holders and to nodes that are none; in the
- * end all holders have the same one.
+ * crash, join, fill up and lie, the section splits. No chunk may be lost, and after healing every
+ * chunk has four copies again and no fifth. The same holds for records, of which two devices write
+ * two bodies of one version, missing some holders and reaching nodes that are none; at the end all
+ * holders have the same one.
  */
 import { child, EMPTY_PREFIX, matches, type Prefix } from '#address/prefix.ts';
 import { compareDistance, nameToId } from '#address/xor-name.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { encodePointer, signPointer } from '#data/pointer.ts';
+import { encodePointer, signPointer } from '#data/pointer-record.ts';
 import {
   copiesWanted,
   holdersOf,
   isHolder,
   adultsOf,
   itemId,
-  mayHandOver,
+  maySendCopy,
   openItem,
   replication,
   type ItemId,
@@ -26,16 +26,16 @@ import {
 } from '#protocol/replication/index.ts';
 import { createPrng } from '../prng.ts';
 import {
-  adult,
+  simAdult,
   chunkItem,
-  lying,
+  withReplicationLie,
   recordItem,
-  type Adult,
+  type SimAdult,
   type AdultConfig,
   type AdultState,
-  type Lie,
-} from '../replication-net.ts';
-import { toyIdentity, toyIdentitySuite } from '../toy-suite.ts';
+  type ReplicationLie,
+} from '../replication/replication-net.ts';
+import { toyIdentity, toyIdentitySuite } from '../toys/toy-suite.ts';
 import { run, type Observation, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
 
@@ -45,7 +45,12 @@ const tickMs = 500;
 const budget = { budgetBytesPerTick: chunkBytes, budgetBurstBytes: 3 * chunkBytes };
 const healAtMs = 30_000;
 const endAtMs = 85_000;
-const lies: readonly Lie[] = ['wrongBytes', 'emptyPromises', 'falseProofs', 'ghosts'];
+const lies: readonly ReplicationLie[] = [
+  'wrongBytes',
+  'missingCopies',
+  'falseProofs',
+  'inventedItems',
+];
 
 export interface ReplicationOutcome {
   readonly events: number;
@@ -54,12 +59,12 @@ export interface ReplicationOutcome {
   readonly bytesMoved: number;
 }
 
-type Node = Observation<AdultState, Adult>['node'];
-type Api = WorldApi<AdultConfig, AdultState, Adult>;
+type Node = Observation<AdultState, SimAdult>['node'];
+type Api = WorldApi<AdultConfig, AdultState, SimAdult>;
 
 const recordOf = (bytes: Uint8Array) => ({ kind: 'record', bytes }) as const;
 
-/** @param planted a bug for replication.test.ts; the checks do not know of it. */
+/** @param planted a bug for tests/sim/replication/replication.test.ts; the checks do not know it. */
 export function runReplication(
   seed: number,
   planted: Partial<AdultConfig> = {},
@@ -67,8 +72,8 @@ export function runReplication(
   const prng = createPrng(seed ^ 0x51ab);
   const adultCount = 12 + prng.below(19);
   const violations: string[] = [];
-  const complain = (what: string): void => {
-    // A planted bug is found; the rest of its story is only slow.
+  const reportViolation = (what: string): void => {
+    // A planted bug is found; the rest of its run would only take time.
     if (Object.keys(planted).length > 0) throw new Error(what);
     if (violations.length < 5) violations.push(what);
   };
@@ -93,7 +98,7 @@ export function runReplication(
       relistEveryTicks: 50,
       machine: replication,
       capacity: smallDisks && prng.chance(0.3) ? 12 : 1_000,
-      mayHandOver,
+      mayHandOver: maySendCopy,
       openItem,
       ...planted,
     });
@@ -128,15 +133,15 @@ export function runReplication(
     );
   };
 
-  // Who lies, and how.
-  const corrupt = new Map<NodeId, ReturnType<typeof lying>>();
+  // The liars and their lies.
+  const corrupt = new Map<NodeId, ReturnType<typeof withReplicationLie>>();
   for (let left = prng.below(3); left > 0; left--)
-    corrupt.set(prng.pick(first), lying(prng.pick(lies)));
+    corrupt.set(prng.pick(first), withReplicationLie(prng.pick(lies)));
 
-  // Chunks and their copies: everything that lies on a disk that still spins.
+  // Chunks and their copies: everything on the disk of a node that has not failed.
   const chunks = new Map<ItemId, Uint8Array>();
   const copies = new Map<ItemId, Set<NodeId>>();
-  const inputs: { atMs: number; to: NodeId; input: Adult['input'] }[] = [];
+  const inputs: { atMs: number; to: NodeId; input: SimAdult['input'] }[] = [];
   for (let n = 24 + prng.below(24); n > 0; n--) {
     const bytes = prng.bytes(chunkBytes);
     const item = chunkItem(bytes);
@@ -168,7 +173,7 @@ export function runReplication(
       inputs.push({ atMs: 1_500 + recordPrng.below(500), to, input: recordOf(two) });
     }
     const elder = nameToId(elderNames[0] ?? new Uint8Array(32));
-    // The closest ones missed it: whoever looks for it asks them first.
+    // The closest holders missed it, and a repairing node asks them first.
     for (const to of [a, b]) {
       inputs.push({ atMs: 2_000, to, input: { kind: 'repair', elder, items: [item] } });
     }
@@ -185,9 +190,12 @@ export function runReplication(
   let splitAtMs = prng.chance(0.4) && adultCount >= 22 ? 15_000 + prng.below(15_000) : Infinity;
   let moved = 0;
 
-  /** The disk as the node knows it; while a node is down, what it held when it went. */
+  /** The disk as the node sees it; for a stopped node, as it was when it stopped. */
   const lastDisk = new Map<NodeId, AdultState['disk']>();
-  /** What an honest disk took once: what all four refused as full was promised to nobody. */
+  /**
+   * Items that an honest disk stored at least once: an item refused as full by all four was never
+   * acknowledged.
+   */
   const stored = new Set<ItemId>();
   const recount = (node: Node): void => {
     const { disk } = node.state;
@@ -196,11 +204,11 @@ export function runReplication(
     lastDisk.set(node.id, disk);
     for (const [id, { bytes }] of disk) {
       if (before?.get(id)?.bytes === bytes) continue;
-      if (!copies.has(id)) complain('something is on a disk that nobody ever stored');
+      if (!copies.has(id)) reportViolation('an item on a disk was never stored');
       const kind = id.endsWith('c') ? 'chunk' : 'pointer';
       const name = chunks.get(id) ?? new Uint8Array(32);
       if (openItem(networkId, { kind, name }, bytes) === undefined) {
-        complain('N42: bytes that do not fit their name are on a disk');
+        reportViolation('N42: bytes that do not fit their name are on a disk');
       }
       copies.get(id)?.add(node.id);
       if (!corrupt.has(node.id)) stored.add(id);
@@ -208,17 +216,17 @@ export function runReplication(
     for (const id of before?.keys() ?? []) {
       if (disk.has(id)) continue;
       copies.get(id)?.delete(node.id);
-      if (honestCopies(id) === 0) complain('N43: the last copy was dropped');
+      if (honestCopies(id) === 0) reportViolation('N43: the last copy was dropped');
     }
   };
 
-  const track = ({ node, faults }: Observation<AdultState, Adult>): void => {
+  const track = ({ node, faults }: Observation<AdultState, SimAdult>): void => {
     if (node.up) recount(node);
     if (node.honest) {
       for (const fault of faults) {
-        const isProof = fault.kind !== 'emptyPromise';
+        const isProof = fault.kind !== 'missingCopy';
         if (isProof && !corrupt.has(fault.culprit))
-          complain(`an honest node was blamed: ${fault.kind}`);
+          reportViolation(`an honest node was blamed: ${fault.kind}`);
         if (!corrupt.has(fault.culprit)) continue;
         const by = blamedBy.get(fault.culprit) ?? new Set();
         blamedBy.set(fault.culprit, by.add(node.id));
@@ -226,7 +234,7 @@ export function runReplication(
       }
       const { received, inner } = node.state;
       const allowed = budget.budgetBurstBytes + budget.budgetBytesPerTick * (inner.tick + 1);
-      if (received > allowed) complain(`N43: ${received} bytes moved, ${allowed} allowed`);
+      if (received > allowed) reportViolation(`N43: ${received} bytes moved, ${allowed} allowed`);
     }
   };
 
@@ -237,7 +245,7 @@ export function runReplication(
     api.stop(id);
     for (const [chunk, own] of copies) {
       const had = own.delete(id) && !corrupt.has(id);
-      if (had && honestCopies(chunk) === 0) complain('a chunk was lost');
+      if (had && honestCopies(chunk) === 0) reportViolation('a chunk was lost');
     }
     leaving.push({ atMs: api.nowMs + 500 + prng.below(2_500), id });
   };
@@ -252,7 +260,7 @@ export function runReplication(
       const name = prng.pick([...chunks.values()]);
       const holders = holdersOf(sectionFor(name), name).filter(({ id }) => living.includes(id));
       const most = Math.min(3, fewest - 1, living.length - 8);
-      // Three of one chunk's four: the worst that may happen at once.
+      // Three of one chunk's four holders: the largest simultaneous failure that must be survived.
       for (const { id } of holders.slice(0, Math.max(0, most))) stop(id, api);
     } else if (made < 60) {
       const id = create();
@@ -278,7 +286,7 @@ export function runReplication(
     sections = halves.map((prefix, i) => section(prefix, whole.generation + 2n, named[i] ?? []));
   };
 
-  const tellStates = (nodes: readonly Node[], api: Api): void => {
+  const sendStates = (nodes: readonly Node[], api: Api): void => {
     for (const node of nodes) {
       if (!node.up || stopped.has(node.id)) continue;
       const name = memberOf.get(node.id)?.name ?? new Uint8Array(32);
@@ -287,8 +295,8 @@ export function runReplication(
       const others = sections.filter((each) => each !== own);
       const isNew =
         view === null ||
-        view.own.stamp.generation < own.generation ||
-        others.some((each, i) => (view.others[i]?.stamp.generation ?? -1n) < each.generation);
+        view.own.stateRef.generation < own.generation ||
+        others.some((each, i) => (view.others[i]?.stateRef.generation ?? -1n) < each.generation);
       if (isNew) api.input(node.id, { kind: 'adopted', section: own, others }, prng.below(400));
     }
   };
@@ -310,12 +318,12 @@ export function runReplication(
           );
       }
     }
-    tellStates(api.nodes(), api);
+    sendStates(api.nodes(), api);
   };
 
-  const report = run<AdultConfig, AdultState, Adult>(
+  const report = run<AdultConfig, AdultState, SimAdult>(
     {
-      machine: adult,
+      machine: simAdult,
       configs: new Map(configs),
       inputs,
       compute: (job) => job,
@@ -339,11 +347,11 @@ export function runReplication(
     track,
   );
 
-  // P3: four live copies; a liar among the holders may cost one until it is found.
+  // REPLICATION-P3: four live copies; a liar among the holders may cost one until it is detected.
   let undelivered = 0;
   const alive = report.nodes.filter(({ id }) => !stopped.has(id));
   const full = new Set(
-    alive.filter(({ state }) => state.inner.ownFullness.full).map(({ id }) => id),
+    alive.filter(({ state }) => state.inner.ownDiskFull.full).map(({ id }) => id),
   );
   for (const [id, name] of chunks) {
     if (!stored.has(id)) continue;
@@ -353,14 +361,14 @@ export function runReplication(
     const liars = line.filter((each) => corrupt.has(each.id)).length;
     const own = copies.get(id) ?? new Set();
     const good = line.filter((each) => own.has(each.id) && !corrupt.has(each.id)).length;
-    // N39: where every disk with room has it already, a fourth copy needs a new member, not a repair.
+    // N39: if every disk with space already has it, a fourth copy needs a new member, not a repair.
     const room = adults.some((each) => ![full, own, corrupt].some((those) => those.has(each.id)));
     if (good < copiesWanted - liars && room) undelivered += 1;
     const spare = [...own].filter(
       (each) => !corrupt.has(each) && !line.some((one) => one.id === each),
     );
     if (spare.length > 0 && liars === 0) undelivered += 1;
-    // A full disk fetches nothing: readers ask it too, and take the newest of all.
+    // A full disk fetches nothing: readers ask it too, and take the newest version.
     const bodies = line
       .filter((each) => own.has(each.id) && !corrupt.has(each.id) && !full.has(each.id))
       .map((each) => toHex(lastDisk.get(each.id)?.get(id)?.bytes ?? new Uint8Array()));
@@ -370,4 +378,7 @@ export function runReplication(
   return { events: report.events, violations, undelivered, bytesMoved: moved };
 }
 
-export const scenario: SimScenario = { name: 'replication', run: (seed) => runReplication(seed) };
+export const replicationScenario: SimScenario = {
+  name: 'replication',
+  run: (seed) => runReplication(seed),
+};

@@ -1,4 +1,4 @@
-/** What `npm run sim` and the tests can run: one story, told again by every seed. */
+/** A scenario for `npm run sim` and the tests: one story, varied by the seed. */
 export interface SimScenario {
   readonly name: string;
   readonly run: (seed: number) => {

@@ -1,36 +1,48 @@
 /**
  * Payments in flight while an epoch seals, hands over to partly or wholly new elders, or splits in
- * two. Real: spentbook, mint, payment, snapshots, merging, successor records. Stubbed: the agreement
- * on the sealed set (five could have voted for the one that is picked) and anti-entropy to clients.
+ * two. Real: spentbook, mint, payment, snapshots, merging, successor records. Stubbed: the
+ * agreement on the sealed set (five could have voted for the one that is picked) and anti-entropy
+ * to clients.
  */
 import { compareBytes, toHex } from '#core/codec/bytes.ts';
-import { onlySection, type SectionKeys, type SupersededKey } from '#money/certificate.ts';
+import {
+  singleSectionKeys,
+  type SectionKeys,
+  type SupersededKey,
+} from '#money/spend-certificate.ts';
 import { encodeTransaction } from '#money/transaction.ts';
-import { supersededBy } from '#protocol/handover/index.ts';
 import type { SignedSnapshot } from '#protocol/membership/index.ts';
-import { emptyLedger, type SectionState } from '#protocol/section/index.ts';
+import { emptyLedger, type SectionState, supersededKeyOf } from '#protocol/section/index.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
 import { seedOf } from '../../unit/money/fixtures.ts';
 import { createPrng } from '../prng.ts';
-import { watchSeal } from '../seal-check.ts';
-import { forgery, liar, otherKeys, otherRoot } from '../seal-lies.ts';
-import { createSeal, createSealCompute } from '../seal-net.ts';
+import { watchHandoverMoney } from '../handover-money/handover-money-check.ts';
 import {
-  type SealCurves,
+  forgery,
+  handoverMoneyAdversary,
+  otherKeys,
+  otherRoot,
+} from '../handover-money/handover-money-adversaries.ts';
+import {
+  createHandoverMoney,
+  createHandoverMoneyCompute,
+} from '../handover-money/handover-money-net.ts';
+import {
+  type HandoverMoneyCurves,
   type DealtKey,
   type Succession,
-  stage,
+  handoverMoneySetup,
   elderName,
-  toyCurves,
-} from '../seal-stage.ts';
+  toyHandoverMoneyCurves,
+} from '../handover-money/handover-money-setup.ts';
 import {
-  honestSeal,
-  type Seal,
-  type SealConfig,
-  type SealParts,
-  type SealState,
-  type Term,
-} from '../seal-state.ts';
+  honestHandoverMoney,
+  type HandoverMoneyProtocol,
+  type HandoverMoneyConfig,
+  type HandoverMoneyParts,
+  type HandoverMoneyState,
+  type OwnKeyShare,
+} from '../handover-money/handover-money-protocol.ts';
 import { run, type Observation, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
 
@@ -38,38 +50,38 @@ const closeAtMs = 2_000;
 const healAtMs = 9_000;
 const endAtMs = 30_000;
 
-export interface SealEnding {
+export interface HandoverMoneyEnd {
   readonly events: number;
   readonly violations: readonly string[];
   readonly undelivered: number;
-  readonly words: ReadonlyMap<string, string>;
+  readonly lastStates: ReadonlyMap<string, string>;
   readonly kind: Succession;
 }
 
-type Compute = ReturnType<typeof createSealCompute>;
-const computes = new Map<SealCurves, Map<SealParts, Compute>>();
+type Compute = ReturnType<typeof createHandoverMoneyCompute>;
+const computes = new Map<HandoverMoneyCurves, Map<HandoverMoneyParts, Compute>>();
 
-function computeOf(parts: SealParts, curves: SealCurves): Compute {
-  const known = computes.get(curves) ?? new Map<SealParts, Compute>();
+function computeOf(parts: HandoverMoneyParts, curves: HandoverMoneyCurves): Compute {
+  const known = computes.get(curves) ?? new Map<HandoverMoneyParts, Compute>();
   computes.set(curves, known);
-  const compute = known.get(parts) ?? createSealCompute(parts, curves.threshold);
+  const compute = known.get(parts) ?? createHandoverMoneyCompute(parts, curves.threshold);
   known.set(parts, compute);
   return compute;
 }
 
-/** One seed: the kind of succession, the liars and the weather follow from it. */
-export function runSeal(
+/** One seed: it determines the kind of succession, the liars and the faults. */
+export function runHandoverMoney(
   seed: number,
-  parts: SealParts = honestSeal,
+  parts: HandoverMoneyParts = honestHandoverMoney,
   calm = false,
-  curves: SealCurves = toyCurves,
-): SealEnding {
-  const { people, zero, old, heirs: choices, ...rest } = stage(curves);
+  curves: HandoverMoneyCurves = toyHandoverMoneyCurves,
+): HandoverMoneyEnd {
+  const { elderIdentities, zero, old, successors: choices, ...rest } = handoverMoneySetup(curves);
   const { rivals, archives, actors, amounts, forged } = rest;
   const prng = createPrng(seed ^ 0x5ea1);
   const kinds = ['partly', 'wholly', 'split'] as const;
   const kind = kinds[seed % 3] ?? 'partly';
-  const heirs = choices[kind];
+  const successors = choices[kind];
   const liarCount = calm ? 0 : ([2, 0, 1][(seed >> 1) % 3] ?? 0);
   const liars = new Set<string>();
   while (liars.size < liarCount) liars.add(elderName(old, 1 + prng.below(7)));
@@ -79,9 +91,9 @@ export function runSeal(
   if (archive === undefined) throw new Error('epoch 0');
   const { sealedRoot } = archive;
   const before: SupersededKey = { ...zero.charter, sealedRoot };
-  const viewOld: SectionKeys = { ...onlySection(old.section), superseded: [before] };
+  const viewOld: SectionKeys = { ...singleSectionKeys(old.section), superseded: [before] };
   const clientView: PaymentSections = { ...viewOld, current: [old.charter] };
-  const members = [...old.charter.elders, ...heirs.flatMap(({ charter }) => charter.elders)];
+  const members = [...old.charter.elders, ...successors.flatMap(({ charter }) => charter.elders)];
   const names = [...new Map(members.map(({ name }) => [toHex(name), name])).values()];
   const closing: SectionState = {
     authority: {
@@ -98,23 +110,27 @@ export function runSeal(
       phase: {
         kind: 'closing',
         sessionId: seedOf('session'),
-        charters: heirs.map(({ charter }) => charter),
-        lists: heirs.map(() => Array.from({ length: 7 }, () => null)),
+        charters: successors.map(({ charter }) => charter),
+        lists: successors.map(() => Array.from({ length: 7 }, () => null)),
       },
     },
   };
 
   const { identity } = curves;
-  const configs = new Map<string, SealConfig>();
-  const involved = people.filter(({ id }) => names.some((name) => toHex(name) === id));
-  // The heirs' view of the old key lacks its root until it is known: set when the world learns it.
-  const heirKnown: { view: SectionKeys } = { view: viewOld };
+  const configs = new Map<string, HandoverMoneyConfig>();
+  const involved = elderIdentities.filter(({ id }) => names.some((name) => toHex(name) === id));
+  // The new elders' view of the old key lacks its root until the successor record is known.
+  const successorKnown: { view: SectionKeys } = { view: viewOld };
   const newest: { view: PaymentSections } = { view: clientView };
   for (const { id, name, seed: identitySeed } of involved) {
     const oldShare = old.shares.get(id);
-    const heir = heirs.find(({ shares }) => shares.has(id));
-    const heirShare = heir?.shares.get(id);
-    const term = (key: DealtKey, secretShare: Uint8Array, known: () => SectionKeys): Term => ({
+    const successor = successors.find(({ shares }) => shares.has(id));
+    const successorShare = successor?.shares.get(id);
+    const term = (
+      key: DealtKey,
+      secretShare: Uint8Array,
+      known: () => SectionKeys,
+    ): OwnKeyShare => ({
       section: key.section,
       get known() {
         return known();
@@ -135,10 +151,10 @@ export function runSeal(
         repeatEveryMs: 300,
       },
       old: oldShare === undefined ? null : term(old, oldShare, () => viewOld),
-      heir:
-        heir === undefined || heirShare === undefined
+      successor:
+        successor === undefined || successorShare === undefined
           ? null
-          : term(heir, heirShare, () => heirKnown.view),
+          : term(successor, successorShare, () => successorKnown.view),
       archives,
       hides: liars.has(id) && hiding,
     });
@@ -151,7 +167,7 @@ export function runSeal(
       certificates: null,
     };
     const payment = {
-      // Whoever begins, or begins again, knows what the world knows by then.
+      // A client that starts or restarts has the newest sections known by then.
       get sections() {
         return newest.view;
       },
@@ -161,19 +177,19 @@ export function runSeal(
     };
     configs.set(id, { kind: 'client', payment });
   }
-  configs.set('mallory', forgery(curves, old, heirs, forged));
+  configs.set('mallory', forgery(curves, old, successors, forged));
 
-  const seen = watchSeal({ old, heirs, actors, amounts, forged, liars });
-  const { check, violate, violations, words } = seen;
+  const seen = watchHandoverMoney({ old, successors, actors, amounts, forged, liars });
+  const { check, violate, violations, lastStates } = seen;
   const tempted = new Set<string>();
   const cited = new Map<string, SignedSnapshot>();
   let decided: SectionState | undefined;
 
   const react = (
-    { node, outputs }: Observation<SealState, Seal>,
-    api: WorldApi<SealConfig, SealState, Seal>,
+    { node, outputs }: Observation<HandoverMoneyState, HandoverMoneyProtocol>,
+    api: WorldApi<HandoverMoneyConfig, HandoverMoneyState, HandoverMoneyProtocol>,
   ): void => {
-    // These payers die the moment they know it is final: nobody tells the list.
+    // These payers stop when they learn that it is final: the list does not learn of it.
     const final = outputs.some(
       (output) => output.kind === 'payment' && output.output.kind === 'final',
     );
@@ -186,7 +202,7 @@ export function runSeal(
             const state: SectionState = decided;
             api.input(toHex(name), { kind: 'sealed', state }, at + prng.below(900));
           }
-          // C5: somebody lost patience, and offers the keys of another session.
+          // TRACE-C5: a premature proposal with the keys of another session.
           const state = otherKeys(decided, rivals);
           api.input(toHex(name), { kind: 'sealed', state }, prng.below(3_000));
         }
@@ -195,20 +211,24 @@ export function runSeal(
     if (decided === undefined) {
       for (const output of outputs) {
         if (output.kind !== 'handover' || output.output.kind !== 'propose') continue;
-        // The role names everything that is cited each time.
+        // The role passes all referenced snapshots every time.
         for (const each of output.output.snapshots) {
           cited.set(`${each.elder}.${toHex(each.root)}`, each);
         }
         const snapshots = [...cited.values()];
         for (const { name } of old.charter.elders) {
           for (const at of [0, 3_000, healAtMs]) {
-            api.input(toHex(name), { kind: 'cited', snapshots }, at + prng.below(300));
+            api.input(
+              toHex(name),
+              { kind: 'snapshotsReferenced', snapshots },
+              at + prng.below(300),
+            );
           }
         }
       }
     }
-    // C5: another five snapshots would have merged to another root.
-    const chose = node.up && node.state.kind === 'elder' && node.state.handover?.chosen;
+    // TRACE-C5: five other snapshots would have merged to another root.
+    const chose = node.up && node.state.kind === 'elder' && node.state.handover?.chosenRecord;
     if (decided !== undefined && chose && !tempted.has(node.id)) {
       tempted.add(node.id);
       const state = otherRoot(decided);
@@ -217,11 +237,11 @@ export function runSeal(
     const { published } = seen;
     if (published === undefined) return;
     const { record } = published;
-    const past = supersededBy(record);
+    const past = supersededKeyOf(record);
     if (past === undefined) throw new Error('a record has children');
-    const current = heirs.map(({ charter }) => charter);
+    const current = successors.map(({ charter }) => charter);
     const view: PaymentSections = { ...clientView, current, superseded: [before, past] };
-    heirKnown.view = view;
+    successorKnown.view = view;
     newest.view = view;
     const asks = outputs.some(
       (output) => output.kind === 'payment' && output.output.kind === 'outdated',
@@ -231,7 +251,7 @@ export function runSeal(
 
   const report = run(
     {
-      machine: createSeal(parts, curves.threshold),
+      machine: createHandoverMoney(parts, curves.threshold),
       configs,
       inputs: [
         ...involved.flatMap(({ id }) =>
@@ -268,9 +288,11 @@ export function runSeal(
       endAtMs,
       corrupt: new Map(
         [...liars].flatMap((id) =>
-          people
+          elderIdentities
             .filter((each) => each.id === id)
-            .map((each) => [id, liar(identity, each, old, closing, prng)] as const),
+            .map(
+              (each) => [id, handoverMoneyAdversary(identity, each, old, closing, prng)] as const,
+            ),
         ),
       ),
       react,
@@ -280,29 +302,30 @@ export function runSeal(
   );
 
   for (const { id, expect } of actors) {
-    if (expect === 'registered' && words.get(id) !== 'registered') {
-      violate(`progress: ${id} ended ${words.get(id) ?? 'silent'}`);
+    if (expect === 'registered' && lastStates.get(id) !== 'registered') {
+      violate(`progress: ${id} ended ${lastStates.get(id) ?? 'without an output'}`);
     }
   }
   for (const i of [0, 1, 2]) {
     const won = [`early-${i}`, `late-${i}`].filter((id) =>
-      /final|registered/.test(words.get(id) ?? ''),
+      /final|registered/.test(lastStates.get(id) ?? ''),
     );
     if (won.length > 1) violate('noDoubleSpend: both rivals are final');
     const over = (id: string): boolean =>
-      /final|registered|replaced|waiting/.test(words.get(id) ?? '');
-    if (!over(`early-${i}`) || !over(`late-${i}`)) violate('progress: a rival ended silent');
+      /final|registered|replaced|waiting/.test(lastStates.get(id) ?? '');
+    if (!over(`early-${i}`) || !over(`late-${i}`))
+      violate('progress: a rival ended without an output');
   }
   if (seen.published === undefined) violate('progress: no successor');
   let undelivered = 0;
   for (const { id, state, honest } of report.nodes) {
     if (state.kind !== 'elder' || !honest) continue;
     if (state.handover?.released !== true) undelivered += 1;
-    const heir = heirs.some(({ shares }) => shares.has(id));
-    if (heir && !state.active) violate('N27: an honest heir never began');
+    const successor = successors.some(({ shares }) => shares.has(id));
+    if (successor && !state.active) violate('N27: an honest new elder never started');
   }
   if (undelivered > 0) violate(`progress: ${undelivered} elders never finished`);
-  return { events: report.events, violations, undelivered, words, kind };
+  return { events: report.events, violations, undelivered, lastStates, kind };
 }
 
 /** The stub of the agreement: the lowest set for which five could have voted (N23). */
@@ -312,7 +335,7 @@ function agree(
     string,
     { readonly snapshots: readonly SignedSnapshot[]; readonly root: Uint8Array }
   >,
-  api: WorldApi<SealConfig, SealState, Seal>,
+  api: WorldApi<HandoverMoneyConfig, HandoverMoneyState, HandoverMoneyProtocol>,
   liars: ReadonlySet<string>,
 ): SectionState | undefined {
   const { phase } = closing.ledger;
@@ -351,11 +374,11 @@ const sealedAfter = (
   },
 });
 
-export const seal: SimScenario = {
+export const handoverMoneyScenario: SimScenario = {
   name: 'seal',
   run: (seed) => {
     try {
-      const { events, violations, undelivered } = runSeal(seed);
+      const { events, violations, undelivered } = runHandoverMoney(seed);
       return { events, violations, undelivered };
     } catch (cause) {
       return { events: 0, violations: [String(cause)], undelivered: 0 };

@@ -1,76 +1,88 @@
 /**
- * Everything at once: nodes join, die and move, the section splits and hands over, while clients pay
- * across it and chunks lie on the disks of whoever holds them now. Money, membership, key
- * generation and repair are the real machines; only elliptic curves of the section keys are toys.
+ * Everything together: nodes join, fail and relocate, the section splits and hands over, while
+ * clients pay in it and chunks are on the disks of their current holders. Money, membership, key
+ * generation and repair are the real machines; only the elliptic curves of the section keys are
+ * toys.
  */
 import { matches } from '#address/prefix.ts';
 import { nameToId, type XorName } from '#address/xor-name.ts';
 import { equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { addressOf } from '#money/address.ts';
-import { buildTransaction } from '#money/build.ts';
-import { decodeEntry, statementBytes, type Source } from '#money/certificate.ts';
-import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/keys.ts';
-import { oneTimeSecret } from '#money/stealth.ts';
+import { addressOf } from '#money/wallet-address.ts';
+import { buildTransaction } from '#money/build-transaction.ts';
+import {
+  decodeRegistryEntry,
+  spendStatementBytes,
+  type InputSource,
+} from '#money/spend-certificate.ts';
+import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/wallet-keys.ts';
+import { oneTimeSecret } from '#money/one-time-outputs.ts';
 import { encodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
-import { verifyTransaction } from '#money/verify.ts';
-import { newNameBytes, type TicketProof } from '#protocol/membership/index.ts';
+import { verifyTransaction } from '#money/verify-transaction.ts';
+import { renameBytes, type RelocationCertificate } from '#protocol/membership/index.ts';
 import { mintKey, outputName } from '#protocol/mint/index.ts';
 import {
   holdersOf,
   itemId,
-  mayHandOver,
+  maySendCopy,
   openItem,
   replication,
   type ItemId,
 } from '#protocol/replication/index.ts';
 import {
-  emptyTree,
+  createTree,
   sectionFor,
   sectionsOf,
-  storedUpdate,
+  trustedUpdate,
   treeWith,
   type SectionAuthority,
   type SectionTree,
 } from '#protocol/section/index.ts';
-import { knownSections, type SectionNodeState } from '#roles/section-node/index.ts';
+import type { SectionNodeState } from '#roles/section-node/index.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
 import { findOutput } from '#safe/wallet/index.ts';
-import { toyCurves, type Curves } from '../curves.ts';
+import { toyCurves, type Curves } from '../toys/curves.ts';
 import { createPrng, type Prng } from '../prng.ts';
-import { chunkItem } from '../replication-net.ts';
+import { chunkItem } from '../replication/replication-net.ts';
 import {
   checkElders,
   checkUpToDate,
   createChecker,
-  found,
+  foundSection,
   hintsOf,
-  personFor,
-  rough,
-  usualPace,
-  type Founding,
-  type Person,
-} from '../section-world.ts';
-import { keysOfTree } from '../whole-books.ts';
-import { createWholeCompute, wholeNode } from '../whole-node.ts';
-import type { NodeState, Whole, WholeConfig, WholeFact, WholeState } from '../whole-state.ts';
+  simNodeFor,
+  faultyNetwork,
+  usualSectionPace,
+  type SectionFounding,
+  type SimNode,
+} from '../section/section-world.ts';
+import { keysOfTree } from '../full-node/full-node-money.ts';
+import { createFullNodeCompute, fullNode } from '../full-node/full-node.ts';
+import type {
+  NodeState,
+  FullNodeProtocol,
+  FullNodeConfig,
+  FullNodeFact,
+  FullNodeSimState,
+} from '../full-node/full-node-state.ts';
 import { run, type NodeView, type Observation, type Report, type WorldApi } from '../world.ts';
 import type { SimScenario } from './scenario.ts';
+import { knownSections } from '../../support/known-sections.ts';
 
-type Api = WorldApi<WholeConfig, WholeState, Whole>;
-type View = NodeView<WholeState>;
+type Api = WorldApi<FullNodeConfig, FullNodeSimState, FullNodeProtocol>;
+type View = NodeView<FullNodeSimState>;
 
 const healAtMs = 24_000;
 const endAtMs = 60_000;
-const pace = { ...usualPace, roundMs: 2_000, graceRounds: 6 };
+const pace = { ...usualSectionPace, roundMs: 2_000, graceRounds: 6 };
 const amount = 1_000_000n;
 const unit = 1_000n;
 const coinCount = 7;
 
-/** The same key for every seed: transactions are dear and name the network. */
+/** The same key for every seed: transactions are expensive and contain the network id. */
 const networkSeed = 77;
-/** Younger than anybody can be, so that lots are drawn in a minute and not in a week (A5). */
+/** Younger than real members, so that relocations happen within a minute instead of a week (AGE-A5). */
 const ages = Array.from({ length: 27 }, (_, at) => (at < 7 ? 9 : 2 + (at % 3)));
 const bitsOf = (at: number): string => (at % 2 === 0 ? '0' : '1');
 const genesis = genesisKeyPair(labelledHash('test/life', utf8('genesis')));
@@ -81,8 +93,8 @@ const payer = wallet('payer');
 interface Bundle {
   readonly id: string;
   readonly transaction: Transaction;
-  readonly sources: readonly Source[];
-  readonly certificates: Extract<Source, { kind: 'committed' }>['certificates'] | null;
+  readonly sources: readonly InputSource[];
+  readonly certificates: Extract<InputSource, { kind: 'committed' }>['certificates'] | null;
   readonly rival: boolean;
 }
 
@@ -90,34 +102,36 @@ interface Coin {
   readonly secret: Uint8Array;
   readonly oneTimeKey: Uint8Array;
   readonly amount: bigint;
-  readonly source: Source;
+  readonly source: InputSource;
 }
 
-/** What every run with these curves begins from; transactions are the dear part. */
-interface Stage {
-  readonly founding: Founding;
+/** The common start of all runs with these curves; transactions are the expensive part. */
+interface LifeSetup {
+  readonly founding: SectionFounding;
   readonly bundles: readonly Bundle[];
-  readonly compute: ReturnType<typeof createWholeCompute>;
+  readonly compute: ReturnType<typeof createFullNodeCompute>;
 }
 
-const stages = new Map<Curves, Stage>();
+const setups = new Map<Curves, LifeSetup>();
 
-function stageOf(curves: Curves): Stage {
-  const known = stages.get(curves);
+function setupOf(curves: Curves): LifeSetup {
+  const known = setups.get(curves);
   if (known !== undefined) return known;
   const prng = createPrng(networkSeed);
   const begun = { genesisOutput, curves };
-  const founding = found(prng, ages, pace, bitsOf, { places: 8 }, begun);
-  const compute = createWholeCompute(curves.suites);
+  const founding = foundSection(prng, ages, pace, bitsOf, { vacancies: 8 }, begun);
+  const compute = createFullNodeCompute(curves.suites);
   const made = { founding, bundles: bundlesOf(founding), compute };
-  stages.set(curves, made);
+  setups.set(curves, made);
   return made;
 }
 
-/** The first coin is split under the founding key; then each part is paid, one of them twice. */
-function bundlesOf({ curves, sealed, anchor }: Founding): readonly Bundle[] {
+/**
+ * The genesis output is split under the founding key; then each part is paid, one of them twice.
+ */
+function bundlesOf({ curves, sealed, anchor }: SectionFounding): readonly Bundle[] {
   const { authority } = sealed.state;
-  // The first that the founding's polynomial was drawn from.
+  // Repeats the draw that the founding's polynomial starts with: its constant term.
   const sectionSecret = curves.scalars.reduce(createPrng(networkSeed).bytes(48));
   const built = (
     label: string,
@@ -146,9 +160,9 @@ function bundlesOf({ curves, sealed, anchor }: Founding): readonly Bundle[] {
   const split = built('split', [first], [...parts, amount - unit * BigInt(coinCount)]);
   const certificates = split.inputs.map(({ keyImage }) => {
     const statement = { keyImage, ballot: 0, txid: txidOf(split) };
-    const bytes = statementBytes(authority, statement);
+    const bytes = spendStatementBytes(authority, statement);
     const signature = curves.suites.threshold.sign(sectionSecret, 'COMMIT', bytes);
-    return { epoch: 0n, ballot: 0, signature, sealed: null };
+    return { epoch: 0n, ballot: 0, signature, inclusion: null };
   });
   const transaction = encodeTransaction(split);
   const coins = split.outputs.flatMap((output, index): readonly Coin[] => {
@@ -173,7 +187,7 @@ function bundlesOf({ curves, sealed, anchor }: Founding): readonly Bundle[] {
   ];
 }
 
-function nodeConfig({ config, name }: Person): WholeConfig {
+function nodeConfig({ config, name }: SimNode): FullNodeConfig {
   return {
     kind: 'node',
     section: config,
@@ -189,7 +203,7 @@ function nodeConfig({ config, name }: Person): WholeConfig {
       relistEveryTicks: 20,
       machine: replication,
       capacity: 1_000,
-      mayHandOver,
+      mayHandOver: maySendCopy,
       openItem,
     },
   };
@@ -199,7 +213,7 @@ const isNode = (view: View): view is View & { readonly state: NodeState } =>
   view.state.kind === 'node';
 
 /** The same nodes as the checks of section-world see them. */
-const sectionViews = (report: Report<WholeState>): Report<SectionNodeState> => ({
+const sectionViews = (report: Report<FullNodeSimState>): Report<SectionNodeState> => ({
   ...report,
   nodes: report.nodes.filter(isNode).map((view) => ({ ...view, state: view.state.section })),
 });
@@ -208,11 +222,11 @@ export interface LifeOutcome {
   readonly events: number;
   readonly violations: readonly string[];
   readonly undelivered: number;
-  readonly told: string;
+  readonly summary: string;
 }
 
 export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
-  const { founding, bundles, compute } = stageOf(curves);
+  const { founding, bundles, compute } = setupOf(curves);
   const { networkId } = founding.anchor;
   const { identity } = curves.suites;
   const prng = createPrng(seed ^ 0x11fe);
@@ -221,7 +235,7 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     if (!violations.includes(what)) violations.push(what);
   };
   const checker = createChecker();
-  let tree: SectionTree = emptyTree(founding.anchor);
+  let tree: SectionTree = createTree(founding.anchor);
   const learnState = (signed: Parameters<typeof treeWith>[1]): void => {
     const next = treeWith(tree, signed);
     if (next.ok) tree = next.value;
@@ -232,7 +246,7 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     const current = sectionsOf(tree).filter(
       ({ key }) => tree.keys.get(toHex(key))?.successor === null,
     );
-    // Until the heirs have spoken the old elders say what there is to say.
+    // Until the new elders' first state arrives, clients still use the old elders.
     const ending = sectionsOf(tree).filter(({ key }) => !current.some((c) => c.key === key));
     const keys = keysOfTree(tree, genesisOutput);
     const superseded = keys.superseded.filter(
@@ -240,8 +254,8 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     );
     return { ...keys, current: [...current, ...ending], superseded };
   };
-  const configs = new Map<NodeId, WholeConfig>(
-    founding.people.map((person) => [person.id, nodeConfig(person)]),
+  const configs = new Map<NodeId, FullNodeConfig>(
+    founding.simNodes.map((simNode) => [simNode.id, nodeConfig(simNode)]),
   );
   for (const { id, transaction, sources, certificates } of bundles) {
     const bundle = {
@@ -272,52 +286,52 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     for (const each of transaction.outputs) amounts.set(toHex(each.oneTimeKey), each.amount);
   }
 
-  const words = new Map<string, string>();
+  const lastStates = new Map<string, string>();
   const moving: { readonly atMs: number; readonly id: NodeId; readonly go: (api: Api) => void }[] =
     [];
   const counts = { joined: 0, moved: 0, died: 0, handovers: new Set<string>() };
 
   const arriveWhole = (
     api: Api,
-    person: Person,
+    simNode: SimNode,
     from: NodeState,
-    ticket: TicketProof | null,
-    facts: readonly WholeFact[] = [],
+    certificate: RelocationCertificate | null,
+    facts: readonly FullNodeFact[] = [],
   ): void => {
-    api.spawn(person.id, nodeConfig(person), undefined, facts);
-    api.input(person.id, { kind: 'section', input: { kind: 'join', ticket } }, 1);
-    const hints = hintsOf(person.config, from.section);
+    api.spawn(simNode.id, nodeConfig(simNode), undefined, facts);
+    api.input(simNode.id, { kind: 'section', input: { kind: 'join', certificate } }, 1);
+    const hints = hintsOf(simNode.config, from.section);
     for (const [at, input] of hints.entries()) {
-      api.input(person.id, { kind: 'section', input }, 2 + at);
+      api.input(simNode.id, { kind: 'section', input }, 2 + at);
     }
   };
 
   const join = (api: Api): void => {
     const bit = counts.joined % 2 === 0 ? '1' : '0';
-    const person = personFor(founding.anchor, pace, curves.nameFor(prng, 5, bit), curves);
-    const teachers = members(api.nodes()).filter(({ state }) =>
-      matches(state.section.own?.state.authority.prefix ?? never, person.name),
+    const simNode = simNodeFor(founding.anchor, pace, curves.nameFor(prng, 5, bit), curves);
+    const guides = members(api.nodes()).filter(({ state }) =>
+      matches(state.section.own?.state.authority.prefix ?? never, simNode.name),
     );
-    if (teachers.length === 0) return;
+    if (guides.length === 0) return;
     counts.joined += 1;
-    arriveWhole(api, person, prng.pick(teachers).state, null);
+    arriveWhole(api, simNode, prng.pick(guides).state, null);
   };
-  const die = (api: Api): void => {
+  const fail = (api: Api): void => {
     const up = members(api.nodes()).filter((each) => each.up);
     const ids = new Set(up.map(({ id }) => id));
-    const mortal = up.filter(({ state }) => {
+    const mayFail = up.filter(({ state }) => {
       const authority = state.section.own?.state.authority;
       return authority?.elders.every(({ name }) => ids.has(nameToId(name))) === true;
     });
-    if (mortal.length === 0) return;
+    if (mayFail.length === 0) return;
     counts.died += 1;
-    api.stop(prng.pick(mortal).id);
+    api.stop(prng.pick(mayFail).id);
   };
-  /** Whoever asks a section, or is asked, hears of it: clients and repairs carry the news. */
+  /** Clients and repairs carry section proofs between sections: they send each node the newest. */
   const spread = (api: Api): void => {
     const known = new Map<string, ReturnType<typeof knownSections>[number]>();
     for (const { state } of members(api.nodes()).filter((each) => each.up)) {
-      for (const section of knownSections(state.section)) {
+      for (const section of knownSections(state.section.tree)) {
         const { prefix, generation } = section.authority;
         const id = `${toHex(prefix.bits)}/${prefix.bitCount}`;
         if ((known.get(id)?.authority.generation ?? -1n) < generation) known.set(id, section);
@@ -327,12 +341,12 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
       if (!node.up) continue;
       for (const page of [...known.values()].flatMap(({ pages }) => pages)) {
         if (api.nowMs < healAtMs && prng.chance(0.3)) continue;
-        const input = { kind: 'learn', update: storedUpdate(page) } as const;
+        const input = { kind: 'addProof', update: trustedUpdate(page) } as const;
         api.input(node.id, { kind: 'section', input }, 10 + prng.below(300));
       }
       const { joining } = node.state.section;
       if (joining === null || node.state.section.own !== null) continue;
-      const again = { kind: 'join', ticket: joining.ticket } as const;
+      const again = { kind: 'join', certificate: joining.certificate } as const;
       api.input(node.id, { kind: 'section', input: again }, 400);
     }
   };
@@ -349,29 +363,30 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
   const deeds: { readonly atMs: number; readonly do: (api: Api) => void }[] = [
     { atMs: 50, do: store },
     ...Array.from({ length: 6 }, (_, at) => ({ atMs: 1_500 + at * 1_500, do: join })),
-    ...Array.from({ length: 2 }, (_, at) => ({ atMs: 6_000 + at * 9_000, do: die })),
+    ...Array.from({ length: 2 }, (_, at) => ({ atMs: 6_000 + at * 9_000, do: fail })),
     ...Array.from({ length: endAtMs / 2_000 }, (_, at) => ({ atMs: at * 2_000, do: spread })),
   ];
   deeds.sort((a, b) => a.atMs - b.atMs);
 
-  const check = (observation: Observation<WholeState, Whole>): void => {
+  const check = (observation: Observation<FullNodeSimState, FullNodeProtocol>): void => {
     const { node, outputs, faults } = observation;
     if (!isNode(node)) {
       for (const output of outputs) {
         if (output.kind !== 'payment') continue;
-        const said = output.output;
-        if (said.kind === 'waiting') {
-          if (words.get(node.id) !== 'final') words.set(node.id, `waiting ${said.reason.kind}`);
-        } else if (said.kind !== 'prepared' && said.kind !== 'outdated') {
-          if (words.get(node.id) === 'registered') continue;
-          words.set(node.id, said.kind);
+        const emitted = output.output;
+        if (emitted.kind === 'waiting') {
+          if (lastStates.get(node.id) !== 'final')
+            lastStates.set(node.id, `waiting ${emitted.reason.kind}`);
+        } else if (emitted.kind !== 'committing' && emitted.kind !== 'outdated') {
+          if (lastStates.get(node.id) === 'registered') continue;
+          lastStates.set(node.id, emitted.kind);
         }
       }
       for (const fault of faults) violate(`a client blames an elder: ${fault.kind}`);
       return;
     }
     const own = outputs.flatMap((each) => (each.kind === 'section' ? [each.output] : []));
-    const isSection = (fault: Whole['fault']): boolean => !moneyFaults.has(fault.kind);
+    const isSection = (fault: FullNodeProtocol['fault']): boolean => !moneyFaults.has(fault.kind);
     for (const fault of faults) {
       if (!isSection(fault)) {
         const what = 'what' in fault ? String(fault.what) : '';
@@ -391,15 +406,18 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
       }
     }
     for (const output of outputs) {
-      if (output.kind === 'said' && node.state.stopped.has(output.at)) {
-        const isShare = output.word === 'prepared' || output.word === 'committed';
+      if (output.kind === 'sent' && node.state.stopped.has(output.at)) {
+        const isShare = output.payload === 'prepared' || output.payload === 'committed';
         if (isShare) violate('N22: signed after the seal');
       }
       if (output.kind === 'registered') checkEntry(output.entry, networkId, amounts, violate);
     }
   };
 
-  const react = ({ node, outputs }: Observation<WholeState, Whole>, api: Api): void => {
+  const react = (
+    { node, outputs }: Observation<FullNodeSimState, FullNodeProtocol>,
+    api: Api,
+  ): void => {
     while ((deeds[0]?.atMs ?? Infinity) <= api.nowMs) deeds.shift()?.do(api);
     for (const [at, { atMs, go }] of moving.entries()) {
       if (atMs > api.nowMs) continue;
@@ -419,38 +437,38 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     }
     for (const output of outputs) {
       if (output.kind !== 'section') continue;
-      const said = output.output;
-      if (said.kind === 'probe') {
-        const id = nameToId(said.name);
+      const emitted = output.output;
+      if (emitted.kind === 'probe') {
+        const id = nameToId(emitted.name);
         const reachable = api.nodes().some((each) => each.id === id && !each.stopped);
-        const input = { kind: 'reached', name: said.name, reachable } as const;
+        const input = { kind: 'reached', name: emitted.name, reachable } as const;
         api.input(node.id, { kind: 'section', input }, 5);
-      } else if (said.kind === 'relocate') {
+      } else if (emitted.kind === 'relocate') {
         if (moving.some(({ id }) => id === node.id)) continue;
-        const { moving: move, sourceKey, sourceEpoch, signature } = said;
+        const { details: move, sourceKey, sourceEpoch, signature } = emitted;
         const name = movedName(curves, prng, move.destination, move.age);
-        const bytes = newNameBytes(networkId, move, name);
+        const bytes = renameBytes(networkId, move, name);
         const nameSignature = identity.sign(curves.seedOf(move.name), bytes);
-        const ticket = { moving: move, sourceKey, sourceEpoch, signature, nameSignature };
-        const person = personFor(founding.anchor, pace, name, curves);
+        const certificate = { relocation: move, sourceKey, sourceEpoch, signature, nameSignature };
+        const simNode = simNodeFor(founding.anchor, pace, name, curves);
         const { state } = node;
         counts.moved += 1;
-        // A name is ground for a while; then the old one ends, and the new one has its disk.
+        // The node first grinds a name; then the old node ends, and the new one starts on its disk.
         moving.push({
           atMs: api.nowMs + 300 + prng.below(2_000),
           id: node.id,
           go: (then) => {
             then.stop(node.id);
-            arriveWhole(then, person, state, ticket, then.disk(node.id).filter(isStored));
+            arriveWhole(then, simNode, state, certificate, then.disk(node.id).filter(isStored));
           },
         });
       }
     }
   };
 
-  const report = run<WholeConfig, WholeState, Whole>(
+  const report = run<FullNodeConfig, FullNodeSimState, FullNodeProtocol>(
     {
-      machine: wholeNode,
+      machine: fullNode,
       configs,
       inputs: [
         ...founding.inputs.map(({ atMs, to, input }) => ({
@@ -466,11 +484,10 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
             input: { kind: 'go' } as const,
           }));
         }),
-        // News also comes to a client that does not ask.
       ],
       compute,
       faults: {
-        ...rough,
+        ...faultyNetwork,
         crashProbability: 0.000_2,
         partition: { probability: 0.000_02, forMs: [200, 1_500] },
       },
@@ -483,14 +500,17 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
   );
 
   for (const { id, rival, transaction } of bundles) {
-    const word = words.get(id) ?? 'silent';
+    const lastState = lastStates.get(id) ?? 'without an output';
     if (rival) {
-      if (!/final|registered|replaced|waiting/.test(word)) violate(`progress: ${id} ended ${word}`);
-    } else if (word !== 'registered') violate(`progress: ${id} ended ${word}`);
-    if (word === 'final' || word === 'registered')
+      if (!/final|registered|replaced|waiting/.test(lastState))
+        violate(`progress: ${id} ended ${lastState}`);
+    } else if (lastState !== 'registered') violate(`progress: ${id} ended ${lastState}`);
+    if (lastState === 'final' || lastState === 'registered')
       listedNow(report, tree, id, transaction, violate);
   }
-  const won = ['rival-a', 'rival-b'].filter((id) => /final|registered/.test(words.get(id) ?? ''));
+  const won = ['rival-a', 'rival-b'].filter((id) =>
+    /final|registered/.test(lastStates.get(id) ?? ''),
+  );
   if (won.length > 1) violate('noDoubleSpend: both rivals are final');
   const alive = report.nodes.filter((each) => !each.stopped).filter(isNode);
   let undelivered = 0;
@@ -500,7 +520,7 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     const home = sectionFor(tree, name);
     const holders = home === undefined ? [] : holdersOf(home, name);
     const live = holders.filter((each) => copies.has(each.id)).length;
-    // A6 leaves eleven members; of those one may die, and then three adults are all there are.
+    // AGE-A6 leaves eleven members; if one fails, three adults are left.
     const wanted = home === undefined ? 4 : Math.min(4, holders.length);
     if (live < wanted) {
       undelivered += 1;
@@ -516,14 +536,16 @@ export function runLife(seed: number, curves: Curves = toyCurves): LifeOutcome {
     violate(each);
   }
   const { joined, moved, died, handovers } = counts;
-  const payments = [...words].map(([id, word]) => `${id} ${word}`).join(', ');
-  const told = `${joined} joined, ${moved} moved, ${died} died, keys ${[...handovers].join(' ')}; ${payments}`;
-  return { events: report.events, violations, undelivered, told };
+  const payments = [...lastStates].map(([id, lastState]) => `${id} ${lastState}`).join(', ');
+  const summary = `${joined} joined, ${moved} moved, ${died} died, keys ${[...handovers].join(' ')}; ${payments}`;
+  return { events: report.events, violations, undelivered, summary };
 }
 
-/** What was kept lies in the folder; what replication wrote of itself is bound to the name. */
-/** What a node that moves keeps under its new name: what it stores, and the links that it knows. */
-const isStored = (fact: WholeFact): boolean =>
+/**
+ * Facts that a relocating node keeps: stored items and known links; replication's own facts belong
+ * to the old name.
+ */
+const isStored = (fact: FullNodeFact): boolean =>
   (fact.kind === 'store' && fact.fact.kind !== 'inner') ||
   (fact.kind === 'section' && fact.fact.kind === 'links');
 
@@ -547,7 +569,7 @@ function movedName(curves: Curves, prng: Prng, destination: Uint8Array, age: num
 
 const good = new Set<string>();
 
-/** Every listed line: a transaction that conserves, of inputs that were made before. */
+/** A listed entry must conserve the amount and spend inputs that were created before. */
 function checkEntry(
   bytes: Uint8Array,
   networkId: Uint8Array,
@@ -555,7 +577,7 @@ function checkEntry(
   violate: (what: string) => void,
 ): void {
   if (good.has(toHex(bytes))) return;
-  const entry = decodeEntry(bytes);
+  const entry = decodeRegistryEntry(bytes);
   if (!entry.ok) throw new Error('a listed line decodes');
   const valid = verifyTransaction(entry.value.transaction, networkId, 'certified');
   if (!valid.ok) return violate(`supplyConserved: registered though ${valid.error}`);
@@ -566,9 +588,9 @@ function checkEntry(
   good.add(toHex(bytes));
 }
 
-/** What became final is on the list of five elders who answer for it now. */
+/** A final payment must be listed by five of the current elders. */
 function listedNow(
-  report: Report<WholeState>,
+  report: Report<FullNodeSimState>,
   tree: SectionTree,
   id: string,
   transaction: Transaction,
@@ -578,8 +600,8 @@ function listedNow(
     const home: SectionAuthority | undefined = sectionFor(tree, outputName(oneTimeKey));
     const elders = new Set(home?.elders.map(({ name }) => nameToId(name)));
     const holding = report.nodes.filter(isNode).filter(({ id: node, state }) => {
-      if (!elders.has(node) || state.books === null) return false;
-      const { inheritance, at } = state.books;
+      if (!elders.has(node) || state.money === null) return false;
+      const { inheritance, at } = state.money;
       const own = state.ledgers.get(at)?.outputs.has(mintKey(oneTimeKey)) === true;
       return own || inheritance.outputs.has(toHex(oneTimeKey));
     });
@@ -590,8 +612,8 @@ function listedNow(
 export const sectionLifeScenario: SimScenario = {
   name: 'section-life',
   run: (seed) => {
-    const { events, violations, undelivered, told } = runLife(seed);
-    if (process.env['TOLD'] !== undefined) console.log(`${seed}: ${told}`);
+    const { events, violations, undelivered, summary } = runLife(seed);
+    if (process.env['SUMMARY'] !== undefined) console.log(`${seed}: ${summary}`);
     return { events, violations, undelivered };
   },
 };

@@ -1,21 +1,21 @@
 /** Both halves are big enough: two key generations, one decision, two sections (N26). */
 import { samePrefix } from '#address/prefix.ts';
-import { toyCurves } from '../curves.ts';
+import { toyCurves } from '../toys/curves.ts';
 import { createPrng } from '../prng.ts';
 import {
-  arrive,
+  joinNode,
   checkElders,
   checkUpToDate,
-  found,
-  living,
-  personFor,
-  rough,
-  standing,
-  tell,
-  usualPace,
-  type Nodes,
-} from '../section-world.ts';
-import { drawLiars, withLiars } from '../section-lies.ts';
+  foundSection,
+  livingNodes,
+  simNodeFor,
+  faultyNetwork,
+  describeNode,
+  runSectionStory,
+  usualSectionPace,
+  type NodeViews,
+} from '../section/section-world.ts';
+import { drawLiars, withLiars } from '../section/section-adversaries.ts';
 import type { HandoverPlan } from './handover.ts';
 import type { SimScenario } from './scenario.ts';
 
@@ -23,7 +23,7 @@ export const splitScenario: SimScenario = { name: 'split', run: (seed) => runSpl
 
 export function runSplit(seed: number, plan: HandoverPlan = {}) {
   const prng = createPrng(seed);
-  // Thirteen or fourteen in each half; the last ones come by joining.
+  // Thirteen or fourteen in each half; the last ones join during the run.
   const zeros = 13 + prng.below(2);
   const ones = 13 + prng.below(2);
   const bits = [...Array<string>(zeros).fill('0'), ...Array<string>(ones).fill('1')];
@@ -31,25 +31,25 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
   shuffled.sort((a, b) => a.at - b.at);
   const ages = bits.map((_, at) => (at < 7 ? 8 : 5 + prng.below(3)));
   const { curves = toyCurves } = plan;
-  const pace = { ...usualPace, roundMs: 2_000, graceRounds: 8 };
-  const founding = found(
+  const pace = { ...usualSectionPace, roundMs: 2_000, graceRounds: 8 };
+  const founding = foundSection(
     prng,
     ages,
     pace,
     (at) => shuffled[at]?.bit ?? '',
-    { places: 8 },
+    { vacancies: 8 },
     { curves },
   );
   const joiners = ['0', '1', '0', '1'].map((bit) =>
-    personFor(founding.anchor, pace, curves.nameFor(prng, 5, bit), curves),
+    simNodeFor(founding.anchor, pace, curves.nameFor(prng, 5, bit), curves),
   );
   const liars = drawLiars(createPrng(seed ^ 0x11a5), founding.elders, 2, plan.lie);
-  const { report, violations } = tell(
+  const { report, violations } = runSectionStory(
     withLiars(
       {
         founding,
         faults: {
-          ...rough,
+          ...faultyNetwork,
           crashProbability: 0.0002,
           partition: { probability: 0.00002, forMs: [200, 1_500] },
         },
@@ -59,11 +59,11 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
           const { whole, faults } = shortfall({ nodes });
           return whole.length + faults.length === 0;
         },
-        deeds: joiners.map((joiner) => ({
+        externalEvents: joiners.map((joiner) => ({
           atMs: 500 + prng.below(4_000),
           do: (api) => {
             const teacher = api.nodes().find((node) => node.state.own !== null);
-            if (teacher !== undefined) arrive(api, joiner, teacher);
+            if (teacher !== undefined) joinNode(api, joiner, teacher);
           },
         })),
         ...(plan.machine === undefined ? {} : { machine: plan.machine }),
@@ -79,7 +79,7 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
     violations: [
       ...violations,
       ...faults,
-      ...whole.slice(0, 1).map((view) => `not split: ${standing(view)}`),
+      ...whole.slice(0, 1).map((view) => `not split: ${describeNode(view)}`),
     ],
     undelivered: whole.length,
     trace: report.trace,
@@ -88,9 +88,9 @@ export function runSplit(seed: number, plan: HandoverPlan = {}) {
   };
 }
 
-/** What is missing until everybody stands in one of two halves. */
-function shortfall(report: Nodes) {
-  const views = living(report).filter(({ state }) => state.wasMember);
+/** Nodes that are not yet in one of the two halves, and other violations. */
+function shortfall(report: NodeViews) {
+  const views = livingNodes(report).filter(({ state }) => state.wasMember);
   const whole = views.filter(({ state }) => state.own?.state.authority.prefix.bitCount !== 1);
   const missing = ['0', '1'].filter((bit) => {
     const wanted = { bitCount: 1, bits: new Uint8Array(32).fill(bit === '1' ? 128 : 0, 0, 1) };

@@ -1,5 +1,6 @@
 /**
- * Goal: the doors of the engine: strict codec, self-verifying decisions and evidence, refusals.
+ * Goal: the engine's codec is strict, decisions and evidence verify themselves, and invalid
+ * messages are rejected.
  * Method: one elder by hand, the others as signers.
  */
 import { describe, expect, test } from 'vitest';
@@ -13,15 +14,15 @@ import {
   maxProposals,
   proposalHash,
   verifyDecision,
-  verifyEquivocation,
   type Agreement,
   type AgreementConfig,
   type AgreementMessage,
   type AgreementState,
   type Decision,
 } from '#protocol/agreement/index.ts';
-import { logConfig, logScope, toyElders } from '../../sim/agreement-log.ts';
-import { liar } from '../../sim/agreement-lies.ts';
+import { logConfig, logScope, toyElders } from '../../sim/agreement/agreement-log.ts';
+import { adversarySigner } from '../../sim/agreement/agreement-adversaries.ts';
+import { verifyEquivocation } from '../../support/equivocation.ts';
 
 const elders = toyElders(7);
 const [self] = elders;
@@ -33,14 +34,14 @@ const config: AgreementConfig = {
 };
 const context = { now: 0, entropy: new Uint8Array(32) };
 const [a, b] = [utf8('ok:a'), utf8('ok:b')];
-const signer = (index: number) => liar(elders, index);
+const signer = (index: number) => adversarySigner(elders, index);
 const idOf = (index: number): string => elders[index]?.id ?? '';
 const generation = 0n;
 
 const voteOf = (index: number, proposal: Uint8Array): AgreementMessage => ({
-  kind: 'vote',
+  kind: 'prevote',
   generation,
-  vote: signer(index).vote(generation, 0, [proposalHash(proposal)]),
+  prevote: signer(index).prevote(generation, 0, [proposalHash(proposal)]),
   proposals: [proposal],
 });
 
@@ -48,13 +49,15 @@ const decisionOf = (proposal: Uint8Array, voters: readonly number[]): Decision =
   proposals: [proposal],
   certificate: {
     round: 0,
-    strongs: voters.map((index) => signer(index).strong(generation, 0, [proposalHash(proposal)])),
+    precommits: voters.map((index) =>
+      signer(index).precommit(generation, 0, [proposalHash(proposal)]),
+    ),
   },
 });
 
 function elderAt(own: AgreementConfig = config) {
   let state: AgreementState = agreement.start(own, [], context).state;
-  const hear = (from: string, message: AgreementMessage): readonly Effect<Agreement>[] => {
+  const receive = (from: string, message: AgreementMessage): readonly Effect<Agreement>[] => {
     const step = agreement.step(own, state, { kind: 'received', from, message }, context);
     state = step.state;
     return step.effects.flatMap((effect) => {
@@ -65,14 +68,14 @@ function elderAt(own: AgreementConfig = config) {
       return done.effects;
     });
   };
-  return { hear, state: () => state };
+  return { receive, state: () => state };
 }
 
 const faultsIn = (effects: readonly Effect<Agreement>[]): readonly string[] =>
   effects.flatMap((effect) => (effect.kind === 'blame' ? [effect.fault.kind] : []));
 
 describe('agreement', () => {
-  test('a message has one encoding, and bounds', () => {
+  test('messages have one encoding and enforced limits', () => {
     const message = voteOf(1, a);
     const bytes = encodeAgreementMessage(message);
     expect(decodeAgreementMessage(bytes)).toEqual({ ok: true, value: message });
@@ -81,21 +84,25 @@ describe('agreement', () => {
       { kind: 'proposals', generation, proposals: [] },
       { kind: 'proposals', generation, proposals: [new Uint8Array(maxProposalBytes + 1)] },
       { kind: 'proposals', generation, proposals: [new Uint8Array(0)] },
-      { kind: 'ask', generation, hashes: Array.from({ length: 33 }, () => new Uint8Array(32)) },
+      {
+        kind: 'requestProposals',
+        generation,
+        hashes: Array.from({ length: 33 }, () => new Uint8Array(32)),
+      },
     ];
     for (const each of refused) {
       expect(decodeAgreementMessage(encodeAgreementMessage(each)).ok).toBe(false);
     }
   });
 
-  test('the greatest decision fits one frame', () => {
+  test('the largest decision fits one frame', () => {
     const proposals = Array.from({ length: maxProposals }, () => new Uint8Array(maxProposalBytes));
     const decision = { ...decisionOf(a, [0, 1, 2, 3, 4]), proposals };
     const bytes = encodeAgreementMessage({ kind: 'decision', generation, decision });
     expect(decodeAgreementMessage(bytes).ok).toBe(true);
   });
 
-  test('a decision verifies itself: five different elders, this generation, these proposals', () => {
+  test('a decision verifies only with five different elders, its generation and its proposals', () => {
     const five = decisionOf(a, [0, 1, 2, 3, 4]);
     expect(verifyDecision(scope, five)).toBe(true);
     expect(verifyDecision({ ...scope, generation: 1n }, five)).toBe(false);
@@ -105,11 +112,11 @@ describe('agreement', () => {
     expect(verifyDecision(scope, decisionOf(a, [0, 1, 2, 3, 3]))).toBe(false);
   });
 
-  test('N5: two votes of one round convict; the first one counts', () => {
+  test('N5: two prevotes in one round are evidence of equivocation', () => {
     const elder = elderAt();
-    elder.hear(idOf(1), voteOf(1, a));
+    elder.receive(idOf(1), voteOf(1, a));
     const [fault] = elder
-      .hear(idOf(1), voteOf(1, b))
+      .receive(idOf(1), voteOf(1, b))
       .flatMap((effect) => (effect.kind === 'blame' ? [effect.fault] : []));
     if (fault?.kind !== 'equivocation') throw new Error('evidence');
     expect(fault.culprit).toBe(idOf(1));
@@ -118,36 +125,36 @@ describe('agreement', () => {
     expect(verifyEquivocation(scope, moved)).toBe(false);
   });
 
-  test('who is no elder, or speaks for another, is blamed', () => {
-    expect(faultsIn(elderAt().hear('mallory', voteOf(1, a)))).toEqual(['notElder']);
-    expect(faultsIn(elderAt().hear(idOf(2), voteOf(1, a)))).toEqual(['notItsOwn']);
+  test('non-elders and forged authors are blamed', () => {
+    expect(faultsIn(elderAt().receive('mallory', voteOf(1, a)))).toEqual(['notElder']);
+    expect(faultsIn(elderAt().receive(idOf(2), voteOf(1, a)))).toEqual(['forgedAuthor']);
   });
 
-  test('N9: what is cited and not held is asked for, and counts when it comes', () => {
+  test('N9: a missing cited proposal is requested, and the statement counts once it arrives', () => {
     const elder = elderAt();
     const bare = { ...voteOf(1, a), proposals: [] } as AgreementMessage;
     const [asked] = elder
-      .hear(idOf(1), bare)
+      .receive(idOf(1), bare)
       .flatMap((effect) => (effect.kind === 'send' ? [effect] : []));
-    expect(asked).toMatchObject({ to: [idOf(1)], message: { kind: 'ask' } });
-    const then = elder.hear(idOf(1), { kind: 'proposals', generation, proposals: [a] });
+    expect(asked).toMatchObject({ to: [idOf(1)], message: { kind: 'requestProposals' } });
+    const then = elder.receive(idOf(1), { kind: 'proposals', generation, proposals: [a] });
     expect(then.map(({ kind }) => kind).slice(0, 2)).toEqual(['persist', 'send']);
   });
 
-  test('N10: a silent elder says nothing and takes a decision', () => {
-    const elder = elderAt({ ...config, silent: true });
-    expect(elder.hear(idOf(1), voteOf(1, a))).toEqual([]);
+  test('N10: an abstaining elder only accepts decisions', () => {
+    const elder = elderAt({ ...config, abstain: true });
+    expect(elder.receive(idOf(1), voteOf(1, a))).toEqual([]);
     const message = { kind: 'decision', generation, decision: decisionOf(a, [1, 2, 3, 4, 5]) };
-    const effects = elder.hear('anyone', message as AgreementMessage);
+    const effects = elder.receive('anyone', message as AgreementMessage);
     expect(effects.some(({ kind }) => kind === 'output')).toBe(true);
     expect(effects.some(({ kind }) => kind === 'send')).toBe(false);
   });
 
-  test('N11: an old vote is answered with the decision', () => {
+  test('N11: a late prevote is answered with the decision', () => {
     const elder = elderAt();
     const decision = decisionOf(a, [1, 2, 3, 4, 5]);
-    elder.hear(idOf(1), { kind: 'decision', generation, decision });
-    expect(elder.hear(idOf(6), voteOf(6, b))).toEqual([
+    elder.receive(idOf(1), { kind: 'decision', generation, decision });
+    expect(elder.receive(idOf(6), voteOf(6, b))).toEqual([
       { kind: 'send', to: [idOf(6)], message: { kind: 'decision', generation, decision } },
     ]);
   });

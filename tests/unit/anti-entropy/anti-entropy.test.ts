@@ -1,7 +1,7 @@
 /**
- * Goal: an elder shows whoever is behind what it lacks, in one answer of one page at most; a change
- * reaches each member from three elders. Method: elders of a toy network that know different parts of
- * one history; counted links and bytes.
+ * Goal: one answer of at most one page contains what an outdated sender lacks; a change reaches
+ * each member from three elders. Method: elders of a toy network with different knowledge of one
+ * history; counted links and bytes.
  */
 import { describe, expect, test } from 'vitest';
 import { EMPTY_PREFIX, parsePrefix } from '#address/prefix.ts';
@@ -11,14 +11,13 @@ import { sha256 } from '#crypto/hash.ts';
 import {
   decodeProof,
   encodeProof,
-  lookAt,
+  checkDestination,
   maxProofBytes,
-  pageFor,
-  pagesFor,
+  chainPageFor,
   pushedBy,
   pushersOf,
-  type Cover,
-  type Known,
+  type MessageDestination,
+  type SectionKnowledge,
 } from '#protocol/anti-entropy/index.ts';
 import { maxChainLinks, type SectionProof } from '#protocol/section/index.ts';
 import {
@@ -29,18 +28,19 @@ import {
   only,
   sign,
   succeed,
-  type Living,
+  type TestSection,
 } from '../section/network.ts';
 import { keyOf, knowing as knowingOf, learnProof } from './support.ts';
+import { pagesFor } from '../../support/known-sections.ts';
 
-const born = genesis('entropy', 10);
-const { anchor } = born;
-const k1 = only(succeed(born, 'e1').children);
+const genesisSection = genesis('entropy', 10);
+const { anchor } = genesisSection;
+const k1 = only(succeed(genesisSection, 'e1').children);
 const [zero, one] = both(succeed(k1, 'e zero', 'e one').children);
 const k4 = only(succeed(zero, 'e four').children);
 
-const knowing = (...all: readonly Living[]) => knowingOf(anchor, ...all);
-const viewOf = (own: Living, ...others: readonly Living[]): Known => ({
+const knowing = (...all: readonly TestSection[]) => knowingOf(anchor, ...all);
+const viewOf = (own: TestSection, ...others: readonly TestSection[]): SectionKnowledge => ({
   tree: knowing(...others, own),
   own: sign(own, 0),
 });
@@ -49,7 +49,7 @@ const alice = toXorName(sha256(utf8('alice')));
 const inZero = nameUnder(parsePrefix('0') ?? EMPTY_PREFIX, 'a thing');
 const inOne = nameUnder(parsePrefix('1') ?? EMPTY_PREFIX, 'a thing');
 
-const cover = (changes: Partial<Cover> = {}): Cover => ({
+const destination = (changes: Partial<MessageDestination> = {}): MessageDestination => ({
   destinationName: inZero,
   destinationKey: keyOf(zero),
   generation: zero.state.authority.generation,
@@ -57,9 +57,11 @@ const cover = (changes: Partial<Cover> = {}): Cover => ({
 });
 
 describe('proofs on the wire', () => {
-  const whole = encodeProof(proofIn(lookAt(viewOf(zero), cover({ destinationKey: keyOf(k1) }))));
+  const whole = encodeProof(
+    proofIn(checkDestination(viewOf(zero), destination({ destinationKey: keyOf(k1) }))),
+  );
 
-  test('a proof survives the wire, and nothing else does', () => {
+  test('a proof survives its encoding, and malformed bytes do not decode', () => {
     const decoded = decodeProof(whole);
     if (!decoded.ok) throw new Error('a proof');
     expect(encodeProof(decoded.value)).toEqual(whole);
@@ -80,69 +82,72 @@ describe('proofs on the wire', () => {
   });
 });
 
-describe('an elder looks at a cover', () => {
-  test('E1: our name and our key: the message is handled, an older generation is noticed', () => {
+describe('an elder checks the destination', () => {
+  test('ANTI-ENTROPY-E1: our name and key → the message is accepted, an older generation is noted', () => {
     const view = viewOf(grow(zero));
-    expect(lookAt(view, cover())).toEqual({ kind: 'accept', behind: true });
+    expect(checkDestination(view, destination())).toEqual({ kind: 'accept', behind: true });
     const { generation } = view.own.authority;
-    expect(lookAt(view, cover({ generation }))).toEqual({ kind: 'accept', behind: false });
+    expect(checkDestination(view, destination({ generation }))).toEqual({
+      kind: 'accept',
+      behind: false,
+    });
   });
 
-  test('E1: our name and an older key: retry with what followed that key, and no more', () => {
-    const looked = lookAt(viewOf(zero), cover({ destinationKey: keyOf(k1) }));
-    if (looked.kind !== 'retry') throw new Error('retry');
-    expect(looked.proof.links).toEqual(zero.chain.slice(-1));
-    expect(looked.proof.authority?.authority).toEqual(zero.state.authority);
-    expect(encodeProof(looked.proof).length).toBeLessThan(8192);
+  test('ANTI-ENTROPY-E1: our name and an older key → retry with only the links after that key', () => {
+    const check = checkDestination(viewOf(zero), destination({ destinationKey: keyOf(k1) }));
+    if (check.kind !== 'retry') throw new Error('retry');
+    expect(check.proof.links).toEqual(zero.chain.slice(-1));
+    expect(check.proof.authority?.authority).toEqual(zero.state.authority);
+    expect(encodeProof(check.proof).length).toBeLessThan(8192);
   });
 
-  test('E2: a name of another section: redirect to it, from where the two branches meet', () => {
-    const looked = lookAt(viewOf(zero, one), cover({ destinationName: inOne }));
-    if (looked.kind !== 'redirect') throw new Error('redirect');
-    expect(looked.proof.authority?.authority).toEqual(one.state.authority);
-    // The sender knows `zero`, so it knows the split: nothing but the authority is new to it.
-    expect(learnProof(knowing(zero), looked.proof).sections.has('1')).toBe(true);
+  test('ANTI-ENTROPY-E2: a name of another section → redirect to it, from the common ancestor of both branches', () => {
+    const check = checkDestination(viewOf(zero, one), destination({ destinationName: inOne }));
+    if (check.kind !== 'redirect') throw new Error('redirect');
+    expect(check.proof.authority?.authority).toEqual(one.state.authority);
+    // The sender knows `zero` and therefore the split: only the authority is new to it.
+    expect(learnProof(knowing(zero), check.proof).sections.has('1')).toBe(true);
   });
 
-  test('E2: with no other section known, redirect shows how that name and ours parted', () => {
+  test('ANTI-ENTROPY-E2: no other section known → redirect proves where the name’s branch and ours part', () => {
     const view = { tree: { ...knowing(zero), sections: new Map() }, own: sign(zero, 0) };
-    const asked = cover({ destinationName: inOne, destinationKey: anchor.genesisKey });
-    const looked = lookAt(view, asked);
-    if (looked.kind !== 'redirect') throw new Error('redirect');
-    expect(looked.proof.links).toEqual(zero.chain);
+    const asked = destination({ destinationName: inOne, destinationKey: anchor.genesisKey });
+    const check = checkDestination(view, asked);
+    if (check.kind !== 'redirect') throw new Error('redirect');
+    expect(check.proof.links).toEqual(zero.chain);
   });
 
-  test('E3, N31: an unknown key gets the newest record and nothing more', () => {
+  test('ANTI-ENTROPY-E3, N31: an unknown key → only the newest record', () => {
     const view = viewOf(zero, one);
     for (const destinationKey of [new Uint8Array(96), keyOf(k4), new Uint8Array(96).fill(9)]) {
-      const looked = lookAt(view, cover({ destinationKey }));
-      expect(looked).toEqual({ kind: 'newest', record: zero.chain.at(-1) });
+      const check = checkDestination(view, destination({ destinationKey }));
+      expect(check).toEqual({ kind: 'unknownKey', record: zero.chain.at(-1) });
     }
   });
 
-  test('N31: however far behind a sender is, one message gets one page', () => {
-    let last: Living = zero;
+  test('N31: however outdated a sender is, one message gets one page', () => {
+    let last: TestSection = zero;
     for (let i = 0; i < 40; i++) last = only(succeed(last, `far ${i}`).children);
     const tree = last.chain.reduce(
       (before, link) => learnProof(before, { links: [link], authority: null }),
       knowing(),
     );
-    const view: Known = {
+    const view: SectionKnowledge = {
       tree: learnProof(tree, { links: [], authority: sign(last, 0) }),
       own: sign(last, 0),
     };
-    const looked = lookAt(view, cover({ destinationKey: anchor.genesisKey }));
-    expect(proofIn(looked)).toEqual({ links: last.chain.slice(0, maxChainLinks), authority: null });
-    expect(encodeProof(proofIn(looked)).length).toBeLessThan(10_000);
-    // All of it takes three questions.
+    const check = checkDestination(view, destination({ destinationKey: anchor.genesisKey }));
+    expect(proofIn(check)).toEqual({ links: last.chain.slice(0, maxChainLinks), authority: null });
+    expect(encodeProof(proofIn(check)).length).toBeLessThan(10_000);
+    // The whole path takes three requests.
     expect(pagesFor(view.tree, anchor.genesisKey, view.own)).toHaveLength(3);
   });
 });
 
-describe('N35: who tells whom', () => {
+describe('N35: which elders push to which member', () => {
   const { authority } = zero.state;
 
-  test('three elders for each receiver, the same for everybody, another three next time', () => {
+  test('three elders per receiver, the same on every node, and others for another generation', () => {
     const chosen = pushersOf(authority, alice).map(toHex);
     expect(new Set(chosen).size).toBe(3);
     expect(pushersOf(authority, alice).map(toHex)).toEqual(chosen);
@@ -154,7 +159,7 @@ describe('N35: who tells whom', () => {
     expect(new Set(times).size).toBeGreaterThan(5);
   });
 
-  test('budget: a change costs three messages per member, and nothing for whoever knows it', () => {
+  test('budget: three messages per member per change, none if known', () => {
     const sent = authority.elders.flatMap(({ name }) => pushedBy(authority, name));
     const count = (who: Uint8Array): number => sent.filter((name) => equalBytes(name, who)).length;
     for (const { name } of authority.members) {
@@ -162,12 +167,12 @@ describe('N35: who tells whom', () => {
       expect(count(name)).toBeGreaterThanOrEqual(isElder ? 2 : 3);
       expect(count(name)).toBeLessThanOrEqual(3);
     }
-    expect(pageFor(knowing(zero), keyOf(zero), sign(zero, 0)).links).toEqual([]);
-    expect(pageFor(knowing(zero), keyOf(k1), sign(zero, 0)).links).toHaveLength(1);
+    expect(chainPageFor(knowing(zero), keyOf(zero), sign(zero, 0)).links).toEqual([]);
+    expect(chainPageFor(knowing(zero), keyOf(k1), sign(zero, 0)).links).toHaveLength(1);
   });
 });
 
-function proofIn(looked: ReturnType<typeof lookAt>): SectionProof {
-  if (looked.kind !== 'retry' && looked.kind !== 'redirect') throw new Error(looked.kind);
-  return looked.proof;
+function proofIn(check: ReturnType<typeof checkDestination>): SectionProof {
+  if (check.kind !== 'retry' && check.kind !== 'redirect') throw new Error(check.kind);
+  return check.proof;
 }

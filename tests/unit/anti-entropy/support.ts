@@ -1,18 +1,18 @@
-/** Trees of a toy network, learnt by proofs that were checked. */
+/** Trees of a toy network, built from verified proofs. */
 import {
-  emptyTree,
+  createTree,
   learn,
   performVerifyUpdate,
   planUpdate,
-  proofOf,
+  sectionProofOf,
   type SectionProof,
   type SectionTree,
   type TrustAnchor,
 } from '#protocol/section/index.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
-import { only, sign, succeed, type Living } from '../section/network.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
+import { only, sign, succeed, type TestSection } from '../section/network.ts';
 
-/** Undefined for a proof that does not hold. */
+/** Undefined for a proof that does not verify. */
 export function checked(tree: SectionTree, proof: SectionProof): SectionTree | undefined {
   const plan = planUpdate(tree, proof);
   if (plan.kind === 'same') return tree;
@@ -24,23 +24,27 @@ export function checked(tree: SectionTree, proof: SectionProof): SectionTree | u
 export const learnProof = (tree: SectionTree, proof: SectionProof): SectionTree =>
   checked(tree, proof) ?? tree;
 
-/** What somebody knows who was shown these sections, page by page. */
-export const knowing = (anchor: TrustAnchor, ...all: readonly Living[]): SectionTree =>
-  all.reduce((tree, living) => {
-    const linked = living.chain.reduce(
+/** The tree of a node that received these sections, page by page. */
+export const knowing = (anchor: TrustAnchor, ...all: readonly TestSection[]): SectionTree =>
+  all.reduce((tree, section) => {
+    const linked = section.chain.reduce(
       (before, link) => learnProof(before, { links: [link], authority: null }),
       tree,
     );
-    return learnProof(linked, { ...proofOf(sign(living)), links: [] });
-  }, emptyTree(anchor));
+    return learnProof(linked, { ...sectionProofOf(sign(section)), links: [] });
+  }, createTree(anchor));
 
-export const keyOf = (living: Living): Uint8Array => living.state.authority.key;
+export const keyOf = (section: TestSection): Uint8Array => section.state.authority.key;
 
-/** A section and what it became in so many handovers, oldest first. */
-export function lineFrom(first: Living, handovers: number, word: string): readonly Living[] {
+/** A section and its successors over `handovers` handovers, oldest first. */
+export function lineFrom(
+  first: TestSection,
+  handovers: number,
+  label: string,
+): readonly TestSection[] {
   const line = [first];
   for (let n = 1; n <= handovers; n++) {
-    line.push(only(succeed(line.at(-1) ?? first, `${word} ${n}`).children));
+    line.push(only(succeed(line.at(-1) ?? first, `${label} ${n}`).children));
   }
   return line;
 }

@@ -1,12 +1,12 @@
-/** Goal: bytes become values at one door, with limits, and in one way only. */
+/** Goal: bytes become values in one bounded step, and each value has one encoding. */
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { compareBytes, equalBytes, fromHex, Reader, toHex, Writer } from '#core/codec/bytes.ts';
 import { scanCbor } from '#core/codec/cbor-scan.ts';
 import { decodeCbor, decodeCborList, encodeCbor } from '#core/codec/cbor.ts';
-import { decodeDoorRequest } from '#roles/wire/client.ts';
+import { decodeIncomingRequest } from '#roles/wire/client.ts';
 import { decodeLobbyReply, decodeLobbyRequest } from '#roles/wire/lobby.ts';
-import { decodeNodeReply, decodeNodeRequest } from '#roles/wire/node.ts';
+import { decodeNodeReply, decodeNodeRequest } from '#roles/wire/node-requests.ts';
 import { decode } from 'cborg';
 import {
   bytesOf,
@@ -39,7 +39,7 @@ const value = fc.letrec((tie) => ({
   ),
 })).any;
 
-test('what is encoded decodes to the same value, and has one encoding', () => {
+test('a value decodes from its encoding unchanged, and has one encoding', () => {
   fc.assert(
     fc.property(value, (each) => {
       const bytes = encodeCbor(each);
@@ -50,7 +50,7 @@ test('what is encoded decodes to the same value, and has one encoding', () => {
   );
 });
 
-test('bytes that decode encode to themselves, so no second form of a value is accepted', () => {
+test('bytes that decode are the encoding of their value, so no second form is accepted', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 24 }), (bytes) => {
       const decoded = decodeCbor(bytes);
@@ -62,22 +62,22 @@ test('bytes that decode encode to themselves, so no second form of a value is ac
 
 test.each([
   ['an indefinite list', '9f01ff'],
-  ['a number longer than need be', '1801'],
+  ['a non-minimal number', '1801'],
   ['a repeated key', 'a2616101616102'],
   ['undefined', 'f7'],
   ['a tag', 'c001'],
-  ['a rest after the value', '0101'],
+  ['trailing bytes', '0101'],
   ['a cut text', '6261'],
   ['a float', 'f93e00'],
-  ['broken UTF-8', '6180'],
+  ['invalid UTF-8', '6180'],
   ['keys out of order', 'a2616201616102'],
-  ['nesting without end', '81'.repeat(200) + '01'],
+  ['unbounded nesting', '81'.repeat(200) + '01'],
 ])('%s is malformed', (_what, hex) => {
   const bytes = fromHex(hex);
   expect(bytes.ok && decodeCbor(bytes.value).ok).toBe(false);
 });
 
-test('a shape takes exactly its fields', () => {
+test('a shape accepts exactly its fields', () => {
   const shape = union({ put: record({ name: bytesOf(2), size: intBetween(0, 9) }) });
   const fits = { kind: 'put', name: new Uint8Array(2), size: 3 };
   expect(shape(fits)).toEqual(fits);
@@ -90,7 +90,7 @@ test('a shape takes exactly its fields', () => {
   expect(shape([fits])).toBeUndefined();
 });
 
-test('lists, texts, nothing and big numbers are bounded', () => {
+test('lists, texts, null and big numbers are bounded', () => {
   expect(listOf(textUpTo(2), 2)(['a', 'bb'])).toEqual(['a', 'bb']);
   expect(listOf(textUpTo(2), 2)(['a', 'b', 'c'])).toBeUndefined();
   expect(listOf(textUpTo(2), 2)(['abc'])).toBeUndefined();
@@ -101,7 +101,7 @@ test('lists, texts, nothing and big numbers are bounded', () => {
   expect(u64(-1)).toBeUndefined();
 });
 
-test('a fixed layout reads back, and a byte more or less is refused', () => {
+test('a fixed layout reads back; one byte more or less is rejected', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 4, maxLength: 4 }),
@@ -126,7 +126,7 @@ test('a fixed layout reads back, and a byte more or less is refused', () => {
   );
 });
 
-test('a sized part above its bound is refused before it is read', () => {
+test('a sized part above its bound is rejected before it is read', () => {
   const bytes = new Writer().sized(new Uint8Array(10)).finish();
   const reader = new Reader(bytes);
   expect(reader.sized(9).length).toBe(0);
@@ -141,10 +141,10 @@ test('hex has one form, and bytes have one order', () => {
   expect(compareBytes(new Uint8Array([2]), new Uint8Array([1, 255]))).toBeGreaterThan(0);
 });
 
-// The library that builds values does so only for bytes whose items were counted before.
+// The library builds values only after a scan has counted the items.
 vi.mock('cborg', { spy: true });
 
-/** A list of so many items of the same bytes, with the shortest head. */
+/** A list of `count` items with the same bytes, with the shortest head. */
 function listOfItems(count: number, item: readonly number[]): Uint8Array {
   const head = encodeCbor(count);
   head[0] = (head[0] ?? 0) | 0x80;
@@ -154,7 +154,7 @@ function listOfItems(count: number, item: readonly number[]): Uint8Array {
   return bytes;
 }
 
-/** A map of so many different keys. */
+/** A map of `count` different keys. */
 function mapOfKeys(count: number): Uint8Array {
   const head = encodeCbor(count);
   head[0] = (head[0] ?? 0) | 0xa0;
@@ -175,10 +175,10 @@ test.each([
   ['empty byte strings', listOfItems(mebibyte, [0x40])],
   ['small maps', listOfItems(mebibyte / 4, [0xa1, 0x61, 0x61, 1])],
   ['keys of one map', mapOfKeys(20_000)],
-])('a mebibyte of %s is refused at every entry point before a value is built', (_what, bytes) => {
+])('a mebibyte of %s is rejected at every entry point before a value is built', (_what, bytes) => {
   const read = vi.mocked(decode);
   const entryPoints = [
-    decodeDoorRequest,
+    decodeIncomingRequest,
     decodeNodeRequest,
     decodeNodeReply,
     decodeLobbyRequest,
@@ -208,7 +208,7 @@ test('the scan counts items and stops at its bounds', () => {
   expect(count([[[]], 1])).toBe(4);
 });
 
-test('whatever the scan lets through is within its bounds, and what our encoder writes passes', () => {
+test('scanned bytes are within the bounds, and our own encodings pass the scan', () => {
   fc.assert(
     fc.property(value, (each) => {
       const bytes = encodeCbor(each);
@@ -220,7 +220,7 @@ test('whatever the scan lets through is within its bounds, and what our encoder 
   );
 });
 
-test('a list that announces more items than bytes follow is refused at its head', () => {
+test('a list that announces more items than bytes follow is rejected at its head', () => {
   for (const head of [
     '9b0000000100000000',
     '9bffffffffffffffff',

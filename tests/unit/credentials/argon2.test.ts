@@ -1,9 +1,9 @@
-/** Goal: the slow step is Argon2id as published, with parameters nobody else may choose. */
+/** Goal: the slow step is Argon2id as published, with parameters an attacker cannot choose. */
 import { argon2id } from '@noble/hashes/argon2.js';
 import { expect, test } from 'vitest';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { stretchPassword, stretchUnchecked } from '#runtime/jobs/argon2.ts';
-import { STRETCH_STANDARD } from '#crypto/stretch.ts';
+import { STRETCH_STANDARD } from '#crypto/key-stretching.ts';
 import vectors from '../../vectors/credentials/argon2id.json' with { type: 'json' };
 
 const repeated = (byte: number, length: number): Uint8Array => new Uint8Array(length).fill(byte);
@@ -14,7 +14,7 @@ test.each(vectors.cases)('reference vector m=$memoryKiB t=$passes $password', as
   expect(stretched.ok && toHex(stretched.value)).toBe(hash);
 });
 
-test('RFC 9106 5.3: the second implementation we compare with is right', () => {
+test('RFC 9106 5.3: the second implementation, used for comparison, is correct', () => {
   const hash = argon2id(repeated(1, 32), repeated(2, 16), {
     t: 3,
     m: 32,
@@ -39,10 +39,13 @@ test.each([
   { memoryKiB: 2 ** 21, passes: 3 },
   { memoryKiB: 65_536, passes: 17 },
   { memoryKiB: 65_536.5, passes: 3 },
-])('C.1: $memoryKiB KiB and $passes passes are outside the accepted range', async (parameters) => {
-  const stretched = await stretchPassword(utf8('password'), repeated(1, 16), parameters);
-  expect(stretched).toEqual({ ok: false, error: 'outOfRange' });
-});
+])(
+  'ACCESS-K1: $memoryKiB KiB and $passes passes are outside the accepted range',
+  async (parameters) => {
+    const stretched = await stretchPassword(utf8('password'), repeated(1, 16), parameters);
+    expect(stretched).toEqual({ ok: false, error: 'outOfRange' });
+  },
+);
 
 test('the standard parameters are accepted and a salt must have 16 bytes', async () => {
   expect((await stretchPassword(utf8('p'), repeated(1, 16), STRETCH_STANDARD)).ok).toBe(true);

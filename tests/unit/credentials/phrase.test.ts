@@ -1,9 +1,9 @@
-/** Goal: a phrase is 16 bytes in words, and a mistyped one says which word, or nothing false. */
+/** Goal: a phrase is 16 bytes in words, and a mistyped one names the wrong word, or nothing false. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { englishWords, entropyToWords, numbersToEntropy } from '#crypto/bip39.ts';
-import { isNear } from '#safe/credentials/near-words.ts';
+import { isSimilarWord } from '#safe/credentials/similar-words.ts';
 import { readPhrase } from '#safe/credentials/phrase-problem.ts';
 import { newPhrase, splitPhrase } from '#safe/credentials/phrase.ts';
 import { createPrng } from '../../sim/prng.ts';
@@ -23,7 +23,7 @@ test.each(official)('BIP39 vector $entropy', ({ entropy, words }) => {
   expect(back === null ? null : toHex(back)).toBe(entropy);
 });
 
-test('golden: the check words of the vectors', () => {
+test('golden: the BIP39 vectors with their check words', () => {
   expect(official.map(({ entropy }) => newPhrase(bytesOf(entropy))[12])).toMatchInlineSnapshot(`
     [
       "short",
@@ -38,7 +38,7 @@ test('golden: the check words of the vectors', () => {
   `);
 });
 
-test('every phrase we make is read back to its 16 bytes', () => {
+test('every phrase we make decodes to its 16 bytes', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (entropy) => {
       expect(readPhrase(newPhrase(entropy).join(' '))).toEqual({ ok: true, value: entropy });
@@ -55,7 +55,7 @@ const typed = (change: (words: string[]) => void): string => {
   return copy.join(' ');
 };
 
-test('C.3: numbering, commas, bullets, capitals, accents, odd spaces and short forms are forgiven', () => {
+test('ACCESS-K3: numbering, commas, bullets, capitals, accents, odd spaces and short forms are accepted', () => {
   const forms = [
     words.map((word, i) => `${i + 1}. ${word.toUpperCase()}`).join('\n'),
     words.map((word, i) => `${i + 1})${word}`).join(',\u3000'),
@@ -68,7 +68,7 @@ test('C.3: numbering, commas, bullets, capitals, accents, odd spaces and short f
   expect(splitPhrase('')).toEqual([]);
 });
 
-test('E-01: an unknown word is named, with the one word that makes the phrase whole', () => {
+test('ACCESS-E1: an unknown entry is reported, with its only possible correction', () => {
   const position = 5;
   const right = words[position - 1] ?? '';
   const slip = right.slice(0, 2) + 'q' + right.slice(2);
@@ -80,7 +80,7 @@ test('E-01: an unknown word is named, with the one word that makes the phrase wh
   expect(gibberish).toMatchObject({ error: { kind: 'unknownWord', position } });
 });
 
-test('E-04: two neighbouring words in the wrong order are found', () => {
+test('ACCESS-E4: two swapped neighbours are found', () => {
   const problem = readPhrase(
     typed((w) => {
       [w[3], w[4]] = [w[4] ?? '', w[3] ?? ''];
@@ -89,7 +89,7 @@ test('E-04: two neighbouring words in the wrong order are found', () => {
   expect(problem).toEqual({ ok: false, error: { kind: 'swapped', position: 4 } });
 });
 
-test('E-06: a missing word is placed when only one place is possible, a missing check word always', () => {
+test('ACCESS-E6: a missing word is located when only one position is possible, a missing check word always', () => {
   expect(readPhrase(words.slice(0, 12).join(' '))).toEqual({
     ok: false,
     error: { kind: 'missing', after: 12 },
@@ -109,20 +109,20 @@ test('a wrong number of words is only counted', () => {
   expect(readPhrase(long)).toEqual({ ok: false, error: { kind: 'wrongCount', count: 14 } });
 });
 
-test('E-05: words that have nothing to do with each other get no suggestion', () => {
+test('ACCESS-E5: unrelated words get no suggestion', () => {
   const problem = readPhrase(words.map((_, i) => englishWords[(i * 157) % 2048]).join(' '));
   expect(problem.ok).toBe(false);
   if (!problem.ok) expect(['checkFails', 'oneOfThese']).toContain(problem.error.kind);
 });
 
-test('E-02: of 100 seeded phrases with one misread word, at least 97 are put right, none wrong', () => {
+test('ACCESS-E2: of 100 seeded phrases with one misread word, at least 97 are corrected, none wrongly', () => {
   const prng = createPrng(20261);
   const outcome = { right: 0, ambiguous: 0, wrong: 0, undetected: 0 };
   for (let round = 0; round < 100; round++) {
     const phrase = newPhrase(prng.bytes(16));
     const position = prng.below(13);
     const truth = phrase[position] ?? '';
-    const near = englishWords.filter((word) => word !== truth && isNear(truth, word));
+    const near = englishWords.filter((word) => word !== truth && isSimilarWord(truth, word));
     const misread = near[prng.below(near.length)];
     if (misread === undefined) {
       outcome.right += 1;

@@ -1,9 +1,10 @@
-/** Goal: files are cut, named and rejoined by one plan, at every border. */
+/** Goal: files are cut, named and rejoined the same way at every boundary. */
 import { hkdfSync } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { concat, toHex } from '#core/codec/bytes.ts';
-import { chunkName, isChunk, MAX_CHUNK_BYTES, PIECE_BYTES } from '#data/chunk.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { isChunk, MAX_CHUNK_BYTES, PIECE_BYTES } from '#data/chunk.ts';
 import {
   checkFileSize,
   decodeDataMap,
@@ -15,10 +16,10 @@ import {
 } from '#data/data-map.ts';
 import {
   dataMapKey,
-  pieceBorders,
+  pieceRange,
   pieceCount,
   pieceKey,
-  piecesTouched,
+  piecesInRange,
 } from '#data/self-encryption.ts';
 
 const MiB = PIECE_BYTES;
@@ -32,9 +33,9 @@ const mapOf = (size: number): DataMap => ({
   })),
 });
 
-test('a chunk is named by its bytes and a changed or truncated copy is not it', () => {
+test('a chunk is named by its bytes; a changed or truncated copy does not match', () => {
   const bytes = filled(3, 100);
-  const name = chunkName(bytes);
+  const name = sha256(bytes);
   expect(isChunk(name, bytes)).toBe(true);
   expect(isChunk(name, bytes.slice(0, 99))).toBe(false);
   expect(
@@ -44,7 +45,7 @@ test('a chunk is named by its bytes and a changed or truncated copy is not it', 
     ),
   ).toBe(false);
   const tooLong = new Uint8Array(MAX_CHUNK_BYTES + 1);
-  expect(isChunk(chunkName(tooLong), tooLong)).toBe(false);
+  expect(isChunk(sha256(tooLong), tooLong)).toBe(false);
 });
 
 test.each([
@@ -60,7 +61,7 @@ test.each([
   expect(pieceCount(size)).toBe(count);
   let at = 0;
   for (let i = 0; i < count; i++) {
-    const piece = pieceBorders(size, i);
+    const piece = pieceRange(size, i);
     expect(piece.from).toBe(at);
     expect(piece.to - piece.from).toBeGreaterThan(0);
     at = piece.to;
@@ -68,7 +69,7 @@ test.each([
   expect(at).toBe(size);
 });
 
-test('the pieces a range touches make up exactly that range, in the last piece too', () => {
+test('the pieces of a range make up exactly that range, in the last piece too', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 0, max: 5 * MiB }),
@@ -78,8 +79,8 @@ test('the pieces a range touches make up exactly that range, in the last piece t
         const [from, to] = a < b ? [a, b] : [b, a];
         const end = Math.min(to, size);
         let at = Math.min(from, end);
-        for (const { index, from: first, to: last } of piecesTouched(size, from, to)) {
-          const piece = pieceBorders(size, index);
+        for (const { index, from: first, to: last } of piecesInRange(size, from, to)) {
+          const piece = pieceRange(size, index);
           expect(piece.from + first).toBe(at);
           expect(last).toBeGreaterThan(first);
           expect(piece.from + last).toBeLessThanOrEqual(piece.to);
@@ -91,7 +92,7 @@ test('the pieces a range touches make up exactly that range, in the last piece t
   );
 });
 
-test('the key of a piece depends on its own hash, on two predecessors, the secret and its place', () => {
+test('a piece key depends on its own hash, two predecessors, the secret and its index', () => {
   const hashes = [1, 2, 3, 4, 5].map((byte) => filled(byte));
   const key = (secret: Uint8Array, list: readonly Uint8Array[], index: number): string => {
     const { key, nonce } = pieceKey(secret, list, index);
@@ -108,7 +109,7 @@ test('the key of a piece depends on its own hash, on two predecessors, the secre
   expect(new Set(equalPieces.map((_, i) => key(filled(9), equalPieces, i))).size).toBe(3);
 });
 
-test('piece keys agree with another implementation of HKDF, predecessors taken cyclically', () => {
+test('piece keys agree with another implementation of HKDF, with cyclic predecessors', () => {
   const [secret, hashes] = [filled(9), [1, 2, 3, 4].map((byte) => filled(byte))];
   const expected = (index: number, order: readonly number[]): string => {
     const ikm = concat(...order.map((byte) => filled(byte)));
@@ -144,7 +145,7 @@ test('golden: piece keys and the data-map key of a fixed secret', () => {
   );
 });
 
-test('a data map survives its encoding and every bent one is refused', () => {
+test('a data map survives its encoding, and every malformed one is rejected', () => {
   for (const size of [0, 1, MiB, MiB + 1, 20 * MiB - 5]) {
     const bytes = encodeDataMap(mapOf(size));
     expect(decodeDataMap(bytes)).toEqual({ ok: true, value: mapOf(size) });
@@ -170,7 +171,7 @@ test('decoding a data map never throws, whatever the bytes', () => {
   );
 });
 
-test('the largest file fits one map in one chunk and one byte more is too large', () => {
+test('the largest file fits one map in one chunk; one byte more is too large', () => {
   expect(checkFileSize(MAX_FILE_BYTES).ok).toBe(true);
   expect(checkFileSize(MAX_FILE_BYTES + 1)).toEqual({ ok: false, error: 'tooLarge' });
   expect(pieceCount(MAX_FILE_BYTES)).toBe(MAX_PIECES);

@@ -1,14 +1,14 @@
-/** What any owner can do: sign the same body of a record again, validly and with other bytes. */
+/** Any owner can sign the same body of a record again: another valid signature. */
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { createHash, randomBytes } from 'node:crypto';
 import { Writer } from '#core/codec/bytes.ts';
-import { pointerDigest, type PointerRecord } from '#data/pointer.ts';
+import { pointerDigest, type PointerRecord } from '#data/pointer-record.ts';
 
 const order = ed25519.Point.Fn.ORDER;
 const numberOf = (bytes: Uint8Array): bigint =>
   bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 
-/** Signs with a nonce of chance instead of the one that follows from key and message (RFC 8032). */
+/** Signs with a random nonce instead of the deterministic one of RFC 8032. */
 export function signedAgain(
   networkId: Uint8Array,
   seed: Uint8Array,

@@ -1,7 +1,7 @@
 /**
- * Goal: the parts of a key generation are bound to what they must be bound to, messages out of turn
- * are answered rather than punished, and no bytes get past the codecs that should not.
- * Method: one candidate driven by hand over the toy suites; one deed per test; frozen bytes.
+ * Goal: the parts of a key generation are bound to their context, early and late messages are
+ * answered and not blamed, and the codecs reject malformed bytes.
+ * Method: one candidate driven by hand over the toy suites; one fault per test; frozen bytes.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { sha256 } from '#crypto/hash.ts';
 import {
   decodeDkgFact,
   decodeDkgMessage,
-  decodeReady,
+  decodeReadinessProof,
   dkg,
   encodeDkgFact,
   encodeDkgMessage,
@@ -19,21 +19,26 @@ import {
   maxDkgMessageBytes,
   maxWants,
   performDkgJob,
-  plainReadyBytes,
-  verifyReady,
+  defaultReadyBytes,
+  verifyReadinessProof,
   type Dkg,
   type DkgMessage,
   type DkgState,
-  type Ready,
+  type ReadinessProof,
   type SignedDealing,
   type SignedKey,
 } from '#protocol/dkg/index.ts';
-import { dealingBytes, dealingHash, keyBytes, signedListBytes } from '#protocol/dkg/transcript.ts';
+import {
+  dealingBytes,
+  dealingHash,
+  keyBytes,
+  proposedListBytes,
+} from '#protocol/dkg/transcript.ts';
 import { decodeGenesisMessage } from '#roles/genesis/index.ts';
-import { castOf, must, toySuites } from '../../sim/dkg-world.ts';
+import { dkgCastOf, valueOf, toyDkgSuites } from '../../sim/dkg/dkg-world.ts';
 import vectors from '../../vectors/dkg.json' with { type: 'json' };
 
-const cast = castOf();
+const cast = dkgCastOf();
 const config = cast.config(1);
 const { sessionId } = config;
 const [alice, bob, carol] = cast.ids as [string, string, string];
@@ -51,10 +56,10 @@ describe('N14: the signature of a dealing covers', () => {
       { body: dealing.body.map((b, i) => (i === 50 ? b ^ 1 : b)) },
     ],
     ['a key', { keys: [keyOf(1, 'other'), ...dealing.keys.slice(1)] }],
-    ['who has none', { keys: [null, ...dealing.keys.slice(1)] }],
+    ['a missing key', { keys: [null, ...dealing.keys.slice(1)] }],
     [
       "a key's signature",
-      { keys: [{ ...must(keys[0]), signature: new Uint8Array(64) }, ...dealing.keys.slice(1)] },
+      { keys: [{ ...valueOf(keys[0]), signature: new Uint8Array(64) }, ...dealing.keys.slice(1)] },
     ],
   ];
   test.each(changes)('%s', (_, change) => {
@@ -78,7 +83,7 @@ describe('N14: the signature of a dealing covers', () => {
 });
 
 describe('December 2021: messages out of phase', () => {
-  test('a dealing that comes before any key is checked, and its keys are learnt', () => {
+  test('a dealing received before any key is verified, and its keys are kept', () => {
     const { state } = dkg.start(config, [], context);
     const checked = settleJobs(receive(state, bob, { kind: 'dealing', dealing: dealingOf(2) }));
     expect([...checked.state.dealings.values()].map(({ dealing }) => dealing.dealer)).toContain(2);
@@ -86,7 +91,7 @@ describe('December 2021: messages out of phase', () => {
     expect(faults(checked)).toEqual([]);
   });
 
-  test('readiness for a list that is not known yet is no fault; it is asked for again', () => {
+  test('readiness for an unknown list is no fault, and is requested again', () => {
     const { state } = dkg.start(config, [], context);
     const readiness = {
       candidate: 2,
@@ -105,12 +110,12 @@ describe('December 2021: messages out of phase', () => {
     expect(step.state.lists.size).toBe(0);
   });
 
-  test('words of a session that has not started here, of strangers and of oneself change nothing', () => {
+  test('messages of unknown sessions, of non-candidates and of oneself change nothing', () => {
     const { state } = dkg.start(config, [], context);
     const message = {
       kind: 'parts',
       sessionId,
-      holding: nothing,
+      inventory: nothing,
       keys,
       lists: [],
       readiness: [],
@@ -128,7 +133,7 @@ describe('December 2021: messages out of phase', () => {
     expect(take(bob, sessionId)).not.toBe(state);
   });
 
-  test('who asks for everything gets everything once per ask, and one dealing per message', () => {
+  test('a peer that requests everything gets each part once per tick, and one dealing per message', () => {
     let state = settleJobs(dkg.start(config, [], context)).state;
     for (const [at, from] of [
       [2, bob],
@@ -156,7 +161,7 @@ describe('December 2021: messages out of phase', () => {
 });
 
 describe('blame', () => {
-  test('D3: a carrier of forged words is blamed once per message, the author never', () => {
+  test('DKG-D3: a carrier of forged parts is blamed once per message, the author never', () => {
     const { state } = dkg.start(config, [], context);
     const forged = keys.slice(1).map((key) => ({ ...key, signature: new Uint8Array(64) }));
     const step = receive(state, bob, { kind: 'parts', keys: forged, lists: [], readiness: [] });
@@ -164,12 +169,12 @@ describe('blame', () => {
     expect(step.state.keys.size).toBe(1);
   });
 
-  test('C4: two session keys of one candidate are evidence; the first one counts', () => {
+  test('TRACE-C4: two session keys of one candidate are evidence; the first one counts', () => {
     const { state } = dkg.start(config, [], context);
     const second = keyOf(3, 'second');
     const parts = {
       kind: 'parts',
-      keys: [must(keys[2]), second],
+      keys: [valueOf(keys[2]), second],
       lists: [],
       readiness: [],
     } as const;
@@ -180,7 +185,7 @@ describe('blame', () => {
     expect(step.state.keys.get(3)).toEqual(keys[2]);
   });
 
-  test('N16: a signed key that is no point is its owner’s fault', () => {
+  test('N16: a signed key that encodes no point is blamed on its owner', () => {
     const { state } = dkg.start(config, [], context);
     const unsigned = { candidate: 3, sharingKey: new Uint8Array(32) };
     const key = { ...unsigned, signature: sign(3, keyBytes(config, unsigned)) };
@@ -193,7 +198,7 @@ describe('blame', () => {
     const named = (count: number) => {
       const dealings = cast.ids.map((_, at) => (at < count ? sha256(Uint8Array.of(at)) : null));
       const unsigned = { candidate: 2, dealings };
-      const list = { ...unsigned, signature: sign(2, signedListBytes(config, unsigned)) };
+      const list = { ...unsigned, signature: sign(2, proposedListBytes(config, unsigned)) };
       return receive(state, bob, { kind: 'parts', keys: [], lists: [list], readiness: [] });
     };
     expect(faults(named(4)).map(({ kind }) => kind)).toEqual(['invalidList']);
@@ -201,25 +206,25 @@ describe('blame', () => {
   });
 });
 
-test('N13: a key that somebody invented has no five vouchers, however well it signs', () => {
-  const { dealings, threshold, identity } = toySuites;
+test('N13: an invented key has no five vouchers, even if it signs correctly', () => {
+  const { dealings, threshold, identity } = toyDkgSuites;
   const fallback = config.fallbackKeys;
   const invented = [dealings.deal(sessionId, fallback, sha256(utf8('mine alone')))];
-  const { key, publicShares } = must(dealings.sumDealings(invented));
+  const { key, publicShares } = valueOf(dealings.sumDealings(invented));
   const list = cast.ids.map((_, at) => (at < 5 ? sha256(Uint8Array.of(at)) : null));
-  const ready = plainReadyBytes(config, listHash(config, list), { key, publicShares });
+  const ready = defaultReadyBytes(config, listHash(config, list), { key, publicShares });
   const signature = threshold.sign(key.slice(-32), 'READY', ready);
   expect(threshold.verify(key, 'READY', ready, signature)).toBe(true);
   const vouchers = [1, 2, 3, 4, 5].map((candidate) => ({
     candidate,
     signature: identity.sign(cast.config(3).identitySeed, ready),
   }));
-  const proof: Ready = { list, key, publicShares, signature, vouchers };
+  const proof: ReadinessProof = { list, key, publicShares, signature, vouchers };
   const bytes = config.readyBytes;
-  expect(verifyReady(toySuites, config, config.candidates, bytes, proof)).toBe(false);
+  expect(verifyReadinessProof(toyDkgSuites, config, config.candidates, bytes, proof)).toBe(false);
 });
 
-test('D12: who is told which list to finish asks for its dealings, and ends with the share', () => {
+test('DKG-D12: a candidate with a list to finish requests its dealings, and ends with the share', () => {
   const begun = dkg.start(config, [], context);
   const list = cast.ids.map((_, at) =>
     at > 0 && at < 6 ? dealingHash(config, dealingOf(at + 1)) : null,
@@ -230,7 +235,7 @@ test('D12: who is told which list to finish asks for its dealings, and ends with
   expect(asked.filter(({ hash }) => hash !== null).length).toBe(5);
   const outputs: Dkg['output'][] = [];
   for (const dealer of [2, 3, 4, 5, 6]) {
-    const from = must(cast.ids[dealer - 1]);
+    const from = valueOf(cast.ids[dealer - 1]);
     step = settleJobs(receive(step.state, from, { kind: 'dealing', dealing: dealingOf(dealer) }));
     for (const effect of step.effects) if (effect.kind === 'output') outputs.push(effect.output);
   }
@@ -238,7 +243,7 @@ test('D12: who is told which list to finish asks for its dealings, and ends with
   expect(output?.kind).toBe('share');
 });
 
-test('D12: who was away, and once announced a key that its store has lost, opens nothing with it', () => {
+test('DKG-D12: a late candidate does not decrypt with a session key whose secret it lost', () => {
   const late = { ...config, late: true };
   const list = cast.ids.map((_, at) =>
     at > 0 && at < 6 ? dealingHash(config, dealingOf(at + 1)) : null,
@@ -251,22 +256,22 @@ test('D12: who was away, and once announced a key that its store has lost, opens
   };
   heed({ kind: 'input', input: { kind: 'finish', list } });
   // The others still hold the key, with this candidate's own signature.
-  const parts = { kind: 'parts', sessionId, holding: nothing, lists: [], readiness: [] } as const;
+  const parts = { kind: 'parts', sessionId, inventory: nothing, lists: [], readiness: [] } as const;
   const theirs = dealingOf(2).keys.flatMap((key) => key ?? []);
   heed({ kind: 'received', from: bob, message: { ...parts, keys: theirs } });
   const effects: Effect<Dkg>[] = [];
   for (const dealer of [2, 3, 4, 5, 6]) {
-    const from = must(cast.ids[dealer - 1]);
+    const from = valueOf(cast.ids[dealer - 1]);
     const message = {
       kind: 'dealing',
       sessionId,
-      holding: nothing,
+      inventory: nothing,
       dealing: dealingOf(dealer),
     } as const;
     const { effects: begun } = heed({ kind: 'received', from, message });
     for (const effect of begun) {
       if (effect.kind !== 'compute') continue;
-      const result = performDkgJob(effect.job, toySuites);
+      const result = performDkgJob(effect.job, toyDkgSuites);
       effects.push(...heed({ kind: 'computed', id: effect.id, result }).effects);
     }
   }
@@ -276,7 +281,7 @@ test('D12: who was away, and once announced a key that its store has lost, opens
   expect(effects.filter(({ kind }) => kind === 'blame')).toEqual([]);
 });
 
-test('N18: what a deal job returns holds neither seed nor polynomial beyond its public form', () => {
+test('N18: the result of a deal job contains neither the seed nor the polynomial in plain', () => {
   const seed = sha256(utf8('a secret seed'));
   const dealt = dealWith(1, seed);
   expect(Object.keys(dealt)).toEqual(['dealer', 'keys', 'body', 'signature']);
@@ -287,12 +292,12 @@ describe('codec', () => {
   const dealing: DkgMessage = {
     kind: 'dealing',
     sessionId,
-    holding: nothing,
+    inventory: nothing,
     dealing: dealingOf(2),
   };
-  const status: DkgMessage = { kind: 'status', sessionId, holding: nothing, wants: [] };
+  const status: DkgMessage = { kind: 'status', sessionId, inventory: nothing, wants: [] };
 
-  test('the biggest messages fit, one more of anything does not', () => {
+  test('the largest messages fit, one more part does not', () => {
     const body = new Uint8Array(46_818);
     const big: DkgMessage = { ...dealing, dealing: { ...dealingOf(2), body } };
     expect(encodeDkgMessage(big).length).toBeLessThan(maxDkgMessageBytes);
@@ -307,7 +312,7 @@ describe('codec', () => {
     expect(decodeDkgMessage(new Uint8Array(maxDkgMessageBytes + 1)).ok).toBe(false);
   });
 
-  test('any changed byte is refused or read as something well-formed; nothing throws', () => {
+  test('any changed byte is rejected or decodes to a well-formed message; nothing throws', () => {
     const bytes = encodeDkgMessage(dealing);
     fc.assert(
       fc.property(fc.nat(bytes.length - 1), fc.nat(255), fc.nat(bytes.length), (at, value, cut) => {
@@ -315,45 +320,45 @@ describe('codec', () => {
         decodeDkgMessage(changed);
         decodeGenesisMessage(changed);
         decodeDkgFact(changed);
-        decodeReady(changed);
+        decodeReadinessProof(changed);
       }),
       { numRuns: 500 },
     );
   });
 
-  test('a fact comes back as it was stored', () => {
+  test('a fact decodes as it was stored', () => {
     const fact = { kind: 'accepted', dealing: dealingOf(2) } as const;
     expect(decodeDkgFact(encodeDkgFact(fact))).toEqual({ ok: true, value: fact });
   });
 });
 
-type Said = DkgMessage extends infer M
+type MessageContent = DkgMessage extends infer M
   ? M extends DkgMessage
-    ? Omit<M, 'sessionId' | 'holding'>
+    ? Omit<M, 'sessionId' | 'inventory'>
     : never
   : never;
 
 function receive(
   state: DkgState,
   from: string,
-  said: Said,
-  holding: DkgMessage['holding'] = nothing,
+  content: MessageContent,
+  inventory: DkgMessage['inventory'] = nothing,
 ): Step<DkgState, Dkg> {
-  const message = { ...said, sessionId, holding } as DkgMessage;
+  const message = { ...content, sessionId, inventory } as DkgMessage;
   return dkg.step(config, state, { kind: 'received', from, message }, context);
 }
 
-/** Does the jobs a step asked for, and those that follow. */
+/** Runs the jobs a step started, and those that follow. */
 function settleJobs(step: Step<DkgState, Dkg>): Step<DkgState, Dkg> {
   let { state } = step;
   const effects: Effect<Dkg>[] = [...step.effects];
   for (let at = 0; at < effects.length; at++) {
-    const effect = must(effects[at]);
+    const effect = valueOf(effects[at]);
     if (effect.kind !== 'compute') continue;
     const event: Event<Dkg> = {
       kind: 'computed',
       id: effect.id,
-      result: performDkgJob(effect.job, toySuites),
+      result: performDkgJob(effect.job, toyDkgSuites),
     };
     const next = dkg.step(config, state, event, context);
     state = next.state;
@@ -369,11 +374,11 @@ const sent = (step: Step<DkgState, Dkg>) =>
   step.effects.flatMap((effect) => (effect.kind === 'send' ? [effect.message] : []));
 
 function sign(candidate: number, bytes: Uint8Array): Uint8Array {
-  return toySuites.identity.sign(cast.config(candidate).identitySeed, bytes);
+  return toyDkgSuites.identity.sign(cast.config(candidate).identitySeed, bytes);
 }
 
 function keyOf(candidate: number, what = 'session'): SignedKey {
-  const { toSharingSecret, sharingKey } = toySuites.dealings;
+  const { toSharingSecret, sharingKey } = toyDkgSuites.dealings;
   const unsigned = {
     candidate,
     sharingKey: sharingKey(toSharingSecret(utf8(`${what} ${candidate}`))),
@@ -388,7 +393,7 @@ function dealingOf(dealer: number): SignedDealing {
 function dealWith(dealer: number, seed: Uint8Array): SignedDealing {
   const { fallbackKeys, identitySeed } = cast.config(dealer);
   const own = dkg.start(config, [], context).state.keys.get(1);
-  const list = keys.map((key, at) => (at === 0 ? must(own) : key));
+  const list = keys.map((key, at) => (at === 0 ? valueOf(own) : key));
   const job = {
     kind: 'deal',
     binding: config,
@@ -398,7 +403,7 @@ function dealWith(dealer: number, seed: Uint8Array): SignedDealing {
     identitySeed,
     seed,
   } as const;
-  const dealt = performDkgJob(job, toySuites);
+  const dealt = performDkgJob(job, toyDkgSuites);
   if (dealt.kind !== 'dealt') throw new Error('a deal job deals');
   return dealt.dealing;
 }

@@ -1,7 +1,7 @@
 /**
- * Goal: sealed roots, their paths and merging are exact and the same for everybody; an elder signs
- * one record (C5); no bytes make a decoder throw.
- * Method: values by hand; the handover machine alone, told what the world would tell it.
+ * Goal: sealed roots, inclusion proofs and merges are exact and equal at every elder; an elder
+ * signs one record (TRACE-C5); no bytes make a decoder throw.
+ * Method: values by hand; the handover machine alone, with all its inputs.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -9,15 +9,19 @@ import { EMPTY_PREFIX, child } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
 import { compareBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
-import { pathsInRange, sealedLeafHash, sealedRootOf, verifySealed } from '#money/sealed.ts';
+import {
+  proofPathsInRange,
+  merkleLeafHash,
+  merkleRoot,
+  verifyInclusion,
+} from '#money/inclusion-proof.ts';
 import {
   decodeHandoverFact,
   decodeHandoverMessage,
   encodeHandoverFact,
   encodeHandoverMessage,
   handover,
-  supersededBy,
-  type Handover,
+  type HandoverProtocol,
   type HandoverConfig,
   type HandoverFact,
   type HandoverMessage,
@@ -29,6 +33,7 @@ import {
   successorRecordOf,
   type Charter,
   type SectionState,
+  supersededKeyOf,
 } from '#protocol/section/index.ts';
 import { networkId, seedOf, toyIdentity, toyName } from '../money/fixtures.ts';
 
@@ -73,11 +78,11 @@ const config: HandoverConfig = {
   secretShare: seedOf('share'),
   repeatEveryMs: 100,
 };
-const kindsOf = (effects: readonly Effect<Handover>[]): readonly string[] =>
+const kindsOf = (effects: readonly Effect<HandoverProtocol>[]): readonly string[] =>
   effects.map((effect) => effect.kind);
 
 describe('sealed roots', () => {
-  test('N34: every slot of every size of root has a path, and no path proves another txid', () => {
+  test('N34: every leaf of every root size has an inclusion proof, and none proves another txid', () => {
     for (let count = 1; count <= 17; count++) {
       const leaves = Array.from({ length: count }, (_, i) => ({
         kind: i % 2 === 0 ? ('bound' as const) : ('decided' as const),
@@ -85,46 +90,48 @@ describe('sealed roots', () => {
         txid: seedOf(`tx ${i}`),
         body: seedOf(`body ${i}`),
       }));
-      const root = sealedRootOf(leaves.map(sealedLeafHash));
-      const paths = pathsInRange(0, count, leaves.map(sealedLeafHash), []);
+      const root = merkleRoot(leaves.map(merkleLeafHash));
+      const paths = proofPathsInRange(0, count, leaves.map(merkleLeafHash), []);
       expect(paths.length).toBe(count);
       for (const [index, leaf] of leaves.entries()) {
         const { kind, body } = leaf;
         const path = { kind, body, index, count, siblings: paths[index] ?? [] };
-        expect(verifySealed(root, leaf.name, leaf.txid, path)).toBe(true);
-        expect(verifySealed(root, leaf.name, seedOf('other'), path)).toBe(false);
-        expect(verifySealed(root, seedOf('other'), leaf.txid, path)).toBe(false);
-        expect(verifySealed(seedOf('root'), leaf.name, leaf.txid, path)).toBe(false);
+        expect(verifyInclusion(root, leaf.name, leaf.txid, path)).toBe(true);
+        expect(verifyInclusion(root, leaf.name, seedOf('other'), path)).toBe(false);
+        expect(verifyInclusion(root, seedOf('other'), leaf.txid, path)).toBe(false);
+        expect(verifyInclusion(seedOf('root'), leaf.name, leaf.txid, path)).toBe(false);
         const longer = { ...path, siblings: [...path.siblings, seedOf('more')] };
-        expect(verifySealed(root, leaf.name, leaf.txid, longer)).toBe(false);
-        expect(verifySealed(root, leaf.name, leaf.txid, { ...path, count: count + 1 })).toBe(false);
+        expect(verifyInclusion(root, leaf.name, leaf.txid, longer)).toBe(false);
+        expect(verifyInclusion(root, leaf.name, leaf.txid, { ...path, count: count + 1 })).toBe(
+          false,
+        );
       }
     }
   });
 
-  test('N20: a record tells the prefix of the key that signed it', () => {
+  test('N20: a record determines the prefix of its parent key', () => {
     const record = successorRecordOf(sealedWith([charter(2)], 'a'));
-    expect(record && supersededBy(record)?.prefix.bitCount).toBe(0);
+    expect(record && supersededKeyOf(record)?.prefix.bitCount).toBe(0);
     const halves = [charter(3, child(EMPTY_PREFIX, 0)), charter(4, child(EMPTY_PREFIX, 1))];
     const split = successorRecordOf(sealedWith(halves, 'a'));
-    expect(split && supersededBy(split)?.prefix).toEqual(EMPTY_PREFIX);
+    expect(split && supersededKeyOf(split)?.prefix).toEqual(EMPTY_PREFIX);
   });
 });
 
-describe('C5: one key, one successor', () => {
-  test('N20, N21: the first fitting record is on disk before its share; no other is ever signed', () => {
+describe('TRACE-C5: one key, one successor', () => {
+  test('N20, N21: the first matching record is persisted before its share; no other is ever signed', () => {
     let { state } = handover.start(config, [], context);
-    const seal = (sealed: SectionState): readonly Effect<Handover>[] => {
+    const seal = (sealed: SectionState): readonly Effect<HandoverProtocol>[] => {
       const input = { kind: 'sealed', state: sealed } as const;
       const step = handover.step(config, state, { kind: 'input', input }, context);
       state = step.state;
       return step.effects;
     };
-    // The elders lose patience with K1 and offer the keys of another session.
+    // The elders abandon K1 and propose the keys of another session.
     expect(seal(sealedWith([charter(7)], 'a'))).toEqual([]);
     const effects = seal(sealedWith([charter(2)], 'a'));
     expect(kindsOf(effects)).toEqual(['persist', 'compute']);
-    // Other five snapshots, another root: refused, also after a restart.
+    // Five other snapshots with another root: refused, also after a restart.
     expect(seal(sealedWith([charter(2)], 'b'))).toEqual([]);
     const facts = effects.flatMap((effect): HandoverFact[] =>
       effect.kind === 'persist' ? [effect.fact] : [],
@@ -134,7 +141,7 @@ describe('C5: one key, one successor', () => {
     expect(kindsOf(again.effects)).toContain('compute');
     expect(seal(sealedWith([charter(2)], 'b'))).toEqual([]);
     const record = successorRecordOf(sealedWith([charter(2)], 'a'));
-    expect(state.chosen && record && successorHash(state.chosen)).toEqual(
+    expect(state.chosenRecord && record && successorHash(state.chosenRecord)).toEqual(
       record && successorHash(record),
     );
   });
@@ -150,7 +157,7 @@ describe('C5: one key, one successor', () => {
   });
 });
 
-describe('links that others bring', () => {
+describe('links from other peers', () => {
   const record = successorRecordOf(sealedWith([charter(2)], 'a'));
   if (record === undefined) throw new Error('sealed');
   const signed = { record, signature: new Uint8Array(48).fill(1) };
@@ -162,43 +169,46 @@ describe('links that others bring', () => {
         kind: 'received',
         from: toHex(elders[from]?.name ?? sessionId),
         message: {
-          ...{ kind: 'news', wants: false, roots: [], share: null, receipts: [] },
+          ...{ kind: 'progress', incomplete: false, roots: [], share: null, receipts: [] },
           successor: signed,
         },
       },
       context,
     );
-  const verifies = (effects: readonly Effect<Handover>[]): readonly string[] =>
+  const verifies = (
+    effects: readonly Effect<HandoverProtocol>[],
+  ): readonly HandoverProtocol['jobId'][] =>
     effects.flatMap((effect) => (effect.kind === 'compute' ? [effect.id] : []));
 
-  test('are verified one for each sender: a true one waits behind nobody', () => {
+  test('are verified one per sender, so a false one delays no other', () => {
     const { state } = bring(handover.start(config, [], context).state, 1);
     expect(verifies(bring(state, 1).effects)).toEqual([]);
     expect(verifies(bring(state, 2).effects)).toHaveLength(1);
   });
 
-  test('of a sender whose link was false no second one is verified', () => {
+  test('a sender of a false link gets no second one verified', () => {
     const first = bring(handover.start(config, [], context).state, 1);
-    const [id = ''] = verifies(first.effects);
+    const [id] = verifies(first.effects);
+    if (id === undefined) throw new Error('the link is verified');
     const result = { kind: 'verified', good: false } as const;
-    const judged = handover.step(config, first.state, { kind: 'computed', id, result }, context);
-    expect(judged.effects.map(({ kind }) => kind)).toEqual(['blame']);
-    expect(verifies(bring(judged.state, 1).effects)).toEqual([]);
-    expect(verifies(bring(judged.state, 3).effects)).toHaveLength(1);
+    const rejected = handover.step(config, first.state, { kind: 'computed', id, result }, context);
+    expect(rejected.effects.map(({ kind }) => kind)).toEqual(['blame']);
+    expect(verifies(bring(rejected.state, 1).effects)).toEqual([]);
+    expect(verifies(bring(rejected.state, 3).effects)).toHaveLength(1);
   });
 });
 
-test('N22: a stop that was not answered is asked for again with every tick', () => {
+test('N22: an unanswered freezeMoney is output again on every timer', () => {
   const { state } = handover.start(config, [], context);
   const tick = { kind: 'timerFired', timer: 'repeat' } as const;
   const { effects } = handover.step(config, state, tick, context);
-  expect(effects.some((effect) => effect.kind === 'output' && effect.output.kind === 'stop')).toBe(
-    true,
-  );
+  expect(
+    effects.some((effect) => effect.kind === 'output' && effect.output.kind === 'freezeMoney'),
+  ).toBe(true);
 });
 
 describe('decoders', () => {
-  test('noise is refused quietly; messages and facts come back as they went', () => {
+  test('random bytes are rejected without throwing; messages and facts round-trip', () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 300 }),
@@ -212,14 +222,14 @@ describe('decoders', () => {
     const receipt = { child: 0, elder: 2, signature: new Uint8Array(64) };
     const messages: readonly HandoverMessage[] = [
       {
-        kind: 'news',
-        wants: true,
+        kind: 'progress',
+        incomplete: true,
         roots: [root],
         share: { record: seedOf('record'), signature: new Uint8Array(48) },
         successor: signed,
         receipts: [receipt],
       },
-      { kind: 'askPage', root: seedOf('root'), start: 3 },
+      { kind: 'requestPage', root: seedOf('root'), start: 3 },
       {
         kind: 'page',
         root: seedOf('root'),
@@ -234,8 +244,8 @@ describe('decoders', () => {
       expect(value).toEqual({ ok: true, value: message });
     }
     const facts: readonly HandoverFact[] = [
-      { kind: 'stopped', snapshot: root },
-      { kind: 'chose', record },
+      { kind: 'snapshotSigned', snapshot: root },
+      { kind: 'recordChosen', record },
       { kind: 'succeeded', signed },
       { kind: 'inherited' },
       { kind: 'receipt', receipt },

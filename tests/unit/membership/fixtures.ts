@@ -1,9 +1,9 @@
-/** A section made by hand, with a toy key whose shares the test holds, and the people in it. */
+/** A section made by hand, with its nodes and a toy key whose shares the test holds. */
 import { EMPTY_PREFIX, type Prefix } from '#address/prefix.ts';
 import { toXorName, type XorName } from '#address/xor-name.ts';
 import { compareBytes, concat, equalBytes, utf8 } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import type { IdentitySuite } from '#money/identity.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
 import {
   encodeAct,
   endorse,
@@ -13,16 +13,16 @@ import {
   withEndorsements,
   type ActBody,
   type ActSuites,
-  type Handover,
-  type SealedSet,
+  type HandoverAct,
+  type SealedSetAct,
 } from '#protocol/membership/index.ts';
 import { childSessionId, listHash } from '#protocol/dkg/index.ts';
 import { voucherBytes } from '#protocol/dkg/transcript.ts';
 import type { DkgSession, SectionElder, SectionState } from '#protocol/section/index.ts';
 import type { Prng } from '../../sim/prng.ts';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 
-/** A toy identity signs with its name, so that names can be what a test needs. */
+/** A toy identity signs with its name, so that a test can choose any name. */
 const identity: IdentitySuite = {
   sign: (name, message) => {
     const half = labelledHash('safe/toy/identity', name, message);
@@ -39,7 +39,7 @@ export const suites: ActSuites = {
 
 export const networkId = labelledHash('safe/toy/network');
 
-/** A key of degree 4 with the seven public shares of it. */
+/** A key of degree 4 with its seven public shares. */
 export interface ToyKey {
   readonly secret: Uint8Array;
   readonly key: Uint8Array;
@@ -114,11 +114,11 @@ export function makeSectionOf(
     },
     ledger: {
       activated: 0n,
-      places: 0,
+      vacancies: 0,
       sessions: [],
-      moving: [],
-      consumed: [],
-      departed: [],
+      relocating: [],
+      usedCertificates: [],
+      formerNames: [],
       origin: null,
       phase: { kind: 'open' },
       churnId: new Uint8Array(32),
@@ -135,7 +135,7 @@ export const eldersOf = (names: readonly XorName[], key: ToyKey): readonly Secti
     index: at + 1,
   }));
 
-/** The act as bytes, endorsed by so many elders that are still members. */
+/** The act as bytes, endorsed by `count` elders that are still members. */
 export function endorsed(state: SectionState, body: ActBody, count: number, from = 0): Uint8Array {
   const present = presentElders(state);
   const elders = state.authority.elders
@@ -148,15 +148,15 @@ export function endorsed(state: SectionState, body: ActBody, count: number, from
 }
 
 /**
- * The handover that this session's candidates would show. @param salt another key each.
- * @param vouching who puts its name to the key, where the session's own candidates do not.
+ * The handover act of this session's candidates. @param salt selects another key.
+ * @param vouching the names that vouch for the key instead of the session's candidates.
  */
 export function handoverFor(
   state: SectionState,
   session: DkgSession,
   salt = 'list',
   vouching?: readonly XorName[],
-): { readonly body: Handover; readonly keys: readonly ToyKey[] } {
+): { readonly body: HandoverAct; readonly keys: readonly ToyKey[] } {
   const keys = session.children.map((_, child) =>
     toyKey(labelledHash('safe/toy/session', session.id, utf8(salt), Uint8Array.of(child))),
   );
@@ -178,12 +178,12 @@ export function handoverFor(
   return { body: { kind: 'handover', sessionId: session.id, ready }, keys };
 }
 
-/** What merging these roots gives in this toy world. */
+/** The toy merge of these roots. */
 export const toyMerge = (roots: readonly Uint8Array[]): Uint8Array =>
   labelledHash('safe/toy/merge', ...roots);
 
 /** Snapshots of these elders, signed and merged. */
-export function sealedSetBy(state: SectionState, elders: readonly number[]): SealedSet {
+export function sealedSetBy(state: SectionState, elders: readonly number[]): SealedSetAct {
   const snapshots = elders.map((elder) => {
     const root = labelledHash('safe/toy/root', Uint8Array.of(elder));
     const name = state.authority.elders[elder - 1]!.name;
@@ -193,7 +193,7 @@ export function sealedSetBy(state: SectionState, elders: readonly number[]): Sea
   return { kind: 'sealedSet', snapshots, sealedRoot: toyMerge(snapshots.map(({ root }) => root)) };
 }
 
-/** The churn id of a decision in a test: what five shares would have given. */
+/** A test's churn id of a decision, in place of the one five shares give. */
 export const churnIdFor = (state: SectionState, salt: string): Uint8Array =>
   labelledHash('safe/toy/churn', state.authority.key, utf8(`${state.authority.generation}${salt}`));
 

@@ -1,7 +1,7 @@
 /**
  * Thousands of generations of one section, and of a half after each split, with honest proposals
- * and mallory's among them. Every step is compared with the rules, read once more from the
- * specification and without the code under test.
+ * and invalid ones. Every step is compared with a second implementation of the rules, written from
+ * the specification without the code under test.
  */
 import { child, EMPTY_PREFIX, matches } from '#address/prefix.ts';
 import { ageOf, compareDistance, nameToId, type XorName } from '#address/xor-name.ts';
@@ -12,35 +12,35 @@ import {
   decodeLedger,
   encodeLedger,
   ledgerRootOf,
-  successorState,
+  firstStateOf,
   type DkgSession,
-  type Moving,
+  type RelocationDetails,
   type SectionState,
   placementOf,
-  ticketBytes,
-  ticketId,
+  relocationBytes,
+  relocationId,
 } from '#protocol/section/index.ts';
 import {
   actNeeds,
   applyActs,
   decodeAct,
-  maxConsumed,
-  maxDeparted,
-  maxMoving,
-  newNameBytes,
+  maxUsedCertificates,
+  maxFormerNames,
+  maxRelocating,
+  renameBytes,
   sectionRules,
-  ticketsDue,
+  relocationsToCertify,
   validateAct,
   type ActBody,
-  type ActView,
+  type ActContext,
   type Applied,
-  type Handover,
-  type Join,
+  type HandoverAct,
+  type JoinAct,
   type SectionRules,
-  type TicketProof,
+  type RelocationCertificate,
 } from '#protocol/membership/index.ts';
 import { createPrng, type Prng } from '../../sim/prng.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
 import {
   churnIdFor,
   endorsed,
@@ -60,7 +60,7 @@ export interface Tally {
   movedIn: number;
   left: number;
   demoted: number;
-  moving: number;
+  relocated: number;
   handovers: number;
   splits: number;
   refused: number;
@@ -68,16 +68,16 @@ export interface Tally {
   oldest: number;
 }
 
-/** What the history knows beside the state: keys, tickets in people's hands, what happened. */
+/** State of the history beside the section: keys, issued certificates, past events. */
 interface World {
   state: SectionState;
   key: ToyKey;
   /** Keys of both children of a session, by session id. */
   readonly keysBySession: Map<string, readonly ToyKey[]>;
   readonly epochByKey: Map<string, bigint>;
-  /** Tickets issued here and never yet used, with whoever signed them. */
-  readonly wallet: TicketProof[];
-  readonly used: TicketProof[];
+  /** Relocation certificates issued here and not yet used, with the key that signed them. */
+  readonly wallet: RelocationCertificate[];
+  readonly used: RelocationCertificate[];
   readonly issued: Set<string>;
   readonly usedIds: Set<string>;
   readonly everLeft: Set<string>;
@@ -86,7 +86,7 @@ interface World {
 
 interface Decision {
   readonly churnId: Uint8Array;
-  readonly handovers: readonly Handover[];
+  readonly handovers: readonly HandoverAct[];
 }
 
 interface Proposal {
@@ -129,7 +129,7 @@ export function runHistory(
       movedIn: 0,
       left: 0,
       demoted: 0,
-      moving: 0,
+      relocated: 0,
       handovers: 0,
       splits: 0,
       refused: 0,
@@ -151,9 +151,9 @@ function playGeneration(world: World, prng: Prng, rules: SectionRules): void {
     if (result.ok) decided.push(bytes);
     else world.tally.refused++;
   }
-  // An agreement never decides nothing; here a generation may pass with an empty set all the same.
+  // The agreement never decides an empty set, but here a generation may.
   const churnId = churnIdFor(before, String(prng.below(4)));
-  // Luck is rare; here it strikes every fifth time, for ages up to nine.
+  // Lottery selection is rare; here it happens every fifth time, for ages up to nine.
   if (prng.chance(0.2)) churnId.set([(churnId[30] ?? 0) & (0xfe << prng.below(2)), 0], 30);
   const outcome = applyActs(before, decided, churnId, rules);
   const shuffled = [...decided, ...decided.slice(0, 2)].sort(() => prng.below(2) - 0.5);
@@ -165,17 +165,17 @@ function playGeneration(world: World, prng: Prng, rules: SectionRules): void {
   checkStep(world, before, outcome, { churnId, handovers: handoversIn(decided) });
   world.state = outcome.state;
   world.tally.dropped += outcome.dropped.length;
-  collectTickets(world);
+  collectCertificates(world);
   if (outcome.state.ledger.phase.kind === 'sealed') takeOver(world, prng);
 }
 
-const handoversIn = (decided: readonly Uint8Array[]): readonly Handover[] =>
+const handoversIn = (decided: readonly Uint8Array[]): readonly HandoverAct[] =>
   decided.flatMap((bytes) => {
     const act = decodeAct(bytes);
     return act.ok && act.value.body.kind === 'handover' ? [act.value.body] : [];
   });
 
-function viewOf(world: World, bytes: Uint8Array): ActView {
+function viewOf(world: World, bytes: Uint8Array): ActContext {
   const decoded = decodeAct(bytes);
   if (!decoded.ok) return { sourceEpoch: null, mergedRoot: null };
   const needs = actNeeds(decoded.value.body);
@@ -187,11 +187,14 @@ function viewOf(world: World, bytes: Uint8Array): ActView {
   };
 }
 
-/** One of the children goes on; together they have exactly the members of their parent. */
+/**
+ * The history continues with one of the children; together they have exactly the members of their
+ * parent.
+ */
 function takeOver(world: World, prng: Prng): void {
   const { phase } = world.state.ledger;
   if (phase.kind !== 'sealed') return;
-  const children = phase.charters.map(({ key }) => successorState(world.state, key)!);
+  const children = phase.charters.map(({ key }) => firstStateOf(world.state, key)!);
   const names = children.flatMap(({ authority }) => authority.members.map(({ name }) => name));
   demand(
     sameSet(names, namesOf(world.state)) && names.length === namesOf(world.state).length,
@@ -207,13 +210,13 @@ function takeOver(world: World, prng: Prng): void {
   }
   const at = prng.below(children.length);
   world.key = world.keysBySession.get(toHex(phase.sessionId))![at]!;
-  // The other half is out of sight; an overgrown tree of prefixes is not the point here.
+  // The other half is dropped: a large tree of prefixes is not tested here.
   world.state = children[at]!;
   world.tally.handovers++;
   if (children.length === 2) world.tally.splits++;
 }
 
-// ---- what is proposed ----
+// ---- proposals ----
 
 function proposalsFor(world: World, prng: Prng): readonly Proposal[] {
   const { state } = world;
@@ -233,16 +236,16 @@ function proposalsFor(world: World, prng: Prng): readonly Proposal[] {
   const names = namesOf(state);
   const grows = prng.below(60) > names.length - 7;
   for (let at = prng.below(4); at > 0; at--) {
-    if (grows) add(newcomer(world, prng), 3, state.ledger.places === 0 ? 'N39' : null);
+    if (grows) add(newcomer(world, prng), 3, state.ledger.vacancies === 0 ? 'N39' : null);
   }
   for (let at = prng.below(3); at > 0; at--) {
     if (!grows) add({ kind: 'leave', name: prng.pick(names) }, 5);
   }
   if (prng.chance(0.05)) add({ kind: 'leave', name: prng.pick(state.authority.elders).name }, 5);
   if (prng.chance(0.05)) add({ kind: 'demote', name: prng.pick(names) }, 5);
-  if (prng.chance(0.3)) add({ kind: 'places', count: prng.below(5) }, 3);
-  for (const ticket of world.wallet.slice(-2)) {
-    if (prng.chance(0.5)) add(moverIn(ticket, prng, state), 3);
+  if (prng.chance(0.3)) add({ kind: 'vacancies', count: prng.below(5) }, 3);
+  for (const certificate of world.wallet.slice(-2)) {
+    if (prng.chance(0.5)) add(relocatingJoin(certificate, prng, state), 3);
   }
   const isAnyReady = prng.chance(state.ledger.sessions.length === 2 ? 0.5 : 0.1);
   for (const session of isAnyReady ? state.ledger.sessions : []) {
@@ -250,12 +253,12 @@ function proposalsFor(world: World, prng: Prng): readonly Proposal[] {
     world.keysBySession.set(toHex(session.id), keys);
     add(body, 0);
   }
-  addMallorys(world, prng, add);
+  addInvalidProposals(world, prng, add);
   return list;
 }
 
-/** What mallory proposes; each breaks the rule it names. */
-function addMallorys(
+/** Invalid proposals; each breaks the rule it names. */
+function addInvalidProposals(
   world: World,
   prng: Prng,
   add: (body: ActBody, count: number, breaks: string | null) => void,
@@ -266,11 +269,11 @@ function addMallorys(
   const joiner = newcomer(world, prng);
   add({ kind: 'leave', name: prng.pick(names) }, 4, 'N7');
   add(joiner, 2, 'N7');
-  add({ kind: 'places', count: 60 }, 2, 'N7');
-  add({ ...joiner, name: freshName(prng, 6 + prng.below(9), prefix) }, 3, 'B5');
-  add({ ...joiner, name: prng.pick(names) }, 5, 'B4');
-  const past = state.ledger.departed.filter((name) => ageOf(name) === 5);
-  if (past.length > 0) add({ ...joiner, name: prng.pick(past) }, 3, 'B4');
+  add({ kind: 'vacancies', count: 60 }, 2, 'N7');
+  add({ ...joiner, name: freshName(prng, 6 + prng.below(9), prefix) }, 3, 'MEMBERSHIP-B5');
+  add({ ...joiner, name: prng.pick(names) }, 5, 'MEMBERSHIP-B4');
+  const past = state.ledger.formerNames.filter((name) => ageOf(name) === 5);
+  if (past.length > 0) add({ ...joiner, name: prng.pick(past) }, 3, 'MEMBERSHIP-B4');
   if (prefix.bitCount > 0) {
     const other = child(
       { bitCount: prefix.bitCount - 1, bits: new Uint8Array(32) },
@@ -278,17 +281,18 @@ function addMallorys(
         ? 0
         : 1,
     );
-    if (prefix.bitCount === 1) add({ ...joiner, name: freshName(prng, 5, other) }, 3, 'B3');
+    if (prefix.bitCount === 1)
+      add({ ...joiner, name: freshName(prng, 5, other) }, 3, 'MEMBERSHIP-B3');
   }
   if (names.length === 7) add({ kind: 'leave', name: prng.pick(names) }, 5, 'N29');
-  if (world.used.length > 0) add(moverIn(prng.pick(world.used), prng, state), 3, 'N38');
+  if (world.used.length > 0) add(relocatingJoin(prng.pick(world.used), prng, state), 3, 'N38');
   const [unused] = world.wallet;
   if (unused !== undefined) {
-    const honest = moverIn(unused, prng, state);
-    add({ ...honest, ticket: { ...unused, nameSignature: new Uint8Array(64) } }, 3, 'N38');
-    const older = { ...unused.moving, age: unused.moving.age + 1 };
-    add(moverIn({ ...unused, moving: older }, prng, state), 3, 'N38');
-    if (!matches(prefix, unused.moving.destination)) add(honest, 3, 'N38');
+    const honest = relocatingJoin(unused, prng, state);
+    add({ ...honest, certificate: { ...unused, nameSignature: new Uint8Array(64) } }, 3, 'N38');
+    const older = { ...unused.relocation, age: unused.relocation.age + 1 };
+    add(relocatingJoin({ ...unused, relocation: older }, prng, state), 3, 'N38');
+    if (!matches(prefix, unused.relocation.destination)) add(honest, 3, 'N38');
   }
   for (const session of prng.chance(0.2) ? state.ledger.sessions : []) {
     const { body } = handoverFor(state, session, 'mallory');
@@ -299,40 +303,48 @@ function addMallorys(
     }
     const twice = body.ready.map((each) => ({ ...each, key: state.authority.key }));
     add({ ...body, ready: twice }, 0, 'N20');
-    const stranger = { ...session, id: labelledHash('safe/toy/stranger', session.id) };
-    add(handoverFor(state, stranger).body, 0, 'N25');
+    const unknown = { ...session, id: labelledHash('safe/toy/stranger', session.id) };
+    add(handoverFor(state, unknown).body, 0, 'N25');
   }
 }
 
-function newcomer({ state }: World, prng: Prng): Join {
+function newcomer({ state }: World, prng: Prng): JoinAct {
   const name = freshName(prng, 5, state.authority.prefix);
-  return { kind: 'join', name, sharingKey: sharingKeyOf(name), ticket: null };
+  return { kind: 'join', name, sharingKey: sharingKeyOf(name), certificate: null };
 }
 
-function moverIn(ticket: TicketProof, prng: Prng, { authority }: SectionState): Join {
-  const name = freshName(prng, ticket.moving.age, authority.prefix);
+function relocatingJoin(
+  certificate: RelocationCertificate,
+  prng: Prng,
+  { authority }: SectionState,
+): JoinAct {
+  const name = freshName(prng, certificate.relocation.age, authority.prefix);
   const nameSignature = suites.identity.sign(
-    ticket.moving.name,
-    newNameBytes(networkId, ticket.moving, name),
+    certificate.relocation.name,
+    renameBytes(networkId, certificate.relocation, name),
   );
   return {
     kind: 'join',
     name,
     sharingKey: sharingKeyOf(name),
-    ticket: { ...ticket, nameSignature },
+    certificate: { ...certificate, nameSignature },
   };
 }
 
-/** Whoever is told to move gets its ticket signed. Some ask twice, under two keys. */
-function collectTickets(world: World): void {
+/** Certifies every relocation that is due; some are certified twice, under two keys. */
+function collectCertificates(world: World): void {
   const { authority } = world.state;
-  for (const moving of ticketsDue(world.state)) {
-    const id = toHex(ticketId(networkId, moving)) + toHex(authority.key);
+  for (const relocation of relocationsToCertify(world.state)) {
+    const id = toHex(relocationId(networkId, relocation)) + toHex(authority.key);
     if (world.issued.has(id)) continue;
     world.issued.add(id);
-    const signature = toySuite.sign(world.key.secret, 'RELOCATION', ticketBytes(networkId, moving));
+    const signature = toySuite.sign(
+      world.key.secret,
+      'RELOCATION',
+      relocationBytes(networkId, relocation),
+    );
     world.wallet.push({
-      moving,
+      relocation,
       sourceKey: authority.key,
       sourceEpoch: authority.epoch,
       signature,
@@ -342,7 +354,7 @@ function collectTickets(world: World): void {
   if (world.wallet.length > 40) world.wallet.splice(0, 10);
 }
 
-// ---- what must hold ----
+// ---- invariants ----
 
 function checkStep(
   world: World,
@@ -354,7 +366,7 @@ function checkStep(
   const { authority, ledger } = state;
   demand(authority.generation === before.authority.generation + 1n, 'N8: one generation each');
   checkMembers(world, before, state, outcome, churnId);
-  checkTickets(world, applied);
+  checkCertificates(world, applied);
   checkPhase(before, state, applied);
   if (before.ledger.phase.kind === 'open') checkChoice(before, state, handovers, churnId);
   checkSessions(before, state);
@@ -363,14 +375,14 @@ function checkStep(
     demand(decodeLedger(encodeLedger(ledger)).ok, 'N11: a state that cannot be told');
   }
   demand(equalBytes(authority.ledgerRoot, ledgerRootOf(ledger)), 'N11: a seal of another ledger');
-  demand(ledger.consumed.length <= maxConsumed, 'N38: too many tickets remembered');
-  demand(ledger.departed.length <= maxDeparted, 'B4: too many names remembered');
-  demand(ledger.moving.length <= maxMoving, 'B10: too many moving');
+  demand(ledger.usedCertificates.length <= maxUsedCertificates, 'N38: too many tickets remembered');
+  demand(ledger.formerNames.length <= maxFormerNames, 'MEMBERSHIP-B4: too many names remembered');
+  demand(ledger.relocating.length <= maxRelocating, 'MEMBERSHIP-B10: too many moving');
   for (const event of events) {
-    if (event.kind === 'joined') world.tally[event.movedIn ? 'movedIn' : 'joined']++;
+    if (event.kind === 'joined') world.tally[event.relocated ? 'movedIn' : 'joined']++;
     if (event.kind === 'left') world.tally.left++;
     if (event.kind === 'demoted') world.tally.demoted++;
-    if (event.kind === 'moving') world.tally.moving++;
+    if (event.kind === 'movedOut') world.tally.relocated++;
   }
   world.tally.oldest = Math.max(world.tally.oldest, ...namesOf(state).map(ageOf));
 }
@@ -387,11 +399,11 @@ function checkMembers(
   const names = namesOf(state);
   demand(
     names.every((name, at) => at === 0 || compareBytes(names[at - 1]!, name) < 0),
-    'B4: members sorted and distinct',
+    'MEMBERSHIP-B4: members sorted and distinct',
   );
   demand(
     names.every((name) => matches(authority.prefix, name)),
-    'B3: in the prefix',
+    'MEMBERSHIP-B3: in the prefix',
   );
   demand(names.length >= 7, 'N29: seven members stay');
   const present = authority.elders.filter(({ name }) => has(names, name));
@@ -400,18 +412,23 @@ function checkMembers(
   for (const name of old) if (!has(names, name)) world.everLeft.add(nameToId(name));
   demand(
     names.every((name) => !world.everLeft.has(nameToId(name))),
-    'B4: a name came back',
+    'MEMBERSHIP-B4: a name came back',
   );
   const fresh = authority.members.filter(({ name }) => !has(old, name));
   for (const { name, placement, joined } of fresh) {
     demand(equalBytes(placement, placementOf(name, churnId)), 'N37: placed by its ground name');
-    demand(joined === authority.generation, 'B4: another generation of joining');
+    demand(joined === authority.generation, 'MEMBERSHIP-B4: another generation of joining');
   }
-  const onPlaces = applied.filter(({ body }) => body.kind === 'join' && body.ticket === null);
-  demand(onPlaces.length <= before.ledger.places, 'N39: more joined than there were places');
+  const onVacancies = applied.filter(
+    ({ body }) => body.kind === 'join' && body.certificate === null,
+  );
+  demand(
+    onVacancies.length <= before.ledger.vacancies,
+    'N39: more joined than there were vacancies',
+  );
   const ranks = (acts: Applied['applied']): readonly string[] =>
     acts.flatMap(({ body }) =>
-      body.kind === 'join' && body.ticket === null
+      body.kind === 'join' && body.certificate === null
         ? [toHex(labelledHash('safe/v1/join-rank', body.name, churnId))]
         : [],
     );
@@ -420,24 +437,31 @@ function checkMembers(
     ranks(excess.map(({ act }) => act)).every((rank) => rank >= worst),
     'N39: a joiner of lower rank got the place',
   );
-  const isSet = applied.some(({ body }) => body.kind === 'places');
-  const left = before.ledger.places - onPlaces.length;
-  if (!isSet) demand(ledger.places === left, 'N39: places came from nowhere');
+  const isSet = applied.some(({ body }) => body.kind === 'vacancies');
+  const left = before.ledger.vacancies - onVacancies.length;
+  if (!isSet) demand(ledger.vacancies === left, 'N39: places came from nowhere');
 }
 
-function checkTickets(world: World, applied: Applied['applied']): void {
+function checkCertificates(world: World, applied: Applied['applied']): void {
   for (const { body } of applied) {
-    if (body.kind !== 'join' || body.ticket === null) continue;
-    const id = toHex(ticketId(networkId, body.ticket.moving));
+    if (body.kind !== 'join' || body.certificate === null) continue;
+    const id = toHex(relocationId(networkId, body.certificate.relocation));
     demand(!world.usedIds.has(id), 'N38: a ticket was used twice');
     world.usedIds.add(id);
-    const { ticket } = body;
-    for (const each of world.wallet.filter((other) => sameMoving(other.moving, ticket.moving))) {
+    const { certificate } = body;
+    for (const each of world.wallet.filter((other) =>
+      sameRelocation(other.relocation, certificate.relocation),
+    )) {
       world.used.push(each);
     }
-    const rest = world.wallet.filter((other) => !sameMoving(other.moving, ticket.moving));
+    const rest = world.wallet.filter(
+      (other) => !sameRelocation(other.relocation, certificate.relocation),
+    );
     world.wallet.splice(0, world.wallet.length, ...rest);
-    demand(ageOf(body.name) === ticket.moving.age, 'B5: another age than the ticket’s');
+    demand(
+      ageOf(body.name) === certificate.relocation.age,
+      'MEMBERSHIP-B5: another age than the ticket’s',
+    );
   }
 }
 
@@ -450,7 +474,10 @@ function checkPhase(before: SectionState, state: SectionState, applied: Applied[
       'N22: decided while closing',
     );
     demand(sameSet(namesOf(before), namesOf(state)), 'N22: members changed while closing');
-    demand(state.ledger.moving.length === before.ledger.moving.length, 'N22: moved while closing');
+    demand(
+      state.ledger.relocating.length === before.ledger.relocating.length,
+      'N22: moved while closing',
+    );
   }
   if (was === 'closing') demand(phase.kind === 'sealed', 'N23: the sealed set was decided');
   if (was !== 'open' || phase.kind === 'open') return;
@@ -465,22 +492,22 @@ function checkPhase(before: SectionState, state: SectionState, applied: Applied[
   demand(session.children.length === phase.charters.length, 'N26: half a split');
 }
 
-/** N26 read once more: of all handovers that were decided, the split, else the lowest hash. */
+/** N26, second implementation: of all decided handovers the split, else the lowest hash. */
 function checkChoice(
   before: SectionState,
   state: SectionState,
-  handovers: readonly Handover[],
+  handovers: readonly HandoverAct[],
   churnId: Uint8Array,
 ): void {
   const { phase } = state.ledger;
-  const sessionOf = ({ sessionId }: Handover): DkgSession | undefined =>
+  const sessionOf = ({ sessionId }: HandoverAct): DkgSession | undefined =>
     before.ledger.sessions.find(({ id }) => equalBytes(id, sessionId));
   const eligible = handovers.filter((each) =>
     sessionOf(each)?.children.every(({ candidates }) =>
       candidates.every((name) => has(namesOf(state), name)),
     ),
   );
-  const rank = ({ ready, sessionId }: Handover): string =>
+  const rank = ({ ready, sessionId }: HandoverAct): string =>
     (ready.length === 2 ? '0' : '1') +
     toHex(labelledHash('safe/v1/handover-choice', churnId, sessionId));
   const [best] = eligible.map(rank).sort();
@@ -535,14 +562,16 @@ function checkMoves(
   churnId: Uint8Array,
 ): void {
   const wasThere = namesOf(before);
-  const waits = (at: SectionState): readonly Moving[] =>
-    at.ledger.moving.filter(({ name }) => has(namesOf(at), name));
+  const waits = (at: SectionState): readonly RelocationDetails[] =>
+    at.ledger.relocating.filter(({ name }) => has(namesOf(at), name));
   const drawn = waits(state).filter(
     ({ name }) => !waits(before).some((m) => equalBytes(m.name, name)),
   );
   const isDemoted = (name: XorName): boolean =>
     applied.some(({ body }) => body.kind === 'demote' && equalBytes(body.name, name));
-  const gone = ticketsDue(state).filter(({ name }) => has(wasThere, name) && !isDemoted(name));
+  const gone = relocationsToCertify(state).filter(
+    ({ name }) => has(wasThere, name) && !isDemoted(name),
+  );
   const lots = [
     ...gone.filter(({ name }) => !waits(before).some((m) => equalBytes(m.name, name))),
     ...drawn,
@@ -553,7 +582,7 @@ function checkMoves(
     children.every(({ candidates }) => candidates.every((name) => has(namesOf(state), name))),
   );
   if (isBusy || stayed.length > 0) demand(gone.length === 0, 'N24: moved during a key generation');
-  if (gone.length > 0) demand(namesOf(state).length >= 11, 'B10: too few stay');
+  if (gone.length > 0) demand(namesOf(state).length >= 11, 'MEMBERSHIP-B10: too few stay');
   for (const { name, age, destination } of lots) {
     const isElder = state.authority.elders.some((each) => equalBytes(each.name, name));
     demand(!isElder, 'N36: an elder moves');
@@ -600,9 +629,9 @@ const has = (names: readonly Uint8Array[], name: Uint8Array): boolean =>
 const sameSet = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
   a.every((name) => has(b, name)) && b.every((name) => has(a, name));
 
-const sameMoving = (a: Moving, b: Moving): boolean =>
-  equalBytes(ticketId(networkId, a), ticketId(networkId, b));
+const sameRelocation = (a: RelocationDetails, b: RelocationDetails): boolean =>
+  equalBytes(relocationId(networkId, a), relocationId(networkId, b));
 
-/** What is sealed: the authority, and with it the hash of the ledger. */
+/** The sealed bytes: the authority, which contains the hash of the ledger. */
 const fingerprint = ({ authority }: SectionState): string =>
   toHex(authoritySigningBytes(authority));

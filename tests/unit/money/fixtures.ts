@@ -3,17 +3,17 @@ import { EMPTY_PREFIX } from '#address/prefix.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { addressOf } from '#money/address.ts';
+import { addressOf } from '#money/wallet-address.ts';
 import {
-  onlySection,
-  statementBytes,
-  type Certificate,
+  singleSectionKeys,
+  spendStatementBytes,
+  type SpendCertificate,
   type MoneySection,
-  type Phase,
+  type SpendPhase,
   type SectionKeys,
-} from '#money/certificate.ts';
-import type { IdentitySuite } from '#money/identity.ts';
-import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/keys.ts';
+} from '#money/spend-certificate.ts';
+import type { IdentitySuite } from '#crypto/identity-suite.ts';
+import { genesisKeyPair, walletKeys, type WalletKeys } from '#money/wallet-keys.ts';
 import { txidOf, type Transaction } from '#money/transaction.ts';
 import type { ScalarField } from '#crypto/scalar-field.ts';
 import { utf8, concat } from '#core/codec/bytes.ts';
@@ -25,7 +25,7 @@ export const seedOf = (name: string): Uint8Array => labelledHash('test/seed', ut
 export const keysOf = (name: string): WalletKeys => walletKeys(seedOf(name));
 export const addressFor = (name: string) => addressOf(keysOf(name));
 
-/** The faucet's one seed: the network's first coin and a wallet. */
+/** The faucet's only seed: the network's first coin and a wallet. */
 export const faucet = keysOf('faucet');
 export const genesis = genesisKeyPair(seedOf('faucet'));
 
@@ -40,14 +40,14 @@ export interface TestElder {
 
 export interface TestSection {
   readonly section: MoneySection;
-  /** The view of who knows this section alone. */
+  /** The view of a verifier that knows only this section. */
   readonly known: SectionKeys;
   readonly elders: readonly TestElder[];
   /** The whole section secret, which only a test has. */
   readonly secret: Uint8Array;
 }
 
-/** A section of seven whose polynomial a dealer drew: a test's shortcut, never production's. */
+/** A section of seven with a dealer's polynomial: for tests, never for production. */
 export function makeSection(
   suite: ThresholdSuite,
   field: ScalarField,
@@ -83,10 +83,10 @@ export function makeSection(
     epoch: 0n,
     genesisOutput: { oneTimeKey: genesis.oneTimeKey, amount: genesisAmount },
   };
-  return { section, known: onlySection(section), elders, secret };
+  return { section, known: singleSectionKeys(section), elders, secret };
 }
 
-/** Signatures for tests that are not about signatures: unforgeable by who does not call `sign`. */
+/** Signatures for tests that are not about signatures: only a caller of `sign` can make them. */
 export const toyIdentity: IdentitySuite = {
   sign: (seed, message) => {
     const half = labelledHash('test/toy-identity', toyName(seed), message);
@@ -100,18 +100,22 @@ export const toyIdentity: IdentitySuite = {
 
 export const toyName = (seed: Uint8Array): Uint8Array => labelledHash('test/toy-name', seed);
 
-/** What the whole section would sign for every input of a transaction. */
+/** The whole section's signatures for every input of a transaction. */
 export function certify(
   { section, secret }: TestSection,
   suite: ThresholdSuite,
-  phase: Phase,
+  phase: SpendPhase,
   transaction: Transaction,
-): readonly Certificate[] {
+): readonly SpendCertificate[] {
   const txid = txidOf(transaction);
   return transaction.inputs.map(({ keyImage }) => ({
     epoch: section.epoch,
     ballot: 0,
-    signature: suite.sign(secret, phase, statementBytes(section, { keyImage, ballot: 0, txid })),
-    sealed: null,
+    signature: suite.sign(
+      secret,
+      phase,
+      spendStatementBytes(section, { keyImage, ballot: 0, txid }),
+    ),
+    inclusion: null,
   }));
 }

@@ -1,7 +1,7 @@
-/** Goal: what people type and copy is read exactly or refused with the right reason. */
+/** Goal: texts that people type and copy are parsed exactly or rejected with the right reason. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeAddress, encodeAddress } from '#money/address.ts';
+import { decodeAddress, encodeAddress } from '#money/wallet-address.ts';
 import { MAX_AMOUNT, formatAmount, parseAmount } from '#money/amount.ts';
 import { encodeBech32m } from '#crypto/bech32m.ts';
 import { concat } from '#core/codec/bytes.ts';
@@ -11,7 +11,7 @@ describe('address', () => {
   const address = addressFor('alice');
   const text = encodeAddress(networkId, address);
 
-  test('round trip, in capitals and with the line breaks of a messenger', () => {
+  test('round-trips in capitals and with line breaks', () => {
     expect(text).toMatch(/^safe1[a-z0-9]+$/);
     expect(decodeAddress(networkId, text)).toEqual({ ok: true, value: address });
     expect(
@@ -35,7 +35,7 @@ describe('address', () => {
     );
   });
 
-  test('another network and a later version are named as such', () => {
+  test('another network and a later version have their own errors', () => {
     const elsewhere = encodeAddress(seedOf('other network'), address);
     expect(decodeAddress(networkId, elsewhere)).toEqual({ ok: false, error: 'wrongNetwork' });
     const later = encodeBech32m(
@@ -83,7 +83,7 @@ describe('amount', () => {
     expect(parseAmount(text)).toEqual({ ok: false, error: 'malformed' });
   });
 
-  test('nothing and too much are told apart', () => {
+  test('zero and too much have different errors', () => {
     expect(parseAmount('0.0')).toEqual({ ok: false, error: 'zero' });
     expect(parseAmount('18446744073.709551615').ok).toBe(true);
     expect(parseAmount('18446744073.709551616')).toEqual({ ok: false, error: 'tooLarge' });

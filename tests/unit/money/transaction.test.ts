@@ -1,12 +1,13 @@
 /**
- * Goal: `verifyTransaction` accepts exactly what owners signed and what makes no money.
+ * Goal: `verifyTransaction` accepts exactly transactions that owners signed and that create no
+ * money.
  * Method: one valid transaction; every rule broken once, every bit flipped, every size cut.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { buildTransaction } from '#money/build.ts';
+import { buildTransaction } from '#money/build-transaction.ts';
 import { signInput, verifyInput } from '#money/ring-signature.ts';
-import { keyImageOfSecret, openOutput, oneTimeSecret } from '#money/stealth.ts';
+import { keyImageOfSecret, openOutput, oneTimeSecret } from '#money/one-time-outputs.ts';
 import {
   contextOf,
   decodeTransaction,
@@ -16,7 +17,7 @@ import {
   txidOf,
   type Transaction,
 } from '#money/transaction.ts';
-import { verifyTransaction } from '#money/verify.ts';
+import { verifyTransaction } from '#money/verify-transaction.ts';
 import { publicPoint } from '#crypto/ristretto.ts';
 import { compareBytes, concat, toHex, utf8 } from '#core/codec/bytes.ts';
 import { addressFor, genesis, genesisAmount, keysOf, networkId, seedOf } from './fixtures.ts';
@@ -62,7 +63,7 @@ describe('verifyTransaction', () => {
     expect(problemOf(valid)).toBe('valid');
   });
 
-  test('refuses money out of nothing, even when the owner signed it', () => {
+  test('refuses outputs above inputs, even when the owner signed', () => {
     const [first, ...rest] = valid.outputs;
     if (first === undefined) throw new Error('two outputs');
     const more = sign({ ...valid, outputs: [{ ...first, amount: first.amount + 1n }, ...rest] });
@@ -72,7 +73,7 @@ describe('verifyTransaction', () => {
     expect(problemOf(sign({ ...valid, fee: 0n }))).toBe('unbalanced');
   });
 
-  test('refuses an input nobody proved, or proved with another amount', () => {
+  test('refuses an input without proof, or with a proof of another amount', () => {
     expect(verifyTransaction(encodeTransaction(valid), networkId, () => undefined)).toEqual({
       ok: false,
       error: 'unknownInput',
@@ -80,7 +81,7 @@ describe('verifyTransaction', () => {
     expect(problemOf(valid, () => genesisAmount - 1n)).toBe('amountMismatch');
   });
 
-  test('refuses another network, unsorted and repeated inputs and outputs, and nothing-coins', () => {
+  test('refuses another network, unsorted or repeated inputs and outputs, and zero amounts', () => {
     expect(problemOf(sign({ ...valid, networkId: seedOf('other') }))).toBe('wrongNetwork');
     expect(problemOf(sign({ ...valid, outputs: [...valid.outputs].reverse() }))).toBe(
       'outputsNotSorted',
@@ -127,7 +128,7 @@ describe('verifyTransaction', () => {
 });
 
 describe('codec', () => {
-  test('decode ∘ encode is the identity, and every cut or lengthened form is refused', () => {
+  test('decode inverts encode, and every cut or extended form is rejected', () => {
     const bytes = encodeTransaction(valid);
     const decoded = decodeTransaction(bytes);
     expect(decoded.ok && decoded.value).toEqual(valid);
@@ -137,7 +138,7 @@ describe('codec', () => {
     expect(decodeTransaction(concat(bytes, Uint8Array.of(0))).ok).toBe(false);
   });
 
-  test('random bytes never throw, and whatever decodes encodes back', () => {
+  test('random bytes never throw, and decoded bytes re-encode identically', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), fc.boolean(), (noise, versioned) => {
         const bytes = versioned ? concat(Uint8Array.of(1), noise) : noise;
@@ -154,7 +155,7 @@ describe('stealth outputs', () => {
   const context = contextOf(valid);
   const hers = valid.outputs.find((output) => openOutput(alice, output, context));
 
-  test('the recipient finds hers alone, reads the memo, and can spend it', () => {
+  test('the recipient finds only her output, reads the memo, and can spend it', () => {
     if (hers === undefined) throw new Error('one output is hers');
     const opened = openOutput(alice, hers, context);
     if (opened === undefined) throw new Error('it opens');
@@ -175,12 +176,12 @@ describe('stealth outputs', () => {
     );
   });
 
-  test('d.4: the same payment out of other inputs makes another one-time key (no burning bug)', () => {
+  test('MONEY-O1: the same payment from other inputs makes another one-time key (no burning bug)', () => {
     if (hers === undefined) throw new Error('one output is hers');
     expect(openOutput(alice, hers, seedOf('other context'))).toBeUndefined();
   });
 
-  test('d.4: a changed amount, anchor, ephemeral key or memo is not received', () => {
+  test('MONEY-O1: a changed amount, anchor, ephemeral key or memo is not received', () => {
     if (hers === undefined) throw new Error('one output is hers');
     const flip = (bytes: Uint8Array): Uint8Array =>
       bytes.map((byte, i) => (i === 5 ? byte ^ 1 : byte));

@@ -1,4 +1,4 @@
-/** Goal: the bytes people's money rests on do not change by accident; others' vectors come first. */
+/** Goal: the byte layouts of money never change by accident; external vectors come first. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { fromHex, toHex, utf8 } from '#core/codec/bytes.ts';
@@ -50,7 +50,7 @@ describe('BIP 350', () => {
       ok: true,
       value: utf8('hello'),
     });
-    // BIP 173's bech32 constant, a valid text of the older scheme:
+    // BIP 173's bech32 constant: a valid text of the older scheme.
     expect(decodeBech32m('a', 'A12UEL5L').ok).toBe(false);
     expect(decodeBech32m('a', 'A1LQFN3A')).toEqual({ ok: true, value: new Uint8Array() });
   });

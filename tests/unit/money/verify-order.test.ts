@@ -1,19 +1,20 @@
 /**
- * Goal: an elder pays for pairings only where all that is cheap to check is right, and once for each.
- * Method: the real jobs with a suite that counts; an attacker that cites a true payment of eight coins.
+ * Goal: an elder computes pairings only after all cheap checks pass, and once per certificate.
+ * Method: the real jobs with a suite that counts; an attacker that cites a real payment of eight
+ * coins.
  */
 import { describe, expect, test } from 'vitest';
 import { compareBytes } from '#core/codec/bytes.ts';
-import { maxRememberedSignatures, rememberingSuite } from '#crypto/remembering-suite.ts';
+import { maxCachedSignatures, cachingSuite } from '#crypto/caching-suite.ts';
 import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
-import { buildTransaction } from '#money/build.ts';
-import type { Certificate, SectionKeys, Source } from '#money/certificate.ts';
-import { genesisKeyPair } from '#money/keys.ts';
-import { oneTimeSecret, openOutput } from '#money/stealth.ts';
+import { buildTransaction } from '#money/build-transaction.ts';
+import type { SpendCertificate, SectionKeys, InputSource } from '#money/spend-certificate.ts';
+import { genesisKeyPair } from '#money/wallet-keys.ts';
+import { oneTimeSecret, openOutput } from '#money/one-time-outputs.ts';
 import { contextOf, encodeTransaction, slotName, type Transaction } from '#money/transaction.ts';
 import { performMintJob } from '#protocol/mint/index.ts';
 import { performSpentbookJob, type SpentbookJob } from '#protocol/spentbook/index.ts';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import {
   addressFor,
   certify,
@@ -61,9 +62,9 @@ function pay(inputs: readonly Coin[]): Transaction {
   return built;
 }
 
-/** A final payment of eight coins, which everybody reads in the list of outputs. */
+/** A final payment of eight coins, as the public list of outputs contains it. */
 const listed = pay(eight('honest'));
-const source: Source & { readonly kind: 'committed' } = {
+const source: InputSource & { readonly kind: 'committed' } = {
   kind: 'committed',
   transaction: encodeTransaction(listed),
   certificates: certify(toySection, toySuite, 'COMMIT', listed),
@@ -85,7 +86,7 @@ function counting(): ThresholdSuite & { readonly verified: () => number } {
 const slotsOf = ({ inputs }: Transaction): readonly Uint8Array[] =>
   inputs.map(({ keyImage }) => slotName(keyImage));
 
-const prepare = (transaction: Transaction, sources: readonly Source[]): SpentbookJob => ({
+const prepare = (transaction: Transaction, sources: readonly InputSource[]): SpentbookJob => ({
   kind: 'prepare',
   section,
   secretShare,
@@ -170,7 +171,7 @@ test('a COMMIT whose body was not signed costs no pairing', () => {
   expect(suite.verified()).toBe(0);
 });
 
-/** Alice spends what the listed payment gave her: her signature is public once it is paid. */
+/** Alice spends the output of the listed payment: her signature is public once it is paid. */
 function paidByAlice(): Transaction {
   const [output] = listed.outputs;
   const opened = output && openOutput(keysOf('alice'), output, contextOf(listed));
@@ -183,8 +184,8 @@ function paidByAlice(): Transaction {
   return pay([hers]);
 }
 
-type Problem = (certificates: readonly Certificate[]) => {
-  readonly certificates: readonly Certificate[];
+type Problem = (certificates: readonly SpendCertificate[]) => {
+  readonly certificates: readonly SpendCertificate[];
   readonly keys: SectionKeys;
 };
 const forged: Problem = (all) => ({
@@ -203,11 +204,11 @@ const wrongPath: Problem = (all) => ({
   ...outdated(all),
   certificates: all.map((each) => ({
     ...each,
-    sealed: { kind: 'decided', body: seedOf('body'), index: 0, count: 1, siblings: [] },
+    inclusion: { kind: 'decided', body: seedOf('body'), index: 0, count: 1, siblings: [] },
   })),
 });
 
-/** Anybody can read a payment and send it again with other certificates: its signatures hold. */
+/** Any client can read a payment and send it again with other certificates: its signatures verify. */
 const replays = {
   PREPARE: (problem, suite) => {
     const transaction = paidByAlice();
@@ -230,8 +231,8 @@ const replays = {
   },
 } satisfies Record<string, (problem: Problem, suite: ThresholdSuite) => unknown>;
 
-describe.each(Object.entries(replays))('somebody’s payment in a %s', (_phase, replay) => {
-  test('with certificates that nobody made costs one pairing and is called forged', () => {
+describe.each(Object.entries(replays))('another client’s payment in a %s', (_phase, replay) => {
+  test('with forged certificates costs one pairing and is reported as forged', () => {
     const suite = counting();
     expect(replay(forged, suite)).toEqual({ kind: 'refused', what: 'forgedCertificate' });
     expect(suite.verified()).toBe(1);
@@ -240,13 +241,13 @@ describe.each(Object.entries(replays))('somebody’s payment in a %s', (_phase, 
   test.each([
     ['a key that this elder does not know', ahead],
     ['an epoch that is over, without its path', outdated],
-  ])('with certificates of %s costs no pairing and is nobody’s fault', (_what, problem) => {
+  ])('with certificates of %s costs no pairing and is no fault', (_what, problem) => {
     const suite = counting();
     expect(replay(problem, suite)).toMatchObject({ kind: 'unproven' });
     expect(suite.verified()).toBe(0);
   });
 
-  test('with a path to another root costs no pairing and is not called forged', () => {
+  test('with a proof for another root costs no pairing and is not reported as forged', () => {
     const suite = counting();
     const result = replay(wrongPath, suite);
     expect(result).toMatchObject({ kind: 'refused' });
@@ -255,9 +256,9 @@ describe.each(Object.entries(replays))('somebody’s payment in a %s', (_phase, 
   });
 });
 
-test('an honest payment pays for each certificate once, however often it is shown', () => {
+test('an honest payment costs one check per certificate, however often it is sent', () => {
   const counted = counting();
-  const suite = rememberingSuite(counted);
+  const suite = cachingSuite(counted);
   for (let repeated = 0; repeated < 3; repeated++) {
     const result = performSpentbookJob(prepare(paidByAlice(), [source]), suite);
     expect(result.kind).toBe('shared');
@@ -271,27 +272,27 @@ test('an honest payment pays for each certificate once, however often it is show
   expect(counted.verified()).toBe(16);
 });
 
-test('invalid signatures are not remembered, and of valid ones only so many', () => {
+test('invalid signatures are not cached, and valid ones up to a limit', () => {
   const counted = counting();
-  const suite = rememberingSuite(counted);
+  const suite = cachingSuite(counted);
   const key = toySuite.publicKey(secret);
   const message = (n: number): Uint8Array => new TextEncoder().encode(`message ${n}`);
   const signature = (n: number): Uint8Array => toySuite.sign(secret, 'COMMIT', message(n));
   for (let n = 0; n < 3; n++)
     expect(suite.verify(key, 'COMMIT', message(1), signature(2))).toBe(false);
   expect(counted.verified()).toBe(3);
-  // Another purpose is another statement.
+  // A signature for another purpose is another statement.
   expect(suite.verify(key, 'COMMIT', message(1), signature(1))).toBe(true);
   expect(suite.verify(key, 'PREPARE', message(1), signature(1))).toBe(false);
-  for (let n = 2; n < maxRememberedSignatures + 2; n++)
+  for (let n = 2; n < maxCachedSignatures + 2; n++)
     suite.verify(key, 'COMMIT', message(n), signature(n));
   const before = counted.verified();
   expect(
     suite.verify(
       key,
       'COMMIT',
-      message(maxRememberedSignatures + 1),
-      signature(maxRememberedSignatures + 1),
+      message(maxCachedSignatures + 1),
+      signature(maxCachedSignatures + 1),
     ),
   ).toBe(true);
   expect(counted.verified()).toBe(before);

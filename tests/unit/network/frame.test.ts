@@ -1,4 +1,4 @@
-/** Goal: frames survive any cutting of the stream, and no stream makes the reader hold too much. */
+/** Goal: frames survive any cutting of the stream, and no stream makes the reader buffer too much. */
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 import { concat } from '#core/codec/bytes.ts';
@@ -8,7 +8,7 @@ import {
   maxFrameBytes,
   maxPayloadBytes,
   type Frame,
-} from '#network/frame.ts';
+} from '#network/rpc/frame.ts';
 
 const frame: fc.Arbitrary<Frame> = fc.record({
   id: fc.integer({ min: 1, max: 2 ** 40 }),
@@ -16,11 +16,11 @@ const frame: fc.Arbitrary<Frame> = fc.record({
   payload: fc.uint8Array({ maxLength: 300 }),
 });
 
-test('frames come out as they went in, however the stream is cut', () => {
+test('frames are read as written, however the stream is cut', () => {
   fc.assert(
     fc.property(
       fc.array(frame, { maxLength: 5 }),
-      // Small pieces between larger ones: nothing but small ones ends the stream (maxLoosePieces).
+      // Small pieces between larger ones: only a run of small ones ends the stream (maxLoosePieces).
       fc.array(fc.tuple(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 50, max: 99 })), {
         minLength: 1,
       }),
@@ -40,13 +40,13 @@ test('frames come out as they went in, however the stream is cut', () => {
   );
 });
 
-test('a frame that announces more than the limit ends the stream at its fourth byte', () => {
+test('a frame longer than the limit → the stream ends at its fourth byte', () => {
   const head = new Uint8Array(4);
   new DataView(head.buffer).setUint32(0, maxFrameBytes + 1);
   expect(createFrameReader().push(head)).toBeUndefined();
 });
 
-test('a number in a longer form is malformed', () => {
+test('a number in a non-minimal encoding is malformed', () => {
   const frameOf = (hex: string): Uint8Array => {
     const body = Buffer.from(hex, 'hex');
     return concat(new Uint8Array([0, 0, 0, body.length]), body);
@@ -66,7 +66,7 @@ test('the largest payload fits one frame', () => {
   expect(createFrameReader().push(bytes)?.[0]?.payload.length).toBe(maxPayloadBytes);
 });
 
-test('noise never throws: it is a frame, an unfinished frame, or the end', () => {
+test('random bytes never throw: they give a frame, a partial frame, or the end', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (noise) => {
       const frames = createFrameReader().push(noise);
@@ -76,13 +76,13 @@ test('noise never throws: it is a frame, an unfinished frame, or the end', () =>
   );
 });
 
-test('a frame in the smallest pieces we take costs a copy or two of each byte, and no more is held than arrived', () => {
+test('a frame in the smallest accepted pieces copies each byte at most twice, and buffers no more than was received', () => {
   const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(64 * 1024) });
   const reader = createFrameReader();
   const copied = vi.spyOn(Uint8Array.prototype, 'set');
   let got: readonly Frame[] | undefined;
   let moved = 0;
-  // A shift moves all that is left of a long array.
+  // A shift moves the whole rest of a long array.
   const shift = Array.prototype.shift;
   vi.spyOn(Array.prototype, 'shift').mockImplementation(function (this: unknown[]) {
     moved += this.length;
@@ -92,16 +92,16 @@ test('a frame in the smallest pieces we take costs a copy or two of each byte, a
     got = reader.push(frame.subarray(at, at + 256));
     for (const [bytes] of copied.mock.calls) moved += bytes.length;
     copied.mockClear();
-    expect(reader.held()).toBeLessThanOrEqual(2 * (at + 256) + 1_024);
+    expect(reader.bufferedBytes()).toBeLessThanOrEqual(2 * (at + 256) + 1_024);
   }
   vi.restoreAllMocks();
   expect(got).toHaveLength(1);
-  expect(reader.held()).toBe(0);
+  expect(reader.bufferedBytes()).toBe(0);
   expect(moved).toBeLessThan(4 * frame.length);
 });
 
 test.each([1, 7, 64])(
-  'a long frame in pieces of %i bytes is refused early: each piece costs an answer of its stream',
+  'a long frame in pieces of %i bytes is refused early, because each piece costs a window update',
   (size) => {
     const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(64 * 1024) });
     const reader = createFrameReader();
@@ -115,7 +115,7 @@ test.each([1, 7, 64])(
   },
 );
 
-test('many frames in one piece, and the rest of one in the next, count no pieces of each other', () => {
+test('each frame counts only its own pieces, however frames share them', () => {
   const frame = encodeFrame({ id: 1, kind: 'request', payload: new Uint8Array(100) });
   const all = new Uint8Array(frame.length * 200);
   for (let n = 0; n < 200; n++) all.set(frame, n * frame.length);
@@ -129,18 +129,18 @@ test('many frames in one piece, and the rest of one in the next, count no pieces
   expect(got).toBe(200);
 });
 
-test('a length alone takes no memory: four bytes of a mebibyte frame hold nothing', () => {
+test('an announced length alone allocates nothing', () => {
   const head = new Uint8Array(4);
   new DataView(head.buffer).setUint32(0, maxFrameBytes);
   const reader = createFrameReader();
   expect(reader.push(head)).toEqual([]);
-  expect(reader.held()).toBe(0);
-  expect(reader.unfinished()).toBe(true);
+  expect(reader.bufferedBytes()).toBe(0);
+  expect(reader.isPartial()).toBe(true);
   reader.push(new Uint8Array(10));
-  expect(reader.held()).toBeLessThanOrEqual(1_024);
+  expect(reader.bufferedBytes()).toBeLessThanOrEqual(1_024);
 });
 
-test('pieces given to the reader may be used for something else afterwards', () => {
+test('the reader copies its pieces: their buffers may be reused', () => {
   const payload = new Uint8Array(3_000).fill(7);
   const frame = encodeFrame({ id: 1, kind: 'request', payload });
   const reader = createFrameReader();

@@ -1,30 +1,30 @@
 /**
- * Goal: what is held is shared by addresses and members, and room is taken from who holds most or
- * stands still. Method: a clock by hand, and accounts without streams behind them.
+ * Goal: held bytes are shared by address and membership, and space is taken from the largest or a stalled
+ * holder. Method: a manual clock, and accounts without streams.
  */
 import { expect, test } from 'vitest';
 import {
-  leastProgressBytes,
-  maxHeldByStrangers,
+  minProgressBytes,
+  maxHeldByNonMembers,
   maxHeldBytes,
   maxHeldPerAddress,
   maxHeldPerPeer,
-  standstillMs,
+  stallTimeoutMs,
   type StreamAccount,
-} from '#network/held-bytes.ts';
+} from '#network/limits/held-bytes.ts';
 import {
-  createInbound,
-  cutOffMs,
+  createInboundLimits,
+  banMs,
   maxInvalidPerPeer,
   maxRefusedPerPeer,
-  type Inbound,
-} from '#network/inbound.ts';
+  type InboundLimits,
+} from '#network/limits/inbound-limits.ts';
 
 const mebibyte = 1024 * 1024;
 const half = mebibyte / 2;
 
 interface World {
-  readonly inbound: Inbound;
+  readonly inbound: InboundLimits;
   readonly ended: string[];
   readonly wait: (ms: number) => void;
   readonly open: (peerId: string, address: string | null, known?: () => boolean) => StreamAccount;
@@ -32,28 +32,28 @@ interface World {
 
 function world(): World {
   let now = 0;
-  const inbound = createInbound(() => now);
+  const inbound = createInboundLimits(() => now);
   const ended: string[] = [];
   return {
     inbound,
     ended,
     wait: (ms) => (now += ms),
-    open: (peerId, address, isKnown = () => false) =>
-      inbound.open({ peerId, address, isKnown }, () => ended.push(peerId)),
+    open: (peerId, address, isMember = () => false) =>
+      inbound.open({ peerId, address, isMember }, () => ended.push(peerId)),
   };
 }
 const isMember = (): boolean => true;
 
-/** Peers of so many addresses that hold half a mebibyte each, until all strangers' bytes are held. */
+/** Peers of N addresses with half a mebibyte each, up to the bound of all non-members. */
 function fill({ inbound, open }: World, addresses: readonly (string | null)[]): void {
-  for (let n = 0; inbound.heldBytes() + half <= maxHeldByStrangers; n++) {
+  for (let n = 0; inbound.heldBytes() + half <= maxHeldByNonMembers; n++) {
     const address = addresses[n % addresses.length] ?? null;
     expect(open(`attacker ${n}`, address).receiving(half, half)).toBe(true);
   }
 }
 const fiveAddresses = Array.from({ length: 5 }, (_, n) => `198.51.100.${n}`);
 
-test('strangers that hold all their address may leave its members all that members may hold', () => {
+test('non-members fill their address → its members still have the whole bound of members', () => {
   const { inbound, open } = world();
   for (let n = 0; inbound.heldBytes() < maxHeldPerAddress; n++) {
     open(`stranger ${n}`, '192.0.2.7').hold(mebibyte);
@@ -62,7 +62,7 @@ test('strangers that hold all their address may leave its members all that membe
   expect(open('member', '192.0.2.7', isMember).hold(maxHeldPerPeer)).toBe(true);
 });
 
-test('at an address that holds all it may, the peer that holds most gives way to one that holds less', () => {
+test('at a full address, the largest peer gives way to a smaller one', () => {
   const all = world();
   for (let n = 0; n < 8; n++) all.open(`greedy ${n}`, '192.0.2.7').hold(8 * mebibyte);
   expect(all.inbound.heldBytes()).toBe(maxHeldPerAddress);
@@ -72,7 +72,7 @@ test('at an address that holds all it may, the peer that holds most gives way to
   expect(all.ended).toEqual(['greedy 0']);
 });
 
-test('nine members of one address have eight requests of a mebibyte each at work', () => {
+test('nine members of one address process eight requests of 1 MiB each', () => {
   const { open, ended } = world();
   for (let n = 0; n < 9; n++) {
     const account = open(`member ${n}`, '192.0.2.7', isMember);
@@ -88,10 +88,10 @@ test('an address with many small holders gives way to a larger request of anothe
     expect(all.open(`honest ${n}`, `192.0.2.${n}`).hold(mebibyte)).toBe(true);
   }
   expect(all.ended.every((id) => id.startsWith('attacker'))).toBe(true);
-  expect(all.inbound.heldBytes()).toBeLessThanOrEqual(maxHeldByStrangers);
+  expect(all.inbound.heldBytes()).toBeLessThanOrEqual(maxHeldByNonMembers);
 });
 
-test('many peers of few addresses end each other, and nobody in the middle of a larger piece', () => {
+test("many peers of few addresses end each other's streams, and no larger one of another address", () => {
   const all = world();
   for (let n = 0; n < 10; n++) all.open(`honest ${n}`, `192.0.2.${n}`).receiving(mebibyte, half);
   fill(all, fiveAddresses);
@@ -101,7 +101,7 @@ test('many peers of few addresses end each other, and nobody in the middle of a 
   expect(all.ended.some((id) => id.startsWith('honest'))).toBe(false);
 });
 
-test('peers without an address cannot crowd out those with one, nor the other way round', () => {
+test('peers without an address cannot crowd out those with one, and vice versa', () => {
   for (const [attackers, honest] of [
     [[null], '192.0.2.1'],
     [Array.from({ length: 320 }, (_, n) => `198.51.100.${n}`), null],
@@ -109,7 +109,7 @@ test('peers without an address cannot crowd out those with one, nor the other wa
     const all = world();
     fill(all, attackers);
     expect(all.open('honest', honest).hold(8 * mebibyte)).toBe(true);
-    expect(all.inbound.heldBytes()).toBeLessThanOrEqual(maxHeldByStrangers);
+    expect(all.inbound.heldBytes()).toBeLessThanOrEqual(maxHeldByNonMembers);
   }
 });
 
@@ -117,20 +117,20 @@ test.each([
   ['of as many addresses', (n: number) => `198.51.100.${n}`, '192.0.2.1'],
   ['without addresses', () => null, null],
 ])(
-  'half frames of many peers %s that stand still give way to a larger request, those that move do not',
+  'partial frames of many stalled peers %s give way to a larger request, progressing ones do not',
   (_, addressOf, address) => {
     const all = world();
     const accounts: StreamAccount[] = [];
-    for (let n = 0; n < maxHeldByStrangers / half; n++) {
+    for (let n = 0; n < maxHeldByNonMembers / half; n++) {
       accounts.push(all.open(`peer ${n}`, addressOf(n)));
       accounts[n]?.receiving(half, half);
     }
     expect(all.open('early', address).hold(mebibyte)).toBe(false);
-    // Some go on as slowly as a frame may, others send a byte now and then.
-    for (let ms = 0; ms < standstillMs; ms += 1_000) {
+    // Some progress at the minimum rate, others send single bytes.
+    for (let ms = 0; ms < stallTimeoutMs; ms += 1_000) {
       all.wait(1_000);
       accounts.forEach((account, n) => {
-        account.receiving(half, n < 10 ? leastProgressBytes / 8 : 1);
+        account.receiving(half, n < 10 ? minProgressBytes / 8 : 1);
       });
     }
     expect(all.open('honest', address).hold(mebibyte)).toBe(true);
@@ -138,22 +138,22 @@ test.each([
   },
 );
 
-test('answers that their asker does not read give way like half frames, those that are read do not', () => {
+test('unread replies give way like partial frames, replies being read do not', () => {
   const all = world();
   const accounts: StreamAccount[] = [];
-  for (let n = 0; all.inbound.heldBytes() < maxHeldByStrangers; n++) {
+  for (let n = 0; all.inbound.heldBytes() < maxHeldByNonMembers; n++) {
     const account = all.open(`reader ${n}`, null);
     account.hold(mebibyte);
     account.sending(mebibyte, 0);
     accounts.push(account);
   }
-  all.wait(standstillMs);
-  accounts[0]?.sending(mebibyte - leastProgressBytes, leastProgressBytes);
+  all.wait(stallTimeoutMs);
+  accounts[0]?.sending(mebibyte - minProgressBytes, minProgressBytes);
   expect(all.open('honest', null).hold(2 * mebibyte)).toBe(true);
   expect(all.ended).toEqual(['reader 1', 'reader 2']);
 });
 
-test('a member takes the room of strangers, however little each of them holds', () => {
+test('a member takes the space of non-members, however little each of them holds', () => {
   const all = world();
   fill(all, fiveAddresses);
   for (let n = 0; n < 4; n++) all.open(`liar ${n}`, null, isMember).hold(maxHeldPerPeer);
@@ -164,7 +164,7 @@ test('a member takes the room of strangers, however little each of them holds', 
   expect(all.inbound.heldBytes()).toBeLessThanOrEqual(maxHeldBytes);
 });
 
-test('among members the one that holds most gives way, and strangers end no member', () => {
+test('among members the largest gives way, and non-members end no member', () => {
   const all = world();
   for (let n = 0; n < 10; n++) all.open(`liar ${n}`, null, isMember).hold(maxHeldPerPeer);
   expect(all.open('stranger', '192.0.2.1').hold(maxHeldPerPeer)).toBe(false);
@@ -175,7 +175,7 @@ test('among members the one that holds most gives way, and strangers end no memb
   expect(all.ended).toEqual(['liar 0']);
 });
 
-test('who becomes a member is counted as one from then on, and who ceases to be one is not', () => {
+test('a peer counts as a member exactly while it is one', () => {
   const all = world();
   let members: readonly string[] = ['leaving'];
   const open = (id: string): StreamAccount => all.open(id, '192.0.2.7', () => members.includes(id));
@@ -184,7 +184,7 @@ test('who becomes a member is counted as one from then on, and who ceases to be 
   coming.receiving(mebibyte, mebibyte);
   members = ['coming'];
   for (const account of [coming, leaving]) expect(account.hold(mebibyte)).toBe(true);
-  // The strangers of this address hold what `leaving` holds, and no more.
+  // Non-members of this address hold exactly what `leaving` holds.
   const rest = (maxHeldPerAddress - 21 * mebibyte) / 2;
   for (let n = 0; n < 2; n++) expect(open(`stranger ${n}`).hold(rest)).toBe(true);
   expect(open('one more').hold(rest)).toBe(false);
@@ -193,9 +193,9 @@ test('who becomes a member is counted as one from then on, and who ceases to be 
   expect(all.inbound.heldBytes()).toBe(2 * rest);
 });
 
-test('a peer that is refused without end is cut off for a while, a member or a program of ours is not', () => {
+test('a peer refused again and again is banned for a while; members and our programs are not', () => {
   const all = world();
-  for (let n = 0; n < maxHeldByStrangers / mebibyte; n++) {
+  for (let n = 0; n < maxHeldByNonMembers / mebibyte; n++) {
     all.open(`peer ${n}`, `198.51.100.${n}`).hold(mebibyte);
   }
   const refuse = (peerId: string, known: () => boolean, bytes: number): boolean => {
@@ -204,28 +204,28 @@ test('a peer that is refused without end is cut off for a while, a member or a p
     account.close();
     return refused;
   };
-  const caller = (peerId: string) => ({ peerId, address: '192.0.2.1', isKnown: () => false });
+  const caller = (peerId: string) => ({ peerId, address: '192.0.2.1', isMember: () => false });
   const ofOurs = 8 * maxInvalidPerPeer;
   for (let n = 0; n < ofOurs; n++) expect(refuse('ours', () => false, 2 * mebibyte)).toBe(true);
-  expect(all.inbound.isCutOff(caller('ours'))).toBe(false);
+  expect(all.inbound.isBanned(caller('ours'))).toBe(false);
   for (let n = 0; n < maxRefusedPerPeer; n++) refuse('greedy', () => false, 2 * mebibyte);
-  expect(all.inbound.isCutOff(caller('greedy'))).toBe(true);
+  expect(all.inbound.isBanned(caller('greedy'))).toBe(true);
   for (let n = 0; n < 2 * maxRefusedPerPeer; n++) {
     expect(refuse('member', isMember, maxHeldPerPeer + 1)).toBe(true);
   }
-  expect(all.inbound.isCutOff({ ...caller('member'), isKnown: isMember })).toBe(false);
-  all.wait(cutOffMs);
-  expect(all.inbound.isCutOff(caller('greedy'))).toBe(false);
+  expect(all.inbound.isBanned({ ...caller('member'), isMember })).toBe(false);
+  all.wait(banMs);
+  expect(all.inbound.isBanned(caller('greedy'))).toBe(false);
 });
 
-test('a refusal at the bound asks of the asker alone who it is', () => {
+test("a refusal at the bound looks up only the requester's membership", () => {
   const all = world();
   let asked = 0;
   const known = (): boolean => {
     asked += 1;
     return false;
   };
-  for (let n = 0; n < maxHeldByStrangers / half; n++) {
+  for (let n = 0; n < maxHeldByNonMembers / half; n++) {
     all.open(`peer ${n}`, `198.51.100.${n}`, known).hold(half);
   }
   const account = all.open('asker', '192.0.2.1', known);

@@ -1,15 +1,15 @@
-/** Goal: a refused connection looks at those of its own address only. Method: events of a host by hand. */
+/** Goal: refusing a connection looks only at those of its own address. Method: synthetic host events. */
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import type { Connection, PeerId } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { expect, test } from 'vitest';
-import { namesByAddress } from '#network/names-by-address.ts';
-import { peerIdToName } from '#network/peer.ts';
+import { namesByAddress } from '#network/limits/names-by-address.ts';
+import { peerIdToName } from '#network/peer-id.ts';
 
 const peer = async (n: number): Promise<PeerId> =>
   peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(n)));
 
-test('who is connected from an address is found there alone, until its last connection has closed', async () => {
+test('a connected name is found under its own address until its last connection closes', async () => {
   const events = new EventTarget();
   const connected = namesByAddress(
     events as unknown as Parameters<typeof namesByAddress>[0],

@@ -1,33 +1,33 @@
-/** Goal: the bounds of inbound.ts hold on a real host. Method: real sockets on this machine. */
+/** Goal: the bounds of inbound-limits.ts apply to a real host. Method: real sockets on this machine. */
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, expect, test } from 'vitest';
-import { encodeFrame } from '#network/frame.ts';
-import { maxHeldPerPeer } from '#network/held-bytes.ts';
-import { maxInvalidPerPeer, maxRefusedPerPeer } from '#network/inbound.ts';
-import { createAskingHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { encodeFrame } from '#network/rpc/frame.ts';
+import { maxHeldPerPeer } from '#network/limits/held-bytes.ts';
+import { maxInvalidPerPeer, maxRefusedPerPeer } from '#network/limits/inbound-limits.ts';
+import { createDialOnlyHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
 import { protocolName } from '#network/protocols.ts';
-import { takePort } from '#node/ports.ts';
-import { createStranger } from '../../e2e/support/stranger.ts';
+import { findFreePort } from '#node/peers/listen-ports.ts';
+import { createRawPeer } from '../../e2e/support/raw-peer.ts';
 
 const hosts: NodeHost[] = [];
 afterEach(async () => {
   await Promise.all(hosts.splice(0).map((host) => host.stop()));
 });
 
-test('a peer whose requests are invalid again and again is disconnected and not let in again; others are', async () => {
+test('repeated invalid requests → the peer is disconnected and not readmitted; others are served', async () => {
   const node = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(8), role: 'adult', bootstrap: { tcpAddress: null } },
-    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: null, rtcDirectPort: null },
   });
   hosts.push(node);
   let served = 0;
   await node.serve('client', 'test', async (request, from) => {
     served += 1;
-    expect(from.address).toBeNull(); // This machine's addresses tell nobody apart.
-    if (request[0] === 0) from.invalid();
+    expect(from.address).toBeNull(); // Addresses of this machine do not distinguish peers.
+    if (request[0] === 0) from.reportInvalid();
     return request;
   });
-  const [liar, honest] = [await createAskingHost(), await createAskingHost()];
+  const [liar, honest] = [await createDialOnlyHost(), await createDialOnlyHost()];
   hosts.push(liar, honest);
   const ask = async (by: NodeHost, first: number): Promise<boolean> => {
     const to = { name: node.name, addresses: node.addresses() };
@@ -42,14 +42,14 @@ test('a peer whose requests are invalid again and again is disconnected and not 
   expect(node.heldBytes()).toBe(0);
 });
 
-test('a peer that sends broken frames again and again is disconnected like one with invalid requests', async () => {
+test('repeated broken frames → the peer is disconnected, as for invalid requests', async () => {
   const node = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(9), role: 'adult', bootstrap: { tcpAddress: null } },
-    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: null, rtcDirectPort: null },
   });
   hosts.push(node);
   await node.serve('client', 'test', async (request) => request);
-  const stranger = await createStranger();
+  const stranger = await createRawPeer();
   try {
     const at = multiaddr(node.addresses().find((each) => each.includes('/tcp/')) ?? '');
     const connection = await stranger.dial(at);
@@ -71,14 +71,14 @@ test('a peer that sends broken frames again and again is disconnected like one w
   }
 });
 
-test('answers that a peer stopped reading are counted until they are read, also after it read some', async () => {
+test('replies count until the peer has read them, also after it read some', async () => {
   const node = await createNodeHost({
     ...{
       identitySeed: new Uint8Array(32).fill(10),
       role: 'adult',
       bootstrap: { tcpAddress: null },
     },
-    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: null, rtcDirectPort: null },
   });
   hosts.push(node);
   const mebibyte = 1024 * 1024;
@@ -87,7 +87,7 @@ test('answers that a peer stopped reading are counted until they are read, also 
     served += 1;
     return new Uint8Array(mebibyte);
   });
-  const stranger = await createStranger();
+  const stranger = await createRawPeer();
   try {
     const at = multiaddr(node.addresses().find((each) => each.includes('/tcp/')) ?? '');
     const stream = await (await stranger.dial(at)).newStream(protocolName('client', 'test'));
@@ -104,7 +104,7 @@ test('answers that a peer stopped reading are counted until they are read, also 
     await expect.poll(() => read, { timeout: 20_000 }).toBeGreaterThanOrEqual(mebibyte);
     for (let id = 9; id <= 14; id++) ask(id);
     await expect.poll(() => served, { timeout: 20_000 }).toBe(14);
-    // All that it did not read, but for what is on its way.
+    // Everything unread, except for bytes in transit.
     expect(node.heldBytes()).toBeGreaterThanOrEqual(4 * mebibyte);
     expect(node.heldBytes()).toBeLessThanOrEqual(maxHeldPerPeer);
     mayRead = Infinity;
@@ -116,24 +116,24 @@ test('answers that a peer stopped reading are counted until they are read, also 
   }
 });
 
-test('a stranger that opens streams again and again beyond what it may hold is disconnected', async () => {
+test('an unknown peer that opens streams beyond its bound again and again is disconnected', async () => {
   const node = await createNodeHost({
     ...{
       identitySeed: new Uint8Array(32).fill(11),
       role: 'adult',
       bootstrap: { tcpAddress: null },
     },
-    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: null, rtcDirectPort: null },
   });
   hosts.push(node);
   await node.serve('client', 'test', () => new Promise(() => undefined));
-  const stranger = await createStranger();
+  const stranger = await createRawPeer();
   try {
     const at = multiaddr(node.addresses().find((each) => each.includes('/tcp/')) ?? '');
     const connection = await stranger.dial(at);
     const open = () => connection.newStream(protocolName('client', 'test'));
     const payload = new Uint8Array(1024 * 1024);
-    // A frame that is still arriving is a few bytes longer than its payload.
+    // A partial frame is a few bytes longer than its payload.
     const left = 512;
     for (const last of [payload, payload.subarray(left)]) {
       const stream = await open();

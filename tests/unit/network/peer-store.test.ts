@@ -1,6 +1,6 @@
 /**
- * Goal: what libp2p remembers of peers is bounded on our hosts. Method: real hosts and strangers on this
- * machine; the peer store of each host is looked at from outside.
+ * Goal: libp2p's store of peers is bounded on our hosts. Method: real hosts and unknown peers on this
+ * machine; the test reads each host's peer store.
  */
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
@@ -11,9 +11,9 @@ import { createLibp2p, type Libp2p } from 'libp2p';
 import type * as library from 'libp2p';
 import { afterEach, expect, test, vi } from 'vitest';
 import { createLightHost } from '#network/light-host.ts';
-import { createAskingHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
-import { maxRememberedPeers } from '#network/peer-store.ts';
-import { takePort } from '#node/ports.ts';
+import { createDialOnlyHost, createNodeHost, type NodeHost } from '#network/node-host.ts';
+import { maxRememberedPeers } from '#network/limits/peer-store.ts';
+import { findFreePort } from '#node/peers/listen-ports.ts';
 
 const made = vi.hoisted(
   (): { getConnections(): unknown[]; peerStore: Libp2p['peerStore'] }[] => [],
@@ -41,7 +41,7 @@ async function startNode(
   const node = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(seed), role: 'elder' },
     bootstrap: relay === null ? null : { tcpAddress: relay },
-    ...{ tcpPort: await takePort(new Set()), wsPort: await takePort(new Set()) },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: await findFreePort(new Set()) },
     rtcDirectPort: null,
   });
   stops.push(node.stop);
@@ -60,7 +60,7 @@ const createChatty = () =>
 
 const strangers = maxRememberedPeers + 16;
 
-test('of peers without number that come, say much of themselves and go, few are remembered', async () => {
+test('few entries remain of many peers that connect, send long identify messages and leave', async () => {
   const [node, remembered] = await startNode(21);
   await node.serve('client', 'test', async (request) => request);
   const at = multiaddr(node.addresses().find((each) => /\/tcp\/\d+\/p2p/.test(each)) ?? '');
@@ -68,8 +68,8 @@ test('of peers without number that come, say much of themselves and go, few are 
   for (let n = 0; n < strangers; n++) {
     const stranger = await createChatty();
     const connection = await stranger.dial(at);
-    // Some leave while the node still asks them who they are.
-    if (n % 8 > 0) await connection.newStream('/safe/test/client/1');
+    // Some leave while the node still identifies them.
+    if (n % 8 > 0) await connection.newStream('/safe/test/client/2');
     await stranger.stop();
     most = Math.max(most, await remembered());
   }
@@ -79,24 +79,27 @@ test('of peers without number that come, say much of themselves and go, few are 
   await expect.poll(remembered).toBeLessThanOrEqual(maxRememberedPeers);
 });
 
-test('of names that were dialled in vain, few are remembered, and a node does not forget its relay', async () => {
+test('few entries remain of failed dials, and a node keeps its relay', async () => {
   const [relay] = await startNode(24);
   const at = relay.addresses().find((each) => /\/tcp\/\d+\/p2p/.test(each)) ?? '';
   const [node, remembered] = await startNode(22, at);
-  const port = await takePort(new Set());
+  const port = await findFreePort(new Set());
   for (let n = 0; n < strangers; n++) {
     const to = { name: crypto.getRandomValues(new Uint8Array(32)), addresses: [] };
-    await node.reach({ ...to, addresses: [`/ip4/127.0.0.1/tcp/${port}`] }, { timeoutMs: 5_000 });
+    await node.checkReachable(
+      { ...to, addresses: [`/ip4/127.0.0.1/tcp/${port}`] },
+      { timeoutMs: 5_000 },
+    );
   }
   expect(await remembered()).toBeGreaterThan(4);
   expect(await remembered()).toBeLessThanOrEqual(maxRememberedPeers + 1);
   expect(await made.at(-1)?.peerStore.has(peerIdFromString(relay.peerId))).toBe(true);
 });
 
-test('a light node, too, remembers few of the elders it dialled in vain', async () => {
-  const port = await takePort(new Set());
+test('a light node keeps few entries of elders it failed to dial', async () => {
+  const port = await findFreePort(new Set());
   const host = await createLightHost({
-    ...{ bootstrap: [], tag: 'test', isPrivate: true, lastRoads: new Map() },
+    ...{ bootstrap: [], tag: 'test', isPrivate: true, lastTransports: new Map() },
     ...{
       preference: () => 'websocket',
       rtcReady: async () => undefined,
@@ -114,16 +117,19 @@ test('a light node, too, remembers few of the elders it dialled in vain', async 
   expect(await remembered()).toBeLessThanOrEqual(maxRememberedPeers);
 });
 
-test('a host that only asks is bounded like the others', async () => {
+test('a dial-only host has the same bound', async () => {
   const [node] = await startNode(23);
-  const asking = await createAskingHost();
+  const asking = await createDialOnlyHost();
   stops.push(asking.stop);
-  const port = await takePort(new Set());
+  const port = await findFreePort(new Set());
   for (let n = 0; n < strangers; n++) {
     const to = { name: crypto.getRandomValues(new Uint8Array(32)), addresses: [] };
-    await asking.reach({ ...to, addresses: [`/ip4/127.0.0.1/tcp/${port}`] }, { timeoutMs: 5_000 });
+    await asking.checkReachable(
+      { ...to, addresses: [`/ip4/127.0.0.1/tcp/${port}`] },
+      { timeoutMs: 5_000 },
+    );
   }
   const at = { name: node.name, addresses: node.addresses() };
-  expect(await asking.reach(at, { timeoutMs: 5_000 })).toBe(true);
+  expect(await asking.checkReachable(at, { timeoutMs: 5_000 })).toBe(true);
   expect((await made.at(-1)?.peerStore.all())?.length).toBeLessThanOrEqual(maxRememberedPeers);
 });

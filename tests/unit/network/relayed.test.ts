@@ -1,6 +1,6 @@
 /**
- * Goal: a relay carries little for strangers, and nobody becomes a node's relay by asking. Method: real
- * hosts and strangers on this machine.
+ * Goal: a relay carries little for unknown peers, and no peer becomes a node's relay by asking. Method:
+ * real hosts and unknown peers on this machine.
  */
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
@@ -12,10 +12,10 @@ import { createLibp2p } from 'libp2p';
 import { afterEach, expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
 import { createNodeHost, type NodeHost } from '#network/node-host.ts';
-import { peerIdToName } from '#network/peer.ts';
-import { maxStrangerReservations } from '#network/relay-places.ts';
-import { takePort } from '#node/ports.ts';
-import { createStranger } from '../../e2e/support/stranger.ts';
+import { peerIdToName } from '#network/peer-id.ts';
+import { maxNonMemberReservations } from '#network/limits/relay-reservations.ts';
+import { findFreePort } from '#node/peers/listen-ports.ts';
+import { createRawPeer } from '../../e2e/support/raw-peer.ts';
 
 const stops: (() => unknown)[] = [];
 afterEach(async () => {
@@ -25,7 +25,7 @@ afterEach(async () => {
 async function startRelay(seed: number): Promise<readonly [NodeHost, string]> {
   const node = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(seed), role: 'bootstrap', bootstrap: null },
-    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: null, rtcDirectPort: null },
   });
   stops.push(node.stop);
   return [node, node.addresses().find((each) => /\/tcp\/\d+\/p2p/.test(each)) ?? ''];
@@ -56,8 +56,8 @@ test('a relayed connection ends after 128 KiB', async () => {
     },
     { runOnLimitedConnection: true },
   );
-  const road = multiaddr(`${at}/p2p-circuit/p2p/${taker.peerId.toString()}`);
-  const stream = await giver.dialProtocol(road, '/test/1', { runOnLimitedConnection: true });
+  const transport = multiaddr(`${at}/p2p-circuit/p2p/${taker.peerId.toString()}`);
+  const stream = await giver.dialProtocol(transport, '/test/1', { runOnLimitedConnection: true });
   for (let n = 0; n < 64 && stream.status === 'open'; n++) {
     if (!stream.send(new Uint8Array(8 * 1024))) await stream.onDrain().catch(() => undefined);
   }
@@ -66,12 +66,12 @@ test('a relayed connection ends after 128 KiB', async () => {
   expect(received).toBeLessThanOrEqual(128 * 1024);
 });
 
-test('strangers share few places at a relay; those of members come on top', async () => {
+test('unknown peers share few reservations at a relay; those of members are extra', async () => {
   const [node, at] = await startRelay(33);
   const members = new Set<string>();
-  node.know((name) => members.has(nameToId(name)));
+  node.setMembership((name) => members.has(nameToId(name)));
   const reserve = async (isMember = false): Promise<boolean> => {
-    const stranger = await createStranger();
+    const stranger = await createRawPeer();
     stops.push(() => stranger.stop());
     if (isMember) members.add(nameToId(peerIdToName(stranger.peerId) ?? new Uint8Array()));
     const stream = await stranger.dialProtocol(multiaddr(at), '/libp2p/circuit/relay/0.2.0/hop');
@@ -79,19 +79,19 @@ test('strangers share few places at a relay; those of members come on top', asyn
       stream.addEventListener('message', ({ data }) => resolve(data.subarray()));
       stream.addEventListener('close', () => reject(new Error('no answer')));
     });
-    // A HopMessage of type RESERVE, and what the answer holds when its status is OK (100).
+    // A HopMessage of type RESERVE, and its reply with status OK (100).
     stream.send(Uint8Array.of(2, 8, 0));
     return Buffer.from(await answer).includes(Buffer.of(0x28, 100));
   };
   let granted = 0;
-  for (let n = 0; n < maxStrangerReservations + 4; n++) granted += Number(await reserve());
-  expect(granted).toBe(maxStrangerReservations);
+  for (let n = 0; n < maxNonMemberReservations + 4; n++) granted += Number(await reserve());
+  expect(granted).toBe(maxNonMemberReservations);
   expect(await reserve(true)).toBe(true);
 });
 
-test('what a peer sends to be echoed is cut off after ten seconds, on two streams at most', async () => {
+test('an echo request is cut off after ten seconds, on two streams at most', async () => {
   const [, at] = await startRelay(34);
-  const stranger = await createStranger();
+  const stranger = await createRawPeer();
   stops.push(() => stranger.stop());
   const connection = await stranger.dial(multiaddr(at));
   let echoed = 0;
@@ -110,11 +110,11 @@ test('what a peer sends to be echoed is cut off after ten seconds, on two stream
   await expect.poll(open, { timeout: 45_000 }).toBe(0);
 });
 
-test('a node takes connections through its own relay', async () => {
+test('a node accepts connections through its own relay', async () => {
   const [, at] = await startRelay(35);
   const elder = await createNodeHost({
     ...{ identitySeed: new Uint8Array(32).fill(36), role: 'elder', bootstrap: { tcpAddress: at } },
-    ...{ tcpPort: await takePort(new Set()), wsPort: null, rtcDirectPort: null },
+    ...{ tcpPort: await findFreePort(new Set()), wsPort: null, rtcDirectPort: null },
   });
   stops.push(elder.stop);
   const browser = await startRelayed([]);
@@ -123,9 +123,9 @@ test('a node takes connections through its own relay', async () => {
   expect(connection.remotePeer.toString()).toBe(elder.peerId);
 });
 
-test('a stranger that asks a node to take a relayed connection does not become its relay', async () => {
+test("an unknown peer that offers a relayed connection does not become the node's relay", async () => {
   const [node, at] = await startRelay(32);
-  const stranger = await createStranger();
+  const stranger = await createRawPeer();
   stops.push(() => stranger.stop());
   let reservations = 0;
   await stranger.handle('/libp2p/circuit/relay/0.2.0/hop', () => void (reservations += 1));

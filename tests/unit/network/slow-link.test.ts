@@ -1,26 +1,26 @@
 /**
- * Goal: a slow link, or a slow node at its other end, makes requests late and ends none of them.
- * Method: the real client and server of rpc.ts over a simulated link, in simulated time.
+ * Goal: a slow link, or a slow node at its other end, delays requests and ends none of them. Method: the
+ * real client and server of rpc-stream.ts over a simulated link, in simulated time.
  */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { encodeFrame } from '#network/frame.ts';
-import { watchLink } from '#network/link.ts';
+import { encodeFrame } from '#network/rpc/frame.ts';
+import { createLinkMonitor } from '#network/rpc/link-monitor.ts';
 import {
   createRpcClient,
   isCongested,
   maxInFlight,
   maxUnanswered,
   serveRpc,
-} from '#network/rpc.ts';
-import { createLine, type Line } from './slow-line.ts';
+} from '#network/rpc/rpc-stream.ts';
+import { createSimulatedLink, type SimulatedLink } from './simulated-link.ts';
 
 const mebibyte = new Uint8Array(1024 * 1024);
 const patience = { idleMs: 30_000, totalMs: 90_000 };
 const receipt = async (): Promise<Uint8Array> => new Uint8Array(400);
 
-let line: Line;
+let line: SimulatedLink;
 const lineOf = (upPerSecond: number, downPerSecond = upPerSecond): void => {
-  line = createLine({ upPerSecond, downPerSecond });
+  line = createSimulatedLink({ upPerSecond, downPerSecond });
 };
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -30,7 +30,7 @@ afterEach(() => {
 const pass = (seconds: number): Promise<unknown> => vi.advanceTimersByTimeAsync(seconds * 1_000);
 const open = (
   answer: (request: Uint8Array) => Promise<Uint8Array> = receipt,
-  link = watchLink(),
+  link = createLinkMonitor(),
 ) => {
   const [ours, theirs] = line.open();
   const invalid = vi.fn();
@@ -38,7 +38,7 @@ const open = (
   return { rpc: createRpcClient(ours, undefined, undefined, link), invalid };
 };
 
-test('a piece lives as long as its bytes move, up and down', async () => {
+test('a piece stays alive while its bytes make progress, up and down', async () => {
   lineOf(25_000);
   const up = open().rpc.request(mebibyte, patience);
   await pass(50);
@@ -55,10 +55,10 @@ test.each([
   ['its whole time', 'timeout', 40_000],
   ['what the other end waits for a frame', 'unreachable', 90_000],
 ])(
-  'a piece that moves too slowly ends after %s, and the link is told as the reason',
+  'a piece that makes too little progress ends after %s, with the link as the reason',
   async (_, kind, totalMs) => {
     lineOf(30_000);
-    const link = watchLink();
+    const link = createLinkMonitor();
     const asked = [0, 1, 2].map(() =>
       open(receipt, link).rpc.request(mebibyte, { idleMs: 30_000, totalMs }),
     );
@@ -69,14 +69,14 @@ test.each([
   },
 );
 
-test('one piece alone that moves too slowly for the other end is late by our link', async () => {
+test('a single piece that is too slow for the other end counts as late because of our link', async () => {
   lineOf(10_000);
   const piece = open().rpc.request(mebibyte, { idleMs: 30_000, totalMs: 90_000 });
   await pass(85);
   expect(await piece).toEqual({ ok: false, error: { kind: 'unreachable', congested: true } });
 });
 
-test('a node that takes bytes and gives no answer is silent, whatever was sent to it', async () => {
+test('a node that accepts bytes and never replies is unresponsive, whatever was sent to it', async () => {
   lineOf(1_000_000);
   const silent = open(() => new Promise(() => undefined)).rpc;
   const asked = [silent.request(mebibyte, patience), silent.request(new Uint8Array(9), 5_000)];
@@ -86,7 +86,7 @@ test('a node that takes bytes and gives no answer is silent, whatever was sent t
   }
 });
 
-test('a node that breaks off while it sends a piece is unreachable: our link is not the reason', async () => {
+test('a node that aborts while sending a piece is unreachable: our link is not the reason', async () => {
   lineOf(1_000_000);
   const [ours, theirs] = line.open();
   serveRpc(theirs, async () => mebibyte);
@@ -97,9 +97,9 @@ test('a node that breaks off while it sends a piece is unreachable: our link is 
   expect(await piece).toEqual({ ok: false, error: { kind: 'unreachable' } });
 });
 
-test('a node that dribbles and then breaks off is unreachable, unless others were slow meanwhile', async () => {
+test('a node that sends slowly and then aborts is unreachable, unless others were slow meanwhile', async () => {
   lineOf(1_000_000);
-  const link = watchLink();
+  const link = createLinkMonitor();
   const dribbling = async () => {
     const [ours, theirs] = line.open();
     const piece = createRpcClient(ours, undefined, undefined, link).request(
@@ -121,9 +121,9 @@ test('a node that dribbles and then breaks off is unreachable, unless others wer
   expect(both.some((each) => !each.ok && isCongested(each.error as { kind: string }))).toBe(true);
 });
 
-test('an answer that is late while our own bytes fill the link is no silence', async () => {
+test('a late reply while our own bytes fill the link does not count as unresponsive', async () => {
   lineOf(100_000);
-  const link = watchLink();
+  const link = createLinkMonitor();
   const pieces = Array.from({ length: 6 }, () => open(receipt, link));
   for (const { rpc } of pieces) void rpc.request(mebibyte, patience);
   await pass(10);
@@ -132,7 +132,7 @@ test('an answer that is late while our own bytes fill the link is no silence', a
   expect(await late).toEqual({ ok: false, error: { kind: 'timeout', congested: true } });
 });
 
-test('a request that is given up before its first byte was sent is never sent', async () => {
+test('a request abandoned before its first byte is never sent', async () => {
   lineOf(100_000);
   const { rpc } = open();
   const first = rpc.request(mebibyte, patience);
@@ -147,7 +147,7 @@ test('a request that is given up before its first byte was sent is never sent', 
   expect((await next).ok).toBe(true);
 });
 
-test('a piece that is cancelled halfway frees the link, in both directions', async () => {
+test('a piece cancelled halfway frees the link, in both directions', async () => {
   lineOf(100_000);
   const cancel = new AbortController();
   const asked = [
@@ -162,7 +162,7 @@ test('a piece that is cancelled halfway frees the link, in both directions', asy
   expect(line.carried.down).toBeLessThan(mebibyte.length / 2);
 });
 
-test('an asker of a slow node gives up its requests and is never held to be hostile', async () => {
+test('a client of a slow node abandons its requests and is never treated as hostile', async () => {
   lineOf(1_000_000);
   let serving = 0;
   let most = 0;
@@ -183,14 +183,14 @@ test('an asker of a slow node gives up its requests and is never held to be host
   expect(invalid).not.toHaveBeenCalled();
   expect(rpc.closed()).toBe(false);
   expect(most).toBe(maxUnanswered);
-  // What is asked once the node is quick again is answered.
+  // Requests sent once the node is fast again are answered.
   await pass(30);
   const now = rpc.request(new Uint8Array(100), 30_000);
   await pass(25);
   expect((await now).ok).toBe(true);
 });
 
-test('a stream whose places are full of given-up requests ends when it stays silent', async () => {
+test('a stream full of abandoned requests ends when no byte arrives', async () => {
   lineOf(1_000_000);
   const { rpc, invalid } = open(() => new Promise(() => undefined));
   for (let n = 0; n < 20; n++) {

@@ -1,22 +1,23 @@
 /**
- * Goal: files go up and come down on slow links, and few bytes are sent in vain.
- * Method: the worker's own calls for pieces, with as many at once as its lanes and the vault's allow,
- * over the real client and server of rpc.ts and one simulated link to all seven elders.
+ * Goal: files are uploaded and downloaded on slow links, and few bytes are wasted. Method: the worker's own
+ * piece calls, with the concurrency of its lanes and the vault's, over the real client and server of
+ * rpc-stream.ts and one simulated link to all seven elders.
  */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ok } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { signReceipt, storedChunk } from '#data/receipt.ts';
-import { watchLink } from '#network/link.ts';
-import { createRpcClient, serveRpc, type RpcClient } from '#network/rpc.ts';
-import { stampOf } from '#protocol/replication/index.ts';
-import { createLanes } from '#runtime/lanes.ts';
-import { CallError } from '../../../src/service-worker/answers.ts';
-import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data.ts';
-import { createLine, type Line, type Rates } from './slow-line.ts';
-import { nameOf, networkId, sectionOf, seedOf } from '../roles/plain-section.ts';
+import { storedChunk } from '#data/storage-receipt.ts';
+import { createLinkMonitor } from '#network/rpc/link-monitor.ts';
+import { createRpcClient, serveRpc, type RpcClient } from '#network/rpc/rpc-stream.ts';
+import { stateRefOf } from '#protocol/replication/index.ts';
+import { createTransferLimiter } from '#runtime/transfer-limiter.ts';
+import { CallError } from '../../../src/service-worker/http/http-responses.ts';
+import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data-client.ts';
+import { createSimulatedLink, type SimulatedLink, type Rates } from './simulated-link.ts';
+import { nameOf, networkId, sectionOf, seedOf } from '../service-worker/plain-section.ts';
+import { signReceipt } from '../../support/receipts.ts';
 
-// What takes real time would take any simulated time.
+// Replaces what takes real time, which would stall the simulated clock.
 vi.mock('#runtime/jobs/ciphers.ts', async () => {
   const { sha256 } = await import('#crypto/hash.ts');
   const { verifyEd25519 } = await import('#crypto/ed25519.ts');
@@ -28,7 +29,7 @@ vi.mock('#runtime/jobs/ciphers.ts', async () => {
 
 const adults = [11, 12, 13];
 const section = sectionOf(adults);
-const stamp = stampOf(section.authority);
+const stateRef = stateRefOf(section.authority);
 
 const pieceBytes = 1024 * 1024;
 const pieces = Array.from({ length: 8 }, (_, n) => new Uint8Array(pieceBytes).fill(n));
@@ -36,11 +37,11 @@ const names = pieces.map((piece) => sha256(piece));
 const receipts = names.map((name) =>
   adults.map((n) => ({
     holder: nameOf(n),
-    signature: signReceipt(seedOf(n), networkId, stamp, storedChunk(name)),
+    signature: signReceipt(seedOf(n), networkId, stateRef, storedChunk(name)),
   })),
 );
 
-let line: Line;
+let line: SimulatedLink;
 const stored = new Set<number>();
 beforeEach(() => {
   vi.useFakeTimers();
@@ -51,10 +52,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Stands for the light node; a request is the number of its piece and, on the way up, its bytes. */
+/** A fake light node; a request is the number of its piece and, for uploads, its bytes. */
 function nodeOver(rates: Rates): DataNode {
-  line = createLine(rates);
-  const link = watchLink();
+  line = createSimulatedLink(rates);
+  const link = createLinkMonitor();
   const clients = new Map<string, RpcClient>();
   const serve = async (request: Uint8Array): Promise<Uint8Array> => {
     const n = request[0] ?? 0;
@@ -73,13 +74,13 @@ function nodeOver(rates: Rates): DataNode {
   };
   return {
     section: async () => section,
-    askFor: async (name, elder, request, patience, signal) => {
+    requestFor: async (name, elder, request, patience, signal) => {
       const n = names.findIndex((each) => each.join() === name.join());
       const payload = new Uint8Array(request.kind === 'putChunk' ? pieceBytes : 80).fill(n);
       const reply = await clientOf(elder.name.join()).request(payload, patience, signal);
       if (!reply.ok) return reply;
       return request.kind === 'putChunk'
-        ? ok({ kind: 'stored', stamp, receipts: receipts[n] ?? [] })
+        ? ok({ kind: 'stored', stateRef, receipts: receipts[n] ?? [] })
         : ok({ kind: 'chunk', bytes: reply.value, holder: nameOf(11) });
     },
     catchUp: async () => undefined,
@@ -87,14 +88,14 @@ function nodeOver(rates: Rates): DataNode {
   };
 }
 
-/** Transfers all pieces, each again until it has gone. @returns how many went in so many seconds. */
+/** Transfers all pieces, each until it succeeds. @returns the pieces done within these seconds. */
 async function transferAll(
   most: number,
   transfer: (n: number) => Promise<unknown>,
   seconds: number,
 ): Promise<number> {
   const { signal } = new AbortController();
-  const lanes = createLanes(
+  const lanes = createTransferLimiter(
     most,
     () => performance.now(),
     (error) => error instanceof CallError && error.failure.kind === 'slow',
@@ -119,7 +120,7 @@ async function transferAll(
 const slack = 1.5;
 
 test.each([60_000, 100_000, 400_000])(
-  'a file goes up at %i bytes a second, and little is sent twice',
+  'a file is uploaded at %i bytes per second, and little is sent twice',
   async (upPerSecond) => {
     const node = nodeOver({ upPerSecond, downPerSecond: 1_000_000 });
     const needed = (pieces.length * pieceBytes) / upPerSecond;
@@ -131,7 +132,7 @@ test.each([60_000, 100_000, 400_000])(
 );
 
 test.each([60_000, 150_000, 400_000])(
-  'a file comes down at %i bytes a second, and little is fetched twice',
+  'a file is downloaded at %i bytes per second, and little is fetched twice',
   async (downPerSecond) => {
     const node = nodeOver({ upPerSecond: 1_000_000, downPerSecond });
     const needed = (pieces.length * pieceBytes) / downPerSecond;

@@ -1,6 +1,7 @@
 /**
- * Goal: ages, lots and orders are those of the specification (src/protocol/node-age/README.md).
- * Method: the known vectors, then random sections against each rule read once more.
+ * Goal: ages, lotteries and orders are those of the specification
+ * (src/protocol/node-age/README.md). Method: known vectors, then random sections against a second
+ * implementation of each rule.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -12,15 +13,15 @@ import {
   churnIdOf,
   churnMessageBytes,
   demotedAge,
-  destinationOf,
-  drawMovers,
-  drawsLots,
+  relocationDestination,
+  selectRelocations,
+  holdsLottery,
   elderCandidates,
   elderOrder,
   grindingPrefix,
-  isWantedName,
+  matchesGrindingPrefix,
   JOIN_AGE,
-  moversAllowed,
+  relocationsAllowed,
   rankJoiners,
   rewardedAge,
   trailingZeroBits,
@@ -32,7 +33,7 @@ const nameOf = (text: string, age: number): XorName => {
   return toXorName(name);
 };
 
-/** A churn id that ends in exactly so many zero bits. */
+/** A churn id that ends in exactly `zeros` zero bits. */
 function churnWith(zeros: number, seed = 0): Uint8Array {
   const id = sha256(utf8(`churn ${seed}`));
   for (let bit = 0; bit < zeros; bit++) id[31 - (bit >> 3)]! &= ~(1 << (bit & 7));
@@ -44,7 +45,7 @@ const ages = fc.array(fc.integer({ min: 5, max: 8 }), { minLength: 8, maxLength:
 const namesOf = (list: readonly number[]): readonly XorName[] =>
   list.map((age, at) => nameOf(`node ${at}`, age));
 
-describe('the chance of a decision', () => {
+describe('the randomness of a decision', () => {
   test.each([
     [[0], 8],
     [[1], 0],
@@ -55,11 +56,11 @@ describe('the chance of a decision', () => {
     [[1, 0], 8],
     [[2, 0], 9],
     [[0x80], 7],
-  ])('A1: %j ends in %i zero bits', (bytes, zeros) => {
+  ])('AGE-A1: %j ends in %i zero bits', (bytes, zeros) => {
     expect(trailingZeroBits(Uint8Array.from(bytes))).toBe(zeros);
   });
 
-  test('N36: what is signed names the decision and nothing of its content', () => {
+  test('N36: the signed bytes identify the decision and contain nothing of its content', () => {
     const point = {
       networkId: sha256(utf8('net')),
       key: new Uint8Array(96).fill(7),
@@ -81,13 +82,13 @@ describe('the chance of a decision', () => {
 });
 
 describe('ages and names', () => {
-  test('A2: a move earns one year up to 255, a demotion halves and leaves five', () => {
+  test('AGE-A2: a relocation adds one year up to 255, a demotion halves the age, at least five', () => {
     expect([5, 6, 254, 255].map(rewardedAge)).toEqual([6, 7, 255, 255]);
     expect([5, 6, 9, 10, 11, 20, 255].map(demotedAge)).toEqual([5, 5, 5, 5, 5, 10, 127]);
   });
 
-  test('A3: a new name fits the destination even if its section splits three times', () => {
-    const destination = destinationOf(nameOf('mover', 6), sha256(utf8('churn')));
+  test('AGE-A3: a new name matches the destination even if its section splits three times', () => {
+    const destination = relocationDestination(nameOf('mover', 6), sha256(utf8('churn')));
     let section = EMPTY_PREFIX;
     for (let bit = 0; bit < 5; bit++) {
       section = grindingPrefix(section, destination);
@@ -97,50 +98,57 @@ describe('ages and names', () => {
     const wanted = grindingPrefix(EMPTY_PREFIX, destination);
     const name = destination.slice();
     name[31] = 7;
-    expect(isWantedName(wanted, 7, name)).toBe(true);
-    expect(isWantedName(wanted, 8, name)).toBe(false);
+    expect(matchesGrindingPrefix(wanted, 7, name)).toBe(true);
+    expect(matchesGrindingPrefix(wanted, 8, name)).toBe(false);
     name[0] = (name[0] ?? 0) ^ 0x20;
-    expect(isWantedName(wanted, 7, name)).toBe(false);
+    expect(matchesGrindingPrefix(wanted, 7, name)).toBe(false);
     name[0] = (name[0] ?? 0) ^ 0x30;
-    expect(isWantedName(wanted, 7, name)).toBe(true);
+    expect(matchesGrindingPrefix(wanted, 7, name)).toBe(true);
   });
 });
 
-describe('the lottery', () => {
-  test('A5: the oldest matching age moves, nearest to the hashed churn id first', () => {
+describe('the relocation lottery', () => {
+  test('AGE-A5: the oldest matching age relocates, nearest to the hashed churn id first', () => {
     fc.assert(
       fc.property(ages, fc.integer({ min: 0, max: 12 }), fc.nat(1000), (list, zeros, seed) => {
         const candidates = namesOf(list);
         const churnId = churnWith(zeros, seed);
-        const movers = drawMovers({ candidates, memberCount: list.length + 7, churnId });
+        const relocations = selectRelocations({
+          candidates,
+          memberCount: list.length + 7,
+          churnId,
+        });
         const matching = candidates.filter((name) => ageOf(name) <= zeros);
         const oldest = Math.max(...matching.map(ageOf));
         const expected = matching.filter((name) => ageOf(name) === oldest);
-        expect(movers.length).toBe(Math.min(expected.length, moversAllowed(list.length + 7)));
-        expect(movers.every((name) => ageOf(name) === oldest)).toBe(true);
+        expect(relocations.length).toBe(
+          Math.min(expected.length, relocationsAllowed(list.length + 7)),
+        );
+        expect(relocations.every((name) => ageOf(name) === oldest)).toBe(true);
         const target = labelledHash('safe/v1/churn-order', churnId);
-        const left = expected.filter((name) => !movers.includes(name));
-        for (const mover of movers) {
-          for (const other of left) expect(compareDistance(target, mover, other)).toBeLessThan(0);
+        const left = expected.filter((name) => !relocations.includes(name));
+        for (const relocating of relocations) {
+          for (const other of left)
+            expect(compareDistance(target, relocating, other)).toBeLessThan(0);
         }
       }),
       { seed: 4, numRuns: 200 },
     );
   });
 
-  test('A6: at most three, and never below seven elders and four adults', () => {
+  test('AGE-A6: at most three, and never below seven elders and four adults', () => {
     const counts = [0, 7, 11, 12, 13, 14, 15, 60];
-    expect(counts.map(moversAllowed)).toEqual([0, 0, 0, 1, 2, 3, 3, 3]);
+    expect(counts.map(relocationsAllowed)).toEqual([0, 0, 0, 1, 2, 3, 3, 3]);
   });
 
-  test('N39: once half are grown, beginners that come and go draw no lot', () => {
+  test('N39: once half are older, joins and departures at age 5 hold no lottery', () => {
     const young = namesOf([5, 5, 5, 5, 6]);
     const grown = namesOf([5, 5, 6, 7]);
     const beginner = { age: JOIN_AGE };
-    expect(drawsLots(young, [beginner])).toBe(true);
-    expect(drawsLots(young, [])).toBe(false);
-    expect(drawsLots(grown, [beginner, beginner])).toBe(false);
-    expect(drawsLots(grown, [beginner, { age: 6 }])).toBe(true);
+    expect(holdsLottery(young, [beginner])).toBe(true);
+    expect(holdsLottery(young, [])).toBe(false);
+    expect(holdsLottery(grown, [beginner, beginner])).toBe(false);
+    expect(holdsLottery(grown, [beginner, { age: 6 }])).toBe(true);
   });
 });
 
@@ -150,7 +158,7 @@ describe('orders', () => {
     joined: BigInt(joined),
   });
 
-  test('A7: age, then elders of now, then who came earlier, then nearness to the prefix', () => {
+  test('AGE-A7: age, then current elders, then earlier joiners, then nearness to the prefix', () => {
     const old = member('old', 9, 50);
     const elder = member('elder', 7, 40);
     const early = member('early', 7, 3);
@@ -163,7 +171,7 @@ describe('orders', () => {
     expect(elderOrder(shuffled, [elder.name], EMPTY_PREFIX)).toEqual(wanted);
   });
 
-  test('A7: seven of the prefix, sorted by name, whatever the order of members', () => {
+  test('AGE-A7: seven of the prefix, sorted by name, for any order of members', () => {
     fc.assert(
       fc.property(ages, fc.nat(1000), (list, seed) => {
         const members = list.map((age, at) => member(`node ${at}`, age, at % 3));
@@ -185,7 +193,7 @@ describe('orders', () => {
     );
   });
 
-  test('N39: another chance, another order of joiners', () => {
+  test('N39: another churn id gives another order of joiners', () => {
     const names = namesOf([5, 5, 5, 5, 5, 5]);
     const first = rankJoiners(names, sha256(utf8('one')));
     expect(rankJoiners([...names].reverse(), sha256(utf8('one')))).toEqual(first);

@@ -1,4 +1,4 @@
-/** Goal: a node is dialled where it last said it is, and nobody else can say it (N28). */
+/** Goal: a node is dialled at the newest addresses that it signed itself (N28). */
 import {
   existsSync,
   lstatSync,
@@ -14,10 +14,10 @@ import { expect, test, vi } from 'vitest';
 import {
   createAddressBook,
   maxKnownNodes,
-  maxStrangerRecordBytes,
-  maxStrangers,
-} from '#node/address-book.ts';
-import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
+  maxNonMemberRecordBytes,
+  maxNonMembers,
+} from '#node/peers/address-book.ts';
+import { createSigner, publicKeyOf } from '#node/keys/native-ed25519.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
 
 const networkId = new Uint8Array(32).fill(1);
@@ -31,10 +31,10 @@ const record = (n: number, counter: bigint, address: string, network = networkId
 const nameOf = (n: number): Uint8Array => publicKeyOf(seed(n));
 const idOf = (n: number): string => Buffer.from(nameOf(n)).toString('hex');
 const alice = nameOf(1);
-/** Time enough for a small file. */
+/** Long enough to write a small file. */
 const settled = () => new Promise((go) => setTimeout(go, 50));
 
-test('N28: of two records the higher counter counts, in whatever order they come', () => {
+test('N28: of two records the one with the higher counter wins, in any order of arrival', () => {
   const book = createAddressBook(networkId, null);
   expect(book.offer(record(1, 2n, '/ip4/127.0.0.1/tcp/2'))).toBe('news');
   expect(book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'))).toBe('known');
@@ -43,7 +43,7 @@ test('N28: of two records the higher counter counts, in whatever order they come
   expect(book.addressesOf(alice)).toEqual(['/ip4/127.0.0.1/tcp/3']);
 });
 
-test('a record that mallory made for alice, or for another network, is refused', () => {
+test('a record of another signer or network is refused', () => {
   const book = createAddressBook(networkId, null);
   const forged = record(1, 9n, '/ip4/127.0.0.1/tcp/9');
   forged.set(createSigner(seed(2))(forged), forged.length - 64);
@@ -53,7 +53,7 @@ test('a record that mallory made for alice, or for another network, is refused',
   expect(book.addressesOf(alice)).toEqual([]);
 });
 
-test('the book of the members survives a restart, and strangers are not written', async () => {
+test('members’ records survive a restart, and other nodes’ records are not written', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
   const path = join(folder, 'addresses');
   const book = createAddressBook(networkId, path);
@@ -63,23 +63,23 @@ test('the book of the members survives a restart, and strangers are not written'
   await book.close();
   const again = createAddressBook(networkId, path);
   expect(again.names()).toEqual([alice]);
-  // The counter is remembered with it: an old record stays old.
+  // The counter is saved too, so an old record is still refused.
   expect(again.offer(record(1, 4n, '/ip4/127.0.0.1/tcp/4'))).toBe('known');
   rmSync(folder, { recursive: true });
 });
 
-test('strangers cause no writing; members do, at most once a minute, and never within the call', async () => {
+test('only members’ records cause writes, at most once a minute, and never within the call', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
   const path = join(folder, 'addresses');
   let now = 0;
   const book = createAddressBook(networkId, path, { nowMs: () => now });
   book.pin(new Set([idOf(1)]));
   for (let n = 2; n <= 70; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n));
-  book.keep();
+  book.saveSoon();
   await settled();
   expect(existsSync(path)).toBe(false);
   book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'));
-  book.keep();
+  book.saveSoon();
   expect(existsSync(path)).toBe(false);
   await vi.waitFor(() => expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(2), {
     timeout: 20_000,
@@ -87,53 +87,53 @@ test('strangers cause no writing; members do, at most once a minute, and never w
   const first = readFileSync(path, 'utf8');
   book.offer(record(1, 2n, '/ip4/127.0.0.1/tcp/2'));
   now += 59_999;
-  book.keep();
+  book.saveSoon();
   await settled();
   expect(readFileSync(path, 'utf8')).toBe(first);
   now += 1;
-  book.keep();
+  book.saveSoon();
   await vi.waitFor(() => expect(readFileSync(path, 'utf8')).not.toBe(first), { timeout: 20_000 });
   rmSync(folder, { recursive: true });
 });
 
-test('a disk that refuses is told to the log, and ends nothing', async () => {
+test('a disk error is logged and stops nothing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
   const errors: unknown[] = [];
   let now = 0;
   const book = createAddressBook(networkId, join(folder, 'gone', 'addresses'), {
-    failed: (error) => errors.push(error),
+    onError: (error) => errors.push(error),
     nowMs: () => now,
   });
   book.offer(record(1, 1n, '/ip4/127.0.0.1/tcp/1'));
-  book.keep();
+  book.saveSoon();
   await vi.waitFor(() => expect(errors).toHaveLength(1), { timeout: 20_000 });
   now += 60_000;
-  book.keep();
+  book.saveSoon();
   await vi.waitFor(() => expect(errors).toHaveLength(2), { timeout: 20_000 });
   await expect(book.close()).resolves.toBeUndefined();
   expect(book.addressesOf(alice)).toHaveLength(1);
   rmSync(folder, { recursive: true });
 });
 
-test('a book that cannot be read is not written over, and joins the new one when it can', async () => {
+test('an unreadable book is not overwritten, and is merged with the new one once it can be read', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'safe-book-'));
   const [path, kept] = [join(folder, 'addresses'), join(folder, 'kept')];
   writeFileSync(kept, `${Buffer.from(record(1, 1n, '/ip4/127.0.0.1/tcp/1')).toString('hex')}\n`);
-  symlinkSync(path, path); // It leads to itself: there, and not to be read.
+  symlinkSync(path, path); // A link to itself: it exists and cannot be read.
   const errors: unknown[] = [];
   let now = 0;
-  const options = { failed: (error: unknown) => errors.push(error), nowMs: () => now };
+  const options = { onError: (error: unknown) => errors.push(error), nowMs: () => now };
   const book = createAddressBook(networkId, path, options);
   expect(errors).toHaveLength(1);
   book.offer(record(2, 1n, '/ip4/127.0.0.1/tcp/2'));
-  book.keep();
+  book.saveSoon();
   await settled();
   expect(lstatSync(path).isSymbolicLink()).toBe(true);
   expect(errors).toHaveLength(2);
   rmSync(path);
   symlinkSync(kept, path);
   now += 60_000;
-  book.keep();
+  book.saveSoon();
   await book.close();
   expect(book.addressesOf(alice)).toHaveLength(1);
   const again = createAddressBook(networkId, path);
@@ -141,7 +141,7 @@ test('a book that cannot be read is not written over, and joins the new one when
   rmSync(folder, { recursive: true });
 });
 
-test('wanted names come first in what is told', () => {
+test('wanted names come first in the answer', () => {
   const book = createAddressBook(networkId, null);
   for (let n = 1; n <= 10; n++) book.offer(record(n, 1n, `/ip4/127.0.0.1/tcp/${n}`));
   const told = book.records(3, [alice, publicKeyOf(seed(4))]);
@@ -150,18 +150,18 @@ test('wanted names come first in what is told', () => {
   expect(told[1]).toEqual(book.recordOf(publicKeyOf(seed(4))));
 });
 
-test('a flood of strangers pushes out strangers and no member', () => {
-  // Signing 4096 records takes a while: the bound is the code's own, the flood a small one.
-  expect([maxKnownNodes, maxStrangers, maxStrangerRecordBytes]).toEqual([4096, 64, 1024]);
-  const book = createAddressBook(networkId, null, { strangers: 3 });
+test('a flood of unknown nodes evicts unknown nodes and no member', () => {
+  // Signing 4096 records takes long: the limit is the real one, the flood is small.
+  expect([maxKnownNodes, maxNonMembers, maxNonMemberRecordBytes]).toEqual([4096, 64, 1024]);
+  const book = createAddressBook(networkId, null, { nonMembers: 3 });
   book.pin(new Set([idOf(1)]));
   for (let n = 1; n <= 12; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n));
   expect(book.names()).toHaveLength(4);
   expect(book.pinned()).toEqual([alice]);
 });
 
-test('a stranger brings its own record and no other; whom a member tells of gives way to who came', () => {
-  const book = createAddressBook(networkId, null, { strangers: 2 });
+test('an unknown node may add only its own record; indirectly known nodes are evicted for connected ones', () => {
+  const book = createAddressBook(networkId, null, { nonMembers: 2 });
   book.pin(new Set([idOf(1)]));
   const at = '/ip4/127.0.0.1/tcp/1';
   expect(book.offer(record(3, 1n, at), nameOf(2))).toBe('refused');
@@ -172,27 +172,27 @@ test('a stranger brings its own record and no other; whom a member tells of give
   expect(book.offer(record(5, 1n, at), alice)).toBe('refused');
 });
 
-test('strangers of one address push out each other, and nobody who comes from elsewhere', () => {
+test('unknown nodes of one address evict only each other, and none from another address', () => {
   const book = createAddressBook(networkId, null);
   book.pin(new Set());
   const come = (n: number, address: string | null) =>
     book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n), address);
   expect(come(1, '198.51.100.7')).toBe('news');
   for (let n = 2; n <= 200; n++) expect(come(n, '203.0.113.1')).toBe('news');
-  expect(book.names()).toHaveLength(maxStrangers);
+  expect(book.names()).toHaveLength(maxNonMembers);
   expect(book.recordOf(nameOf(1))).not.toBeNull();
   expect(book.recordOf(nameOf(2))).toBeNull();
-  // Who comes later finds room, too, and another one after it.
+  // A later node still gets a place, and so does the next one.
   expect(come(201, '198.51.100.8')).toBe('news');
   expect(come(202, null)).toBe('news');
   for (let n = 203; n <= 400; n++) come(n, '203.0.113.1');
   for (const n of [1, 201, 202]) expect(book.recordOf(nameOf(n))).not.toBeNull();
-  // With as many addresses as places the oldest gives way.
+  // With as many addresses as places the oldest is evicted.
   for (let n = 401; n <= 470; n++) expect(come(n, `198.18.0.${n - 400}`)).toBe('news');
-  expect(book.names()).toHaveLength(maxStrangers);
+  expect(book.names()).toHaveLength(maxNonMembers);
 });
 
-test('a long record is taken of a member alone, and goes when it is none any more', () => {
+test('a long record is accepted only of a member, and removed when membership ends', () => {
   const book = createAddressBook(networkId, null);
   const long = Array.from({ length: 8 }, (_, n) => `/ip4/127.0.0.1/tcp/1/${String(n).repeat(200)}`);
   const of = (n: number) => encodeAddressRecord(signAddressRecord(seed(n), networkId, 1n, long));
@@ -203,15 +203,15 @@ test('a long record is taken of a member alone, and goes when it is none any mor
   expect(book.names()).toEqual([]);
 });
 
-test('before the members are known, what the disk and the join point named is not pushed out', () => {
-  const book = createAddressBook(networkId, null, { strangers: 2 });
+test('before the members are known, records from the disk and the join point are not evicted', () => {
+  const book = createAddressBook(networkId, null, { nonMembers: 2 });
   for (let n = 1; n <= 3; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'));
   for (let n = 4; n <= 9; n++) book.offer(record(n, 1n, '/ip4/127.0.0.1/tcp/1'), nameOf(n));
   expect(book.pinned()).toEqual([1, 2, 3].map(nameOf));
   expect(book.names()).toHaveLength(5);
 });
 
-test('of a record only an IP address is dialled, and this machine only by a node that lives there', () => {
+test('only IP addresses of a record are dialled, and loopback only by a node without a public address', () => {
   const book = createAddressBook(networkId, null);
   const some = ['/dns4/victim.example/tcp/25', '/ip4/127.0.0.1/tcp/25', '/ip4/203.0.113.1/tcp/25'];
   book.offer(encodeAddressRecord(signAddressRecord(seed(1), networkId, 1n, some)));

@@ -1,45 +1,49 @@
-/** Storing nodes as `src/node/node.ts` puts them together, with real folders, but without a network. */
+/** Storage nodes assembled as in `src/node/node.ts`, with real folders and without a network. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { nameToId, toXorName } from '#address/xor-name.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import type { NodeId } from '#core/machine.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { createAdultService, type AdultService } from '#node/adult-service.ts';
-import { openHoldings, type Holdings } from '#node/holdings.ts';
-import { silentLog } from '#node/log.ts';
-import { createMetrics } from '#node/metrics.ts';
-import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
+import { createAdultService } from '#node/chunk-storage/adult-service.ts';
+import { openHoldings, type Holdings } from '#node/chunk-storage/holdings.ts';
+import { createMetrics } from '#node/monitoring/metrics.ts';
+import { createSigner, publicKeyOf } from '#node/keys/native-ed25519.ts';
+import type { ReplicationTiming } from '#node/chunk-storage/replication-machine.ts';
 import {
   startReplication,
-  type ReplicationPace,
   type ReplicationService,
-} from '#node/replication-service.ts';
+} from '#node/chunk-storage/replication-service.ts';
 import type { ReplicationMessage } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
-import { encodeNodeRequest } from '#roles/wire/node.ts';
+import { encodeNodeRequest } from '#roles/wire/node-requests.ts';
 import { openChunks } from '#storage/node/chunks.ts';
 import { openFacts } from '#storage/node/facts.ts';
+import { faultyAdult, type FaultyAdult } from '../../support/faulty-adult.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 export const networkId = new Uint8Array(32).fill(7);
+
+/** The sender, and what is called for bytes that no program of ours sends. */
+type AdultArguments = [from: Uint8Array | null, invalid?: () => void];
 
 export interface DataNode {
   readonly id: NodeId;
   readonly name: Uint8Array;
   readonly holdings: Holdings;
   readonly replication: ReplicationService;
-  readonly adult: AdultService;
-  /** As a process that ends; start it again with {@link DataNodes.start}. */
+  readonly adult: FaultyAdult<AdultArguments>;
+  /** Stops a node like its process; start it again with {@link DataNodes.start}. */
   readonly stop: () => Promise<void>;
 }
 
 export interface DataNodes {
   readonly blamed: readonly (readonly [kind: string, culprit: NodeId])[];
   readonly start: (seedByte: number, limitBytes?: number) => Promise<DataNode>;
-  /** Who listens in at which node. */
-  readonly overheard: Map<NodeId, (from: NodeId, message: ReplicationMessage) => void>;
+  /** Observers of the messages to a node. */
+  readonly messageListeners: Map<NodeId, (from: NodeId, message: ReplicationMessage) => void>;
   readonly running: ReadonlyMap<NodeId, DataNode>;
-  /** Tells everybody that runs. */
+  /** Sends a state to all running nodes. */
   readonly adopt: (
     section: SectionAuthority,
     others?: readonly SectionAuthority[],
@@ -55,7 +59,7 @@ export interface DataNodes {
 export const seedOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
 export const nameOf = (byte: number): Uint8Array => publicKeyOf(seedOf(byte));
 
-/** A state nobody signed: services are told by the section's machine, which has verified it. */
+/** An unsigned state: services receive states from the section's machine, which has verified them. */
 export const sectionOf = (
   elders: readonly number[],
   adults: readonly number[],
@@ -83,18 +87,18 @@ export const sectionOf = (
   ...more,
 });
 
-const quick: ReplicationPace = {
+const quick: ReplicationTiming = {
   tickMs: 10,
   budgetBytesPerTick: 4 * 1024 * 1024,
   budgetBurstBytes: 16 * 1024 * 1024,
   relistEveryTicks: 100,
-  roomLookMs: 20,
+  roomCheckMs: 20,
 };
 
 export function createDataNodes(folder: string): DataNodes {
   const running = new Map<NodeId, DataNode>();
   const blamed: (readonly [string, NodeId])[] = [];
-  const overheard: DataNodes['overheard'] = new Map();
+  const messageListeners: DataNodes['messageListeners'] = new Map();
   let elders = new Set<NodeId>();
   let known: { section: SectionAuthority; others: readonly SectionAuthority[] } | null = null;
 
@@ -107,7 +111,7 @@ export function createDataNodes(folder: string): DataNodes {
   return {
     running,
     blamed,
-    overheard,
+    messageListeners,
     request,
     start: async (byte, limitBytes = Number.POSITIVE_INFINITY) => {
       const [seed, name] = [seedOf(byte), nameOf(byte)];
@@ -126,7 +130,7 @@ export function createDataNodes(folder: string): DataNodes {
       const replication = await startReplication({
         ...{ label: 'adult', networkId, name, identitySeed: seed, holdings, facts, metrics },
         log: silentLog,
-        pace: quick,
+        timing: quick,
         send: (to, message) => {
           const target = fromHex(to);
           const bytes = encodeNodeRequest({ kind: 'deliver', protocol: 'replication', message });
@@ -134,16 +138,17 @@ export function createDataNodes(folder: string): DataNodes {
         },
         request: (to, bytes) => request(name, to, bytes),
         blamed: (kind, culprit) => void blamed.push([kind, culprit]),
-        overheard: (from, message) => overheard.get(id)?.(from, message),
+        onMessage: (from, message) => messageListeners.get(id)?.(from, message),
         failed: (error) => {
           throw error;
         },
       });
-      const adult = createAdultService({
+      const service = createAdultService({
         ...{ label: 'adult', networkId, holdings, replication, metrics, log: silentLog },
         sign: createSigner(seed),
         isElder: (each) => elders.has(nameToId(each)),
       });
+      const adult = faultyAdult<AdultArguments>(service.handle);
       const node: DataNode = {
         ...{ id, name, holdings, replication, adult },
         stop: async () => {
@@ -154,13 +159,13 @@ export function createDataNodes(folder: string): DataNodes {
         },
       };
       running.set(id, node);
-      if (known !== null) await replication.adopted(known.section, known.others);
+      if (known !== null) await replication.adoptState(known.section, known.others);
       return node;
     },
     adopt: async (section, others = []) => {
       known = { section, others };
       elders = new Set(section.elders.map((each) => nameToId(each.name)));
-      for (const { replication } of running.values()) await replication.adopted(section, others);
+      for (const { replication } of running.values()) await replication.adoptState(section, others);
     },
     stop: async () => {
       for (const node of [...running.values()]) await node.stop();

@@ -1,16 +1,19 @@
 /**
- * Goal: a payment with a signature or a certificate that nobody made is held against who sent it; an
- * honest one, and one that this elder cannot judge, is not.
+ * Goal: a payment with a forged signature or certificate counts against its sender; a valid one, and
+ * one that this elder cannot check, does not.
  */
 import { expect, test } from 'vitest';
 import { utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { sectionKeyHash } from '#money/certificate.ts';
-import { addressOf } from '#money/address.ts';
-import { genesisKeyPair, walletKeys } from '#money/keys.ts';
+import { sectionKeyHash } from '#money/spend-certificate.ts';
+import { addressOf } from '#money/wallet-address.ts';
+import { genesisKeyPair, walletKeys } from '#money/wallet-keys.ts';
 import { decodeTransaction, slotName } from '#money/transaction.ts';
-import { createElderMoney, type ElderMoney, type MoneyRequest } from '#node/elder-money.ts';
-import { silentLog } from '#node/log.ts';
+import {
+  createElderMoney,
+  type ElderMoney,
+  type ElderMoneyRequest,
+} from '#node/money/elder-money.ts';
 import { encodeMintRequest } from '#protocol/mint/index.ts';
 import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
 import {
@@ -22,10 +25,11 @@ import {
   spendable,
   type WalletState,
 } from '#safe/wallet/index.ts';
-import { createMemoryFacts } from '#storage/node/memory-facts.ts';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import { makeSection } from '../section/fixtures.ts';
 import { toyJobs } from './handover-money-world.ts';
+import { silentLog } from '../../support/silent-log.ts';
+import { createMemoryFacts } from '../../support/memory-facts.ts';
 
 const seed = sha256(utf8('payer'));
 const keys = walletKeys(seed);
@@ -69,7 +73,7 @@ const openElder = (): Promise<ElderMoney> => {
   });
 };
 
-/** The slot of its one input, and the key of its first output. */
+/** The slot of its only input, and the key of its first output. */
 function placesOf(transaction: Uint8Array): {
   readonly slot: Uint8Array;
   readonly key: Uint8Array;
@@ -81,7 +85,7 @@ function placesOf(transaction: Uint8Array): {
   return { slot: slotName(keyImage), key };
 }
 
-test('a forged payment is an invalid request of its sender, and a right one is signed', async () => {
+test('a forged payment is an invalid request of its sender, and a valid one is signed', async () => {
   const { transaction, sources } = payment();
   const { slot } = placesOf(transaction);
   const money = await openElder();
@@ -100,7 +104,7 @@ test('a forged payment is an invalid request of its sender, and a right one is s
     if (answer?.ok !== true) throw new Error(`no answer: ${reply.kind}`);
     return answer.value;
   };
-  // The signatures are last: the low byte of a scalar.
+  // The signatures come last: flips the low byte of a scalar.
   const forged = transaction.slice();
   forged[forged.length - 32] = (forged[forged.length - 32] ?? 0) ^ 1;
   expect(await prepare(forged)).toMatchObject({ kind: 'malformed', what: 'badSignature' });
@@ -110,22 +114,22 @@ test('a forged payment is an invalid request of its sender, and a right one is s
   money.stop();
 });
 
-test('certificates that nobody made count against their sender, those of an unknown epoch do not', async () => {
+test('forged certificates count against their sender, those of an unknown epoch do not', async () => {
   const { transaction } = payment();
   const { slot, key } = placesOf(transaction);
   const section = sectionKeyHash(authority.key);
   const request = new Uint8Array(16);
   const money = await openElder();
   const certificates = (epoch: bigint) => [
-    { epoch, ballot: 0, signature: new Uint8Array(48).fill(7), sealed: null },
+    { epoch, ballot: 0, signature: new Uint8Array(48).fill(7), inclusion: null },
   ];
-  const commit = (epoch: bigint): MoneyRequest => {
+  const commit = (epoch: bigint): ElderMoneyRequest => {
     const prepared = certificates(epoch);
     const body = { kind: 'commit', request, section, slot, transaction, prepared } as const;
     return { kind: 'slot', slot, message: encodeSpentbookRequest(body) };
   };
-  const prepare = (epoch: bigint): MoneyRequest => {
-    // It spends the change of the first one, so nothing but the certificate of its source is wrong.
+  const prepare = (epoch: bigint): ElderMoneyRequest => {
+    // It spends the change of the first payment: only its source's certificate is wrong.
     const committed = { transaction, certificates: certificates(epoch) };
     const next = payment(scanCommitted(keys, emptyWallet, committed, 0));
     const at = placesOf(next.transaction).slot;
@@ -133,7 +137,7 @@ test('certificates that nobody made count against their sender, those of an unkn
     const body = { kind: 'prepare', request, section, slot: at, ...paid } as const;
     return { kind: 'slot', slot: at, message: encodeSpentbookRequest(body) };
   };
-  const register = (epoch: bigint): MoneyRequest => {
+  const register = (epoch: bigint): ElderMoneyRequest => {
     const entry = { transaction, certificates: certificates(epoch), index: 0 };
     const message = encodeMintRequest({ kind: 'register', request, section, key, ...entry });
     return { kind: 'output', key, message };

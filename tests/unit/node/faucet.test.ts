@@ -1,23 +1,23 @@
 /**
- * Goal: the faucet gives strangers no more than their share, promises nothing it cannot pay, and
- * goes on by itself when its disk had no room.
- * Method: the real faucet on facts in memory, with elders that never answer.
+ * Goal: the faucet limits each client, accepts only requests that it can pay, and retries after its
+ * disk was full.
+ * Method: the real faucet with facts in memory and elders that never answer.
  */
 import { afterEach, expect, test, vi } from 'vitest';
 import { decodeCbor } from '#core/codec/cbor.ts';
 import { utf8 } from '#core/codec/bytes.ts';
 import { err } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { addressOf, encodeAddress } from '#money/address.ts';
+import { addressOf, encodeAddress } from '#money/wallet-address.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
-import { genesisKeyPair, walletKeys } from '#money/keys.ts';
-import { asksPerConnection, faucetUnits, openFaucet, type Faucet } from '#node/faucet.ts';
-import type { LogLine } from '#node/log.ts';
-import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { genesisKeyPair, walletKeys } from '#money/wallet-keys.ts';
+import { requestsPerConnection, faucetUnits, openFaucet, type Faucet } from '#node/money/faucet.ts';
+import type { LogLine } from '#node/monitoring/log.ts';
+import type { JobPool } from '#runtime/jobs/job-pool.ts';
 import type { FactStore } from '#storage/node/facts.ts';
-import { createMemoryFacts } from '#storage/node/memory-facts.ts';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import { makeSection, signWith } from '../section/fixtures.ts';
+import { createMemoryFacts } from '../../support/memory-facts.ts';
 
 const seed = sha256(utf8('faucet'));
 const made = makeSection(toySuite, toyScalars);
@@ -74,10 +74,10 @@ async function faucet(world: World = {}) {
 const named = (events: readonly LogLine[], event: string): number =>
   events.filter((each) => each.event === event).length;
 
-test('an address of the network gets so many payments for all Safes together, and another one its own', async () => {
+test('a connection address gets a fixed number of payments for all Safes together, separately from other addresses', async () => {
   let now = 1_000;
   const { ask } = await faucet({ now: () => now });
-  for (let n = 0; n < asksPerConnection; n++) {
+  for (let n = 0; n < requestsPerConnection; n++) {
     expect((await ask(`safe ${n}`, '198.51.100.7')).status).toBe(202);
   }
   const refused = await ask('one more', '198.51.100.7');
@@ -86,7 +86,7 @@ test('an address of the network gets so many payments for all Safes together, an
   expect((await ask('one more', '::ffff:198.51.100.7')).status).toBe(429);
   expect((await ask('one more', '198.51.100.8')).status).toBe(202);
   // One subscriber has all addresses of such a network.
-  for (let n = 0; n < asksPerConnection; n++) {
+  for (let n = 0; n < requestsPerConnection; n++) {
     expect((await ask(`six ${n}`, `2001:db8:1:2::${n + 1}`)).status).toBe(202);
   }
   expect((await ask('six more', '2001:db8:1:2:ffff::9')).status).toBe(429);
@@ -94,13 +94,13 @@ test('an address of the network gets so many payments for all Safes together, an
   expect((await ask('one more', '198.51.100.7')).status).toBe(202);
 });
 
-test('programs of this machine are told apart by nothing and share only the queue', async () => {
+test('programs of this computer cannot be distinguished and share only the queue', async () => {
   const { ask } = await faucet();
-  const count = asksPerConnection + 1;
+  const count = requestsPerConnection + 1;
   for (let n = 0; n < count; n++) expect((await ask(`safe ${n}`)).status).toBe(202);
 });
 
-test('requests of one moment share what is left: none is promised what another got', async () => {
+test('concurrent requests share the balance: none is accepted that cannot be paid', async () => {
   const facts = createMemoryFacts();
   let write: () => void = () => undefined;
   const disk = new Promise<void>((done) => (write = done));
@@ -117,7 +117,7 @@ test('requests of one moment share what is left: none is promised what another g
   expect((await all).map(({ status }) => status)).toEqual([202, 202, 503]);
 });
 
-test('a request that could not be written is not promised and takes nobody’s place', async () => {
+test('a request that could not be saved is not accepted and occupies no place', async () => {
   const facts = createMemoryFacts();
   let isFull = true;
   const full: FactStore = {
@@ -133,7 +133,7 @@ test('a request that could not be written is not promised and takes nobody’s p
   expect((await ask('safe')).status).toBe(202);
 });
 
-test('a payment that cannot be planned is said in the log and ended, and nothing is left of its request', async () => {
+test('a payment that cannot be planned is logged and closed, and nothing of its request is left', async () => {
   const first = await faucet();
   expect((await first.ask('safe')).status).toBe(202);
   first.stop();
@@ -153,7 +153,7 @@ test('a payment that cannot be planned is said in the log and ended, and nothing
   expect(await facts.keys('payment')).toEqual([]);
 });
 
-test('after a failure of the disk a promised payment is tried again by itself', async () => {
+test('after a disk error an accepted payment is retried automatically', async () => {
   const facts = createMemoryFacts();
   let failures = 0;
   const failing: FactStore = {

@@ -1,7 +1,8 @@
 /**
- * Elders with real facts on disk and the network between them in memory: what the section's
- * machine would ask of their money is asked by the test. The threshold signatures are toys.
+ * Elders with real facts on disk and an in-memory network between them: the test makes the requests
+ * of the section's machine. The threshold signatures are toys.
  */
+import { supersededKeyOf } from '#protocol/section/index.ts';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EMPTY_PREFIX, type Prefix } from '#address/prefix.ts';
@@ -19,20 +20,19 @@ import {
   spendable,
 } from '#safe/wallet/index.ts';
 import type { WalletState } from '#safe/wallet/index.ts';
-import type { WalletKeys } from '#money/keys.ts';
-import { ed25519Identity } from '#money/identity.ts';
-import { addressOf } from '#money/address.ts';
-import { createElderMoney, type ElderMoney } from '#node/elder-money.ts';
-import { openHandoverMoney, type HandoverMoney } from '#node/handover-money.ts';
-import { silentLog } from '#node/log.ts';
-import type { MoneyOutput } from '#node/section-port.ts';
+import type { WalletKeys } from '#money/wallet-keys.ts';
+import { ed25519Identity } from '#crypto/identity-suite.ts';
+import { addressOf } from '#money/wallet-address.ts';
+import { createElderMoney, type ElderMoney } from '#node/money/elder-money.ts';
+import { openHandoverMoney, type HandoverMoney } from '#node/money/handover-money.ts';
+import type { MoneyOutput } from '#node/section/section-handle.ts';
 import { performMintJob } from '#protocol/mint/index.ts';
-import { supersededBy, type HandoverMessage } from '#protocol/handover/index.ts';
+import type { HandoverMessage } from '#protocol/handover/index.ts';
 import type { SectionAuthority, SignedSuccessor } from '#protocol/section/index.ts';
 import { performSpentbookJob } from '#protocol/spentbook/index.ts';
 import type { SectionNodeInput } from '#roles/section-node/state.ts';
-import { performSnapshotJob, type JobRequest } from '#runtime/jobs/pool-node-jobs.ts';
-import type { JobPool } from '#runtime/jobs/pool-node.ts';
+import { performSnapshotJob, type JobRequest } from '#runtime/jobs/job-pool-jobs.ts';
+import type { JobPool } from '#runtime/jobs/job-pool.ts';
 import { runPayment } from '#runtime/payment-runner.ts';
 import {
   performPaymentJob,
@@ -41,8 +41,9 @@ import {
   type PaymentSections,
 } from '#safe/payment/index.ts';
 import { openFacts, type FactStore } from '#storage/node/facts.ts';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import { genesis, genesisAmount, networkId, seedOf } from '../money/fixtures.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 export interface Term {
   readonly authority: SectionAuthority;
@@ -55,7 +56,7 @@ const identityOf = (person: string) => {
   return { seed, name: ed25519PublicKey(seed) };
 };
 
-/** A key shared by seven people. */
+/** A key shared by seven elders. */
 export function termOf(
   epoch: bigint,
   people: readonly string[],
@@ -90,7 +91,7 @@ export function termOf(
   return { authority, shares };
 }
 
-/** What the old key signs about its heirs; nobody here looks at the signature. */
+/** The old key's record of its successor; its signature is not checked here. */
 export const linkOf = (
   parent: SectionAuthority,
   sealedRoot: Uint8Array,
@@ -122,7 +123,7 @@ export interface TestNode {
   readonly id: string;
   readonly name: Uint8Array;
   facts: FactStore;
-  ending: HandoverMoney;
+  handoverMoney: HandoverMoney;
   money: ElderMoney | null;
   authority: SectionAuthority | null;
   readyCount: number;
@@ -130,10 +131,10 @@ export interface TestNode {
 
 export class MoneyWorld {
   readonly nodes = new Map<string, TestNode>();
-  /** Who sends nothing, and who sends other pages than it was asked for. */
-  readonly silent = new Set<string>();
+  /** Elders that send nothing, and elders that send pages other than the requested ones. */
+  readonly unresponsive = new Set<string>();
   readonly lying = new Set<string>();
-  /** Jobs of lists, by their kind. */
+  /** List jobs, by kind. */
   readonly jobsDone: string[] = [];
   readonly folder: string;
 
@@ -149,12 +150,12 @@ export class MoneyWorld {
       id,
       name,
       facts: openFacts(join(this.folder, person, 'facts')),
-      ending: undefined as never,
+      handoverMoney: undefined as never,
       money: null,
       authority: this.nodes.get(person)?.authority ?? null,
       readyCount: 0,
     };
-    node.ending = await openHandoverMoney({
+    node.handoverMoney = await openHandoverMoney({
       label: person,
       self: id,
       facts: node.facts,
@@ -166,14 +167,14 @@ export class MoneyWorld {
       },
       authority: () => node.authority,
       others: () => [],
-      tell: (input) => this.carry(id, input),
-      unknownKey: () => undefined,
-      ready: () => {
+      input: (input) => this.carry(id, input),
+      onUnknownKey: () => undefined,
+      onReady: () => {
         node.readyCount += 1;
       },
       log: silentLog,
-      silentMs: 300,
-      pastRetryMs: 100,
+      unresponsiveMs: 300,
+      archiveRetryMs: 100,
     });
     this.nodes.set(person, node);
     return node;
@@ -191,7 +192,7 @@ export class MoneyWorld {
 
   private halt(node: TestNode): void {
     node.money?.stop();
-    node.ending.stop();
+    node.handoverMoney.stop();
     node.facts.close();
   }
 
@@ -202,38 +203,38 @@ export class MoneyWorld {
   }
 
   private carry(from: string, input: SectionNodeInput): void {
-    if (input.kind !== 'say') return;
+    if (input.kind !== 'sendHandover') return;
     const sender = [...this.nodes].find(([, { id }]) => id === from)?.[0] ?? '';
-    if (this.silent.has(sender)) return;
-    const message = this.lying.has(sender) ? lie(input.message) : input.message;
+    if (this.unresponsive.has(sender)) return;
+    const message = this.lying.has(sender) ? corrupted(input.message) : input.message;
     for (const to of input.to) {
       const peer = [...this.nodes.values()].find(({ id }) => id === to);
-      const output = heard(input.key, from, message);
+      const output = receivedMessage(input.key, from, message);
       if (peer === undefined || output === null) continue;
-      peer.ending.perform(output, (answer) => this.carry(to, answer));
+      peer.handoverMoney.perform(output, (answer) => this.carry(to, answer));
     }
   }
 
-  /** One wish of the section's machine; null when there is no answer within `ms`. */
-  wish(person: string, output: MoneyOutput, ms = 20_000): Promise<SectionNodeInput | null> {
-    const { ending } = this.node(person);
+  /** Makes one request of the section's machine; null without an answer within `ms`. */
+  perform(person: string, output: MoneyOutput, ms = 20_000): Promise<SectionNodeInput | null> {
+    const { handoverMoney } = this.node(person);
     return new Promise((done) => {
       const timer = setTimeout(() => done(null), ms);
-      ending.perform(output, (answer) => {
+      handoverMoney.perform(output, (answer) => {
         clearTimeout(timer);
         done(answer);
       });
     });
   }
 
-  /** The node is an elder of this key from now on. @returns whether it could begin. */
-  async seat(person: string, term: Term): Promise<boolean> {
+  /** Makes the node an elder of this key. @returns whether it could start. */
+  async becomeElder(person: string, term: Term): Promise<boolean> {
     const node = this.node(person);
     node.authority = term.authority;
     node.money?.stop();
     node.money = null;
-    const past = await node.ending.pastOf(term.authority);
-    if (past === null) return false;
+    const inherited = await node.handoverMoney.inheritedFor(term.authority);
+    if (inherited === null) return false;
     const secretShare = term.shares.get(node.id);
     if (secretShare === undefined) throw new Error(`${person} has no share`);
     node.money = await createElderMoney({
@@ -245,17 +246,17 @@ export class MoneyWorld {
       facts: node.facts,
       jobs: toyJobs as JobPool,
       log: silentLog,
-      past,
+      inherited,
     });
     return true;
   }
 
-  /** Seal, fetch, merge and hand on, as the machine would ask for it. */
+  /** Seals, fetches, merges and hands over, as the machine would request it. */
   async handOver(term: Term, people: readonly string[]): Promise<Uint8Array> {
     const { key } = term.authority;
     const roots = new Map<string, Uint8Array>();
     for (const person of people) {
-      const sealed = await this.wish(person, { kind: 'sealMoney', key });
+      const sealed = await this.perform(person, { kind: 'sealMoney', key });
       if (sealed?.kind !== 'moneySealed') throw new Error(`${person} did not seal`);
       roots.set(person, sealed.root);
     }
@@ -266,14 +267,14 @@ export class MoneyWorld {
     if (merger === undefined) throw new Error('nobody merges');
     for (const person of people.slice(1)) {
       const root = roots.get(person) ?? key;
-      const wish = {
+      const perform = {
         kind: 'fetch',
         key,
         root,
         elder: indexOf(person),
         from: [this.node(person).id],
       } as const;
-      const held = await this.wish(merger, wish);
+      const held = await this.perform(merger, perform);
       if (held?.kind !== 'snapshotHeld') throw new Error(`the snapshot of ${person} is not held`);
     }
     const snapshots = people.map((person) => ({
@@ -281,12 +282,12 @@ export class MoneyWorld {
       root: roots.get(person) ?? key,
       signature: new Uint8Array(64),
     }));
-    const merged = await this.wish(merger, { kind: 'merge', key, snapshots });
+    const merged = await this.perform(merger, { kind: 'merge', key, snapshots });
     if (merged?.kind !== 'merged') throw new Error('nothing was merged');
     return merged.root;
   }
 
-  /** What a client knows of these terms, the last one in force. */
+  /** The keys as a client knows them, the last one current. */
   sectionsOf(terms: readonly Term[], links: readonly SignedSuccessor[]): PaymentSections {
     const now = terms.at(-1)?.authority;
     if (now === undefined) throw new Error('no section');
@@ -294,17 +295,17 @@ export class MoneyWorld {
       networkId,
       genesisOutput: now.genesisOutput,
       current: [now],
-      superseded: links.flatMap(({ record }) => supersededBy(record) ?? []),
+      superseded: links.flatMap(({ record }) => supersededKeyOf(record) ?? []),
     };
   }
 
-  /** Pays to its end, and says what it went through. */
+  /** Pays to the end, and returns its stages. */
   async pay(
     sections: PaymentSections,
     from: Payer,
     to: Payer,
     amount: bigint,
-    news?: () => Promise<PaymentSections>,
+    lookUpSections?: () => Promise<PaymentSections>,
   ): Promise<readonly PaymentOutput['kind'][]> {
     const planned = planPayment({
       keys: from.keys,
@@ -343,7 +344,7 @@ export class MoneyWorld {
           throw new Error(fault.kind);
         },
         compute: async (job) => performPaymentJob(job, toySuite),
-        ...(news === undefined ? {} : { news }),
+        ...(lookUpSections === undefined ? {} : { lookUpSections }),
       },
     );
     await running.ended;
@@ -362,13 +363,17 @@ export function withFirstCoin(keys: WalletKeys, authority: SectionAuthority): Pa
   return { keys, wallet: addCoin(emptyWallet, first.coin, first.source, 0) };
 }
 
-const heard = (key: Uint8Array, from: string, message: HandoverMessage): MoneyOutput | null => {
-  if (message.kind === 'askPage') {
+const receivedMessage = (
+  key: Uint8Array,
+  from: string,
+  message: HandoverMessage,
+): MoneyOutput | null => {
+  if (message.kind === 'requestPage') {
     return { kind: 'serve', key, to: from, root: message.root, start: message.start };
   }
   return message.kind === 'page' ? { kind: 'page', key, from, page: message } : null;
 };
 
-/** Leaves the last entry out. */
-const lie = (message: HandoverMessage): HandoverMessage =>
+/** Omits the last entry. */
+const corrupted = (message: HandoverMessage): HandoverMessage =>
   message.kind === 'page' ? { ...message, entries: message.entries.slice(0, -1) } : message;

@@ -1,7 +1,7 @@
 /**
- * Goal: what no program of ours sends is held against its sender also inside a well-formed request, and
- * nothing else is: a node that is behind, ahead or new is never cut off. Method: a whole node with the
- * real machine of its section behind a host that counts; and the log of faults by itself.
+ * Goal: bytes that no program of ours sends count against their sender, also inside a well-formed
+ * request, and nothing else does: a node that is behind, ahead or new is never cut off. Method: a whole
+ * node with the section's real machine behind a host that counts, and the log of faults alone.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,24 +10,25 @@ import { afterEach, expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
 import { err, ok } from '#core/result.ts';
 import type { NodeHost, Remote } from '#network/node-host.ts';
-import { createAddressBook } from '#node/address-book.ts';
-import { createAdultService } from '#node/adult-service.ts';
-import { createBlameLog, maxBlameLines } from '#node/blame-log.ts';
-import { silentLog, type LogLine } from '#node/log.ts';
-import { machineSection } from '#node/machine-section.ts';
-import { createMetrics } from '#node/metrics.ts';
-import { createSigner } from '#node/native-ed25519.ts';
-import { openIdentity, type NodeIdentity } from '#node/node-folder.ts';
+import { createAddressBook } from '#node/peers/address-book.ts';
+import { createAdultService } from '#node/chunk-storage/adult-service.ts';
+import { createBlameLog, maxBlameLines } from '#node/monitoring/blame-log.ts';
+import type { LogLine } from '#node/monitoring/log.ts';
+import { sectionRunner } from '#node/section/section-runner.ts';
+import { createMetrics } from '#node/monitoring/metrics.ts';
+import { createSigner } from '#node/keys/native-ed25519.ts';
+import { openIdentity, type NodeIdentity } from '#node/data-folder/node-identity.ts';
 import { openNodeFacts, startNode } from '#node/node.ts';
-import { realSuites } from '#protocol/dkg/index.ts';
+import { productionSuites } from '#protocol/dkg/index.ts';
 import type { NodePayload } from '#roles/section-node/messages.ts';
-import { sealEnvelope } from '#roles/wire/envelope.ts';
-import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
-import { encodeNodePayload } from '#roles/wire/section.ts';
+import { signEnvelope } from '#roles/wire/node-envelope.ts';
+import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node-requests.ts';
+import { encodeNodePayload } from '#roles/wire/section-messages.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 const networkId = new Uint8Array(32).fill(1);
 const anchor = { networkId, genesisKey: new Uint8Array(96).fill(2) };
-const known = encodeNodeRequest({ kind: 'greet', records: [], wanted: [] });
+const known = encodeNodeRequest({ kind: 'exchangeAddresses', records: [], wanted: [] });
 
 type Handler = Parameters<NodeHost['serve']>[2];
 const stops: (() => unknown)[] = [];
@@ -53,10 +54,9 @@ async function running() {
       addresses: () => [],
       serve: async (kind, tag, handler) => void handlers.set(tag === 'lobby' ? tag : kind, handler),
       request: async () => ok(known),
-      reach: async () => true,
-      comesFrom: () => new Set(),
-      cut: async () => undefined,
-      know: () => undefined,
+      checkReachable: async () => true,
+      addressGroupsOf: () => new Set(),
+      setMembership: () => undefined,
       heldBytes: () => 0,
       connections: () => 0,
       stop: async () => undefined,
@@ -69,10 +69,10 @@ async function running() {
     log: { ...silentLog, write: (line) => void lines.push(line) },
     metrics,
     dataLimitBytes: 1_000_000,
-    openSection: machineSection({
-      ...{ identity, anchor, facts, jobs: jobs as never, metrics, suites: realSuites },
-      ...{ founded: null, ask: async () => [], records: () => undefined },
-      ...{ ticket: null, reach: async () => false },
+    openSection: sectionRunner({
+      ...{ identity, anchor, facts, jobs: jobs as never, metrics, suites: productionSuites },
+      ...{ genesis: null, requestStates: async () => [], records: () => undefined },
+      ...{ certificate: null, reach: async () => false },
     }),
   });
   stops.push(node.stop);
@@ -85,7 +85,7 @@ async function running() {
     strikes = 0;
     const remote: Remote = {
       ...{ peerId: 'peer', name: (from ?? identity).name, address: null },
-      invalid: () => void (strikes += 1),
+      reportInvalid: () => void (strikes += 1),
     };
     const protocol = kind === 'data' ? 'replication' : 'section';
     const bytes = encodeNodeRequest({ kind: 'deliver', protocol, message });
@@ -95,7 +95,7 @@ async function running() {
   };
   const stranger = await openIdentity(mkdtempSync(join(folder, 'stranger-')), 'stranger');
   const sealed = (payload: Uint8Array, to = identity.name, signer = stranger): Uint8Array =>
-    sealEnvelope(
+    signEnvelope(
       networkId,
       {
         ...{ from: stranger.name, to, key: new Uint8Array(96), generation: 3n },
@@ -106,7 +106,7 @@ async function running() {
   return { identity, stranger, sealed, deliver, lines };
 }
 
-test('an envelope, a payload or a body that does not decode is held against who sent it', async () => {
+test('an envelope, payload or body that does not decode counts against its sender', async () => {
   const { identity, stranger, sealed, deliver } = await running();
   const nonsense = new Uint8Array(40).fill(7);
   const ping = encodeNodePayload({ kind: 'ping', round: 1 });
@@ -119,57 +119,57 @@ test('an envelope, a payload or a body that does not decode is held against who 
   );
   const update = encodeNodePayload({ kind: 'update', sealed: nonsense });
   expect(await deliver('section', sealed(update), stranger)).toEqual(refused);
-  const way = encodeNodePayload({ kind: 'way', links: [nonsense] });
+  const way = encodeNodePayload({ kind: 'chainSegment', links: [nonsense] });
   expect(await deliver('section', sealed(way), stranger)).toEqual(refused);
   expect(await deliver('data', nonsense, stranger)).toEqual(refused);
 });
 
-test('an elder that passes on bytes under a wrong name, or no record, has not looked at them itself', async () => {
+test('an elder that forwards bytes under a wrong name, or no record, has not checked them', async () => {
   let strikes = 0;
-  const stamp = { keyHash: new Uint8Array(32), generation: 1n };
+  const stateRef = { keyHash: new Uint8Array(32), generation: 1n };
   const metrics = createMetrics();
   stops.push(metrics.stop);
   const adult = createAdultService({
     ...{ label: 'adult', networkId, sign: (bytes) => bytes, log: silentLog, metrics },
     holdings: { putChunk: async () => err('altered') } as never,
     replication: {
-      stamp: () => stamp,
+      stateRef: () => stateRef,
       store: (_: unknown, write: () => unknown) => write(),
     } as never,
     isElder: () => true,
   });
   const [name, bytes] = [new Uint8Array(32), new Uint8Array(8)];
   for (const request of [
-    { kind: 'storeChunk', stamp, name, bytes },
-    { kind: 'storePointer', stamp, record: bytes },
+    { kind: 'storeChunk', stateRef, name, bytes },
+    { kind: 'storePointer', stateRef, record: bytes },
   ] as const) {
     await adult.handle(encodeNodeRequest(request), name, () => void (strikes += 1));
   }
   expect(strikes).toBe(2);
 });
 
-test('what a node sends that is behind, ahead, new or of another section is never held against it', async () => {
+test('messages of a node that is behind, ahead, new or of another section never count against it', async () => {
   const { stranger, sealed, deliver, lines } = await running();
   const session = new Uint8Array(32).fill(9);
   const signature = new Uint8Array(48);
   const payloads: readonly NodePayload[] = [
     { kind: 'ping', round: 1 },
     { kind: 'pong', round: 2 ** 40 },
-    { kind: 'recall', generation: 99n },
-    { kind: 'recalled', generation: 99n, words: [] },
+    { kind: 'stateQuery', generation: 99n },
+    { kind: 'stateAnswer', generation: 99n, statements: [] },
     { kind: 'share', generation: 99n, of: 'seal', signature },
     { kind: 'join', body: new Uint8Array(80) },
-    { kind: 'way', links: [] },
+    { kind: 'chainSegment', links: [] },
     { kind: 'joinRefused', reason: 'wrongSection' },
-    { kind: 'askTicket', ticket: session },
-    { kind: 'ticketShare', signature },
+    { kind: 'requestCertificateShare', certificateId: session },
+    { kind: 'certificateShare', signature },
     { kind: 'endorse', generation: 99n, body: new Uint8Array(4), signature: new Uint8Array(64) },
     {
       kind: 'dkg',
       ...{ session, child: 0 },
       message: {
         ...{ kind: 'status', sessionId: session },
-        ...{ holding: { tick: 1, keys: 0, lists: 0, readiness: [] }, wants: [] },
+        ...{ inventory: { tick: 1, keys: 0, lists: 0, readiness: [] }, wants: [] },
       },
     } as unknown as NodePayload,
   ];
@@ -177,7 +177,7 @@ test('what a node sends that is behind, ahead, new or of another section is neve
     for (let n = 0; n < 3; n++) {
       const bytes = sealed(encodeNodePayload(payload));
       expect(await deliver('section', bytes, stranger), payload.kind).toEqual({
-        answer: 'taken',
+        answer: 'accepted',
         strikes: 0,
       });
     }
@@ -185,7 +185,7 @@ test('what a node sends that is behind, ahead, new or of another section is neve
   expect(lines.filter(({ event }) => event === 'blamed')).toEqual([]);
 });
 
-test('faults of strangers without number make few lines, and none of a member’s are lost for them', async () => {
+test('faults of many unknown peers cause few log lines, and displace none about a member', async () => {
   const { stranger, deliver, lines } = await running();
   for (let n = 0; n < 5 * maxBlameLines; n++) {
     await deliver('section', new Uint8Array(40).fill(n), stranger);
@@ -201,11 +201,11 @@ test('faults of strangers without number make few lines, and none of a member’
     now: () => at,
   });
   for (let n = 0; n < 1_000; n++) blamed('malformedUpdate', nameToId(new Uint8Array(32).fill(n)));
-  for (let n = 0; n < 2 * maxBlameLines; n++) blamed('invalidShare', `member ${n % 2}`);
+  for (let n = 0; n < 2 * maxBlameLines; n++) blamed('badShare', `member ${n % 2}`);
   expect(written).toHaveLength(3 * maxBlameLines);
-  expect(metrics.toNumbers()).toMatchObject({
+  expect(await metrics.toRecord()).toMatchObject({
     'safe_blamed_total/malformedUpdate': 1_000,
-    'safe_blamed_total/invalidShare': 2 * maxBlameLines,
+    'safe_blamed_total/badShare': 2 * maxBlameLines,
   });
   at = 60_000;
   blamed('malformedUpdate', 'stranger');

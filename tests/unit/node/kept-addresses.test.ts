@@ -1,7 +1,7 @@
 /**
- * Goal: a node that looks for its section keeps what the join point named, and a member names members to
- * newcomers: its own, and after a split those of the other half. Strangers are named to nobody.
- * Method: a whole node whose section is a stub that adopts what the test says.
+ * Goal: a node that searches its section keeps the join point's records, and a member gives joining nodes
+ * the records of members: its own, and after a split those of the other half. Unknown nodes' records are
+ * given to no node. Method: a whole node with a stub section that adopts the test's states.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,12 +11,11 @@ import { parsePrefix } from '#address/prefix.ts';
 import { nameToId } from '#address/xor-name.ts';
 import { err } from '#core/result.ts';
 import type { NodeHost } from '#network/node-host.ts';
-import { createAddressBook } from '#node/address-book.ts';
-import { silentLog } from '#node/log.ts';
-import { createMetrics } from '#node/metrics.ts';
-import { openIdentity } from '#node/node-folder.ts';
+import { createAddressBook } from '#node/peers/address-book.ts';
+import { createMetrics } from '#node/monitoring/metrics.ts';
+import { openIdentity } from '#node/data-folder/node-identity.ts';
 import { openNodeFacts, startNode } from '#node/node.ts';
-import type { SectionPorts, Standing } from '#node/section-port.ts';
+import type { SectionCallbacks, NodeStanding } from '#node/section/section-handle.ts';
 import {
   decodeAddressRecord,
   encodeAddressRecord,
@@ -24,7 +23,8 @@ import {
   type SectionAuthority,
 } from '#protocol/section/index.ts';
 import { decodeLobbyReply, encodeLobbyRequest } from '#roles/wire/lobby.ts';
-import { nameOf, networkId, sectionOf, seedOf } from '../roles/plain-section.ts';
+import { nameOf, networkId, sectionOf, seedOf } from '../service-worker/plain-section.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 const self = 30;
 const recordOf = (n: number): Uint8Array =>
@@ -44,7 +44,7 @@ async function running() {
   stops.push(facts.close);
   const book = createAddressBook(networkId, null);
   const lobby: Parameters<NodeHost['serve']>[2][] = [];
-  let ports: SectionPorts | undefined;
+  let ports: SectionCallbacks | undefined;
   const node = await startNode({
     identity,
     host: {
@@ -55,10 +55,9 @@ async function running() {
         if (tag === 'lobby') lobby.push(handler);
       },
       request: async () => err({ kind: 'unreachable' }),
-      reach: async () => true,
-      comesFrom: () => new Set(),
-      cut: async () => undefined,
-      know: () => undefined,
+      checkReachable: async () => true,
+      addressGroupsOf: () => new Set(),
+      setMembership: () => undefined,
       heldBytes: () => 0,
       connections: () => 0,
       stop: async () => undefined,
@@ -75,8 +74,8 @@ async function running() {
       ports = given;
       return {
         receive: async () => true,
-        storage: () => undefined,
-        tell: () => undefined,
+        setVacancies: () => undefined,
+        input: () => undefined,
         misbehaved: () => undefined,
         stop: () => undefined,
       };
@@ -84,18 +83,23 @@ async function running() {
   });
   stops.push(node.stop);
   const adopt = async (
-    role: Standing['role'],
+    role: NodeStanding['role'],
     authority: SectionAuthority,
     previous: SectionAuthority | null,
   ): Promise<void> => {
     const signed = { authority, signature: new Uint8Array(48), chain: [] };
-    ports?.adopted({ role, signed, previous, share: null });
-    // A member's role is opened in its own time.
+    ports?.onAdopted({ role, signed, previous, share: null });
+    // A member's role opens asynchronously.
     await vi.waitFor(() => expect(node.signed()?.authority).toBe(authority), { timeout: 20_000 });
   };
   const named = async (): Promise<readonly string[]> => {
-    const from = { peerId: 'peer', name: nameOf(90), address: null, invalid: () => undefined };
-    const bytes = await lobby[0]?.(encodeLobbyRequest({ kind: 'which' }), from);
+    const from = {
+      peerId: 'peer',
+      name: nameOf(90),
+      address: null,
+      reportInvalid: () => undefined,
+    };
+    const bytes = await lobby[0]?.(encodeLobbyRequest({ kind: 'describe' }), from);
     const reply = decodeLobbyReply(bytes ?? new Uint8Array());
     if (!reply.ok || reply.value.kind !== 'network') throw new Error('no network');
     return idsOf(reply.value.records);
@@ -110,7 +114,7 @@ const idsOf = (records: readonly Uint8Array[]): readonly string[] =>
     return record.ok ? nameToId(record.value.name) : 'unread';
   });
 
-test('a node keeps what the join point named until it is a member, whatever state it learns meanwhile', async () => {
+test('a node keeps the join point’s records until it is a member, whatever state it learns meanwhile', async () => {
   const { book, adopt, pinned } = await running();
   for (const n of [50, 51]) book.offer(recordOf(n));
   await adopt('outsider', sectionOf([11, 12, 13, 14]).authority, null);
@@ -119,7 +123,7 @@ test('a node keeps what the join point named until it is a member, whatever stat
   expect(pinned()).not.toContain(nameToId(nameOf(50)));
 });
 
-test('after a split the members of before are named to newcomers, and strangers are not', async () => {
+test('after a split former members’ records are given to joining nodes, unknown nodes’ are not', async () => {
   const { book, adopt, named } = await running();
   const parent = sectionOf([11, 12, self]).authority;
   const half = sectionOf([11, self], parsePrefix('0'), 2).authority;

@@ -1,7 +1,7 @@
-/** Goal: who still has work with a section that has split is not taken for a stranger. */
+/** Goal: a node that still works with a section after its split counts as known. */
 import { expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
-import { createKnownMembers } from '#node/known-members.ts';
+import { createKnownMembers } from '#node/section/known-members.ts';
 import { genesis, grow } from '../section/network.ts';
 
 const parent = genesis('known members', 20).state.authority;
@@ -13,25 +13,25 @@ const childOf = (key: number, members: typeof mine) => ({
 });
 const ids = (members: typeof mine): readonly string[] => members.map(({ name }) => nameToId(name));
 
-test('after a split the members of the other half are no strangers before its first state is known', () => {
+test('after a split members of the other half stay known before its first state arrives', () => {
   const known = createKnownMembers();
-  known.adopted(childOf(1, mine), parent);
+  known.setOwnSection(childOf(1, mine), parent);
   expect(ids([...mine, ...theirs]).every(known.has)).toBe(true);
 });
 
-test('with the handover after that they are, unless a state of their section names them', () => {
+test('after the next handover they are unknown, unless a state of their section names them', () => {
   const known = createKnownMembers();
-  known.adopted(childOf(2, mine), childOf(1, mine));
+  known.setOwnSection(childOf(2, mine), childOf(1, mine));
   const left = ids(theirs).filter((id) => !ids(mine).includes(id));
   expect(left.filter(known.has)).toEqual([]);
-  known.follow([childOf(3, theirs)]);
+  known.setOtherSections([childOf(3, theirs)]);
   expect(left.every(known.has)).toBe(true);
 });
 
-test('whoever leaves under the same key is a stranger at once', () => {
+test('a node that leaves under the same key is unknown at once', () => {
   const known = createKnownMembers();
   const grown = grow(genesis('known members', 20)).state.authority;
-  known.adopted(grown, null);
-  known.adopted({ ...grown, members: mine, elders: [] }, null);
+  known.setOwnSection(grown, null);
+  known.setOwnSection({ ...grown, members: mine, elders: [] }, null);
   expect(ids(theirs).filter(known.has)).toEqual([]);
 });

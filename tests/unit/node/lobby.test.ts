@@ -1,11 +1,11 @@
-/** Goal: seven founders hear the same invitation, and only who speaks for itself is invited. */
+/** Goal: seven founders receive the same invitation, and a founder can enlist only itself. */
 import { expect, test } from 'vitest';
 import { lobbyTag } from '#network/protocols.ts';
 import type { NodeHost } from '#network/node-host.ts';
-import { createGate, maxPerOutsider } from '#node/gate.ts';
-import { answerLobby, createGathering, serveLobby } from '#node/lobby.ts';
-import { createMetrics } from '#node/metrics.ts';
-import { publicKeyOf } from '#node/native-ed25519.ts';
+import { createAdmissionControl, maxPerOutsider } from '#node/requests/admission-control.ts';
+import { answerLobby, createFounderQueue, serveLobby } from '#node/joining/lobby.ts';
+import { createMetrics } from '#node/monitoring/metrics.ts';
+import { publicKeyOf } from '#node/keys/native-ed25519.ts';
 import { encodeAddressRecord, signAddressRecord } from '#protocol/section/index.ts';
 import {
   decodeInvitation,
@@ -15,33 +15,33 @@ import {
   encodeLobbyReply,
   encodeLobbyRequest,
   lobbyId,
-  type Founder,
+  type FounderEntry,
   type Invitation,
   type LobbyReply,
   type LobbyRequest,
 } from '#roles/wire/lobby.ts';
 
 const seed = (n: number): Uint8Array => new Uint8Array(32).fill(n);
-const founder = (n: number, addresses = [`/ip4/127.0.0.1/tcp/${n}`]): Founder => ({
+const founder = (n: number, addresses = [`/ip4/127.0.0.1/tcp/${n}`]): FounderEntry => ({
   record: encodeAddressRecord(signAddressRecord(seed(n), lobbyId, 1n, addresses)),
   sharingKey: seed(100 + n),
 });
 
-const gathering = (kept: Invitation | null = null) => {
+const gathering = (saved: Invitation | null = null) => {
   const keptNow: Invitation[] = [];
-  const made = createGathering({
-    kept,
+  const made = createFounderQueue({
+    saved,
     elders: 7,
     adults: 1,
-    make: (elders, adults) => ({
+    makeInvitation: (elders, adults) => ({
       networkName: 'test',
       nonce: new Uint8Array(32),
       elders,
       adults,
       genesisOutput: null,
     }),
-    keep: (invitation) => keptNow.push(invitation),
-    onArrival: () => undefined,
+    saveInvitation: (invitation) => keptNow.push(invitation),
+    onFounder: () => undefined,
   });
   return { ...made, kept: keptNow };
 };
@@ -52,24 +52,24 @@ const ask = async (
   from: Uint8Array,
 ): Promise<LobbyReply> => {
   const bytes = encodeLobbyRequest(request);
-  const answers = { network: () => null, arrive: at.arrive };
+  const answers = { network: () => null, enlist: at.enlist };
   const reply = decodeLobbyReply(await answerLobby(bytes, answers, from));
   if (!reply.ok) throw new Error('malformed');
   return reply.value;
 };
 
-test('founders wait for each other, then all hear one invitation, kept before it is told', async () => {
+test('founders wait for each other, then all receive one invitation, saved before it is sent', async () => {
   const lobby = gathering();
   for (let n = 1; n <= 7; n++) {
-    const reply = await ask(lobby, { kind: 'arrive', ...founder(n) }, publicKeyOf(seed(n)));
-    expect(reply).toEqual({ kind: 'waiting', arrived: n, wanted: 8 });
-    // Knocking again changes nothing.
-    await ask(lobby, { kind: 'arrive', ...founder(n) }, publicKeyOf(seed(n)));
+    const reply = await ask(lobby, { kind: 'enlist', ...founder(n) }, publicKeyOf(seed(n)));
+    expect(reply).toEqual({ kind: 'waiting', enlisted: n, wanted: 8 });
+    // Enlisting again changes nothing.
+    await ask(lobby, { kind: 'enlist', ...founder(n) }, publicKeyOf(seed(n)));
   }
   expect(lobby.kept).toEqual([]);
-  const last = await ask(lobby, { kind: 'arrive', ...founder(8) }, publicKeyOf(seed(8)));
+  const last = await ask(lobby, { kind: 'enlist', ...founder(8) }, publicKeyOf(seed(8)));
   expect(lobby.kept).toHaveLength(1);
-  const first = await ask(lobby, { kind: 'arrive', ...founder(1) }, publicKeyOf(seed(1)));
+  const first = await ask(lobby, { kind: 'enlist', ...founder(1) }, publicKeyOf(seed(1)));
   expect(first).toEqual(last);
   if (first.kind !== 'founding') throw new Error(first.kind);
   const invitation = decodeInvitation(first.invitation);
@@ -78,42 +78,42 @@ test('founders wait for each other, then all hear one invitation, kept before it
   );
   expect(invitation.ok && invitation.value.adults).toEqual([founder(8)]);
 
-  // After a restart of the join point the same invitation is told.
+  // After a restart of the join point the same invitation is sent.
   const again = gathering(lobby.kept[0]);
-  expect(await ask(again, { kind: 'arrive', ...founder(3) }, publicKeyOf(seed(3)))).toEqual(first);
+  expect(await ask(again, { kind: 'enlist', ...founder(3) }, publicKeyOf(seed(3)))).toEqual(first);
 });
 
-test('a founder speaks for itself, with an address others can dial', async () => {
+test('a founder enlists only itself, with an address others can dial', async () => {
   const lobby = gathering();
   const mallory = publicKeyOf(seed(66));
-  const forAlice = await ask(lobby, { kind: 'arrive', ...founder(1) }, mallory);
+  const forAlice = await ask(lobby, { kind: 'enlist', ...founder(1) }, mallory);
   expect(forAlice).toMatchObject({ kind: 'refused', refusal: { rule: 'otherName' } });
-  const nowhere = await ask(lobby, { kind: 'arrive', ...founder(1, []) }, publicKeyOf(seed(1)));
+  const nowhere = await ask(lobby, { kind: 'enlist', ...founder(1, []) }, publicKeyOf(seed(1)));
   expect(nowhere).toMatchObject({ kind: 'refused', refusal: { rule: 'noAddress' } });
-  const born = await ask(lobby, { kind: 'born', authority: new Uint8Array(9) }, mallory);
+  const born = await ask(lobby, { kind: 'keyReady', authority: new Uint8Array(9) }, mallory);
   expect(born).toMatchObject({ kind: 'refused', refusal: { rule: 'noFoundingHere' } });
 });
 
-test('every message of the lobby comes back as it went, and a byte more is malformed', () => {
+test('every message of the lobby survives encoding, and an extra byte is malformed', () => {
   const requests: readonly LobbyRequest[] = [
-    { kind: 'arrive', ...founder(1) },
-    { kind: 'born', authority: new Uint8Array(64 * 1024) },
-    { kind: 'which' },
+    { kind: 'enlist', ...founder(1) },
+    { kind: 'keyReady', authority: new Uint8Array(64 * 1024) },
+    { kind: 'describe' },
   ];
   for (const request of requests) {
     expect(decodeLobbyRequest(encodeLobbyRequest(request))).toEqual({ ok: true, value: request });
   }
   const replies: readonly LobbyReply[] = [
-    { kind: 'waiting', arrived: 1, wanted: 7 },
+    { kind: 'waiting', enlisted: 1, wanted: 7 },
     { kind: 'founding', invitation: new Uint8Array(384 * 1024) },
     { kind: 'network', file: 'x'.repeat(4096), records: [new Uint8Array(4096)] },
-    { kind: 'heard', count: 7 },
+    { kind: 'counted', count: 7 },
     { kind: 'refused', refusal: { kind: 'busy', afterMs: 1 } },
   ];
   for (const reply of replies) {
     expect(decodeLobbyReply(encodeLobbyReply(reply))).toEqual({ ok: true, value: reply });
   }
-  const large = encodeLobbyRequest({ kind: 'born', authority: new Uint8Array(64 * 1024 + 1) });
+  const large = encodeLobbyRequest({ kind: 'keyReady', authority: new Uint8Array(64 * 1024 + 1) });
   expect(decodeLobbyRequest(large).ok).toBe(false);
   const invitation: Invitation = {
     networkName: 'n',
@@ -127,7 +127,7 @@ test('every message of the lobby comes back as it went, and a byte more is malfo
   expect(decodeInvitation(six).ok).toBe(false);
 });
 
-test('the lobby is behind the gate: one stranger has a few questions at once, and noise is held against it', async () => {
+test('the lobby is behind admission control: an unknown peer may have a few requests, and noise counts against it', async () => {
   type Handler = Parameters<NodeHost['serve']>[2];
   let handler: Handler | undefined;
   const host: Pick<NodeHost, 'serve'> = {
@@ -138,7 +138,7 @@ test('the lobby is behind the gate: one stranger has a few questions at once, an
   };
   const metrics = createMetrics();
   let asked = 0;
-  await serveLobby(host, createGate(metrics), {
+  await serveLobby(host, createAdmissionControl(metrics), {
     network: () => {
       asked += 1;
       return null;
@@ -149,9 +149,9 @@ test('the lobby is behind the gate: one stranger has a few questions at once, an
     peerId,
     name: seed(9),
     address: null,
-    invalid: () => void invalid.push(peerId),
+    reportInvalid: () => void invalid.push(peerId),
   });
-  const which = encodeLobbyRequest({ kind: 'which' });
+  const which = encodeLobbyRequest({ kind: 'describe' });
   await Promise.all(Array.from({ length: 50 }, () => handler?.(which, from('eager'))));
   expect(asked).toBe(maxPerOutsider);
   await handler?.(which, from('other'));

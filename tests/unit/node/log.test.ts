@@ -1,4 +1,4 @@
-/** Goal: the log is bounded and holds only what wire.md allows in it. */
+/** Goal: the log is bounded and contains only allowed fields. */
 import {
   closeSync,
   mkdirSync,
@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openLog, type LogLine } from '#node/log.ts';
+import { openLog, type LogLine } from '#node/monitoring/log.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('a line is JSON with a time and without fields nobody listed', () => {
+test('a line is JSON with a time and without unlisted fields', () => {
   const log = openLog(folder);
   log.write({ event: 'refused', kind: 'slot', amount: 5, seed: 'x', name: 'taxes.pdf' } as LogLine);
   log.close();
@@ -32,7 +32,7 @@ test('a line is JSON with a time and without fields nobody listed', () => {
   expect(Object.keys(line)).toEqual(['at', 'event', 'kind']);
 });
 
-test('five files at most, none larger than the limit', () => {
+test('at most five files, none larger than the limit', () => {
   const log = openLog(folder, { maxFileBytes: 500, filesKept: 5 });
   for (let n = 0; n < 100; n++) log.write({ event: 'tick', count: n });
   log.close();
@@ -42,7 +42,7 @@ test('five files at most, none larger than the limit', () => {
   expect(readFileSync(join(folder, 'safe.log'), 'utf8')).toContain('"count":99');
 });
 
-test('after a rotation that the disk refused no line goes into another file', () => {
+test('after a failed rotation no line goes into another file', () => {
   const log = openLog(folder, { maxFileBytes: 200, filesKept: 5 });
   mkdirSync(join(folder, 'safe.log.4')); // It cannot be removed as a file.
   for (let n = 0; n < 5; n++) log.write({ event: 'tick', count: n });

@@ -1,4 +1,4 @@
-/** Goal: OpenSSL's ed25519 and our own agree, and names are ground to the age they carry. */
+/** Goal: OpenSSL's ed25519 and our own agree, and names are ground to their age. */
 import { expect, test } from 'vitest';
 import { ageOf } from '#address/xor-name.ts';
 import { ed25519PublicKey, signEd25519, verifyEd25519 } from '#crypto/ed25519.ts';
@@ -6,12 +6,12 @@ import {
   createSigner,
   grindIdentity,
   isSignedBy,
-  JOIN_AGE,
   maxParsedKeys,
   publicKeyOf,
-} from '#node/native-ed25519.ts';
+} from '#node/keys/native-ed25519.ts';
+import { JOIN_AGE } from '#protocol/node-age/index.ts';
 
-test('keys and signatures are the same bytes in both', () => {
+test('keys and signatures are identical in both', () => {
   const seed = Uint8Array.from({ length: 32 }, (_, i) => i);
   const message = Uint8Array.of(1, 2, 3);
   expect(publicKeyOf(seed)).toEqual(ed25519PublicKey(seed));
@@ -24,7 +24,7 @@ test('keys and signatures are the same bytes in both', () => {
   expect(isSignedBy(new Uint8Array(5), message, signature)).toBe(false);
 });
 
-test('signatures are told apart whichever keys were checked before, and however many', () => {
+test('signatures are distinguished whatever keys were checked before, and however many', () => {
   const signers = Array.from({ length: maxParsedKeys + 10 }, (_, n) => {
     const seed = new Uint8Array(32).fill(n % 256, n < 256 ? 0 : 1);
     return { name: publicKeyOf(seed), sign: createSigner(seed) };
@@ -39,7 +39,7 @@ test('signatures are told apart whichever keys were checked before, and however 
   }
 });
 
-test('a ground identity has age 5 and is fresh each time', async () => {
+test('a ground identity has age 5 and is new each time', async () => {
   const [a, b] = [await grindIdentity(JOIN_AGE), await grindIdentity(JOIN_AGE)];
   expect(ageOf(publicKeyOf(a))).toBe(5);
   expect(a).not.toEqual(b);

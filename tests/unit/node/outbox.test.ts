@@ -1,25 +1,22 @@
 /**
- * Goal: peers that cannot be reached leave little behind, and a busy one loses no message.
- * Method: a host that reaches nobody, and one that is busy at first.
+ * Goal: unreachable peers leave little state behind, and a busy one loses no message.
+ * Method: a host that reaches no peer, and one that is busy at first.
  */
 import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import type { NodeHost } from '#network/node-host.ts';
-import type { AddressBook } from '#node/address-book.ts';
-import type { Metrics } from '#node/metrics.ts';
-import { createOutbox } from '#node/outbox.ts';
-import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node.ts';
+import type { AddressBook } from '#node/peers/address-book.ts';
+import type { Metrics } from '#node/monitoring/metrics.ts';
+import { createOutbox } from '#node/peers/outbox.ts';
+import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node-requests.ts';
 
 const metrics: Metrics = {
   count: () => undefined,
   gauge: () => undefined,
-  toText: () => '',
-  toNumbers: () => ({}),
-  stop: () => undefined,
 };
 const book: Pick<AddressBook, 'addressesOf'> = { addressesOf: () => [] };
 
-test('what a busy peer refused is sent again when it says so, and what waits behind it is not lost', async () => {
+test('a message refused by a busy peer is sent again after its delay, and later ones are not lost', async () => {
   const arrived: number[] = [];
   let asked = 0;
   const host: Pick<NodeHost, 'request'> = {
@@ -33,7 +30,7 @@ test('what a busy peer refused is sent again when it says so, and what waits beh
       if (request.ok && request.value.kind === 'deliver') {
         arrived.push(request.value.message[0] ?? -1);
       }
-      return { ok: true, value: encodeNodeReply({ kind: 'taken' }) };
+      return { ok: true, value: encodeNodeReply({ kind: 'accepted' }) };
     },
   };
   const outbox = createOutbox(host as NodeHost, book as AddressBook, 'tag', metrics);
@@ -44,7 +41,20 @@ test('what a busy peer refused is sent again when it says so, and what waits beh
   outbox.stop();
 });
 
-test('a peer that is always busy is given up in the end', async () => {
+test('an error of our own reaches the sender of a message', () => {
+  const broken: Pick<AddressBook, 'addressesOf'> = {
+    addressesOf: () => {
+      throw new Error('ours');
+    },
+  };
+  const host: Pick<NodeHost, 'request'> = { request: () => new Promise(() => undefined) };
+  const outbox = createOutbox(host as NodeHost, broken as AddressBook, 'tag', metrics);
+  const to = toHex(new Uint8Array(32).fill(7));
+  expect(() => outbox.send(to, Uint8Array.of(1), 'test')).toThrow('ours');
+  outbox.stop();
+});
+
+test('a peer that is always busy counts as failed in the end', async () => {
   let asked = 0;
   const host: Pick<NodeHost, 'request'> = {
     request: async () => {
@@ -66,7 +76,7 @@ test('a peer that is always busy is given up in the end', async () => {
   outbox.stop();
 });
 
-test('of thousands of peers that could not be reached a few are remembered', async () => {
+test('of thousands of unreachable peers a few are remembered', async () => {
   const gauges = new Map<string, () => number>();
   const watching = {
     ...metrics,

@@ -1,28 +1,28 @@
 /**
- * Goal: an elder's audit blames and repairs exactly whom its own question shows: nothing stale, of
- * another question, of another section or of a stranger counts (N42).
- * Method: the real auditor with real signatures; holders answer by hand, time by the test.
+ * Goal: an elder's audit blames and repairs exactly the nodes that its own question shows: answers that
+ * are stale, to another question, of another section or of an unknown node do not count (N42).
+ * Method: the real auditor with real signatures; handmade answers of holders; the test's clock.
  */
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { createSigner } from '#node/native-ed25519.ts';
-import { createAuditor, type Auditor } from '#node/replication-audit.ts';
+import { createSigner } from '#node/keys/native-ed25519.ts';
+import { createAuditor, type Auditor } from '#node/chunk-storage/replication-audit.ts';
+import type { StateRef } from '#data/storage-receipt.ts';
 import {
   challengeOf,
   confirmationBytes,
   decodeReplicationMessage,
   holdersOf,
   noDigest,
-  proofOf,
-  stampOf,
+  possessionProof,
+  stateRefOf,
   type Item,
   type ReplicationMessage,
-  type Stamp,
 } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
-import { encodeNodeReply } from '#roles/wire/node.ts';
+import { encodeNodeReply } from '#roles/wire/node-requests.ts';
 import { nameOf, networkId, sectionOf, seedOf } from './data-nodes.ts';
 
 const elder = 1;
@@ -38,13 +38,13 @@ const itemFor = (content: Uint8Array): Item => ({
 const item = itemFor(bytes);
 const idOf = (byte: number): string => nameToId(nameOf(byte));
 const everyMs = 1_000;
-/** Longer than the pause between two audits: the next one has to wait. */
+/** Longer than the pause between two audits, so that the next one has to wait. */
 const patienceMs = 1_500;
 
 let section: SectionAuthority | null;
 let asked: { readonly to: string; readonly nonce: Uint8Array; readonly item: Item }[];
 let reported: string[];
-/** What a holder gives when it is asked for the chunk itself. */
+/** A holder's answer to a request for the chunk itself. */
 let given: Map<string, Uint8Array>;
 let auditor: Auditor;
 
@@ -63,7 +63,7 @@ beforeEach(() => {
     send: (to, message) => {
       const decoded = decodeReplicationMessage(message);
       if (!decoded.ok || decoded.value.kind !== 'confirm') throw new Error('a question');
-      for (const question of decoded.value.questions) asked.push({ to, ...question });
+      for (const question of decoded.value.challenges) asked.push({ to, ...question });
     },
     request: async (holder): Promise<Result<Uint8Array, unknown>> => {
       reported.push(`pulled ${nameToId(holder)}`);
@@ -73,10 +73,10 @@ beforeEach(() => {
     },
     repair: (holder) => void reported.push(`repair ${nameToId(holder)}`),
     blamed: (kind, culprit) => void reported.push(`${kind} ${culprit}`),
-    missed: (culprit) => void reported.push(`missed ${culprit}`),
+    onMissed: (culprit) => void reported.push(`missed ${culprit}`),
     onVerdict: (kind) => void reported.push(kind),
     everyMs,
-    patienceMs,
+    answerTimeoutMs: patienceMs,
   });
 });
 afterEach(() => {
@@ -84,46 +84,53 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** The seeds of those who have to hold the chunk, nearest first. */
+/** The seeds of the chunk's holders, closest first. */
 const holders = (() => {
   const all = sectionOf([elder], adults);
   const byId = new Map(adults.map((byte) => [idOf(byte), byte]));
   return holdersOf(all, item.name, new Set()).map(({ id }) => byId.get(id) ?? 0);
 })();
 const [one = 0, two = 0, three = 0, four = 0] = holders;
-const stranger = adults.find((byte) => !holders.includes(byte)) ?? 0;
+const nonMember = adults.find((byte) => !holders.includes(byte)) ?? 0;
 
 const begin = async (): Promise<void> => {
-  auditor.noticed(item);
+  auditor.addStored(item);
   await vi.advanceTimersByTimeAsync(everyMs);
 };
 const end = (): Promise<unknown> => vi.advanceTimersByTimeAsync(patienceMs);
 
 interface Lie {
   readonly content?: Uint8Array;
-  readonly stamp?: Stamp;
+  readonly stateRef?: StateRef;
   readonly nonce?: Uint8Array;
   readonly signer?: number;
   readonly about?: Item;
 }
 const answer = (by: number, lie: Lie = {}): void => {
   const now = section ?? sectionOf([elder], adults);
-  const { content = bytes, stamp = stampOf(now), signer = by, about = item } = lie;
+  const { content = bytes, stateRef = stateRefOf(now), signer = by, about = item } = lie;
   const nonce = lie.nonce ?? asked[0]?.nonce ?? new Uint8Array(32);
   const challenge = challengeOf(networkId, nameOf(elder), nonce);
-  const proof = proofOf(challenge, 'chunk', content);
-  const signed = confirmationBytes(networkId, stamp, nameOf(by), about, challenge, proof);
+  const proof = possessionProof(challenge, 'chunk', content);
+  const signed = confirmationBytes(networkId, stateRef, nameOf(by), about, challenge, proof);
   const signature = createSigner(seedOf(signer))(signed);
-  auditor.heard(idOf(by), { kind: 'confirmed', stamp, item: about, nonce, proof, signature });
+  auditor.onMessage(idOf(by), {
+    kind: 'confirmed',
+    stateRef,
+    item: about,
+    nonce,
+    proof,
+    signature,
+  });
 };
-const lack = (by: number, more: Partial<ReplicationMessage & { kind: 'lacking' }> = {}): void => {
+const lack = (by: number, more: Partial<ReplicationMessage & { kind: 'missing' }> = {}): void => {
   const nonce = asked[0]?.nonce ?? new Uint8Array(32);
-  const stamp = stampOf(section ?? sectionOf([elder], adults));
-  auditor.heard(idOf(by), { kind: 'lacking', stamp, item, nonce, holder: true, ...more });
+  const stateRef = stateRefOf(section ?? sectionOf([elder], adults));
+  auditor.onMessage(idOf(by), { kind: 'missing', stateRef, item, nonce, holder: true, ...more });
 };
 
 describe('N42: an audit', () => {
-  test('asks all holders the same, and nothing new before it has ended', async () => {
+  test('asks all holders the same, and starts no second round before the first has ended', async () => {
     await begin();
     expect(asked.map(({ to }) => to)).toEqual(holders.map(idOf));
     expect(new Set(asked.map(({ nonce }) => nameToId(nonce))).size).toBe(1);
@@ -134,14 +141,14 @@ describe('N42: an audit', () => {
     expect(new Set(asked.map(({ nonce }) => nameToId(nonce))).size).toBe(2);
   });
 
-  test('where all agree nobody is named', async () => {
+  test('names no node when all agree', async () => {
     await begin();
     for (const by of holders) answer(by);
     await end();
     expect(reported).toEqual(['agreed']);
   });
 
-  test('who is silent or lacks it while others agree has missed it, and who lacks it is mended', async () => {
+  test('a holder that does not answer or lacks the chunk while others agree has missed it; a lack is repaired', async () => {
     await begin();
     answer(one);
     answer(two);
@@ -155,7 +162,7 @@ describe('N42: an audit', () => {
     ]);
   });
 
-  test('who says that it need not hold it is neither mended nor heard as a lack', async () => {
+  test('a node that is not required to hold the chunk is neither repaired nor counted as lacking it', async () => {
     await begin();
     answer(one);
     answer(two);
@@ -165,7 +172,7 @@ describe('N42: an audit', () => {
     expect(reported).toEqual(['agreed', `missed ${idOf(three)}`]);
   });
 
-  test('a made-up proof is found by pulling the chunk, and false bytes on the way, too', async () => {
+  test('a false proof, and false bytes, are found by fetching the chunk', async () => {
     given = new Map([
       [idOf(one), new Uint8Array(400)],
       [idOf(two), bytes],
@@ -183,17 +190,17 @@ describe('N42: an audit', () => {
     ]);
   });
 
-  test('what another signed is blamed on the one who brought it, and counts for nobody', async () => {
+  test('a confirmation signed by another node is blamed on its sender and counts for no holder', async () => {
     await begin();
     answer(one);
     answer(two);
     answer(three);
-    answer(four, { signer: stranger });
+    answer(four, { signer: nonMember });
     await end();
     expect(reported).toEqual([`wrongSignature ${idOf(four)}`, 'agreed', `missed ${idOf(four)}`]);
   });
 
-  test('an answer about another chunk is none, though truly signed', async () => {
+  test('a signed answer about another chunk does not count', async () => {
     await begin();
     answer(four, { about: itemFor(new Uint8Array(7)) });
     for (const by of [one, two, three]) answer(by);
@@ -201,20 +208,20 @@ describe('N42: an audit', () => {
     expect(reported).toEqual([`wrongSignature ${idOf(four)}`, 'agreed', `missed ${idOf(four)}`]);
   });
 
-  test('answers to another question, of another state and of strangers are passed over', async () => {
-    const later = stampOf(sectionOf([elder], adults, 2n));
+  test('answers to another question, under another state or of unknown nodes are ignored', async () => {
+    const later = stateRefOf(sectionOf([elder], adults, 2n));
     await begin();
     for (const by of [one, two, three]) answer(by);
     answer(four, { nonce: new Uint8Array(32).fill(9) });
     lack(four, { nonce: new Uint8Array(32).fill(9) });
-    answer(four, { stamp: later });
-    answer(stranger, { content: new Uint8Array(1) });
-    lack(stranger);
+    answer(four, { stateRef: later });
+    answer(nonMember, { content: new Uint8Array(1) });
+    lack(nonMember);
     await end();
     expect(reported).toEqual(['agreed', `missed ${idOf(four)}`]);
   });
 
-  test('under a state that is no longer, nobody is named for what was asked before', async () => {
+  test('after a change of state no node is blamed for the earlier question', async () => {
     await begin();
     answer(one);
     answer(two, { content: new Uint8Array(1) });
@@ -224,9 +231,9 @@ describe('N42: an audit', () => {
     expect(reported).toEqual([]);
   });
 
-  test('only an elder asks, only of chunks, and what comes unasked counts for nothing', async () => {
+  test('only an elder asks, only about chunks, and unrequested answers do not count', async () => {
     const pointer: Item = { ...item, kind: 'pointer', size: 9, version: 1n };
-    auditor.noticed(pointer);
+    auditor.addStored(pointer);
     answer(one, { signer: two });
     await vi.advanceTimersByTimeAsync(everyMs);
     expect(asked).toEqual([]);

@@ -1,7 +1,7 @@
 /**
- * Goal: with real folders and real signatures four adults keep everything while members come, go,
- * fill up and lie. Method: the services of a dozen nodes in one process, everything between them
- * through the codecs; states are handed in as the section's machine would.
+ * Goal: with real folders and real signatures four adults hold everything while members join, leave,
+ * fill up and lie. Method: the services of a dozen nodes in one process, all messages through the
+ * codecs; the test passes states as the section's machine would.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,23 +16,27 @@ import {
   pointerAddress,
   signPointer,
   type PointerRecord,
-} from '#data/pointer.ts';
-import { createElderData } from '#node/elder-data-service.ts';
-import { silentLog } from '#node/log.ts';
-import { createSigner, publicKeyOf } from '#node/native-ed25519.ts';
-import { createAuditor } from '#node/replication-audit.ts';
-import { nativeProofOf } from '#node/replication-service.ts';
+} from '#data/pointer-record.ts';
+import { createElderData } from '#node/chunk-storage/elder-data-service.ts';
+import { createSigner, publicKeyOf } from '#node/keys/native-ed25519.ts';
+import { createAuditor } from '#node/chunk-storage/replication-audit.ts';
+import type { Holdings } from '#node/chunk-storage/holdings.ts';
+import { nativeProofOf } from '#node/chunk-storage/copies.ts';
+import { startReplication } from '#node/chunk-storage/replication-service.ts';
+import { createMetrics } from '#node/monitoring/metrics.ts';
+import { err } from '#core/result.ts';
+import { createMemoryFacts } from '../../support/memory-facts.ts';
 import {
   challengeOf,
   confirmationBytes,
   encodeReplicationMessage,
   noDigest,
-  proofOf,
-  stampOf,
+  possessionProof,
+  stateRefOf,
   type Item,
 } from '#protocol/replication/index.ts';
 import type { SectionAuthority } from '#protocol/section/index.ts';
-import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import { decodeNodeReply, encodeNodeRequest } from '#roles/wire/node-requests.ts';
 import {
   createDataNodes,
   nameOf,
@@ -42,6 +46,7 @@ import {
   type DataNode,
   type DataNodes,
 } from './data-nodes.ts';
+import { silentLog } from '../../support/silent-log.ts';
 
 const elder = 1;
 const adults = [11, 12, 13, 14, 15, 16];
@@ -59,6 +64,32 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+/** Nothing is stored, and there is room. */
+const emptyHoldings = (): Holdings =>
+  ({ scan: async () => undefined, isFull: () => false }) as unknown as Holdings;
+
+test('a state that cannot be stored → is reported to its node, once', async () => {
+  const failures: unknown[] = [];
+  const replication = await startReplication({
+    ...{ label: 'adult', name: nameOf(adults[0] ?? 0), identitySeed: seedOf(11), networkId },
+    ...{ log: silentLog, metrics: createMetrics(), holdings: emptyHoldings() },
+    facts: {
+      ...createMemoryFacts(),
+      append: async () => {
+        throw new Error('no space');
+      },
+    },
+    send: () => undefined,
+    request: async () => err('gone'),
+    blamed: () => undefined,
+    failed: (error) => void failures.push(error),
+  });
+  await replication.adoptState(section, []);
+  await replication.adoptState(section, []);
+  expect(failures.map(String)).toEqual(['Error: no space']);
+  await replication.stop();
+});
+
 const startAll = async (): Promise<void> => {
   for (const byte of [elder, ...adults]) await nodes.start(byte);
   await nodes.adopt(section);
@@ -70,7 +101,7 @@ const nodeOf = (byte: number): DataNode => {
   return node;
 };
 
-/** The elder's own work, with what its machine knows of full adults. */
+/** The elder's own service, with its machine's knowledge of full adults. */
 const elderData = () => {
   const { replication } = nodeOf(elder);
   return createElderData({
@@ -100,7 +131,7 @@ const adopt = async (next: SectionAuthority): Promise<void> => {
 const closest = (name: Uint8Array, among: readonly number[], count = 4): readonly number[] =>
   [...among].sort((a, b) => compareDistance(name, nameOf(a), nameOf(b))).slice(0, count);
 
-/** Who has the file, sorted: what is on disk counts, not what anybody believes. */
+/** The nodes that have the file on disk, sorted. */
 const onDisk = (name: Uint8Array): readonly number[] => {
   const hex = toHex(name);
   const has = (byte: number): boolean => {
@@ -126,7 +157,7 @@ async function until(fits: () => boolean | Promise<boolean>): Promise<void> {
 const untilHeldBy = (name: Uint8Array, holders: readonly number[]): Promise<void> =>
   until(() => onDisk(name).join() === sorted(holders).join());
 
-test('R3: when an adult goes for good, the next in line fetches its copies', async () => {
+test('REPLICATION-R3: when an adult leaves for good, the next in line fetches its copies', async () => {
   await startAll();
   const pieces = Array.from({ length: 12 }, () => chunkOf());
   for (const piece of pieces) expect(await put(piece)).toBe(4);
@@ -140,7 +171,7 @@ test('R3: when an adult goes for good, the next in line fetches its copies', asy
   expect(nodes.blamed).toEqual([]);
 });
 
-test('R7: a new adult gets what is now its own, and whoever is none of four drops it after that', async () => {
+test('REPLICATION-R7: a new adult gets its copies, and a former holder removes its own after that', async () => {
   await startAll();
   const pieces = Array.from({ length: 12 }, () => chunkOf());
   for (const piece of pieces) await put(piece);
@@ -151,12 +182,12 @@ test('R7: a new adult gets what is now its own, and whoever is none of four drop
   for (const { name } of pieces) await untilHeldBy(name, closest(name, all));
 });
 
-test('R7: an adult that becomes an elder keeps its copies until four adults have them', async () => {
+test('REPLICATION-R7: an adult that becomes an elder keeps its copies until four adults have them', async () => {
   await startAll();
   const pieces = Array.from({ length: 6 }, () => chunkOf());
   for (const piece of pieces) await put(piece);
   const [risen = 0, ...left] = adults;
-  // Only three have room for what it had: nothing is dropped (R7).
+  // Only three have room for its copies: nothing is removed (REPLICATION-R7).
   await adopt(sectionOf([elder, risen], left.slice(0, 3), 2n));
   await new Promise((go) => setTimeout(go, 300));
   const had = pieces.filter(({ name }) => closest(name, adults).includes(risen));
@@ -165,7 +196,7 @@ test('R7: an adult that becomes an elder keeps its copies until four adults have
   for (const { name } of pieces) await untilHeldBy(name, closest(name, left));
 });
 
-test('after a restart the disk is walked, and what is missing comes from the others', async () => {
+test('after a restart the disk is listed, and missing copies come from the others', async () => {
   await startAll();
   const pieces = Array.from({ length: 8 }, () => chunkOf());
   for (const piece of pieces) await put(piece);
@@ -179,12 +210,12 @@ test('after a restart the disk is walked, and what is missing comes from the oth
   const hex = toHex(lost.name);
   rmSync(join(folder, nameToId(nameOf(first)), 'chunks', hex.slice(0, 2), hex));
   const again = await nodes.start(first);
-  await again.replication.stockTaken;
+  await again.replication.inventoryComplete;
   await untilHeldBy(lost.name, closest(lost.name, adults));
   await until(() => again.replication.backlog().held === own.length);
 });
 
-test('a disk that could not be walked at the start is walked again, and its node gets what it lacks', async () => {
+test('a disk that could not be listed at the start is listed again, and missing copies are fetched', async () => {
   await startAll();
   const piece = chunkOf();
   const [holder = 0] = closest(piece.name, adults);
@@ -196,11 +227,11 @@ test('a disk that could not be walked at the start is walked again, and its node
   const again = await nodes.start(holder);
   expect(await put(chunkOf())).toBeGreaterThanOrEqual(3);
   rmSync(inTheWay);
-  await again.replication.stockTaken;
+  await again.replication.inventoryComplete;
   await untilHeldBy(piece.name, closest(piece.name, adults));
 });
 
-test('R5: a broken file is noticed when it is read, and fetched again', async () => {
+test('REPLICATION-R5: a damaged file is noticed when it is read, and fetched again', async () => {
   await startAll();
   const piece = chunkOf();
   await put(piece);
@@ -209,21 +240,21 @@ test('R5: a broken file is noticed when it is read, and fetched again', async ()
   const path = join(folder, nameToId(nameOf(holder)), 'chunks', hex.slice(0, 2), hex);
   writeFileSync(path, 'rotten');
   const { adult } = nodeOf(holder);
-  const stamp = stampOf(section);
-  const request = encodeNodeRequest({ kind: 'fetchChunk', stamp, name: piece.name });
+  const stateRef = stateRefOf(section);
+  const request = encodeNodeRequest({ kind: 'fetchChunk', stateRef, name: piece.name });
   await adult.handle(request, nameOf(elder));
   await until(
     async () => (await nodeOf(holder).holdings.read({ kind: 'chunk', ...piece })) !== null,
   );
 });
 
-test('R5: a liar is blamed, and its bytes are on nobody’s disk', async () => {
+test('REPLICATION-R5: a liar is blamed, and no disk stores its bytes', async () => {
   await startAll();
   const piece = chunkOf();
   const [liar = 0, ...others] = closest(piece.name, adults);
   await put(piece);
   nodeOf(liar).adult.setMode('lie');
-  // Only the liar is left to fetch from at first, then an honest holder comes back.
+  // At first only the liar can be asked, then an honest holder returns.
   const [gone = 0, honest = 0] = others;
   for (const each of others) await nodeOf(each).stop();
   const left = adults.filter((each) => each !== gone);
@@ -246,14 +277,14 @@ test('R5: a liar is blamed, and its bytes are on nobody’s disk', async () => {
   }
 });
 
-test('N42: only a holder by the sealed state gets a copy; a stranger and a far adult do not', async () => {
+test('N42: only a holder under the sealed state gets a copy; unknown nodes and distant adults do not', async () => {
   await startAll();
   const piece = chunkOf();
   await put(piece);
   const [holder = 0, other = 0] = closest(piece.name, adults);
   const far = closest(piece.name, adults, 6)[5] ?? 0;
-  const stamp = stampOf(section);
-  const request = encodeNodeRequest({ kind: 'fetchChunk', stamp, name: piece.name });
+  const stateRef = stateRefOf(section);
+  const request = encodeNodeRequest({ kind: 'fetchChunk', stateRef, name: piece.name });
   const kindFor = async (from: number) => {
     const reply = await nodes.request(nameOf(from), nameOf(holder), request);
     const decoded = reply.ok ? decodeNodeReply(reply.value) : reply;
@@ -287,7 +318,7 @@ test('records are repaired with their newest version', async () => {
   }
 });
 
-test('R5: a record that its owner did not sign is blamed and not kept', async () => {
+test('REPLICATION-R5: a record that its owner did not sign is blamed and not stored', async () => {
   await startAll();
   const seed = new Uint8Array(32).fill(9);
   const record = encodePointer(signPointer(networkId, seed, 1n, new Uint8Array(50)));
@@ -304,7 +335,7 @@ test('R5: a record that its owner did not sign is blamed and not kept', async ()
   expect(await again.holdings.read({ kind: 'pointer', name })).toEqual(record);
 });
 
-test('R5: holders that missed a write and ask each other for it blame nobody', async () => {
+test('REPLICATION-R5: holders that missed a write and ask each other for it blame no node', async () => {
   await startAll();
   const seed = new Uint8Array(randomBytes(32));
   const [first, second] = [1n, 2n].map((version) =>
@@ -331,7 +362,7 @@ test('R5: holders that missed a write and ask each other for it blame nobody', a
   for (const byte of missed) nodeOf(byte).adult.setMode('ok');
   expect(repairs).toHaveLength(2);
   for (const byte of missed) {
-    const message = { kind: 'repair', stamp: stampOf(section), items: [...repairs] } as const;
+    const message = { kind: 'repair', stateRef: stateRefOf(section), items: [...repairs] } as const;
     await nodeOf(byte).replication.receive(
       nameToId(nameOf(elder)),
       encodeReplicationMessage(message),
@@ -350,7 +381,7 @@ test.each([
   { name: 'the holders’ own', order: [0, 1] },
   { name: 'the surplus one', order: [1, 0] },
 ])(
-  'R10: of two bodies of one version $name wins, all holders have it, and the surplus copy goes',
+  'REPLICATION-R10: of two bodies of one version $name wins, all holders have it, and the surplus copy is removed',
   async ({ order }) => {
     await startAll();
     const seed = new Uint8Array(randomBytes(32));
@@ -366,12 +397,12 @@ test.each([
         nameOf(byte),
         encodeNodeRequest({
           kind: 'storePointer',
-          stamp: stampOf(section),
+          stateRef: stateRefOf(section),
           record: encodePointer(record),
         }),
       );
     for (const byte of line.slice(0, 4)) await give(byte, held);
-    // One of the next in line, while a holder was silent.
+    // Stored by one of the next in line while a holder was unresponsive.
     const [surplus = 0] = line.slice(4);
     await give(surplus, far);
     const keptBy = (byte: number) => nodeOf(byte).holdings.read({ kind: 'pointer', name });
@@ -382,7 +413,7 @@ test.each([
   },
 );
 
-test('P2: a write that finds no room is a report at once', async () => {
+test('REPLICATION-P2: a write that finds no room causes a report immediately', async () => {
   const node = await nodes.start(11, 100);
   await nodes.adopt(section);
   const { bytes, name } = chunkOf();
@@ -393,7 +424,7 @@ test('P2: a write that finds no room is a report at once', async () => {
   await until(() => node.replication.full().has(node.id));
 });
 
-test('P2: a full adult says so, is passed over, and takes it back when there is room', async () => {
+test('REPLICATION-P2: a full adult reports it, is skipped, and withdraws it when there is room', async () => {
   const [small = 0, ...others] = adults;
   await nodes.start(small, 2_000);
   for (const byte of [elder, ...others]) await nodes.start(byte);
@@ -410,17 +441,17 @@ test('P2: a full adult says so, is passed over, and takes it back when there is 
   for (let n = 0; n < 10; n++) expect(await put(chunkOf())).toBe(4);
   expect(holdings.usedBytes()).toBeLessThanOrEqual(2_000);
   for (const name of names) expect(onDisk(name).length).toBeGreaterThanOrEqual(4);
-  // Still full after a restart, until somebody takes over what it has.
+  // Still full after a restart, until other adults take over its copies.
   await nodeOf(small).stop();
   const again = await nodes.start(small, 2_000);
-  await again.replication.stockTaken;
+  await again.replication.inventoryComplete;
   expect(again.replication.full()).toContain(id);
   await adopt(sectionOf([elder, small], others, 2n));
   await until(() => again.holdings.usedBytes() === 0 && !isFull());
   for (const name of names) expect(onDisk(name).length).toBeGreaterThanOrEqual(4);
 });
 
-test('N42: an audit finds holders that agree, one that lacks the chunk, and one that made its proof up', async () => {
+test('N42: an audit finds holders that agree, one that lacks the chunk, and one with a false proof', async () => {
   await startAll();
   const piece = chunkOf();
   await put(piece);
@@ -444,33 +475,37 @@ test('N42: an audit finds holders that agree, one that lacks the chunk, and one 
     request: (to, bytes) => nodes.request(nameOf(elder), to, bytes),
     repair: replication.repair,
     blamed: (kind, culprit) => void blamed.push(`${kind} ${culprit}`),
-    missed: (culprit) => void missed.add(culprit),
+    onMissed: (culprit) => void missed.add(culprit),
     onVerdict: (kind) => void verdicts.push(kind),
     everyMs: 150,
-    patienceMs: 100,
+    answerTimeoutMs: 100,
   });
   try {
     let forging = false;
-    nodes.overheard.set(nameToId(nameOf(elder)), (from, message) => {
+    nodes.messageListeners.set(nameToId(nameOf(elder)), (from, message) => {
       if (!forging || message.kind !== 'confirmed' || from !== nameToId(nameOf(forger))) {
-        return auditor.heard(from, message);
+        return auditor.onMessage(from, message);
       }
-      const { stamp, nonce } = message;
+      const { stateRef, nonce } = message;
       const proof = new Uint8Array(32);
       const challenge = challengeOf(networkId, nameOf(elder), nonce);
-      const signed = confirmationBytes(networkId, stamp, nameOf(forger), item, challenge, proof);
-      auditor.heard(from, { ...message, proof, signature: createSigner(seedOf(forger))(signed) });
+      const signed = confirmationBytes(networkId, stateRef, nameOf(forger), item, challenge, proof);
+      auditor.onMessage(from, {
+        ...message,
+        proof,
+        signature: createSigner(seedOf(forger))(signed),
+      });
     });
-    auditor.noticed(item);
+    auditor.addStored(item);
     await until(() => verdicts.length > 0);
     expect(new Set(verdicts)).toEqual(new Set(['agreed']));
-    // One that lost its file is told by the elder to fetch it.
+    // The elder sends a repair message to the one that lost its file.
     await nodeOf(lacking).holdings.remove(item);
     await untilHeldBy(piece.name, closest(piece.name, adults));
     forging = true;
     await until(() => blamed.length > 0);
     expect(new Set(blamed)).toEqual(new Set([`wrongProof ${nameToId(nameOf(forger))}`]));
-    // One that does not answer while the others agree has broken its promise.
+    // A holder that does not answer while the others agree has missed its copy.
     forging = false;
     await nodeOf(lacking).stop();
     await until(() => missed.has(nameToId(nameOf(lacking))));
@@ -479,13 +514,13 @@ test('N42: an audit finds holders that agree, one that lacks the chunk, and one 
   }
 });
 
-test('what a write was acknowledged for is there, however many drops cross it', async () => {
+test('an acknowledged write is stored, however many removals cross it', async () => {
   await startAll();
   const piece = chunkOf();
   const all = [...adults, 17, 18];
   await nodes.start(17);
   await nodes.start(18);
-  // Back and forth: whoever is near and then far offers, proves and drops while clients write.
+  // Adults that alternate between near and far offer, prove and remove while clients write.
   for (let generation = 2n; generation < 20n; generation++) {
     const members = generation % 2n === 0n ? all : adults;
     await adopt(sectionOf([elder], members, generation));
@@ -496,7 +531,9 @@ test('what a write was acknowledged for is there, however many drops cross it', 
   }
 });
 
-test('the platform’s hash proves the same as the machine’s', () => {
+test('the platform’s hash gives the same proof as the machine’s', () => {
   const [challenge, bytes] = [new Uint8Array(randomBytes(32)), new Uint8Array(randomBytes(999))];
-  expect(nativeProofOf(challenge, 'chunk', bytes)).toEqual(proofOf(challenge, 'chunk', bytes));
+  expect(nativeProofOf(challenge, 'chunk', bytes)).toEqual(
+    possessionProof(challenge, 'chunk', bytes),
+  );
 });

@@ -1,7 +1,7 @@
-/** Goal: a certificate that others accept, with a hash that stays the same across restarts. */
+/** Goal: a certificate that others accept, with a hash that is stable across restarts. */
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { makeRtcCertificate, parseRtcCertificate } from '#node/rtc-certificate.ts';
+import { makeRtcCertificate, parseRtcCertificate } from '#node/keys/rtc-certificate.ts';
 
 test.each(['2026-11-21T06:00:00Z', '2045-01-01T00:00:00Z'])(
   'OpenSSL reads and verifies it (made %s)',

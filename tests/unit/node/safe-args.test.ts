@@ -1,12 +1,15 @@
-/** Goal: `safe` understands its arguments, and says in one line what is wrong with others. */
-import { expect, test } from 'vitest';
+/** Goal: `safe` parses its arguments, and reports a mistake in one line. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test, vi } from 'vitest';
 import { showPrefix } from '#address/prefix.ts';
-import { parseCommand } from '#node/safe-args.ts';
+import { parseCommand } from '#node/programs/safe-args.ts';
 
 const parse = (text: string) => parseCommand(text.split(' ').filter(Boolean), '/here');
 
-test('a node with everything said', () => {
-  const parsed = parse(
+test('a node with all options', async () => {
+  const parsed = await parse(
     'node --data d --join /ip4/1.2.3.4/tcp/5/p2p/x --listen 0.0.0.0 --port 4001 --data-limit 64MiB --join-prefix 01 --metrics-port 9000 --host-names a.example,b.example:8443',
   );
   expect(parsed).toMatchObject({
@@ -19,7 +22,6 @@ test('a node with everything said', () => {
       dataLimitBytes: 64 * 1024 * 1024,
       metricsPort: 9000,
       hostNames: ['a.example', 'b.example:8443'],
-      testControls: false,
     },
   });
   expect(parsed.ok && parsed.value.kind === 'node' && showPrefix(parsed.value.joinPrefix)).toBe(
@@ -27,29 +29,28 @@ test('a node with everything said', () => {
   );
 });
 
-test('what is not said has a plain meaning', () => {
-  expect(parse('node --data=d')).toMatchObject({
+test('missing options have plain defaults', async () => {
+  expect(await parse('node --data=d')).toMatchObject({
     value: { join: null, listen: '127.0.0.1', port: null, dataLimitBytes: 1024 ** 3 },
   });
-  expect(parse('network create --data d')).toMatchObject({
+  expect(await parse('network create --data d')).toMatchObject({
     value: { kind: 'create', elders: 7, adults: 0, port: 4100, listen: '127.0.0.1', name: null },
   });
-  expect(parse('network status --data d')).toMatchObject({
+  expect(await parse('network status --data d')).toMatchObject({
     value: { kind: 'status', json: false, join: null, data: '/here/d' },
   });
-  for (const text of ['', '--help', 'help', 'node --help']) {
-    expect(parse(text)).toEqual({ ok: true, value: { kind: 'help' } });
-  }
 });
 
 test.each([
   ['nodes', 'safe --help'],
   ['network', 'safe --help'],
-  ['node extra --data d', 'one word too many'],
+  ['node extra --data d', 'Unknown argument: extra'],
   ['node', '--data DIR'],
-  ['node --data', 'needs a value'],
-  ['node --data d --fresh', '"--fresh" is not an option'],
-  ['node --data d --adults 3', 'not an option of this command'],
+  ['node --data', 'Not enough arguments following: data'],
+  ['node --data d --data e', 'Give --data once'],
+  ['node --data d --test-controls', 'Unknown argument: test-controls'],
+  ['node --data d --fresh', 'Unknown argument: fresh'],
+  ['node --data d --adults 3', 'Unknown argument: adults'],
   ['node --data d --port 70000', '1 to 65535'],
   ['node --data d --listen here', '0.0.0.0'],
   ['node --data d --data-limit 0', '64MiB'],
@@ -60,9 +61,46 @@ test.each([
   ['network create --data d --host-names a.example,*', 'separated by commas'],
   ['network create --data d --name Über', 'small letters'],
   ['network status --json', '--join MULTIADDR'],
-])('“safe %s” is answered with “%s”', (text, sentence) => {
-  const parsed = parse(text);
+])('“safe %s” is answered with “%s”', async (text, sentence) => {
+  const parsed = await parse(text);
   expect(parsed.ok).toBe(false);
   expect(!parsed.ok && parsed.error).toContain(sentence);
   expect(!parsed.ok && parsed.error).not.toContain('\n');
 });
+
+test.each([
+  ['', /safe node .*safe network .*safe completion/s],
+  ['--help', /a node of a network that governs itself/],
+  ['help', /safe network/],
+  ['node --help', /--join-prefix .*safe node --data/s],
+  ['network --help', /create .*status/s],
+  ['network create --help', /--adults .*safe network create --data/s],
+  ['network status --help', /--json .*safe network status --data/s],
+])('“safe %s” prints help with examples', async (text, shown) => {
+  const parsed = await parse(text);
+  expect(parsed.ok && parsed.value.kind === 'print' && parsed.value.text).toMatch(shown);
+});
+
+test.each([
+  ['/bin/bash', /complete .*_safe_yargs_completions safe/],
+  ['/bin/zsh', /compdef _safe_yargs_completions safe/],
+])('“safe completion” prints a script for %s', async (shell, shown) => {
+  vi.stubEnv('SHELL', shell);
+  const parsed = await parse('completion');
+  vi.unstubAllEnvs();
+  expect(parsed.ok && parsed.value.kind === 'print' && parsed.value.text).toMatch(shown);
+});
+
+test.each([
+  ['network ', ['create', 'status']],
+  ['node --d', ['--data', '--data-limit']],
+])(
+  '“safe %s” is completed',
+  async (text, offered) => {
+    const program = join(import.meta.dirname, '../../../src/node/programs/safe.ts');
+    const args = [program, '--get-yargs-completions', 'safe', ...text.split(' ')];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    expect(stdout.split('\n')).toEqual(expect.arrayContaining(offered));
+  },
+  30_000,
+);

@@ -1,4 +1,4 @@
-/** Goal: elder and adult keep data safe from each other, and the door keeps both alive. */
+/** Goal: elders and adults keep data safe from each other's faults, and the request handler survives errors. */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,33 +7,51 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
 import type { Refusal } from '#core/refusal.ts';
 import { ok } from '#core/result.ts';
-import { encodePointer, pointerAddress, signPointer, type PointerRecord } from '#data/pointer.ts';
-import { countReceipts, storedChunk, storedPointer, type ReceiptStamp } from '#data/receipt.ts';
-import type { AdultService } from '#node/adult-service.ts';
-import { createClientDoor } from '#node/client-door.ts';
-import { createElderData } from '#node/elder-data-service.ts';
-import { silentLog } from '#node/log.ts';
-import { createMetrics } from '#node/metrics.ts';
-import { stampOf } from '#protocol/replication/index.ts';
-import { candidatesFor } from '#roles/placement.ts';
-import { decodeClientReply, encodeClientRequest, type ClientReply } from '#roles/wire/client.ts';
-import { decodeNodeReply, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node.ts';
+import {
+  encodePointer,
+  pointerAddress,
+  signPointer,
+  type PointerRecord,
+} from '#data/pointer-record.ts';
+import { storedChunk, storedPointer, type StateRef } from '#data/storage-receipt.ts';
+import { createAdmissionControl } from '#node/requests/admission-control.ts';
+import { createClientHandler } from '#node/requests/client-handler.ts';
+import { createElderData } from '#node/chunk-storage/elder-data-service.ts';
+import { createMetrics } from '#node/monitoring/metrics.ts';
+import { stateRefOf } from '#protocol/replication/index.ts';
+import { candidatesFor } from '#roles/holder-candidates.ts';
+import {
+  decodeClientReply,
+  encodeClientRequest,
+  encodeRoutingRequest,
+  type ClientReply,
+} from '#roles/wire/client.ts';
+import { decodeNodeReply, encodeNodeReply, encodeNodeRequest } from '#roles/wire/node-requests.ts';
 import { signedAgain } from '../data/second-signature.ts';
-import { createDataNodes, nameOf, networkId, sectionOf, type DataNodes } from './data-nodes.ts';
+import {
+  createDataNodes,
+  nameOf,
+  networkId,
+  sectionOf,
+  type DataNode,
+  type DataNodes,
+} from './data-nodes.ts';
+import { silentLog } from '../../support/silent-log.ts';
+import { countReceipts } from '../../support/receipts.ts';
 
 const elderByte = 1;
 const adultBytes = [11, 12, 13, 14, 15, 16];
 const elderName = nameOf(elderByte);
 const authority = sectionOf([elderByte], adultBytes);
-const stamp = stampOf(authority);
+const stateRef = stateRefOf(authority);
 let folder: string;
 let nodes: DataNodes;
-let adults: Map<string, AdultService>;
+let adults: Map<string, DataNode['adult']>;
 let asked: string[];
 let full: Set<string>;
 let repaired: string[];
 let misbehaved: string[];
-/** Adults that refuse whatever they are asked, in these words. */
+/** Adults that refuse every request with this refusal. */
 let claims: Map<string, Refusal>;
 let data: ReturnType<typeof createElderData>;
 
@@ -80,7 +98,7 @@ const put = (piece: { name: Uint8Array; bytes: Uint8Array }) =>
   data({ kind: 'putChunk', ...piece });
 const receiptsFor = (reply: Awaited<ReturnType<typeof put>>, name: Uint8Array): number =>
   reply.kind === 'stored'
-    ? countReceipts(networkId, stamp, storedChunk(name), reply.receipts, () => true).length
+    ? countReceipts(networkId, stateRef, storedChunk(name), reply.receipts, () => true).length
     : 0;
 
 test('a put gets four receipts that a strict client accepts', async () => {
@@ -89,7 +107,7 @@ test('a put gets four receipts that a strict client accepts', async () => {
   expect(asked).toHaveLength(4);
 });
 
-test('whichever single adult is off, a put still gets four receipts and a get the bytes', async () => {
+test('if any single adult is off, a put still gets four receipts and a get the bytes', async () => {
   for (const adult of adults.values()) {
     const piece = chunk(500);
     await put(piece);
@@ -104,7 +122,7 @@ test('whichever single adult is off, a put still gets four receipts and a get th
   }
 });
 
-test('whichever two adults lie, the bytes that arrive are the right ones', async () => {
+test('if any two adults lie, the right bytes arrive', async () => {
   const piece = chunk();
   await put(piece);
   const all = [...adults.values()];
@@ -120,7 +138,7 @@ test('whichever two adults lie, the bytes that arrive are the right ones', async
   }
 });
 
-test('P2, P3: a full adult gets no new chunk, and is still asked for what it has', async () => {
+test('REPLICATION-P2, REPLICATION-P3: a full adult gets no new chunk, and is still asked for its chunks', async () => {
   const piece = chunk(500);
   await put(piece);
   full = new Set(asked);
@@ -128,7 +146,7 @@ test('P2, P3: a full adult gets no new chunk, and is still asked for what it has
   expect((await data({ kind: 'getChunk', name: piece.name, avoid: [] })).kind).toBe('chunk');
   expect(full).toContain(asked[0]);
   asked = [];
-  // Four of six are full: two are too few for a client, and nobody is asked in vain.
+  // Four of six are full: two are too few for a client, so none is asked.
   expect(await put(chunk(500))).toEqual({ kind: 'refused', refusal: { kind: 'full' } });
   expect(asked).toEqual([]);
   full = new Set([...full].slice(0, 2));
@@ -137,7 +155,7 @@ test('P2, P3: a full adult gets no new chunk, and is still asked for what it has
   for (const id of full) expect(asked).not.toContain(id);
 });
 
-test('R4: a holder that a write did not reach is told to fetch it', async () => {
+test('REPLICATION-R4: a holder that a write did not reach gets a repair message', async () => {
   const piece = chunk(500);
   const [first] = candidatesFor(authority, piece.name).map(nameToId);
   adults.get(first ?? '')?.setMode('off');
@@ -148,16 +166,16 @@ test('R4: a holder that a write did not reach is told to fetch it', async () => 
 test('N41: adults sign for their own state or a newer one, never for an older one or another key', async () => {
   const { bytes, name } = chunk(500);
   const adult = [...adults.values()][0];
-  const answerUnder = async (under: ReceiptStamp) => {
-    const request = encodeNodeRequest({ kind: 'storeChunk', stamp: under, name, bytes });
+  const answerUnder = async (under: StateRef) => {
+    const request = encodeNodeRequest({ kind: 'storeChunk', stateRef: under, name, bytes });
     const reply = decodeNodeReply((await adult?.handle(request, elderName)) ?? new Uint8Array());
     if (!reply.ok) throw new Error('no reply');
     return reply.value.kind === 'refused' ? reply.value.refusal.kind : reply.value.kind;
   };
-  expect(await answerUnder({ ...stamp, generation: stamp.generation - 1n })).toBe('busy');
-  expect(await answerUnder({ ...stamp, keyHash: new Uint8Array(32) })).toBe('busy');
-  expect(await answerUnder({ ...stamp, generation: stamp.generation + 1n })).toBe('receipt');
-  expect(await answerUnder(stamp)).toBe('receipt');
+  expect(await answerUnder({ ...stateRef, generation: stateRef.generation - 1n })).toBe('busy');
+  expect(await answerUnder({ ...stateRef, keyHash: new Uint8Array(32) })).toBe('busy');
+  expect(await answerUnder({ ...stateRef, generation: stateRef.generation + 1n })).toBe('receipt');
+  expect(await answerUnder(stateRef)).toBe('receipt');
 });
 
 test('an adult that failed is asked last the next time', async () => {
@@ -171,7 +189,7 @@ test('an adult that failed is asked last the next time', async () => {
   expect(asked).not.toContain(first);
 });
 
-test('N7: an altered chunk is a falsehood of that adult alone, silence an empty promise', async () => {
+test('N7: an altered chunk is provable misbehaviour of that adult alone, no answer is a missing copy', async () => {
   const piece = chunk();
   await put(piece);
   const [first = '', second = ''] = asked;
@@ -182,16 +200,16 @@ test('N7: an altered chunk is a falsehood of that adult alone, silence an empty 
   adults.get(first)?.setMode('lie');
   adults.get(second)?.setMode('off');
   expect(await get()).toMatchObject({ kind: 'chunk', bytes: piece.bytes });
-  expect(misbehaved).toEqual([`falsehood ${first}`, `data ${second}`]);
+  expect(misbehaved).toEqual([`provable ${first}`, `missingCopy ${second}`]);
 });
 
-test('bytes that do not fit their name never reach an adult', async () => {
+test('bytes that do not match their name never reach an adult', async () => {
   const reply = await put({ name: new Uint8Array(32), bytes: Uint8Array.of(1) });
   expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'malformed' } });
   expect(asked).toEqual([]);
 });
 
-test('a chunk nobody has is not found', async () => {
+test('a chunk that no adult has is not found', async () => {
   const reply = await data({ kind: 'getChunk', name: new Uint8Array(32), avoid: [] });
   expect(reply).toEqual({ kind: 'refused', refusal: { kind: 'notFound' } });
 });
@@ -205,7 +223,7 @@ test('a pointer record moves forward, is read from four, and a second body of on
   const thing = storedPointer(networkId, first);
   expect(
     stored.kind === 'pointerStored' &&
-      countReceipts(networkId, stamp, thing, stored.receipts, () => true),
+      countReceipts(networkId, stateRef, thing, stored.receipts, () => true),
   ).toHaveLength(4);
   const address = pointerAddress(networkId, first.owner);
   const read = await data({ kind: 'getPointer', address });
@@ -222,7 +240,7 @@ test('a pointer record moves forward, is read from four, and a second body of on
   );
 });
 
-test('an adult that refuses a record as late without a record that was earlier is caught, and others are asked', async () => {
+test('an adult that refuses a record as old without a newer one is blamed, and others are asked', async () => {
   const record = (version: bigint, text: string, seed = 9) =>
     encodePointer(
       signPointer(
@@ -240,9 +258,9 @@ test('an adult that refuses a record as late without a record that was earlier i
     claims = new Map(all.slice(0, 3).map((id) => [id, { kind: 'conflict', evidence }]));
     // Three of six lie, so three are left to store it.
     expect((await data({ kind: 'putPointer', record: mine })).kind).toBe('pointerStored');
-    expect(misbehaved.filter((each) => each.startsWith('falsehood')).length).toBeGreaterThan(0);
+    expect(misbehaved.filter((each) => each.startsWith('provable')).length).toBeGreaterThan(0);
   }
-  // Without three that store it the refusal is "come back", which is no lie about the record.
+  // Without three that store it the client is asked to come back, which is no false claim.
   claims = new Map(
     all.slice(0, 4).map((id) => [id, { kind: 'conflict', evidence: new Uint8Array() }]),
   );
@@ -250,7 +268,7 @@ test('an adult that refuses a record as late without a record that was earlier i
   expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'busy' } });
 });
 
-test('a record under a second signature of its owner is the same record: it gets receipts, and nobody is blamed', async () => {
+test('a record under a second signature of its owner is the same record: it gets receipts, and no node is blamed', async () => {
   const seed = new Uint8Array(32).fill(9);
   const first = signPointer(networkId, seed, 1n, Uint8Array.of(1, 2, 3));
   const second = signedAgain(networkId, seed, first);
@@ -261,19 +279,19 @@ test('a record under a second signature of its owner is the same record: it gets
     const thing = storedPointer(networkId, offered);
     expect(
       stored.kind === 'pointerStored' &&
-        countReceipts(networkId, stamp, thing, stored.receipts, () => true),
+        countReceipts(networkId, stateRef, thing, stored.receipts, () => true),
     ).toHaveLength(4);
   }
   expect(misbehaved).toEqual([]);
   expect(asked).toHaveLength(12);
-  // The one that came first stays.
+  // The first one stays.
   const read = await data({ kind: 'getPointer', address });
   expect(read.kind === 'pointers' && read.copies.map(({ record }) => record)).toEqual(
     Array.from({ length: 4 }, () => encodePointer(first)),
   );
 });
 
-test('an adult that shows the very record it is offered gives no receipt, and tells no falsehood', async () => {
+test('an adult that shows the offered record itself gives no receipt, and is not provably false', async () => {
   const seed = new Uint8Array(32).fill(9);
   const mine = signPointer(networkId, seed, 4n, Uint8Array.of(1));
   const evidence = encodePointer(signedAgain(networkId, seed, mine));
@@ -281,10 +299,10 @@ test('an adult that shows the very record it is offered gives no receipt, and te
   const reply = await data({ kind: 'putPointer', record: encodePointer(mine) });
   expect(reply).toMatchObject({ kind: 'refused', refusal: { kind: 'busy' } });
   expect(misbehaved).toHaveLength(adults.size);
-  expect(misbehaved.every((each) => each.startsWith('data '))).toBe(true);
+  expect(misbehaved.every((each) => each.startsWith('missingCopy '))).toBe(true);
 });
 
-test('another body of a version is kept by nobody, when the holders have the first one', async () => {
+test('another body of a version is not stored when the holders have the first one', async () => {
   const seed = new Uint8Array(32).fill(9);
   const first = signPointer(networkId, seed, 1n, Uint8Array.of(1));
   const other = signPointer(networkId, seed, 1n, Uint8Array.of(2));
@@ -299,7 +317,7 @@ test('another body of a version is kept by nobody, when the holders have the fir
   }
 });
 
-test('of two bodies of one version at most one is acknowledged, whatever the holders kept first', async () => {
+test('of two bodies of one version at most one is acknowledged, whichever the holders stored first', async () => {
   const seed = new Uint8Array(32).fill(9);
   const [one, two] = [1, 2].map((body) =>
     signPointer(networkId, seed, 1n, Uint8Array.of(body)),
@@ -311,14 +329,14 @@ test('of two bodies of one version at most one is acknowledged, whatever the hol
     await nodes.request(
       elderName,
       holder,
-      encodeNodeRequest({ kind: 'storePointer', stamp, record }),
+      encodeNodeRequest({ kind: 'storePointer', stateRef, record }),
     );
   }
   const replies = [];
   for (const record of [one, two]) {
     replies.push(await data({ kind: 'putPointer', record: encodePointer(record) }));
   }
-  // Meanwhile the holders may have settled on one of them: it has every right to be acknowledged.
+  // Meanwhile the holders may have settled on one of them, which may then be acknowledged.
   expect(replies.filter(({ kind }) => kind === 'pointerStored').length).toBeLessThan(2);
   for (const reply of replies) {
     if (reply.kind !== 'pointerStored')
@@ -327,7 +345,7 @@ test('of two bodies of one version at most one is acknowledged, whatever the hol
   expect(misbehaved).toEqual([]);
 });
 
-test('a record of the largest size is shown whole when it was there before', async () => {
+test('a record of the largest size is shown completely as evidence', async () => {
   const of = (text: number) =>
     encodePointer(
       signPointer(networkId, new Uint8Array(32).fill(7), 1n, new Uint8Array(64 * 1024).fill(text)),
@@ -339,7 +357,7 @@ test('a record of the largest size is shown whole when it was there before', asy
   });
 });
 
-test('a pointer record somebody else signed, or signed for another network, is refused', async () => {
+test('a pointer record with another signer, or signed for another network, is refused', async () => {
   const foreign = signPointer(new Uint8Array(32), new Uint8Array(32).fill(9), 1n, Uint8Array.of(1));
   expect(await data({ kind: 'putPointer', record: encodePointer(foreign) })).toMatchObject({
     refusal: { kind: 'notAllowed' },
@@ -347,9 +365,9 @@ test('a pointer record somebody else signed, or signed for another network, is r
   expect(asked).toEqual([]);
 });
 
-test('an adult refuses whoever is not an elder and survives bytes that are no request', async () => {
+test('an adult refuses nodes that are not elders, and survives bytes that are not a request', async () => {
   const adult = [...adults.values()][0];
-  const request = encodeNodeRequest({ kind: 'fetchChunk', stamp, name: new Uint8Array(32) });
+  const request = encodeNodeRequest({ kind: 'fetchChunk', stateRef, name: new Uint8Array(32) });
   for (const from of [null, nameOf(99)]) {
     const reply = decodeNodeReply((await adult?.handle(request, from)) ?? new Uint8Array());
     expect(reply).toMatchObject({ value: { refusal: { rule: 'eldersOnly' } } });
@@ -360,10 +378,15 @@ test('an adult refuses whoever is not an elder and survives bytes that are no re
   expect(reply).toMatchObject({ value: { refusal: { kind: 'malformed' } } });
 });
 
-test('the door answers malformed bytes, bounds one peer without touching another, and outlives errors', async () => {
+const freshMetrics = () => {
+  const metrics = createMetrics();
+  return { metrics, admission: createAdmissionControl(metrics) };
+};
+
+test('the request handler answers malformed bytes, bounds one peer without affecting another, and survives errors', async () => {
   let release: () => void = () => undefined;
   const gate = new Promise<void>((open) => (release = open));
-  const door = createClientDoor({
+  const door = createClientHandler({
     label: 'elder',
     answer: async (request) => {
       if (request.kind === 'authority') throw new Error('our own bug');
@@ -371,7 +394,7 @@ test('the door answers malformed bytes, bounds one peer without touching another
       return { kind: 'refused', refusal: { kind: 'notFound' } };
     },
     log: silentLog,
-    metrics: createMetrics(),
+    ...freshMetrics(),
   });
   const kindOf = async (reply: Promise<Uint8Array>): Promise<string> => {
     const decoded = decodeClientReply(await reply);
@@ -381,7 +404,7 @@ test('the door answers malformed bytes, bounds one peer without touching another
   const peer = (peerId: string) => ({
     peerId,
     address: null,
-    invalid: () => void invalid.push(peerId),
+    reportInvalid: () => void invalid.push(peerId),
   });
   const invalid: string[] = [];
   const hello = encodeClientRequest({ kind: 'hello' });
@@ -396,19 +419,19 @@ test('the door answers malformed bytes, bounds one peer without touching another
   expect(await kindOf(door(encodeClientRequest({ kind: 'authority' }), peer('a')))).toBe('busy');
 });
 
-test('what is malformed inside of a request, or forged, is held against its sender; another refusal is not', async () => {
+test('malformed contents and forgeries count against their sender; other refusals do not', async () => {
   const invalid: string[] = [];
-  const from = { peerId: 'a', address: null, invalid: () => void invalid.push('a') };
+  const from = { peerId: 'a', address: null, reportInvalid: () => void invalid.push('a') };
   let reply: ClientReply = { kind: 'refused', refusal: { kind: 'malformed', what: 'slot' } };
   let forged = false;
-  const door = createClientDoor({
+  const door = createClientHandler({
     label: 'elder',
     answer: async (_request, say) => {
       if (forged) say();
       return reply;
     },
     log: silentLog,
-    metrics: createMetrics(),
+    ...freshMetrics(),
   });
   const hello = encodeClientRequest({ kind: 'hello' });
   await door(hello, from);
@@ -422,4 +445,31 @@ test('what is malformed inside of a request, or forged, is held against its send
   forged = true;
   await door(hello, from);
   expect(invalid).toHaveLength(2);
+});
+
+test('a routed request counts as the kind of the request inside, even if it is not answered', async () => {
+  const metrics = createMetrics();
+  const handle = createClientHandler({
+    label: 'elder',
+    answer: async () => ({ kind: 'refused', refusal: { kind: 'notFound' } }),
+    log: silentLog,
+    ...{ metrics, admission: createAdmissionControl(metrics) },
+  });
+  const from = { peerId: 'a', address: null, reportInvalid: () => undefined };
+  const routed = (request: Uint8Array) =>
+    encodeRoutingRequest({ kind: 'routed', key: authority.key, generation: 1n, request });
+  const bytes = new Uint8Array(randomBytes(20));
+  const name = new Uint8Array(createHash('sha256').update(bytes).digest());
+  await handle(routed(encodeClientRequest({ kind: 'putChunk', name, bytes })), from);
+  await handle(routed(encodeClientRequest({ kind: 'hello' })), from);
+  await handle(routed(new Uint8Array(randomBytes(9))), from);
+  const counts = Object.entries(await metrics.toRecord()).filter(([key]) =>
+    key.startsWith('safe_client_requests_total/'),
+  );
+  metrics.stop();
+  expect(Object.fromEntries(counts)).toEqual({
+    'safe_client_requests_total/putChunk': 1,
+    'safe_client_requests_total/hello': 1,
+    'safe_client_requests_total/routed': 1,
+  });
 });

@@ -1,9 +1,9 @@
-/** Goal: who takes a file slowly holds no copy of it, and a new build is served as soon as it is there. */
+/** Goal: slow readers hold no copies of a file, and a new build is served immediately. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openStaticFiles } from '#node/static-files.ts';
+import { openStaticFiles } from '#node/http/static-files.ts';
 
 let folder: string;
 beforeEach(() => {

@@ -1,65 +1,65 @@
 /**
- * Goal: `safe network status` calls a section verified when its state follows from the network's first
- * key, however many handovers lie between, and what it tells can be shipped with the app (N33).
- * Method: nodes of a toy network that answer as the product does, and one that cannot prove its words.
+ * Goal: `safe network status` calls a section verified when its state verifies under the genesis key,
+ * after any number of handovers, and its proof can be shipped with the app (N33).
+ * Method: nodes of a toy network that answer as the product does, and one without a proof.
  */
 import { expect, test, vi } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
-import { decodeProof, encodeProof, type Known } from '#protocol/anti-entropy/index.ts';
+import { decodeProof, encodeProof, type SectionKnowledge } from '#protocol/anti-entropy/index.ts';
 import type { SectionProof } from '#protocol/section/index.ts';
-import { follow, openPins, pin, verifiedEpoch } from '#roles/light-client/pins.ts';
-import { proofFor } from '#roles/wire/under.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { planPin, openTrustStore, pin, verifiedEpoch } from '#roles/light-client/trust-store.ts';
+import { proofFor } from '#roles/wire/routed.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
 import { keyOf, knowing, lineFrom } from '../anti-entropy/support.ts';
-import { genesis, sign, type Living } from '../section/network.ts';
+import { genesis, sign, type TestSection } from '../section/network.ts';
 
 vi.mock('#crypto/threshold-suite.ts', () => ({ blsSuite: toySuite }));
-const { proveState } = await import('#node/status-proof.ts');
+const { proveState } = await import('#node/programs/status-proof.ts');
 
-const born = genesis('status', 4);
-const { anchor } = born;
-const line = lineFrom(born, 40, 's');
+const firstState = genesis('status', 4);
+const { anchor } = firstState;
+const line = lineFrom(firstState, 40, 's');
 
-/** As nodes do: with the state the whole way if it fits, else the newest link. */
-const toldBy = (living: Living) =>
+/** Like a node: the state with the whole key path if it fits, else with the newest link. */
+const reportedBy = (living: TestSection) =>
   sign(living, living.chain.length <= 16 ? living.chain.length : 1);
 
-function node(living: Living) {
-  const view: Known = { tree: knowing(anchor, living), own: sign(living, 0) };
+function node(living: TestSection) {
+  const view: SectionKnowledge = { tree: knowing(anchor, living), own: sign(living, 0) };
   const asked: string[] = [];
   const ask = async (from: Uint8Array): Promise<SectionProof | null> => {
     asked.push(toHex(from));
     const page = decodeProof(proofFor(view, living.state.authority.prefix.bits, from).proof);
     return page.ok ? page.value : null;
   };
-  return { told: toldBy(living), ask, asked };
+  return { told: reportedBy(living), ask, asked };
 }
 
-test('after sixteen handovers what is told is verified without a question', async () => {
-  const { told, ask, asked } = node(line[16] ?? born);
+test('after sixteen handovers the reported state is verified without a request', async () => {
+  const { told, ask, asked } = node(line[16] ?? firstState);
   expect(await proveState(anchor, told, ask)).toMatchObject({ verified: true });
   expect(asked).toEqual([]);
 });
 
-test('N33: after forty handovers the way is read, and an app that ships it knows the newest key', async () => {
-  const last = line[40] ?? born;
+test('N33: after forty handovers the key path is read, and an app shipped with it knows the newest key', async () => {
+  const last = line[40] ?? firstState;
   const { told, ask, asked } = node(last);
   const { authority, verified, proofs } = await proveState(anchor, told, ask);
   expect([verified, toHex(authority.key)]).toEqual([true, toHex(keyOf(last))]);
   expect(asked).toHaveLength(3);
-  let pins = openPins(anchor);
+  let store = openTrustStore(anchor);
   for (const proof of proofs) {
     const shipped = decodeProof(encodeProof(proof));
-    const plan = shipped.ok ? follow(pins, shipped.value) : undefined;
+    const plan = shipped.ok ? planPin(store, shipped.value) : undefined;
     if (plan?.kind !== 'verify') throw new Error('a page that leads on');
-    ({ pins } = pin(pins, { kind: 'verifiedUpdate', proof: plan.job.proof }));
+    ({ store } = pin(store, { kind: 'verifiedUpdate', proof: plan.job.proof }));
   }
-  expect(verifiedEpoch(pins)).toBe(40n);
+  expect(verifiedEpoch(store)).toBe(40n);
 });
 
-test('a state without a way, or of another network, is told and not verified', async () => {
-  const last = line[40] ?? born;
-  const silent = await proveState(anchor, toldBy(last), async () => null);
+test('a state without a key path, or of another network, is reported and not verified', async () => {
+  const last = line[40] ?? firstState;
+  const silent = await proveState(anchor, reportedBy(last), async () => null);
   expect(silent).toEqual({ authority: last.state.authority, verified: false, proofs: [] });
   const stranger = genesis('elsewhere', 4);
   const { told, ask } = node(lineFrom(stranger, 20, 'e')[20] ?? stranger);

@@ -1,6 +1,6 @@
 /**
- * Goal: who keeps what follows from placement ids alone (N37), and a storing node believes, serves
- * and drops only what the sealed state and proofs allow (N41–N43).
+ * Goal: placement follows from placement ids alone (N37), and a storing node accepts, serves and
+ * drops only what the sealed state and proofs allow (N41–N43).
  */
 import { expect, test } from 'vitest';
 import { child, EMPTY_PREFIX } from '#address/prefix.ts';
@@ -8,8 +8,8 @@ import { nameToId } from '#address/xor-name.ts';
 import { fromHex, utf8 } from '#core/codec/bytes.ts';
 import type { Effect } from '#core/machine.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { encodePointer, signPointer } from '#data/pointer.ts';
-import { receiptBytes, storedChunk } from '#data/receipt.ts';
+import { encodePointer, signPointer } from '#data/pointer-record.ts';
+import { receiptBytes, storedChunk } from '#data/storage-receipt.ts';
 import {
   auditVerdict,
   challengeOf,
@@ -20,13 +20,12 @@ import {
   isAtLeast,
   isHolder,
   adultsOf,
-  mayHandOver,
-  neededBy,
+  maySendCopy,
   noDigest,
-  proofOf,
+  possessionProof,
   replication,
   settleAudit,
-  stampOf,
+  stateRefOf,
   startAudit,
   withProof,
   type Item,
@@ -37,8 +36,8 @@ import {
   type ReplicationMessage,
   type ReplicationState,
 } from '#protocol/replication/index.ts';
-import { chunkItem, recordItem } from '../../sim/replication-net.ts';
-import { toyIdentity, toyIdentitySuite } from '../../sim/toy-suite.ts';
+import { chunkItem, recordItem } from '../../sim/replication/replication-net.ts';
+import { toyIdentity, toyIdentitySuite } from '../../sim/toys/toy-suite.ts';
 
 const hash = (text: string): Uint8Array => labelledHash('safe/test', utf8(text));
 const networkId = hash('network');
@@ -60,9 +59,9 @@ const section = sectionOf(names);
 
 const bytes = utf8('a chunk that four adults keep');
 const item = chunkItem(bytes);
-const line = adultsOf(section).map(({ id }) => id);
+const byDistance = adultsOf(section).map(({ id }) => id);
 const holders = holdersOf(section, item.name).map(({ id }) => id);
-const outsider = line.find((id) => !holders.includes(id)) ?? '';
+const outsider = byDistance.find((id) => !holders.includes(id)) ?? '';
 const nameOf = (id: string): Uint8Array => {
   const name = fromHex(id);
   return name.ok ? name.value : hash('none');
@@ -81,7 +80,7 @@ const configOf = (id: string): ReplicationConfig => ({
 
 const context = { now: 0, entropy: hash('entropy') };
 
-/** One node and everything it did. */
+/** One node and all its effects. */
 function node(id: string, ...stock: readonly Item[]) {
   const config = configOf(id);
   let state: ReplicationState = replication.start(config, [], context).state;
@@ -92,14 +91,15 @@ function node(id: string, ...stock: readonly Item[]) {
   };
   const input = (each: ReplicationInput) => step({ kind: 'input', input: each });
   input({ kind: 'found', items: stock });
-  input({ kind: 'stockTaken' });
+  input({ kind: 'inventoryComplete' });
   return {
     config,
     state: () => state,
     input,
     adopt: (each: PlacedSection = section, others: readonly PlacedSection[] = []) =>
       input({ kind: 'adopted', section: each, others }),
-    hear: (from: string, message: ReplicationMessage) => step({ kind: 'received', from, message }),
+    receive: (from: string, message: ReplicationMessage) =>
+      step({ kind: 'received', from, message }),
     tick: () => step({ kind: 'timerFired', timer: 'tick' }),
   };
 }
@@ -109,7 +109,7 @@ const sent = (effects: readonly Effect<Replication>[]) =>
 const outputs = (effects: readonly Effect<Replication>[]) =>
   effects.flatMap((each) => (each.kind === 'output' ? [each.output] : []));
 
-test('N37: names ground close to a chunk do not make anybody its holder', () => {
+test('N37: names ground close to a chunk do not make their nodes its holders', () => {
   const ground = Array.from({ length: 4 }, (_, i) =>
     Uint8Array.from(item.name, (byte, at) => (at === 31 ? byte ^ (i + 1) : byte)),
   );
@@ -119,7 +119,7 @@ test('N37: names ground close to a chunk do not make anybody its holder', () => 
   expect(holdersOf(section, item.name)).toHaveLength(4);
 });
 
-test('P2, P3: a full adult is passed over, and keeps what it has', () => {
+test('REPLICATION-P2, REPLICATION-P3: a full adult is skipped, and keeps its copies', () => {
   const full = new Set(holders.slice(0, 1));
   const now = holdersOf(section, item.name, full).map(({ id }) => id);
   expect(now.slice(0, 3)).toEqual(holders.slice(1));
@@ -127,29 +127,27 @@ test('P2, P3: a full adult is passed over, and keeps what it has', () => {
   expect(isHolder(adultsOf(section), item.name, holders[0] ?? '', full)).toBe(true);
 });
 
-test('after a leave exactly one adult more has to keep a name', () => {
+test('REPLICATION-P2: after a leave exactly one more adult must store a name', () => {
   const gone = holders[1] ?? '';
   const left = sectionOf(names.filter((name) => nameToId(name) !== gone));
-  const needed = names.filter(
-    (self) => nameToId(self) !== gone && neededBy(section, left, [item.name], self).length > 0,
-  );
-  expect(needed).toHaveLength(1);
-  expect(holders.includes(nameToId(needed[0] ?? hash('none')))).toBe(false);
+  const now = holdersOf(left, item.name).map(({ id }) => id);
+  expect(now.filter((id) => holders.includes(id))).toEqual(holders.filter((id) => id !== gone));
+  expect(now.filter((id) => !holders.includes(id))).toHaveLength(1);
 });
 
-test('R4, N42: lists and bytes go to holders only', () => {
+test('REPLICATION-R4, N42: listings and bytes go to holders only', () => {
   const keeper = node(holders[0] ?? '', item);
   keeper.adopt();
   const ask = (from: string) =>
-    sent(keeper.hear(from, { kind: 'list', stamp: stampOf(section), after: '' }));
+    sent(keeper.receive(from, { kind: 'list', stateRef: stateRefOf(section), after: '' }));
   expect(ask(holders[1] ?? '')).toMatchObject([{ kind: 'listing', items: [item], next: null }]);
   expect(ask(outsider)).toMatchObject([{ kind: 'listing', items: [] }]);
-  expect(ask(nameToId(hash('stranger')))).toEqual([]);
-  expect(mayHandOver(keeper.config, keeper.state(), outsider, item.name)).toBe(false);
-  expect(mayHandOver(keeper.config, keeper.state(), holders[2] ?? '', item.name)).toBe(true);
+  expect(ask(nameToId(hash('unknownNode')))).toEqual([]);
+  expect(maySendCopy(keeper.config, keeper.state(), outsider, item.name)).toBe(false);
+  expect(maySendCopy(keeper.config, keeper.state(), holders[2] ?? '', item.name)).toBe(true);
 });
 
-test('R2, N43: the rarest is fetched first, and no more than the budget', () => {
+test('REPLICATION-R2, N43: the rarest is fetched first, and no more than the budget', () => {
   const [self = '', a = '', b = ''] = holders;
   const close = (n: number): Item => ({
     kind: 'chunk',
@@ -161,74 +159,74 @@ test('R2, N43: the rarest is fetched first, and no more than the budget', () => 
   const [common, rare] = [close(1), close(2)];
   const puller = node(self);
   puller.adopt();
-  const stamp = stampOf(section);
+  const stateRef = stateRefOf(section);
   const members = section.members.map(({ name }) => nameToId(name));
   for (const from of members.filter((id) => id !== self)) {
     const items = from === a ? [common, rare] : from === b ? [common] : [];
-    puller.hear(from, { kind: 'listing', stamp, after: '', items, next: null });
+    puller.receive(from, { kind: 'listing', stateRef, after: '', items, next: null });
   }
   const fetches = [...puller.state().fetching.values()];
   expect(fetches.map((each) => nameToId(each.item.name))[0]).toBe(nameToId(rare.name));
   expect(fetches).toHaveLength(1);
 });
 
-test('N41: a listing by an older state is not taken, and the newer one is asked for', () => {
+test('N41: a listing by an older state is ignored, and the newer one is requested', () => {
   const [self = '', a = ''] = holders;
   const puller = node(self);
   puller.adopt(sectionOf(names, 5n));
   puller.tick();
-  const hear = (generation: bigint) =>
-    puller.hear(a, {
+  const receive = (generation: bigint) =>
+    puller.receive(a, {
       kind: 'listing',
-      stamp: stampOf(sectionOf(names, generation)),
+      stateRef: stateRefOf(sectionOf(names, generation)),
       after: '',
       items: [item],
       next: null,
     });
-  hear(4n);
-  expect(puller.state().wanted.size).toBe(0);
-  expect(outputs(hear(6n))).toContainEqual({ kind: 'behind', peer: a });
-  expect(puller.state().wanted.size).toBe(1);
+  receive(4n);
+  expect(puller.state().missing.size).toBe(0);
+  expect(outputs(receive(6n))).toContainEqual({ kind: 'behind', peer: a });
+  expect(puller.state().missing.size).toBe(1);
 });
 
-test('R7: the news of a mover that offers what it took along are asked for, of nobody else', () => {
+test('REPLICATION-R7: a relocated node that offers its copies is asked for its section’s state, no other node is', () => {
   const keeper = node(holders[0] ?? '');
   keeper.adopt(section);
-  const mover = nameToId(hash('mover'));
+  const relocating = nameToId(hash('mover'));
   const ask = (offered: boolean) =>
-    keeper.hear(mover, {
+    keeper.receive(relocating, {
       kind: 'confirm',
-      stamp: stampOf(section),
+      stateRef: stateRefOf(section),
       offered,
-      questions: [{ item, nonce: hash('nonce') }],
+      challenges: [{ item, nonce: hash('nonce') }],
     });
-  expect(outputs(ask(true))).toEqual([{ kind: 'behind', peer: mover }]);
+  expect(outputs(ask(true))).toEqual([{ kind: 'behind', peer: relocating }]);
   expect(outputs(ask(false))).toEqual([]);
-  expect(keeper.state().wanted.size).toBe(0);
+  expect(keeper.state().missing.size).toBe(0);
   const away = (item.name[0] ?? 0) < 128 ? 1 : 0;
   const elsewhere = { ...sectionOf([hash('mover')]), prefix: child(EMPTY_PREFIX, away) };
   keeper.adopt(section, [elsewhere]);
-  expect(sent(ask(true))).toMatchObject([{ kind: 'lacking', holder: true }]);
-  expect(keeper.state().wanted.size + keeper.state().fetching.size).toBeGreaterThan(0);
+  expect(sent(ask(true))).toMatchObject([{ kind: 'missing', holder: true }]);
+  expect(keeper.state().missing.size + keeper.state().fetching.size).toBeGreaterThan(0);
 });
 
-test('messages of a stranger leave nothing behind and are not answered; news are asked for at most', () => {
+test('messages of an unknown node change nothing and get no answer, at most a state request', () => {
   const keeper = node(holders[0] ?? '', item);
   keeper.adopt();
-  const stranger = nameToId(hash('stranger'));
-  const [stamp, nonce, before] = [stampOf(section), hash('nonce'), keeper.state()];
+  const unknownNode = nameToId(hash('unknownNode'));
+  const [stateRef, nonce, before] = [stateRefOf(section), hash('nonce'), keeper.state()];
   const messages: readonly ReplicationMessage[] = [
-    { kind: 'list', stamp, after: '' },
-    { kind: 'listing', stamp, after: '', items: [item], next: null },
-    { kind: 'confirm', stamp, offered: true, questions: [{ item, nonce }] },
-    { kind: 'confirm', stamp, offered: false, questions: [{ item, nonce }] },
-    { kind: 'confirmed', stamp, item, nonce, proof: nonce, signature: new Uint8Array(64) },
-    { kind: 'lacking', stamp, item, nonce, holder: true },
-    { kind: 'fullness', counter: 9n, full: true },
-    { kind: 'repair', stamp, items: [item] },
+    { kind: 'list', stateRef, after: '' },
+    { kind: 'listing', stateRef, after: '', items: [item], next: null },
+    { kind: 'confirm', stateRef, offered: true, challenges: [{ item, nonce }] },
+    { kind: 'confirm', stateRef, offered: false, challenges: [{ item, nonce }] },
+    { kind: 'confirmed', stateRef, item, nonce, proof: nonce, signature: new Uint8Array(64) },
+    { kind: 'missing', stateRef, item, nonce, holder: true },
+    { kind: 'diskFull', counter: 9n, full: true },
+    { kind: 'repair', stateRef, items: [item] },
   ];
   for (const message of messages) {
-    const effects = keeper.hear(stranger, message);
+    const effects = keeper.receive(unknownNode, message);
     expect(sent(effects), message.kind).toEqual([]);
     expect(effects.filter(({ kind }) => kind !== 'output' && kind !== 'blame')).toEqual([]);
     expect(outputs(effects).every(({ kind }) => kind === 'behind')).toBe(true);
@@ -236,77 +234,85 @@ test('messages of a stranger leave nothing behind and are not answered; news are
   expect(keeper.state()).toEqual(before);
 });
 
-test('N41: nobody confirms for another generation', () => {
+test('N41: no holder confirms for another generation', () => {
   const keeper = node(holders[0] ?? '', item);
   keeper.adopt(sectionOf(names, 5n));
   const ask = (generation: bigint) =>
-    keeper.hear(outsider, {
+    keeper.receive(outsider, {
       kind: 'confirm',
-      stamp: stampOf(sectionOf(names, generation)),
+      stateRef: stateRefOf(sectionOf(names, generation)),
       offered: true,
-      questions: [{ item, nonce: hash('nonce') }],
+      challenges: [{ item, nonce: hash('nonce') }],
     });
-  expect(sent(ask(4n))).toMatchObject([{ kind: 'lacking', holder: false }]);
+  expect(sent(ask(4n))).toMatchObject([{ kind: 'missing', holder: false }]);
   expect(outputs(ask(5n))).toMatchObject([{ kind: 'prove' }]);
 });
 
-/** The questions of a surplus holder, after it read its own copy. */
-function handing() {
+/** The challenges of a surplus holder, after it read its own copy. */
+function startHandoff() {
   const surplus = node(outsider, item);
   surplus.adopt();
   const prove = outputs(surplus.tick()).find((each) => each.kind === 'prove');
   if (prove?.kind !== 'prove') throw new Error('it asks for its own proof first');
-  surplus.input({ kind: 'proved', id: prove.id, proof: proofOf(prove.challenge, 'chunk', bytes) });
+  surplus.input({
+    kind: 'proved',
+    id: prove.id,
+    proof: possessionProof(prove.challenge, 'chunk', bytes),
+  });
   const asked = sent(surplus.tick()).find((each) => each.kind === 'confirm');
-  const nonce = asked?.kind === 'confirm' ? asked.questions[0]?.nonce : undefined;
+  const nonce = asked?.kind === 'confirm' ? asked.challenges[0]?.nonce : undefined;
   if (nonce === undefined) throw new Error('it asks the holders');
   const challenge = challengeOf(networkId, nameOf(outsider), nonce);
-  const answer = (from: string, proof = proofOf(challenge, 'chunk', bytes), generation = 1n) => {
-    const stamp = stampOf(sectionOf(names, generation));
-    const signed = confirmationBytes(networkId, stamp, nameOf(from), item, challenge, proof);
+  const answer = (
+    from: string,
+    proof = possessionProof(challenge, 'chunk', bytes),
+    generation = 1n,
+  ) => {
+    const stateRef = stateRefOf(sectionOf(names, generation));
+    const signed = confirmationBytes(networkId, stateRef, nameOf(from), item, challenge, proof);
     const signature = toyIdentitySuite.sign(seedOf.get(from) ?? hash('none'), signed);
-    return surplus.hear(from, { kind: 'confirmed', stamp, item, nonce, proof, signature });
+    return surplus.receive(from, { kind: 'confirmed', stateRef, item, nonce, proof, signature });
   };
   return { surplus, answer, nonce };
 }
 
-test('R7, N43: a surplus copy goes with the fourth proof, and not with three', () => {
-  const { surplus, answer } = handing();
+test('REPLICATION-R7, N43: a surplus copy is dropped after four proofs, and not after three', () => {
+  const { surplus, answer } = startHandoff();
   const drops = holders.map((id) => outputs(answer(id)).length);
   expect(drops).toEqual([0, 0, 0, 1]);
-  expect([...surplus.state().stock.items.values()].flatMap((each) => [...each])).toEqual([]);
+  expect([...surplus.state().inventory.items.values()].flatMap((each) => [...each])).toEqual([]);
 });
 
-test('R7, N43: the same holder twice, a non-holder and an older generation do not count', () => {
-  const { surplus, answer } = handing();
+test('REPLICATION-R7, N43: the same holder twice, a non-holder and an older generation do not count', () => {
+  const { surplus, answer } = startHandoff();
   for (const id of holders.slice(0, 3)) answer(id);
   answer(holders[0] ?? '');
-  answer(line.find((id) => !holders.includes(id) && id !== outsider) ?? '');
+  answer(byDistance.find((id) => !holders.includes(id) && id !== outsider) ?? '');
   answer(holders[3] ?? '', undefined, 0n);
-  expect(surplus.state().handing.size).toBe(1);
+  expect(surplus.state().handoffs.size).toBe(1);
 });
 
-test('R8: a new state makes all confirmations worthless', () => {
-  const { surplus, answer } = handing();
+test('REPLICATION-R8: a new state invalidates all confirmations', () => {
+  const { surplus, answer } = startHandoff();
   for (const id of holders.slice(0, 3)) answer(id);
   surplus.adopt(sectionOf(names, 2n));
   expect(outputs(answer(holders[3] ?? '', undefined, 2n))).toEqual([]);
 });
 
-test('N42: a proof that does not fit the bytes is blamed', () => {
-  const { answer } = handing();
+test('N42: a proof that does not match the bytes is blamed', () => {
+  const { answer } = startHandoff();
   const effects = answer(holders[0] ?? '', hash('made up'));
   expect(effects).toMatchObject([{ kind: 'blame', fault: { kind: 'wrongProof' } }]);
 });
 
-test('A2, N42: a proof made for one asker is worth nothing to another', () => {
+test('REPLICATION-A2, N42: a proof for one asker is invalid for another', () => {
   const nonce = hash('nonce');
   const own = challengeOf(networkId, nameOf(outsider), nonce);
   const other = challengeOf(networkId, nameOf(holders[0] ?? ''), nonce);
-  expect(proofOf(own, 'chunk', bytes)).not.toEqual(proofOf(other, 'chunk', bytes));
+  expect(possessionProof(own, 'chunk', bytes)).not.toEqual(possessionProof(other, 'chunk', bytes));
 });
 
-test('R9: an older generation is not adopted, not even after a restart', () => {
+test('REPLICATION-R9: an older generation is not adopted, even after a restart', () => {
   const config = configOf(outsider);
   const facts = [{ kind: 'adopted', self: config.self, generation: 9n }] as const;
   const { state } = replication.start(config, facts, context);
@@ -315,18 +321,18 @@ test('R9: an older generation is not adopted, not even after a restart', () => {
   expect(next.state.view).toBeNull();
 });
 
-test('A1, N42: holders that disagree are settled by the chunk itself', () => {
+test('REPLICATION-A1, N42: disagreeing holders are settled by the chunk itself', () => {
   const elder = hash('elder');
   const nonce = hash('nonce');
-  const good = proofOf(challengeOf(networkId, elder, nonce), 'chunk', bytes);
+  const good = possessionProof(challengeOf(networkId, elder, nonce), 'chunk', bytes);
   const [a = '', b = '', c = '', d = ''] = holders;
   let audit = startAudit(item, holders, nonce);
   expect(auditVerdict(audit).kind).toBe('unanswered');
   audit = withProof(withProof(audit, a, good), b, good);
   expect(auditVerdict(withProof(audit, c, null))).toEqual({
     kind: 'agreed',
-    silent: [d],
-    lacking: [c],
+    unresponsive: [d],
+    missing: [c],
   });
   audit = withProof(audit, c, hash('made up'));
   expect(auditVerdict(audit)).toEqual({ kind: 'disputed', from: [a, b, c] });
@@ -334,33 +340,33 @@ test('A1, N42: holders that disagree are settled by the chunk itself', () => {
   expect(settleAudit(networkId, elder, audit, bytes)).toEqual([c]);
 });
 
-test('every message survives its bytes, and impossible ones do not open', () => {
-  const stamp = stampOf(section);
+test('every message survives its encoding, and malformed ones do not decode', () => {
+  const stateRef = stateRefOf(section);
   const nonce = hash('nonce');
   const message: ReplicationMessage = {
     kind: 'confirm',
-    stamp,
+    stateRef,
     offered: true,
-    questions: [{ item, nonce }],
+    challenges: [{ item, nonce }],
   };
   expect(decodeReplicationMessage(encodeReplicationMessage(message))).toEqual({
     ok: true,
     value: message,
   });
   const wrong = [
-    { ...message, questions: [{ item: { ...item, size: 2 ** 30 }, nonce }] },
-    { ...message, questions: [{ item: { ...item, version: 1n }, nonce }] },
-    { ...message, questions: [{ item: { ...item, digest: nonce }, nonce }] },
-    { ...message, questions: [{ item: { ...item, kind: 'pointer' as const }, nonce }] },
-    { ...message, questions: [] },
-    { kind: 'list' as const, stamp, after: 'not an id' },
+    { ...message, challenges: [{ item: { ...item, size: 2 ** 30 }, nonce }] },
+    { ...message, challenges: [{ item: { ...item, version: 1n }, nonce }] },
+    { ...message, challenges: [{ item: { ...item, digest: nonce }, nonce }] },
+    { ...message, challenges: [{ item: { ...item, kind: 'pointer' as const }, nonce }] },
+    { ...message, challenges: [] },
+    { kind: 'list' as const, stateRef, after: 'not an id' },
   ];
   for (const each of wrong) {
     expect(decodeReplicationMessage(encodeReplicationMessage(each)).ok).toBe(false);
   }
   const full: ReplicationMessage = {
     kind: 'listing',
-    stamp,
+    stateRef,
     after: '',
     items: Array.from({ length: 128 }, () => ({
       ...{ ...item, kind: 'pointer', version: 2n ** 60n, digest: hash('body') },
@@ -370,9 +376,9 @@ test('every message survives its bytes, and impossible ones do not open', () => 
   expect(decodeReplicationMessage(encodeReplicationMessage(full)).ok).toBe(true);
 });
 
-test('N41: a stamped receipt names network, key, generation and thing', () => {
+test('N41: a receipt contains network, key, generation and item', () => {
   const bytesFor = (each: PlacedSection, network = networkId, of = item.name) =>
-    receiptBytes(network, stampOf(each), storedChunk(of));
+    receiptBytes(network, stateRefOf(each), storedChunk(of));
   const first = bytesFor(section);
   expect(bytesFor(section)).toEqual(first);
   expect(bytesFor(sectionOf(names, 2n))).not.toEqual(first);
@@ -381,7 +387,7 @@ test('N41: a stamped receipt names network, key, generation and thing', () => {
   expect(bytesFor(section, networkId, hash('other'))).not.toEqual(first);
 });
 
-test('a member that flips its report costs less with every flip, and is believed again when it rests', () => {
+test('each change of a member’s report costs less, and after quiet time a change is accepted again', () => {
   const self = node(holders[0] ?? '', item);
   self.adopt();
   const other = holders[1] ?? '';
@@ -393,7 +399,7 @@ test('a member that flips its report costs less with every flip, and is believed
       if (tick % ticks === 0) {
         full = !full;
         counter += 1n;
-        self.hear(other, { kind: 'fullness', counter, full });
+        self.receive(other, { kind: 'diskFull', counter, full });
       }
       asked += sent(self.tick()).filter(({ kind }) => kind === 'list').length;
     }
@@ -410,17 +416,17 @@ test('a member that flips its report costs less with every flip, and is believed
   expect(flipEvery(10, false)).toBeLessThan(1.5 * rounds);
   quiet();
   counter += 1n;
-  self.hear(other, { kind: 'fullness', counter, full: true });
+  self.receive(other, { kind: 'diskFull', counter, full: true });
   self.tick();
   counter += 1n;
-  expect(self.state().fullness.get(other)?.full).toBe(true);
+  expect(self.state().diskFullReports.get(other)?.full).toBe(true);
 });
 
-test('one peer that invents items fills its own share, and others’ items find room', () => {
+test('one peer that invents items fills its own quota, and items of others have room', () => {
   const self = node(holders[0] ?? '');
   self.adopt();
-  const [liar = '', honest = ''] = line.filter((id) => id !== holders[0]);
-  const stamp = stampOf(section);
+  const [liar = '', honest = ''] = byDistance.filter((id) => id !== holders[0]);
+  const stateRef = stateRefOf(section);
   const invented = (from: number): readonly Item[] =>
     Array.from({ length: 4_000 }, (_, n) => ({
       ...{ kind: 'chunk' as const, name: hash(`invented ${from + n}`), size: 1_000 },
@@ -429,38 +435,38 @@ test('one peer that invents items fills its own share, and others’ items find 
       .filter(({ name }) => holdersOf(section, name).some(({ id }) => id === holders[0]))
       .slice(0, 32);
   for (let at = 0; at < 200; at++) {
-    const questions = invented(at * 4_000).map((each) => ({ item: each, nonce: hash('nonce') }));
-    self.hear(liar, { kind: 'confirm', stamp, offered: true, questions });
-    if (self.state().wanted.size >= 1_024) break;
+    const challenges = invented(at * 4_000).map((each) => ({ item: each, nonce: hash('nonce') }));
+    self.receive(liar, { kind: 'confirm', stateRef, offered: true, challenges });
+    if (self.state().missing.size >= 1_024) break;
   }
-  const before = self.state().wanted.size;
+  const before = self.state().missing.size;
   expect(before).toBe(1_024);
-  self.hear(liar, {
+  self.receive(liar, {
     kind: 'confirm',
-    stamp,
+    stateRef,
     offered: true,
-    questions: invented(9_000_000).map((each) => ({ item: each, nonce: hash('nonce') })),
+    challenges: invented(9_000_000).map((each) => ({ item: each, nonce: hash('nonce') })),
   });
-  expect(self.state().wanted.size).toBe(before);
+  expect(self.state().missing.size).toBe(before);
   const question = { item, nonce: hash('nonce') };
-  self.hear(honest, { kind: 'confirm', stamp, offered: true, questions: [question] });
-  expect(self.state().wanted.size).toBe(before + 1);
+  self.receive(honest, { kind: 'confirm', stateRef, offered: true, challenges: [question] });
+  expect(self.state().missing.size).toBe(before + 1);
 });
 
-test('an elder that sends adults to fetch what nobody has makes nobody’s promise empty', () => {
+test('REPLICATION-R5: an elder that attributes a missing item to adults causes no blame', () => {
   const self = node(holders[0] ?? '');
   self.adopt();
   const elderId = nameToId(hash('elder'));
-  const stamp = stampOf(section);
+  const stateRef = stateRefOf(section);
   let blames = 0;
   const take = (effects: readonly Effect<Replication>[]): void => {
     blames += effects.filter(({ kind }) => kind === 'blame').length;
     for (const output of outputs(effects)) {
       if (output.kind !== 'fetch') continue;
-      take(self.input({ kind: 'fetched', id: output.id, outcome: { kind: 'lacking' } }));
+      take(self.input({ kind: 'fetched', id: output.id, outcome: { kind: 'missing' } }));
     }
   };
-  take(self.hear(elderId, { kind: 'repair', stamp, items: [{ ...item, size: 10 }] }));
+  take(self.receive(elderId, { kind: 'repair', stateRef, items: [{ ...item, size: 10 }] }));
   for (let tick = 0; tick < 10; tick++) take(self.tick());
   expect(blames).toBe(0);
   expect(
@@ -468,49 +474,49 @@ test('an elder that sends adults to fetch what nobody has makes nobody’s promi
   ).toBe(true);
 });
 
-test('one peer’s questions keep no other peer, and nobody’s an elder, from being answered', () => {
+test('challenges of one peer block no other peer, and those of adults block no elder', () => {
   const self = node(holders[0] ?? '', item);
   self.adopt();
-  const stamp = stampOf(section);
+  const stateRef = stateRefOf(section);
   const ask = (from: string, count: number): number => {
-    const questions = Array.from({ length: count }, (_, n) => ({
+    const challenges = Array.from({ length: count }, (_, n) => ({
       item,
       nonce: hash(`nonce ${n}`),
     }));
-    const effects = self.hear(from, { kind: 'confirm', stamp, offered: false, questions });
+    const effects = self.receive(from, { kind: 'confirm', stateRef, offered: false, challenges });
     return outputs(effects).filter(({ kind }) => kind === 'prove').length;
   };
-  const others = line.filter((id) => id !== holders[0]);
+  const others = byDistance.filter((id) => id !== holders[0]);
   const [liar = ''] = others;
   expect(Array.from({ length: 8 }, () => ask(liar, 32)).reduce((a, b) => a + b)).toBe(32);
   for (const id of others.slice(1)) ask(id, 32);
   expect(ask(nameToId(hash('elder')), 1)).toBe(1);
 });
 
-/** One owner's two bodies of one version, in the order in which they count. */
+/** One owner's two bodies of one version, in their order. */
 const bodies = [utf8('one'), utf8('two')]
   .map((body) => encodePointer(signPointer(networkId, hash('owner'), 1n, body)))
-  // Less than it has, so that it fits the budget of one tick.
+  // Below the true size, so that it fits the budget of one tick.
   .map((record) => ({ record, item: { ...recordItem({ networkId }, record), size: 60 } }))
   .sort((a, b) => (isAtLeast(a.item, b.item) ? 1 : -1));
 const [lesser, greater] = bodies as [(typeof bodies)[0], (typeof bodies)[0]];
 const recordHolders = holdersOf(section, greater.item.name).map(({ id }) => id);
-const recordOutsider = line.find((id) => !recordHolders.includes(id)) ?? '';
+const recordOutsider = byDistance.find((id) => !recordHolders.includes(id)) ?? '';
 
-/** Answers what a node asks of its own disk. */
+/** Answers a node's proof requests to its own disk. */
 const proving = (self: ReturnType<typeof node>, bytesFor: (item: Item) => Uint8Array | null) => {
   const take = (effects: readonly Effect<Replication>[]): readonly Effect<Replication>[] =>
     effects.flatMap((effect) => {
       if (effect.kind !== 'output' || effect.output.kind !== 'prove') return [effect];
       const { id, item: asked, challenge } = effect.output;
       const kept = bytesFor(asked);
-      const proof = kept === null ? null : proofOf(challenge, asked.kind, kept);
+      const proof = kept === null ? null : possessionProof(challenge, asked.kind, kept);
       return take(self.input({ kind: 'proved', id, proof }));
     });
   return take;
 };
 
-/** A surplus copy offered to the four holders of a record, which all keep the other body. */
+/** Offers a surplus copy to the four holders of a record, which all store the other body. */
 function offer(surplus: typeof lesser, kept: typeof lesser) {
   const far = node(recordOutsider, surplus.item);
   const farTakes = proving(far, () => surplus.record);
@@ -522,55 +528,55 @@ function offer(surplus: typeof lesser, kept: typeof lesser) {
   far.adopt();
   farTakes(far.tick());
   const effects: Effect<Replication>[] = [...farTakes(far.tick())];
-  const heard: Effect<Replication>[] = [];
+  const collected: Effect<Replication>[] = [];
   for (const effect of effects) {
     if (effect.kind !== 'send') continue;
     for (const { id, self, takes } of keepers) {
       if (!effect.to.includes(id)) continue;
-      const answers = takes(self.hear(recordOutsider, effect.message));
-      heard.push(...answers);
+      const answers = takes(self.receive(recordOutsider, effect.message));
+      collected.push(...answers);
       for (const answer of answers) {
-        if (answer.kind === 'send') heard.push(...farTakes(far.hear(id, answer.message)));
+        if (answer.kind === 'send') collected.push(...farTakes(far.receive(id, answer.message)));
       }
     }
   }
-  return { heard, far };
+  return { collected, far };
 }
 
-test('R10: a surplus copy of the lesser of two bodies goes when four holders have the other one', () => {
-  const { heard, far } = offer(lesser, greater);
-  expect(outputs(heard)).toEqual([{ kind: 'drop', item: lesser.item }]);
-  expect(far.state().handing.size).toBe(0);
+test('REPLICATION-R10: a surplus copy of the lesser of two bodies is dropped when four holders have the greater one', () => {
+  const { collected, far } = offer(lesser, greater);
+  expect(outputs(collected)).toEqual([{ kind: 'drop', item: lesser.item }]);
+  expect(far.state().handoffs.size).toBe(0);
 });
 
-test('R10: the holders fetch the greater of two bodies from a surplus copy, which stays till then', () => {
-  const { heard, far } = offer(greater, lesser);
-  expect(outputs(heard)).toHaveLength(4);
-  for (const output of outputs(heard)) {
+test('REPLICATION-R10: holders fetch the greater of two bodies from a surplus copy, which stays until then', () => {
+  const { collected, far } = offer(greater, lesser);
+  expect(outputs(collected)).toHaveLength(4);
+  for (const output of outputs(collected)) {
     expect(output).toMatchObject({ kind: 'fetch', holder: recordOutsider, item: greater.item });
   }
-  expect(far.state().handing.size).toBe(1);
+  expect(far.state().handoffs.size).toBe(1);
 });
 
-test('a record under another signature proves the same body', () => {
+test('REPLICATION-R10: a record with another signature has the same proof', () => {
   const challenge = hash('challenge');
   const other = greater.record.map((byte, at) => (at < greater.record.length - 64 ? byte : 0));
-  expect(proofOf(challenge, 'pointer', other)).toEqual(
-    proofOf(challenge, 'pointer', greater.record),
+  expect(possessionProof(challenge, 'pointer', other)).toEqual(
+    possessionProof(challenge, 'pointer', greater.record),
   );
-  expect(proofOf(challenge, 'pointer', lesser.record)).not.toEqual(
-    proofOf(challenge, 'pointer', greater.record),
+  expect(possessionProof(challenge, 'pointer', lesser.record)).not.toEqual(
+    possessionProof(challenge, 'pointer', greater.record),
   );
 });
 
-test('R5: an older record from a holder that an elder named is no lie, from one that promised more it is', () => {
+test('REPLICATION-R5: an older record is blamed only on a holder that offered the newer one itself', () => {
   const [self = '', other = ''] = recordHolders;
-  const stamp = stampOf(section);
+  const stateRef = stateRefOf(section);
   const outcomeOf = (message: ReplicationMessage, from: string) => {
     const puller = node(self);
     puller.adopt();
     puller.tick();
-    let effects = puller.hear(from, message);
+    let effects = puller.receive(from, message);
     for (let at = 0; at < 4 && outputs(effects).length === 0; at++) effects = puller.tick();
     const [fetch] = outputs(effects);
     if (fetch?.kind !== 'fetch') throw new Error('it fetches what it lacks');
@@ -580,9 +586,9 @@ test('R5: an older record from a holder that an elder named is no lie, from one 
   };
   const { item: asked } = greater;
   const elderId = nameToId(hash('elder'));
-  expect(outcomeOf({ kind: 'repair', stamp, items: [asked] }, elderId)).toEqual([]);
-  const questions = [{ item: asked, nonce: hash('nonce') }];
-  const offered = { kind: 'confirm', stamp, offered: true, questions } as const;
+  expect(outcomeOf({ kind: 'repair', stateRef, items: [asked] }, elderId)).toEqual([]);
+  const challenges = [{ item: asked, nonce: hash('nonce') }];
+  const offered = { kind: 'confirm', stateRef, offered: true, challenges } as const;
   expect(outcomeOf(offered, other)).toMatchObject([{ fault: { kind: 'wrongBytes' } }]);
 });
 
@@ -592,7 +598,7 @@ const surplusItems = (count: number): readonly Item[] =>
     .filter(({ name }) => holdersOf(section, name).every(({ id }) => id !== outsider))
     .slice(0, count);
 
-test('R7: a copy that nobody confirms gives its place to the next one, and comes again', () => {
+test('REPLICATION-R11: a copy without confirmations yields its slot to the next one, and is tried again', () => {
   const items = surplusItems(70);
   const self = node(outsider, ...items);
   const takes = proving(self, (asked) => utf8(nameToId(asked.name)));
@@ -601,7 +607,7 @@ test('R7: a copy that nobody confirms gives its place to the next one, and comes
   let before = new Set<string>();
   for (let tick = 0; tick < 120; tick++) {
     takes(self.tick());
-    const now = new Set(self.state().handing.keys());
+    const now = new Set(self.state().handoffs.keys());
     expect(now.size).toBeLessThanOrEqual(64);
     for (const id of now) if (!before.has(id)) had.set(id, (had.get(id) ?? 0) + 1);
     before = now;
@@ -610,7 +616,7 @@ test('R7: a copy that nobody confirms gives its place to the next one, and comes
   expect([...had.values()].some((times) => times > 1)).toBe(true);
 });
 
-test('clients that write all the time keep no surplus copy from being offered', () => {
+test('constant writes by clients do not stop surplus copies from being offered', () => {
   const items = surplusItems(3);
   const self = node(outsider, ...items);
   const takes = proving(self, (asked) => utf8(nameToId(asked.name)));
@@ -620,20 +626,20 @@ test('clients that write all the time keep no surplus copy from being offered', 
     self.input({ kind: 'stored', item: chunkItem(utf8(`written ${tick}`)) });
     for (const message of sent(takes(self.tick()))) {
       if (message.kind !== 'confirm') continue;
-      for (const question of message.questions) offered.add(nameToId(question.item.name));
+      for (const question of message.challenges) offered.add(nameToId(question.item.name));
     }
   }
   for (const each of items) expect(offered).toContain(nameToId(each.name));
 });
 
-test('a full page of records fits into one message', () => {
+test('a full page of records fits one message', () => {
   const items = Array.from({ length: 128 }, (_, n) => ({
     ...{ ...greater.item, name: hash(`record ${n}`), size: 64 * 1024 },
     ...{ version: (1n << 64n) - 1n },
   }));
   const after = `${'f'.repeat(64)}p`;
-  const stamp = { ...stampOf(section), generation: (1n << 64n) - 1n };
-  const message = { kind: 'listing', stamp, after, items, next: after } as const;
+  const stateRef = { ...stateRefOf(section), generation: (1n << 64n) - 1n };
+  const message = { kind: 'listing', stateRef, after, items, next: after } as const;
   const encoded = encodeReplicationMessage(message);
   expect(decodeReplicationMessage(encoded)).toEqual({ ok: true, value: message });
 });

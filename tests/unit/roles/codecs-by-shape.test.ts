@@ -1,7 +1,7 @@
 /**
- * Goal: every codec takes each well-formed value and gives back the same bytes, and throws on none
- * that is not; no message kind and no field is left out.
- * Method: values made by the codecs' own shapes, at every legal length, then bytes of them changed.
+ * Goal: every codec decodes each well-formed value to the same bytes and never throws on malformed ones,
+ * for all message kinds and fields.
+ * Method: values generated from the codecs' shapes, at every legal length; then changed bytes.
  */
 import { describe, expect, test } from 'vitest';
 import { encodeSealedState } from '#protocol/section/index.ts';
@@ -9,9 +9,15 @@ import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { encodeCbor } from '#core/codec/cbor.ts';
 import { codecs, type Codec } from '../../sim/adversary/codecs.ts';
 import { contents, fillings, isPlain, sealedShape } from '../../sim/adversary/fillings.ts';
-import { make, makeCase, mutate, opaqueFields, type Making } from '../../sim/adversary/make.ts';
+import {
+  make,
+  makeCase,
+  mutateValue,
+  opaqueFields,
+  type Making,
+} from '../../sim/adversary/make-values.ts';
 import { atPath } from '../../sim/adversary/paths.ts';
-import { createSeen } from '../../sim/adversary/seen.ts';
+import { createSeenValues } from '../../sim/adversary/seen-values.ts';
 import { createPrng, type Prng } from '../../sim/prng.ts';
 import { genesis, only, sign, succeed } from '../section/network.ts';
 
@@ -22,7 +28,7 @@ const aState = encodeSealedState({ ...sign(born), state: born.state });
 
 function makingFor(seed: number): Making {
   const prng = createPrng(seed);
-  const seen = createSeen(createPrng(seed + 1), contents);
+  const seen = createSeenValues(createPrng(seed + 1), contents);
   seen.note(sealedShape, aState);
   return { prng, seen, contents, fillings, most: { items: 20, bytes: 4096 } };
 }
@@ -57,20 +63,20 @@ function encodedAgain({ decode, encode }: Codec, bytes: Uint8Array): Uint8Array 
 }
 
 describe.each(codecs)('$name', (codec) => {
-  test.each(kindsOf(codec))('%s comes back as the bytes that it was', (kind) => {
+  test.each(kindsOf(codec))('%s decodes and encodes to the same bytes', (kind) => {
     const making = makingFor(7);
     let taken = 0;
     for (let n = 0; n < perKind; n++) {
       const wire = madeOf(making, codec, kind);
       making.seen.note(codec.shape, wire);
-      for (const value of [wire, mutate(making, codec.shape, wire)]) {
+      for (const value of [wire, mutateValue(making, codec.shape, wire)]) {
         const bytes = encodeCbor(value);
         const decoded = codec.decode(bytes);
-        // A field with a codec of its own inside may hold no word of that one.
+        // A field with its own codec may hold bytes that this codec rejects.
         if (!decoded.ok) continue;
         taken += 1;
         const again = codec.encode(decoded.value as never);
-        // What a node writes for itself may leave out a signature that it has no use for.
+        // A stored fact may omit a signature that the node does not need.
         const expected = codec.name.endsWith('fact') ? encodedAgain(codec, again) : bytes;
         if (!equalBytes(again, expected)) expect(toHex(again)).toBe(toHex(expected));
       }
@@ -78,7 +84,7 @@ describe.each(codecs)('$name', (codec) => {
     expect(taken).toBeGreaterThan(perKind / 2);
   });
 
-  test('no byte of it can make the decoder throw', () => {
+  test('no changed byte makes the decoder throw', () => {
     const making = makingFor(11);
     for (const kind of kindsOf(codec)) {
       for (let n = 0; n < perKind; n++) {
@@ -88,7 +94,7 @@ describe.each(codecs)('$name', (codec) => {
     }
   });
 
-  test('what its fields hold is known', () => {
+  test('all its fields have a known shape', () => {
     const open = opaqueFields(codec.shape).filter(
       (path) =>
         atPath(contents, path) === undefined &&

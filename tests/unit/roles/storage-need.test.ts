@@ -1,60 +1,63 @@
 /**
- * Goal: what adults report of their own disks opens places when a share of them needs it, and never
- * without end (N39).
- * Method: the looks of one elder as numbers; an elder by hand whose wish is granted.
+ * Goal: disk-full reports open vacancies when a share of the adults sends them, and only a bounded number
+ * (N39).
+ * Method: checks of one elder as numbers; one elder by hand whose requested vacancies are granted.
  */
 import { expect, test } from 'vitest';
 import { nameToId, toXorName } from '#address/xor-name.ts';
-import { bindLedger, encodeSealedState } from '#protocol/section/index.ts';
+import { withLedgerRoot, encodeSealedState } from '#protocol/section/index.ts';
 import { sectionNode, type SectionNodeState } from '#roles/section-node/index.ts';
 import {
-  lookAtStorage,
-  looksBetweenOpenings,
+  checkStorageNeed,
+  checksBetweenOpenings,
   noStorageNeed,
-  placesInNeed,
+  vacanciesInNeed,
 } from '#roles/storage-need.ts';
-import { personFor, usualPace } from '../../sim/section-world.ts';
-import { genesis, grow, sign, type Living } from '../section/network.ts';
+import { simNodeFor, usualSectionPace } from '../../sim/section/section-world.ts';
+import { genesis, grow, sign, type TestSection } from '../section/network.ts';
 
 const adultsOf = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, n) => `adult ${n}`);
 
-/** @returns places wanted in so many looks, when these report a full disk all the time */
+/** @returns vacancies opened in `looks` checks, if `full` always report a full disk */
 function openedIn(looks: number, adults: readonly string[], full: readonly string[]): number {
   let need = noStorageNeed;
   let opened = 0;
   for (let look = 0; look < looks; look++) {
-    const [next, places] = lookAtStorage(need, adults, new Set(full));
+    const [next, places] = checkStorageNeed(need, adults, new Set(full));
     need = next;
     opened += places ?? 0;
   }
   return opened;
 }
 
-test('two adults that say they are full open nothing among nine', () => {
+test('two full adults of nine open no vacancies', () => {
   const adults = adultsOf(9);
   expect(openedIn(1_000, adults, adults.slice(0, 2))).toBe(0);
 });
 
-test('a third of the adults opens places, once for a long time', () => {
+test('a third of the adults full → vacancies, then none for a long time', () => {
   const adults = adultsOf(9);
-  expect(openedIn(1, adults, adults.slice(0, 3))).toBe(placesInNeed);
-  expect(openedIn(looksBetweenOpenings, adults, adults)).toBe(placesInNeed);
-  expect(openedIn(2 * looksBetweenOpenings + 2, adults, adults)).toBe(2 * placesInNeed);
+  expect(openedIn(1, adults, adults.slice(0, 3))).toBe(vacanciesInNeed);
+  expect(openedIn(checksBetweenOpenings, adults, adults)).toBe(vacanciesInNeed);
+  expect(openedIn(2 * checksBetweenOpenings + 2, adults, adults)).toBe(2 * vacanciesInNeed);
 });
 
-test('who is no adult of the section counts for nothing', () => {
+test('reports of non-adults do not count', () => {
   expect(openedIn(10, adultsOf(3), ['elder', 'stranger', 'mover'])).toBe(0);
 });
 
-test('places wanted once are not wanted again when joiners have taken them', () => {
+test('vacancies requested once are not requested again when they are filled', () => {
   const context = { now: 0, entropy: new Uint8Array(32) };
   const born = genesis('places', 6);
   const { elders, key } = born.state.authority;
   const name = toXorName(elders[0]?.name ?? key);
-  const { config } = personFor(born.anchor, usualPace, name);
-  const sealedOf = (living: Living, places: number) => {
-    const state = bindLedger({ ...living.state, ledger: { ...living.state.ledger, places } });
+  const { config } = simNodeFor(born.anchor, usualSectionPace, name);
+  const sealedOf = (living: TestSection, vacancies: number) => {
+    const state = withLedgerRoot({
+      ...living.state,
+      ledger: { ...living.state.ledger, vacancies },
+    });
     const { signature, chain } = sign({ ...living, state });
     return { state, signature, chain };
   };
@@ -66,7 +69,7 @@ test('places wanted once are not wanted again when joiners have taken them', () 
     state = stepped.state;
     return stepped.effects;
   };
-  const adopt = (living: Living, places: number): void => {
+  const adopt = (living: TestSection, places: number): void => {
     const sealed = sealedOf(living, places);
     const message = {
       key,
@@ -80,17 +83,17 @@ test('places wanted once are not wanted again when joiners have taken them', () 
       }
     }
   };
-  step({ kind: 'input', input: { kind: 'placesWanted', places: 4, once: true } });
+  step({ kind: 'input', input: { kind: 'setVacancies', vacancies: 4, once: true } });
   const first = grow(born);
   adopt(first, 0);
-  expect(state.opinions.places).toBe(4); // Not granted yet.
+  expect(state.observations.vacancies).toBe(4); // Not granted yet.
   const second = grow(first);
   adopt(second, 4);
-  expect(state.opinions.places).toBeNull();
+  expect(state.observations.vacancies).toBeNull();
   adopt(grow(second), 3);
-  expect(state.opinions.places).toBeNull();
-  // What a person asks for stays until it is taken back.
-  step({ kind: 'input', input: { kind: 'placesWanted', places: 4 } });
+  expect(state.observations.vacancies).toBeNull();
+  // A person's request stays until it is withdrawn.
+  step({ kind: 'input', input: { kind: 'setVacancies', vacancies: 4 } });
   adopt(grow(grow(second)), 4);
-  expect(state.opinions.places).toBe(4);
+  expect(state.observations.vacancies).toBe(4);
 });

@@ -1,9 +1,9 @@
-/** Goal: keyed instances answer as the driver would, one event at a time, and survive their disk. */
+/** Goal: keyed instances behave like the driver, one event at a time, and survive disk errors. */
 import { beforeEach, expect, test } from 'vitest';
 import type { Machine, NodeId } from '#core/machine.ts';
 import { createInstances, type InstancePorts } from '#runtime/instances.ts';
 
-/** Adds numbers: a job doubles the number, then the sum is written down and told to the asker. */
+/** Adds numbers: a job doubles the number, then the sum is stored and sent to the caller. */
 interface Adding {
   readonly input: never;
   readonly message:
@@ -13,6 +13,7 @@ interface Adding {
   readonly fault: { readonly kind: string; readonly culprit: NodeId };
   readonly timer: 'late';
   readonly job: number;
+  readonly jobId: NodeId;
   readonly result: number;
 }
 interface Sum {
@@ -77,7 +78,7 @@ const ports: InstancePorts<Adding> = {
 const create = () => createInstances(adding, () => null, ports);
 const add = (n: number): Adding['message'] => ({ kind: 'add', n });
 
-test('each asker gets the answer meant for it, also when many ask at once', async () => {
+test('each caller gets its own reply, also with many concurrent callers', async () => {
   const instances = create();
   const answers = await Promise.all([1, 2, 3].map((n) => instances.ask('a', add(n))));
   expect(answers).toEqual([2, 6, 12].map((sum) => ({ ok: true, value: { kind: 'sum', sum } })));
@@ -92,7 +93,7 @@ test('an idle instance leaves memory and continues from its facts', async () => 
   expect(await instances.ask('a', add(2))).toMatchObject({ value: { sum: 6 } });
 });
 
-test('a message the machine ignores is answered with noAnswer and not with silence', async () => {
+test('an ignored message is answered with noAnswer', async () => {
   expect(await create().ask('a', add(-1))).toEqual({ ok: false, error: 'noAnswer' });
 });
 
@@ -108,7 +109,7 @@ test('keys do not wait for each other', async () => {
   expect(await slow).toMatchObject({ value: { sum: 2 } });
 });
 
-test('a disk that refuses lets nothing out and the instance starts again from its facts', async () => {
+test('a disk error sends nothing, and the instance is reloaded from its facts', async () => {
   const instances = create();
   await instances.ask('a', add(1));
   diskRefuses = true;
@@ -119,7 +120,7 @@ test('a disk that refuses lets nothing out and the instance starts again from it
   expect(await instances.ask('a', add(1))).toMatchObject({ value: { sum: 4 } });
 });
 
-test('too many askers of one key are told busy, and stop answers everybody', async () => {
+test('too many callers of one key get busy, and stop answers every pending call', async () => {
   jobs = [];
   const instances = create();
   const asked = Array.from({ length: 40 }, () => instances.ask('a', add(1)));

@@ -1,16 +1,18 @@
-/** Goal: whatever two devices did apart, merging their indexes loses nothing and ends the same. */
+/**
+ * Goal: merging the indexes of two separate devices loses nothing and gives the same result in any order.
+ */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import {
-  decodeEnvelope,
-  decodePlace,
-  encodeEnvelope,
-  encodePlace,
+  decodeIndexEnvelope,
+  decodeIndexLocation,
+  encodeIndexEnvelope,
+  encodeIndexLocation,
   ENVELOPE_OVERHEAD_BYTES,
   fitsInline,
   MAX_INLINE_BYTES,
-} from '#safe/index/envelope.ts';
+} from '#safe/index/index-envelope.ts';
 import type { FileEntry } from '#safe/index/file-entry.ts';
 import {
   decodeIndex,
@@ -25,14 +27,14 @@ import {
 
 const filled = (byte: number, length = 32): Uint8Array => new Uint8Array(length).fill(byte);
 
-/** A wallet section with the laws it must have: per byte, the larger one. */
+/** A wallet section with the required merge laws: per byte, the larger one. */
 const mergeWallet = (a: Uint8Array, b: Uint8Array): Uint8Array =>
   Uint8Array.from({ length: Math.max(a.length, b.length) }, (_, i) =>
     Math.max(a[i] ?? 0, b[i] ?? 0),
   );
 const merge = (a: SafeIndex, b: SafeIndex): SafeIndex => mergeIndex(a, b, mergeWallet);
 
-/** Few ids, devices and counters, so that entries meet and ties happen. */
+/** Few ids, devices and counters, so that collisions and ties happen. */
 const anyEntry: fc.Arbitrary<FileEntry> = fc
   .record({
     id: fc.integer({ min: 0, max: 3 }),
@@ -99,13 +101,13 @@ const file = (byte: number, name: string) => ({
 const names = (index: SafeIndex, removed = false): readonly string[] =>
   listFiles(index, removed).map((entry) => entry.name);
 
-test('two devices that add files apart keep both', () => {
+test('two devices that add files separately keep both', () => {
   const a = putFile(EMPTY_INDEX, phone, file(1, 'from phone'));
   const b = putFile(EMPTY_INDEX, laptop, file(2, 'from laptop'));
   expect(names(merge(a, b))).toEqual(['from laptop', 'from phone']);
 });
 
-test('a removed file does not come back by a merge, and comes back by a restore', () => {
+test('a removed file is not restored by a merge, only by a restore', () => {
   const before = putFile(EMPTY_INDEX, phone, file(1, 'x'));
   const removed = setRemoved(before, laptop, toHex(filled(1, 16)), true);
   expect(names(merge(before, removed))).toEqual([]);
@@ -114,18 +116,18 @@ test('a removed file does not come back by a merge, and comes back by a restore'
   expect(names(merge(removed, restored))).toEqual(['x']);
 });
 
-test('removing what is unknown or already removed changes nothing', () => {
+test('removing an unknown or removed file changes nothing', () => {
   const index = putFile(EMPTY_INDEX, phone, file(1, 'x'));
   expect(setRemoved(index, phone, 'ff', true)).toBe(index);
   expect(setRemoved(index, phone, toHex(filled(1, 16)), false)).toBe(index);
 });
 
-test('decoders of index, envelope and place never throw and refuse trailing or cut bytes', () => {
+test('decoders of index, envelope and location never throw and refuse trailing or cut bytes', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (random) => {
       decodeIndex(random);
-      decodeEnvelope(random);
-      decodePlace(random);
+      decodeIndexEnvelope(random);
+      decodeIndexLocation(random);
     }),
   );
   const good = encodeIndex(putFile(EMPTY_INDEX, phone, file(1, 'x')));
@@ -134,7 +136,7 @@ test('decoders of index, envelope and place never throw and refuse trailing or c
   expect(decodeIndex(Uint8Array.of(...good, 0)).ok).toBe(false);
 });
 
-test('entries out of order or twice are refused: one index has one encoding', () => {
+test('unsorted or duplicate entries are refused: one index has one encoding', () => {
   const two = putFile(putFile(EMPTY_INDEX, phone, file(1, 'x')), phone, file(2, 'y'));
   const good = encodeIndex(two);
   const length = (good.length - 1 - 4 - 4) / 2;
@@ -147,24 +149,27 @@ test('entries out of order or twice are refused: one index has one encoding', ()
 
 test('the envelope carries range-checked parameters, and an inline body fits 60 KiB exactly', () => {
   const parameters = { memoryKiB: 65_536, passes: 3 };
-  const envelope = encodeEnvelope({ parameters, sealed: filled(1, 50) });
-  expect(decodeEnvelope(envelope)).toEqual({
+  const envelope = encodeIndexEnvelope({ parameters, sealed: filled(1, 50) });
+  expect(decodeIndexEnvelope(envelope)).toEqual({
     ok: true,
     value: { parameters, sealed: filled(1, 50) },
   });
-  const weak = encodeEnvelope({ parameters: { memoryKiB: 64, passes: 3 }, sealed: filled(1, 50) });
-  expect(decodeEnvelope(weak).ok).toBe(false);
+  const weak = encodeIndexEnvelope({
+    parameters: { memoryKiB: 64, passes: 3 },
+    sealed: filled(1, 50),
+  });
+  expect(decodeIndexEnvelope(weak).ok).toBe(false);
   const index = new Uint8Array(MAX_INLINE_BYTES - ENVELOPE_OVERHEAD_BYTES);
   expect([fitsInline(index), fitsInline(Uint8Array.of(...index, 0))]).toEqual([true, false]);
-  const sealed = new Uint8Array(encodePlace({ kind: 'inline', index }).length + 12 + 16);
-  expect(encodeEnvelope({ parameters, sealed }).length).toBe(MAX_INLINE_BYTES);
+  const sealed = new Uint8Array(encodeIndexLocation({ kind: 'inline', index }).length + 12 + 16);
+  expect(encodeIndexEnvelope({ parameters, sealed }).length).toBe(MAX_INLINE_BYTES);
 });
 
-test('a place in chunks survives its encoding', () => {
+test('a location in chunks survives its encoding', () => {
   const place = {
     kind: 'chunks' as const,
     secret: filled(4),
     map: { size: 3, entries: [{ plainHash: filled(5), chunkName: filled(6) }] },
   };
-  expect(decodePlace(encodePlace(place))).toEqual({ ok: true, value: place });
+  expect(decodeIndexLocation(encodeIndexLocation(place))).toEqual({ ok: true, value: place });
 });

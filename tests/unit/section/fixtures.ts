@@ -1,4 +1,4 @@
-/** A section made by hand: what the DKG of an honest section would have produced. */
+/** A section made by hand, as the DKG of an honest section would produce it. */
 import { EMPTY_PREFIX } from '#address/prefix.ts';
 import { toXorName } from '#address/xor-name.ts';
 import { compareBytes, utf8 } from '#core/codec/bytes.ts';
@@ -73,7 +73,7 @@ export function makeSection(
   return { signed, authority, anchor: { genesisKey: key, networkId }, secretShares, identitySeeds };
 }
 
-/** Five elders sign these bytes; the result is as valid as their shares. */
+/** Five elders sign these bytes; the result is valid if their shares are. */
 export function signWith(
   suite: ThresholdSuite,
   secretShares: readonly Uint8Array[],

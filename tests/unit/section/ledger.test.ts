@@ -1,7 +1,7 @@
 /**
- * Goal: the ledger, sealed states, records and tickets have one encoding each, every field counts,
- * and the next key's first state follows from the last state alone. Method: a ledger with something
- * in every field, hostile bytes, and the life of one toy section.
+ * Goal: the ledger, sealed states, records and relocation certificates have one encoding each,
+ * every field counts, and the next key's first state follows from the last state alone. Method: a
+ * ledger with something in every field, altered bytes, and several handovers of one toy section.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -10,7 +10,7 @@ import { toXorName } from '#address/xor-name.ts';
 import { concat, toHex, utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
 import {
-  bindLedger,
+  withLedgerRoot,
   charterHash,
   charterOf,
   decodeLedger,
@@ -22,25 +22,25 @@ import {
   encodeSuccessor,
   ledgerRootOf,
   maxLedgerBytes,
-  sealedHead,
   sessionIdOf,
+  signedAuthorityOf,
   successorRecordOf,
-  successorState,
-  ticketBytes,
-  ticketId,
-  verifySealedState,
-  type Moving,
+  firstStateOf,
+  relocationBytes,
+  relocationId,
+  verifySignedAuthority,
+  type RelocationDetails,
   type SectionLedger,
 } from '#protocol/section/index.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
 import { both, genesis, grow, nameUnder, only, sign, succeed } from './network.ts';
 
-const hash = (word: string): Uint8Array => sha256(utf8(word));
+const hash = (text: string): Uint8Array => sha256(utf8(text));
 const name = (word: string) => nameUnder(EMPTY_PREFIX, word);
-const born = genesis('ledger', 40);
-const { networkId, key } = born.state.authority;
+const genesisSection = genesis('ledger', 40);
+const { networkId, key } = genesisSection.state.authority;
 
-const moving: Moving = {
+const relocation: RelocationDetails = {
   name: name('mover'),
   age: 7,
   destination: hash('there'),
@@ -58,16 +58,16 @@ const session = {
 const closing = {
   kind: 'closing' as const,
   sessionId: session.id,
-  charters: [charterOf(born.state.authority)],
+  charters: [charterOf(genesisSection.state.authority)],
   lists: [[hash('d1'), null, hash('d3'), hash('d4'), hash('d5'), null, hash('d7')]],
 };
 const full: SectionLedger = {
   activated: 2n,
-  places: 3,
+  vacancies: 3,
   sessions: [session],
-  moving: [moving],
-  consumed: [{ ticket: hash('ticket'), sourceEpoch: 9n }],
-  departed: [name('gone')],
+  relocating: [relocation],
+  usedCertificates: [{ certificateId: hash('ticket'), sourceEpoch: 9n }],
+  formerNames: [name('gone')],
   origin: {
     session: hash('made'),
     child: 1,
@@ -84,7 +84,7 @@ const full: SectionLedger = {
 };
 
 describe('ledger', () => {
-  test('every phase survives the wire', () => {
+  test('every phase round-trips', () => {
     for (const ledger of [emptyLedger, full, { ...full, phase: closing }]) {
       expect(decodeLedger(encodeLedger(ledger))).toEqual({ ok: true, value: ledger });
     }
@@ -93,13 +93,13 @@ describe('ledger', () => {
   test('every field changes the root', () => {
     const changes: readonly Partial<SectionLedger>[] = [
       { activated: 3n },
-      { places: 4 },
+      { vacancies: 4 },
       { sessions: [] },
       { sessions: [{ ...session, opened: 5n }] },
-      { moving: [{ ...moving, age: 8 }] },
-      { moving: [{ ...moving, reason: 'demotion' }] },
-      { consumed: [] },
-      { departed: [name('other')] },
+      { relocating: [{ ...relocation, age: 8 }] },
+      { relocating: [{ ...relocation, reason: 'demotion' }] },
+      { usedCertificates: [] },
+      { formerNames: [name('other')] },
       { origin: null },
       { origin: { ...full.origin!, sharingKeys: [...full.origin!.sharingKeys].reverse() } },
       { phase: { ...closing, lists: [closing.lists[0]!.slice().reverse()] } },
@@ -111,7 +111,7 @@ describe('ledger', () => {
     expect(new Set(roots.map(toHex)).size).toBe(changes.length + 1);
   });
 
-  test('hostile bytes are refused or are another ledger, and never throw', () => {
+  test('altered bytes are rejected or decode to another ledger, and never throw', () => {
     const bytes = encodeLedger(full);
     for (let at = 0; at < bytes.length; at += 11) {
       expect(decodeLedger(bytes.slice(0, at)).ok).toBe(false);
@@ -127,7 +127,7 @@ describe('ledger', () => {
     );
   });
 
-  test('N12, N38: sessions and tickets name network, key, epoch and every bit of their prefixes', () => {
+  test('N12, N38: session and relocation ids cover network, key, epoch and every prefix bit', () => {
     const other = [{ prefix: child(EMPTY_PREFIX, 0), candidates: children[0]?.candidates ?? [] }];
     const ids = [
       sessionIdOf(networkId, key, 0n, { opened: 4n, children }),
@@ -138,40 +138,41 @@ describe('ledger', () => {
       sessionIdOf(networkId, key, 0n, { opened: 4n, children: other }),
     ];
     expect(new Set(ids.map(toHex)).size).toBe(ids.length);
-    const tickets = [
-      ticketId(networkId, moving),
-      ticketId(hash('other'), moving),
+    const certificates = [
+      relocationId(networkId, relocation),
+      relocationId(hash('other'), relocation),
       ...[{ age: 8 }, { generation: 4n }, { destination: hash('x') }, { name: name('x') }].map(
-        (change) => ticketId(networkId, { ...moving, ...change }),
+        (change) => relocationId(networkId, { ...relocation, ...change }),
       ),
     ];
-    expect(new Set(tickets.map(toHex)).size).toBe(tickets.length);
-    expect(ticketBytes(networkId, moving)).not.toEqual(ticketId(networkId, moving));
+    expect(new Set(certificates.map(toHex)).size).toBe(certificates.length);
+    expect(relocationBytes(networkId, relocation)).not.toEqual(relocationId(networkId, relocation));
   });
 });
 
 describe('sealed state and successor', () => {
-  const { sealed, link, children: next } = succeed(born, 'left', 'right');
+  const { sealed, link, children: next } = succeed(genesisSection, 'left', 'right');
   const [left, right] = both(next);
 
-  test('A sealed state proves itself with its ledger, and not with another', () => {
+  test('a sealed state verifies with its own ledger only', () => {
     const state = { state: left.state, ...pick(sign(left)) };
     const bytes = encodeSealedState(state);
     const decoded = decodeSealedState(bytes);
     if (!decoded.ok) throw new Error('malformed');
-    expect(verifySealedState(toySuite, born.anchor, decoded.value).ok).toBe(true);
-    const lie = { ...state, state: { ...left.state, ledger: { ...left.state.ledger, places: 9 } } };
-    expect(verifySealedState(toySuite, born.anchor, lie)).toMatchObject({
-      error: { kind: 'wrongLedger' },
-    });
-    expect(sealedHead(bytes)).toMatchObject({ epoch: 1n, generation: 3n, firstParent: key });
+    const { authority, ledger } = decoded.value.state;
+    const signed = signedAuthorityOf(decoded.value);
+    expect(verifySignedAuthority(toySuite, genesisSection.anchor, signed).ok).toBe(true);
+    expect(ledgerRootOf(ledger)).toEqual(authority.ledgerRoot);
+    expect(ledgerRootOf({ ...ledger, vacancies: 9 })).not.toEqual(authority.ledgerRoot);
+    expect(authority).toMatchObject({ epoch: 1n, generation: 3n });
+    expect(signed.chain[0]?.record.parentKey).toEqual(key);
     expect(decodeSealedState(bytes.slice(1)).ok).toBe(false);
   });
 
-  test('N20: one record follows from a sealed state, none from any other', () => {
+  test('N20: a sealed state has one successor record, any other state has none', () => {
     expect(successorRecordOf(sealed)).toEqual(link.record);
-    expect(successorRecordOf(born.state)).toBeUndefined();
-    expect(successorState(born.state, key)).toBeUndefined();
+    expect(successorRecordOf(genesisSection.state)).toBeUndefined();
+    expect(firstStateOf(genesisSection.state, key)).toBeUndefined();
     expect(link.record.finalGeneration).toBe(1n);
     expect(decodeSuccessor(encodeSuccessor(link))).toEqual({ ok: true, value: link });
     expect(link.record.children.map((each) => toHex(each.charterHash))).toEqual(
@@ -179,34 +180,44 @@ describe('sealed state and successor', () => {
     );
   });
 
-  test('N24: the children share out the members, and both inherit the used tickets', () => {
+  test('N24: the children split the members, and both inherit the used certificates', () => {
     const { authority, ledger } = sealed;
-    const used = [{ ticket: hash('used'), sourceEpoch: 1n }];
-    const busy = bindLedger({
+    const used = [{ certificateId: hash('used'), sourceEpoch: 1n }];
+    const busy = withLedgerRoot({
       authority,
-      ledger: { ...ledger, consumed: used, moving: [moving], departed: [toXorName(hash('d'))] },
+      ledger: {
+        ...ledger,
+        usedCertificates: used,
+        relocating: [relocation],
+        formerNames: [toXorName(hash('d'))],
+      },
     });
-    const heirs = [left, right].map(({ state }) => successorState(busy, state.authority.key));
-    expect(heirs.map((heir) => heir?.ledger.consumed)).toEqual([used, used]);
-    expect(heirs.flatMap((heir) => heir?.ledger.moving ?? [])).toEqual([moving]);
-    const members = heirs.flatMap((heir) => heir?.authority.members ?? []);
+    const incoming = [left, right].map(({ state }) => firstStateOf(busy, state.authority.key));
+    expect(incoming.map((elder) => elder?.ledger.usedCertificates)).toEqual([used, used]);
+    expect(incoming.flatMap((elder) => elder?.ledger.relocating ?? [])).toEqual([relocation]);
+    const members = incoming.flatMap((elder) => elder?.authority.members ?? []);
     expect(members).toHaveLength(authority.members.length);
-    for (const heir of heirs) {
-      if (heir === undefined) throw new Error('a child');
-      expect(heir.authority).toMatchObject({ epoch: 1n, generation: authority.generation + 1n });
-      expect(heir.ledger).toMatchObject({ activated: authority.generation + 1n, sessions: [] });
+    for (const successor of incoming) {
+      if (successor === undefined) throw new Error('a child');
+      expect(successor.authority).toMatchObject({
+        epoch: 1n,
+        generation: authority.generation + 1n,
+      });
+      expect(successor.ledger).toMatchObject({
+        activated: authority.generation + 1n,
+        sessions: [],
+      });
       expect(
-        heir.authority.members.every((each) => matches(heir.authority.prefix, each.name)),
+        successor.authority.members.every((each) => matches(successor.authority.prefix, each.name)),
       ).toBe(true);
     }
-    expect(successorState(busy, new Uint8Array(96))).toBeUndefined();
+    expect(firstStateOf(busy, new Uint8Array(96))).toBeUndefined();
   });
 
-  test('a section that hands over three times is still proved by its records', () => {
+  test('after three handovers the records still prove a section', () => {
     let last = grow(left);
-    for (const word of ['one', 'two', 'three']) last = only(succeed(last, word).children);
-    const state = { state: last.state, ...pick(sign(last)) };
-    expect(verifySealedState(toySuite, born.anchor, state).ok).toBe(true);
+    for (const text of ['one', 'two', 'three']) last = only(succeed(last, text).children);
+    expect(verifySignedAuthority(toySuite, genesisSection.anchor, sign(last)).ok).toBe(true);
   });
 });
 

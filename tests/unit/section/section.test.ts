@@ -1,7 +1,7 @@
 /**
- * Goal: only the authority its section signed is believed, and every rule of the README can fail.
- * Method: one honest section, then one lie per rule, signed by the section itself where only the
- * rule stands between the lie and belief; frozen vectors; hostile bytes.
+ * Goal: only an authority signed by its section verifies, and every rule of the README can fail.
+ * Method: one honest section, then one violation per rule, signed by the section itself where only
+ * that rule can detect it; frozen vectors; altered bytes.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -25,7 +25,7 @@ import {
   verifySignedAuthority,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import vectors from '../../vectors/section.json' with { type: 'json' };
 import { makeSection, signWith } from './fixtures.ts';
 
@@ -51,81 +51,83 @@ describe('section authority', () => {
     expect([1, 2, 3, 4, 5, 6, 7].map(supermajority)).toEqual([1, 2, 3, 3, 4, 5, 5]);
   });
 
-  test('an honest authority is believed, also after a trip over the wire', () => {
+  test('an honest authority verifies, also after encoding and decoding', () => {
     expect(verifySignedAuthority(toySuite, anchor, signed)).toEqual({ ok: true, value: authority });
     const decoded = decodeSignedAuthority(encodeSignedAuthority(signed));
     expect(decoded).toEqual({ ok: true, value: signed });
   });
 
-  test('A1: an authority of another network is refused', () => {
+  test('SECTION-A1: an authority of another network is refused', () => {
     expect(verdict({ networkId: networkIdOf(anchor.genesisKey, 'other') })).toMatchObject({
       error: { kind: 'wrongNetwork' },
     });
   });
 
-  test('A2: a key other than the genesis key is refused without links', () => {
-    const stranger = makeSection(blsSuite, blsScalars);
+  test('SECTION-A2: a key other than the genesis key is refused without links', () => {
+    const other = makeSection(blsSuite, blsScalars);
     const foreign = {
-      ...stranger.signed,
-      authority: { ...stranger.authority, networkId: anchor.networkId },
+      ...other.signed,
+      authority: { ...other.authority, networkId: anchor.networkId },
     };
     expect(verifySignedAuthority(blsSuite, anchor, foreign)).toMatchObject({
       error: { kind: 'unknownKey' },
     });
   });
 
-  test('A3: unsorted or repeated elders are refused', () => {
+  test('SECTION-A3: unsorted or repeated elders are refused', () => {
     const [first, second, ...rest] = authority.elders;
     if (first === undefined || second === undefined) throw new Error('seven elders');
     const swapped = [{ ...second, index: 1 }, { ...first, index: 2 }, ...rest];
-    expect(verdict({ elders: swapped })).toMatchObject({ error: { rule: 'A3' } });
+    expect(verdict({ elders: swapped })).toMatchObject({ error: { rule: 'SECTION-A3' } });
     const repeated = [first, { ...second, name: first.name }, ...rest];
-    expect(verdict({ elders: repeated })).toMatchObject({ error: { rule: 'A3' } });
+    expect(verdict({ elders: repeated })).toMatchObject({ error: { rule: 'SECTION-A3' } });
   });
 
-  test('A4: an index that is not the position is refused', () => {
+  test('SECTION-A4: an index other than the position is refused', () => {
     const elders = authority.elders.map((elder) => ({ ...elder, index: 8 - elder.index }));
-    expect(verdict({ elders })).toMatchObject({ error: { rule: 'A4' } });
+    expect(verdict({ elders })).toMatchObject({ error: { rule: 'SECTION-A4' } });
   });
 
-  test('A5: two elders may have left, three may not, and members are sorted', () => {
+  test('SECTION-A5: two missing elders are allowed, three are refused; unsorted members are refused', () => {
     const without = (count: number) => {
       const gone = authority.elders.slice(0, count).map(({ name }) => toHex(name));
       return authority.members.filter(({ name }) => !gone.includes(toHex(name)));
     };
     expect(verdict({ members: without(2) }).ok).toBe(true);
-    expect(verdict({ members: without(3) })).toMatchObject({ error: { rule: 'A5' } });
+    expect(verdict({ members: without(3) })).toMatchObject({ error: { rule: 'SECTION-A5' } });
     expect(verdict({ members: [...authority.members].reverse() })).toMatchObject({
-      error: { rule: 'A5' },
+      error: { rule: 'SECTION-A5' },
     });
   });
 
-  test('A6, A9: a prefix that the key does not have and one with stray bits are refused', () => {
+  test('SECTION-A6, SECTION-A9: another prefix than the key’s, or one with stray bits, is refused', () => {
     const bits = new Uint8Array(32);
-    expect(verdict({ prefix: { bitCount: 1, bits } })).toMatchObject({ error: { rule: 'A9' } });
+    expect(verdict({ prefix: { bitCount: 1, bits } })).toMatchObject({
+      error: { rule: 'SECTION-A9' },
+    });
     const stray = bits.slice();
     stray[31] = 1;
     expect(verdict({ prefix: { bitCount: 0, bits: stray } })).toMatchObject({
-      error: { rule: 'A6' },
+      error: { rule: 'SECTION-A6' },
     });
   });
 
-  test('A7: any field changed after signing breaks the signature', () => {
-    const lies: readonly Partial<SectionAuthority>[] = [
+  test('SECTION-A7: any field changed after signing breaks the signature', () => {
+    const changes: readonly Partial<SectionAuthority>[] = [
       { generation: 1n },
       { genesisOutput: null },
       { genesisOutput: { oneTimeKey: sha256(utf8('mine')), amount: 1_000_000n } },
       { members: authority.members.filter(({ name }) => isElder(name)) },
     ];
-    for (const lie of lies) {
-      const changed = { ...signed, authority: { ...authority, ...lie } };
+    for (const change of changes) {
+      const changed = { ...signed, authority: { ...authority, ...change } };
       expect(verifySignedAuthority(toySuite, anchor, changed)).toMatchObject({
         error: { kind: 'wrongSignature' },
       });
     }
   });
 
-  test('A8: public shares off the polynomial are refused although the section signed them', () => {
+  test('SECTION-A8: public shares off the polynomial are refused although the section signed them', () => {
     for (const at of [0, 4, 5, 6]) {
       const elders = authority.elders.map((elder, i) =>
         i === at ? { ...elder, publicShare: toySuite.publicKey(toyScalars.encode(77n)) } : elder,
@@ -134,7 +136,7 @@ describe('section authority', () => {
     }
   });
 
-  test('with the real curve an honest section is believed and a swapped share is not', () => {
+  test('with the real curve an honest section verifies and a swapped share does not', () => {
     const real = makeSection(blsSuite, blsScalars);
     expect(verifySignedAuthority(blsSuite, real.anchor, real.signed).ok).toBe(true);
     const [first, second, ...rest] = real.authority.elders;
@@ -144,13 +146,13 @@ describe('section authority', () => {
       { ...second, publicShare: first.publicShare },
       ...rest,
     ];
-    const lie = signWith(blsSuite, real.secretShares, { ...real.authority, elders });
-    expect(verifySignedAuthority(blsSuite, real.anchor, lie)).toMatchObject({
+    const forged = signWith(blsSuite, real.secretShares, { ...real.authority, elders });
+    expect(verifySignedAuthority(blsSuite, real.anchor, forged)).toMatchObject({
       error: { kind: 'wrongShares' },
     });
   });
 
-  test('decoding refuses every truncation, every extension, and never throws', () => {
+  test('decoding rejects every truncation and extension, and never throws', () => {
     const bytes = encodeSignedAuthority(signed);
     for (let length = 0; length < bytes.length; length += 7) {
       expect(decodeSignedAuthority(bytes.slice(0, length)).ok).toBe(false);
@@ -169,7 +171,7 @@ describe('section authority', () => {
     );
   });
 
-  test('a section as large as allowed fits its limit', () => {
+  test('a section of the maximum size fits its limit', () => {
     const members = Array.from({ length: maxMembers }, (_, i) => ({
       name: toXorName(sha256(utf8(`member ${i}`))),
       joined: 0n,
@@ -223,7 +225,7 @@ describe('address record', () => {
   const addresses = ['/ip4/127.0.0.1/tcp/4101', '/dns4/example.org/tcp/443/wss'];
   const record = signAddressRecord(seed, anchor.networkId, 9n, addresses);
 
-  test('N28: a node signs its own addresses, and they survive the wire', () => {
+  test('N28: a node’s signed addresses round-trip', () => {
     expect(decodeAddressRecord(encodeAddressRecord(record))).toEqual({ ok: true, value: record });
     expect(verifyAddressRecord(anchor.networkId, record).ok).toBe(true);
   });
@@ -233,8 +235,12 @@ describe('address record', () => {
       ({ name }) => compareBytes(name, record.name) !== 0,
     )?.name;
     if (other === undefined) throw new Error('seven elders');
-    for (const lie of [{ counter: 10n }, { name: other }, { addresses: ['/ip4/6.6.6.6/tcp/1'] }]) {
-      expect(verifyAddressRecord(anchor.networkId, { ...record, ...lie })).toEqual({
+    for (const change of [
+      { counter: 10n },
+      { name: other },
+      { addresses: ['/ip4/6.6.6.6/tcp/1'] },
+    ]) {
+      expect(verifyAddressRecord(anchor.networkId, { ...record, ...change })).toEqual({
         ok: false,
         error: 'wrongSignature',
       });
@@ -245,7 +251,7 @@ describe('address record', () => {
     });
   });
 
-  test('bytes changed on the way are refused or no longer verify', () => {
+  test('altered bytes are rejected or no longer verify', () => {
     const bytes = encodeAddressRecord(record);
     for (let at = 0; at < bytes.length; at++) {
       const decoded = decodeAddressRecord(bytes.map((byte, i) => (i === at ? byte ^ 1 : byte)));

@@ -1,7 +1,7 @@
 /**
- * Goal: a verifier's picture of the network grows only by proof, and grows alike in every order.
+ * Goal: a verifier's tree grows only by proof, and ends the same in every order.
  * Method: a toy network that hands over and splits; every rule of the README broken once; random
- * histories told to several verifiers in several orders.
+ * histories applied by several verifiers in several orders.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -16,31 +16,31 @@ import {
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import {
   chainBetween,
-  chainFor,
+  chainForPeer,
   chainPage,
   closestSection,
-  emptyTree,
+  createTree,
   epochOf,
   isKnownKey,
-  isNews,
+  isNewerThanKnown,
   learn,
   maxChainLinks,
   newestKey,
   performVerifyUpdate,
   planUpdate,
-  proofOf,
+  sectionProofOf,
   sectionFor,
   sectionsOf,
-  placesOf,
-  storedUpdate,
+  namesUnderCurrentKeys,
+  trustedUpdate,
   successorBytes,
-  successorsSince,
+  handoversSince,
   trustFor,
   verifySignedAuthority,
   type SectionProof,
   type SectionTree,
 } from '#protocol/section/index.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
 import {
   both,
   describeAll,
@@ -50,18 +50,18 @@ import {
   only,
   sign,
   succeed,
-  type Living,
+  type TestSection,
 } from './network.ts';
 
-const born = genesis();
-const { anchor } = born;
-const k1 = only(succeed(born, 'k1').children);
+const genesisSection = genesis();
+const { anchor } = genesisSection;
+const k1 = only(succeed(genesisSection, 'k1').children);
 const split = succeed(k1, 'zero', 'one');
 const [zero, one] = both(split.children);
 const quarter = both(succeed(zero, 'zero zero', 'zero one').children);
 
-/** Plans, checks and learns, as a node does; throws when refused. */
-function tell(tree: SectionTree, proof: SectionProof): SectionTree {
+/** Plans, verifies and learns, as a node does; throws when refused. */
+function applyProof(tree: SectionTree, proof: SectionProof): SectionTree {
   const plan = planUpdate(tree, proof);
   if (plan.kind === 'same') return tree;
   if (plan.kind === 'refused') throw new Error(plan.fault.kind);
@@ -70,52 +70,57 @@ function tell(tree: SectionTree, proof: SectionProof): SectionTree {
   return learn(tree, verified.value).tree;
 }
 
-const knowing = (...all: readonly Living[]): SectionTree =>
-  all.reduce((tree, living) => tell(tree, proofOf(sign(living))), emptyTree(anchor));
+const treeOf = (...all: readonly TestSection[]): SectionTree =>
+  all.reduce(
+    (tree, section) => applyProof(tree, sectionProofOf(sign(section))),
+    createTree(anchor),
+  );
 
 describe('plan and learn', () => {
-  test('A2: a chain of records leads a verifier from genesis to a section of the third epoch', () => {
+  test('SECTION-A2: a chain of records proves a section of the third epoch from genesis', () => {
     expect(verifySignedAuthority(toySuite, anchor, sign(quarter[0])).ok).toBe(true);
-    const tree = knowing(quarter[0]);
+    const tree = treeOf(quarter[0]);
     expect(describeAll(sectionsOf(tree))).toBe('00');
     expect(epochOf(tree, quarter[1].state.authority.key)).toBe(3n);
   });
 
-  test('T1: a chain from an unrelated genesis is refused, and so is one with a hole', () => {
-    const stranger = genesis('stranger');
-    const tree = emptyTree(anchor);
-    expect(planUpdate(tree, proofOf(sign(stranger)))).toMatchObject({ kind: 'refused' });
+  test('SECTION-T1: a chain from another genesis or with a gap is refused', () => {
+    const other = genesis('stranger');
+    const tree = createTree(anchor);
+    expect(planUpdate(tree, sectionProofOf(sign(other)))).toMatchObject({ kind: 'refused' });
     const [first, , third] = quarter[0].chain;
     if (first === undefined || third === undefined) throw new Error('three links');
     const holed = { ...sign(quarter[0]), chain: [first, third] };
-    expect(planUpdate(tree, proofOf(holed))).toMatchObject({ kind: 'refused' });
+    expect(planUpdate(tree, sectionProofOf(holed))).toMatchObject({ kind: 'refused' });
     const swapped = { ...sign(quarter[0]), chain: [...quarter[0].chain].reverse() };
-    expect(planUpdate(tree, proofOf(swapped))).toMatchObject({ kind: 'refused' });
+    expect(planUpdate(tree, sectionProofOf(swapped))).toMatchObject({ kind: 'refused' });
   });
 
-  test('T2: a chain may start at any known key, and only what is new is checked', () => {
-    const tree = knowing(k1);
-    const plan = planUpdate(tree, proofOf(sign(zero)));
+  test('SECTION-T2: a chain may start at any known key; only new links are verified', () => {
+    const tree = treeOf(k1);
+    const plan = planUpdate(tree, sectionProofOf(sign(zero)));
     if (plan.kind !== 'verify') throw new Error('news');
     expect(plan.job.proof.links).toHaveLength(1);
     expect(plan.job.checkShares).toBe(true);
-    expect(tell(tree, proofOf(sign(zero, 1)))).toEqual(tell(tree, proofOf(sign(zero))));
+    expect(applyProof(tree, sectionProofOf(sign(zero, 1)))).toEqual(
+      applyProof(tree, sectionProofOf(sign(zero))),
+    );
   });
 
-  test('T3: the same is ignored, the older is ignored, the newer generation costs one pairing', () => {
-    const tree = knowing(grow(k1));
-    expect(planUpdate(tree, proofOf(sign(grow(k1))))).toEqual({ kind: 'same' });
-    expect(planUpdate(tree, proofOf(sign(k1)))).toEqual({ kind: 'same' });
-    expect(planUpdate(tree, proofOf(sign(born)))).toEqual({ kind: 'same' });
-    const plan = planUpdate(tree, proofOf(sign(grow(grow(k1)))));
+  test('SECTION-T3: the same or older state is ignored; a newer generation costs one pairing', () => {
+    const tree = treeOf(grow(k1));
+    expect(planUpdate(tree, sectionProofOf(sign(grow(k1))))).toEqual({ kind: 'same' });
+    expect(planUpdate(tree, sectionProofOf(sign(k1)))).toEqual({ kind: 'same' });
+    expect(planUpdate(tree, sectionProofOf(sign(genesisSection)))).toEqual({ kind: 'same' });
+    const plan = planUpdate(tree, sectionProofOf(sign(grow(grow(k1)))));
     expect(plan).toMatchObject({ kind: 'verify', job: { checkShares: false } });
     if (plan.kind === 'verify') expect(plan.job.proof.links).toEqual([]);
   });
 
-  test('T4, N33: a second word of a key is refused, the pair is the proof, and the first stays', () => {
-    const tree = knowing(zero);
+  test('SECTION-T4, N33: a conflicting record is refused, the pair is the fraud proof, the first stays', () => {
+    const tree = treeOf(zero);
     const fork = succeed(k1, 'thief');
-    const plan = planUpdate(tree, proofOf(sign(only(fork.children))));
+    const plan = planUpdate(tree, sectionProofOf(sign(only(fork.children))));
     if (plan.kind !== 'verify') throw new Error('worth checking');
     const verified = performVerifyUpdate(toySuite, plan.job);
     if (!verified.ok) throw new Error('really signed twice');
@@ -124,17 +129,17 @@ describe('plan and learn', () => {
     expect(learnt.fork).toEqual({ first: split.link, second: fork.link });
   });
 
-  test('T4: a second word that the key did not sign is no fork', () => {
-    const fork = succeed({ ...k1, secret: born.secret }, 'thief');
-    const plan = planUpdate(knowing(zero), proofOf(sign(only(fork.children))));
+  test('SECTION-T4: a conflicting record without the key’s signature is no fork', () => {
+    const fork = succeed({ ...k1, secret: genesisSection.secret }, 'thief');
+    const plan = planUpdate(treeOf(zero), sectionProofOf(sign(only(fork.children))));
     if (plan.kind !== 'verify') throw new Error('worth checking');
     expect(performVerifyUpdate(toySuite, plan.job).ok).toBe(false);
   });
 
-  test('T4: two second words that were verified at the same time: the later one is the fork', () => {
-    const tree = knowing(k1);
+  test('SECTION-T4: two conflicting records verified at the same time → the later one is the fork', () => {
+    const tree = treeOf(k1);
     const jobs = [sign(zero), sign(only(succeed(k1, 'thief').children))].map((signed) => {
-      const plan = planUpdate(tree, proofOf(signed));
+      const plan = planUpdate(tree, sectionProofOf(signed));
       if (plan.kind !== 'verify') throw new Error('worth checking');
       const verified = performVerifyUpdate(toySuite, plan.job);
       if (!verified.ok) throw new Error('both are signed');
@@ -147,16 +152,16 @@ describe('plan and learn', () => {
     expect(learn(after.tree, second).fork).not.toBeNull();
   });
 
-  test('T5: an ancestor goes when all its names are answered for, not before', () => {
-    expect(describeAll(sectionsOf(knowing(k1)))).toBe('()');
-    expect(describeAll(sectionsOf(knowing(k1, zero)))).toBe('() 0');
-    expect(describeAll(sectionsOf(knowing(k1, zero, one)))).toBe('0 1');
-    expect(describeAll(sectionsOf(knowing(k1, one, quarter[0], quarter[1])))).toBe('00 01 1');
-    expect(describeAll(sectionsOf(knowing(one, quarter[0], quarter[1], zero, k1)))).toBe('00 01 1');
+  test('SECTION-T5: an ancestor is removed only when longer prefixes cover all its names', () => {
+    expect(describeAll(sectionsOf(treeOf(k1)))).toBe('()');
+    expect(describeAll(sectionsOf(treeOf(k1, zero)))).toBe('() 0');
+    expect(describeAll(sectionsOf(treeOf(k1, zero, one)))).toBe('0 1');
+    expect(describeAll(sectionsOf(treeOf(k1, one, quarter[0], quarter[1])))).toBe('00 01 1');
+    expect(describeAll(sectionsOf(treeOf(one, quarter[0], quarter[1], zero, k1)))).toBe('00 01 1');
   });
 
-  test('A9: a record that claims names beyond its parent, or halves that do not fit, is refused', () => {
-    const tree = knowing(zero);
+  test('SECTION-A9: a record with names beyond its parent, or with wrong halves, is refused', () => {
+    const tree = treeOf(zero);
     const { link, children } = succeed(zero, 'greedy');
     for (const prefix of [
       EMPTY_PREFIX,
@@ -168,43 +173,46 @@ describe('plan and learn', () => {
         children: link.record.children.map((each) => ({ ...each, prefix })),
       };
       const signature = toySuite.sign(zero.secret, 'SUCCESSOR', successorBytes(record));
-      const lie = { ...sign(only(children), 0), chain: [{ record, signature }] };
-      expect(planUpdate(tree, proofOf(lie))).toMatchObject({ kind: 'refused' });
+      const forged = { ...sign(only(children), 0), chain: [{ record, signature }] };
+      expect(planUpdate(tree, sectionProofOf(forged))).toMatchObject({ kind: 'refused' });
     }
   });
 
-  test('N28: elders, prefix and shares are those of the record that named the key', () => {
+  test('N28: elders, prefix or shares other than the record’s are refused', () => {
     const signed = sign(zero, 1);
     const elders = sign(one).authority.elders;
-    const lie = { ...signed, authority: { ...signed.authority, elders } };
-    expect(planUpdate(knowing(k1), proofOf(lie))).toMatchObject({
+    const forged = { ...signed, authority: { ...signed.authority, elders } };
+    expect(planUpdate(treeOf(k1), sectionProofOf(forged))).toMatchObject({
       kind: 'refused',
       fault: { rule: 'N28' },
     });
   });
 
-  test('planted bug, N28: without the hash of the record other shares are believed', () => {
+  test('planted bug, N28: without the charter hash, other shares are accepted', () => {
     const signed = sign(zero, 1);
     const others = sign(one).authority.elders;
     const elders = signed.authority.elders.map((each, at) => ({
       ...each,
       publicShare: others[at]?.publicShare ?? each.publicShare,
     }));
-    const lie = { ...signed, authority: { ...signed.authority, elders }, chain: [] };
-    const tree = tell(knowing(k1), { links: signed.chain, authority: null });
-    expect(planUpdate(tree, proofOf(lie)).kind).toBe('refused');
+    const forged = { ...signed, authority: { ...signed.authority, elders }, chain: [] };
+    const tree = applyProof(treeOf(k1), { links: signed.chain, authority: null });
+    expect(planUpdate(tree, sectionProofOf(forged)).kind).toBe('refused');
     const keys = new Map([...tree.keys].map(([id, key]) => [id, { ...key, charterHash: null }]));
-    expect(planUpdate({ ...tree, keys }, proofOf(lie)).kind).toBe('verify');
+    expect(planUpdate({ ...tree, keys }, sectionProofOf(forged)).kind).toBe('verify');
   });
 
-  test('T6: a page without its authority is learnt, and the next page starts there', () => {
-    let last: Living = born;
+  test('SECTION-T6: a page without its authority is learnt, and the next page starts at its end', () => {
+    let last: TestSection = genesisSection;
     for (let i = 0; i < 40; i++) last = only(succeed(last, `page ${i}`).children);
     const { key } = last.state.authority;
-    const whole = knowing(born);
-    let server = emptyTree(anchor);
+    const whole = treeOf(genesisSection);
+    let server = createTree(anchor);
     for (let i = 0; i < last.chain.length; i += maxChainLinks) {
-      server = tell(server, { links: last.chain.slice(i, i + maxChainLinks), authority: null });
+      server = applyProof(server, {
+        links: last.chain.slice(i, i + maxChainLinks),
+        authority: null,
+      });
     }
     let tree = whole;
     const pages: number[] = [];
@@ -216,30 +224,30 @@ describe('plan and learn', () => {
       const page = chainPage(server, at, key);
       if (page === undefined) throw new Error('an ancestor');
       pages.push(page.links.length);
-      tree = tell(tree, { links: page.links, authority: null });
+      tree = applyProof(tree, { links: page.links, authority: null });
     }
     expect(pages).toEqual([16, 16, 8]);
     expect(chainBetween(tree, anchor.genesisKey, key)).toEqual(last.chain);
-    expect(successorsSince(tree, anchor.genesisKey)).toBe(40);
-    expect(chainFor(server, anchor.genesisKey, key)).toEqual(last.chain.slice(-1));
-    expect(planUpdate(tree, proofOf({ ...sign(last), chain: last.chain }))).toMatchObject({
+    expect(handoversSince(tree, anchor.genesisKey)).toBe(40);
+    expect(chainForPeer(server, anchor.genesisKey, key)).toEqual(last.chain.slice(-1));
+    expect(planUpdate(tree, sectionProofOf({ ...sign(last), chain: last.chain }))).toMatchObject({
       kind: 'refused',
     });
   });
 
-  test('what was stored is taken in without a signature, and pins stand beside genesis', () => {
-    const stored = learn(emptyTree(anchor), storedUpdate(proofOf(sign(zero)))).tree;
-    expect(stored).toEqual(knowing(zero));
+  test('stored updates are applied without verification; pins are trusted like genesis', () => {
+    const stored = learn(createTree(anchor), trustedUpdate(sectionProofOf(sign(zero)))).tree;
+    expect(stored).toEqual(treeOf(zero));
     const pin = trustFor(stored, zero.state.authority.key);
     if (pin === undefined) throw new Error('known');
-    const pinned = tell(emptyTree(anchor, [pin]), proofOf(sign(quarter[0], 1)));
+    const pinned = applyProof(createTree(anchor, [pin]), sectionProofOf(sign(quarter[0], 1)));
     expect(describeAll(sectionsOf(pinned))).toBe('00');
     expect(verifySignedAuthority(toySuite, anchor, sign(zero, 0), pin).ok).toBe(true);
   });
 });
 
 describe('lookup', () => {
-  const tree = knowing(one, quarter[0], quarter[1]);
+  const tree = treeOf(one, quarter[0], quarter[1]);
   const name = (bits: string) => nameUnder(parsePrefix(bits) ?? EMPTY_PREFIX, 'any');
   const shown = (
     found: { readonly prefix: typeof EMPTY_PREFIX } | undefined,
@@ -247,53 +255,54 @@ describe('lookup', () => {
 
   test('by name and closest', () => {
     expect(shown(sectionFor(tree, name('011')))).toBe('01');
-    expect(shown(sectionFor(knowing(k1, zero), name('1')))).toBe('()');
+    expect(shown(sectionFor(treeOf(k1, zero), name('1')))).toBe('()');
     expect(shown(closestSection(tree, name('00'), parsePrefix('00')))).toBe('01');
-    expect(shown(closestSection(knowing(zero), name('1')))).toBe('0');
-    expect(sectionFor(emptyTree(anchor), name('0'))).toBeUndefined();
+    expect(shown(closestSection(treeOf(zero), name('1')))).toBe('0');
+    expect(sectionFor(createTree(anchor), name('0'))).toBeUndefined();
   });
 
-  test('a half of a split that is known by its link alone is a place to ask at', () => {
-    const places = (of: ReturnType<typeof knowing>) => placesOf(of).map((bits) => bits[0]);
-    expect(places(emptyTree(anchor))).toEqual([0]);
-    expect(places(knowing(k1, zero))).toEqual([0, 128]);
-    expect(places(tree)).toHaveLength(3);
+  test('a half known only by its link can be asked', () => {
+    const firstBytes = (of: ReturnType<typeof treeOf>) =>
+      namesUnderCurrentKeys(of).map((bits) => bits[0]);
+    expect(firstBytes(createTree(anchor))).toEqual([0]);
+    expect(firstBytes(treeOf(k1, zero))).toEqual([0, 128]);
+    expect(firstBytes(tree)).toHaveLength(3);
   });
 
-  test('chains lead from a key to its descendants and to nobody else', () => {
+  test('chains lead from a key to its descendants only', () => {
     const from = k1.state.authority.key;
     expect(chainBetween(tree, from, quarter[0].state.authority.key)).toHaveLength(2);
     expect(chainBetween(tree, quarter[0].state.authority.key, from)).toBeUndefined();
     expect(chainBetween(tree, one.state.authority.key, zero.state.authority.key)).toBeUndefined();
     expect(chainBetween(tree, new Uint8Array(96), from)).toBeUndefined();
     expect(isKnownKey(tree, new Uint8Array(96))).toBe(false);
-    expect(successorsSince(tree, from)).toBe(2);
-    expect(successorsSince(tree, one.state.authority.key)).toBe(0);
+    expect(handoversSince(tree, from)).toBe(2);
+    expect(handoversSince(tree, one.state.authority.key)).toBe(0);
   });
 });
 
 describe('random histories', () => {
-  /** Each number acts on one of the living sections: grow, hand over, split. */
+  /** Each number selects one of the current sections, which grows, hands over or splits. */
   const history = (moves: readonly (readonly [number, 'grow' | 'succeed' | 'split'])[]) => {
     const world = genesis('random', 0);
-    let living: readonly Living[] = [world];
-    const all: Living[] = [world];
+    let current: readonly TestSection[] = [world];
+    const all: TestSection[] = [world];
     for (const [step, [which, what]] of moves.entries()) {
-      const at = which % living.length;
-      const one = living[at] ?? world;
+      const at = which % current.length;
+      const one = current[at] ?? world;
       const next =
         what === 'grow'
           ? [grow(one)]
           : what === 'succeed'
             ? succeed(one, `h${step}`).children
             : succeed(one, `s${step} 0`, `s${step} 1`).children;
-      living = living.flatMap((each, i) => (i === at ? next : [each]));
+      current = current.flatMap((each, i) => (i === at ? next : [each]));
       all.push(...next);
     }
-    return { anchor: world.anchor, living, all };
+    return { anchor: world.anchor, living: current, all };
   };
 
-  test('map and keys stay in step, and every order of telling ends alike', () => {
+  test('sections and keys stay consistent, and every order of updates gives the same tree', () => {
     const move = fc.tuple(
       fc.nat(20),
       fc.constantFrom('grow', 'succeed', 'split') as fc.Arbitrary<'grow' | 'succeed' | 'split'>,
@@ -308,13 +317,16 @@ describe('random histories', () => {
             .map((each, i) => ({ each, rank: order[i % order.length] ?? 0 }))
             .sort((a, b) => a.rank - b.rank)
             .map(({ each }) => each);
-          const learnAll = (told: readonly Living[]): SectionTree =>
-            told.reduce((tree, each) => tell(tree, proofOf(sign(each))), emptyTree(trust));
+          const learnAll = (sections: readonly TestSection[]): SectionTree =>
+            sections.reduce(
+              (tree, each) => applyProof(tree, sectionProofOf(sign(each))),
+              createTree(trust),
+            );
           const tree = learnAll(shuffled);
           const straight = learnAll(all);
           expect(sectionsOf(tree)).toEqual(sectionsOf(straight));
           expect(new Set(tree.keys.keys())).toEqual(new Set(straight.keys.keys()));
-          // Exactly the living sections are held, each under the last key of its line.
+          // Exactly the current sections are known, each under the newest key of its chain.
           expect(
             sectionsOf(tree)
               .map(({ key }) => toHex(key))
@@ -323,7 +335,7 @@ describe('random histories', () => {
           for (const { state } of living) {
             const { key, prefix } = state.authority;
             expect(newestKey(tree, trust.genesisKey, prefix.bits)).toEqual(key);
-            expect(isNews(tree, state.authority)).toBe(false);
+            expect(isNewerThanKnown(tree, state.authority)).toBe(false);
           }
           for (const known of tree.keys.values()) {
             expect(known.successor === null).toBe(

@@ -1,7 +1,7 @@
 /**
- * Goal: a chunk counts as stored only when its name would survive a power cut, also when an earlier try, or an
- * earlier life of the program, got as far as renaming the file and no further.
- * Method: the syncs of folders are recorded, and fail on demand.
+ * Goal: a chunk counts as stored only when its name would survive a power cut, also when an earlier
+ * attempt, or a previous run of the program, stopped right after renaming the file. Method: the syncs of
+ * folders are recorded, and fail on demand.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import type * as FileSystem from 'node:fs/promises';
@@ -57,7 +57,7 @@ test.each([
   const chunks = openChunks(folder);
   if (nth === 1) disk.failing = 1;
   else {
-    // The first of the same shelf has synced the list of folders.
+    // The first of the same subfolder has synced the list of folders.
     await chunks.put(name, bytes);
     await chunks.remove(name);
     disk.failing = 1;
@@ -69,18 +69,18 @@ test.each([
   expect(disk.synced).toContain(nth === 1 ? folder : shelf());
 });
 
-test('a file that an earlier life left behind counts once its names are synced', async () => {
+test('a file left by a previous run counts once its names are synced', async () => {
   await openChunks(folder).put(name, bytes);
   disk.synced.length = 0;
   const chunks = openChunks(folder);
   expect(await chunks.put(name, bytes)).toEqual({ ok: true, value: 'stored' });
   expect(disk.synced).toEqual([folder, shelf()]);
-  // What is known to be on the disk is not synced once more.
+  // A durable name is not synced again.
   expect(await chunks.put(name, bytes)).toEqual({ ok: true, value: 'stored' });
   expect(disk.synced).toHaveLength(2);
 });
 
-test('a folder that cannot be read is not walked for every caller', async () => {
+test('an unreadable folder is not walked for every caller', async () => {
   disk.isBroken = true;
   const chunks = openChunks(folder);
   for (let n = 0; n < 20; n++) {

@@ -1,4 +1,4 @@
-/** Goal: a read that saw a rotten file never removes the good one that has replaced it. */
+/** Goal: a read of a corrupt file never removes the good one that has replaced it. */
 import { createHash, randomBytes } from 'node:crypto';
 import type * as FileSystem from 'node:fs/promises';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { openChunks } from '#storage/node/chunks.ts';
 const held = vi.hoisted(() => ({
   until: Promise.resolve() as Promise<void>,
   first: false,
-  /** Looking at a file takes so long. */
+  /** How long a read takes. */
   looks: Promise.resolve() as Promise<void>,
 }));
 vi.mock('node:fs/promises', async (original) => {
@@ -40,7 +40,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 test.each(['a read of a rotten file', 'a removal'])(
-  '%s that is slow to remove it does not take away what a put has acknowledged',
+  '%s that is slow to remove it does not remove an acknowledged put',
   async (what) => {
     const bytes = new Uint8Array(randomBytes(2_000));
     const name = new Uint8Array(createHash('sha256').update(bytes).digest());
@@ -63,7 +63,7 @@ test.each(['a read of a rotten file', 'a removal'])(
   },
 );
 
-test('a file that is removed while the folder is walked counts no more', async () => {
+test('a file removed during the walk no longer counts', async () => {
   const [bytes, other] = [new Uint8Array(randomBytes(2_000)), new Uint8Array(randomBytes(300))];
   const nameOf = (each: Uint8Array) => new Uint8Array(createHash('sha256').update(each).digest());
   const hex = Buffer.from(nameOf(bytes)).toString('hex');
@@ -72,7 +72,7 @@ test('a file that is removed while the folder is walked counts no more', async (
   let look: () => void = () => undefined;
   held.looks = new Promise((go) => (look = go));
   const chunks = openChunks(folder);
-  // The walk has seen the file and waits; the reader finds that it is rotten.
+  // The walk has seen the file and waits; the reader finds it corrupt.
   await new Promise((go) => setTimeout(go, 100));
   expect(await chunks.get(nameOf(bytes))).toEqual({ ok: false, error: 'notFound' });
   look();

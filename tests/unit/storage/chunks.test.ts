@@ -1,4 +1,4 @@
-/** Goal: a chunk that was acknowledged is there after any crash, and never under a wrong name. */
+/** Goal: an acknowledged chunk survives any crash, and is never under a wrong name. */
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ test('a chunk comes back byte for byte and a missing one is not found', async ()
   expect(await chunks.get(nameOf(new Uint8Array(3)))).toEqual({ ok: false, error: 'notFound' });
 });
 
-test('bytes that do not fit the name are refused', async () => {
+test('bytes that do not match the name are refused', async () => {
   const chunks = openChunks(folder);
   expect(await chunks.put(new Uint8Array(32), Uint8Array.of(1))).toEqual({
     ok: false,
@@ -41,7 +41,7 @@ test('bytes that do not fit the name are refused', async () => {
   expect(readdirSync(folder)).toEqual(['new']);
 });
 
-test('a folder that could not be read when the store was opened is read when it can be', async () => {
+test('a folder unreadable at open is read as soon as it is readable', async () => {
   const before = new Uint8Array(randomBytes(300));
   await openChunks(folder).put(nameOf(before), before);
   const inTheWay = join(folder, toHex(nameOf(before)).startsWith('ab') ? 'ac' : 'ab');
@@ -51,18 +51,18 @@ test('a folder that could not be read when the store was opened is read when it 
   expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: false, error: 'broken' });
   rmSync(inTheWay);
   expect(await chunks.put(nameOf(bytes), bytes)).toEqual({ ok: true, value: 'stored' });
-  // What lay there before counts, and counts once.
+  // Earlier chunks count, and count once.
   expect(chunks.usedBytes()).toBe(600);
   expect(await held(chunks)).toHaveLength(2);
 });
 
-test('of a walk that failed half-way nothing is counted twice', async () => {
+test('after a walk that failed half-way nothing is counted twice', async () => {
   const first = openChunks(folder);
   for (let n = 0; n < 40; n++) {
     const bytes = new Uint8Array(randomBytes(100));
     await first.put(nameOf(bytes), bytes);
   }
-  // A link to itself cannot be looked at; beside it, on one shelf, are others that can.
+  // stat fails on a link to itself; other files in the same subfolder are readable.
   const [shelf = ''] = readdirSync(folder).filter((each) => /^[0-9a-f]{2}$/.test(each));
   const inTheWay = join(folder, shelf, shelf + '0'.repeat(62));
   symlinkSync(inTheWay, inTheWay);
@@ -75,27 +75,27 @@ test('of a walk that failed half-way nothing is counted twice', async () => {
   expect(await held(chunks)).toHaveLength(41);
 });
 
-test('beyond the limit it is full, also for puts at the same time; freed space counts again', async () => {
+test('beyond the limit puts are refused as full, also concurrent ones; freed space is available again', async () => {
   const chunks = openChunks(folder, () => 1_000);
   const pieces = Array.from({ length: 4 }, () => new Uint8Array(randomBytes(300)));
   const results = await Promise.all(pieces.map((bytes) => chunks.put(nameOf(bytes), bytes)));
   expect(results.filter((result) => result.ok)).toHaveLength(3);
   expect(results.filter((result) => !result.ok && result.error === 'full')).toHaveLength(1);
   expect(chunks.usedBytes()).toBe(900);
-  // Which of the four came too late is the disk's to say.
+  // The disk decides which of the four is too late.
   const kept = pieces.find((_, at) => results[at]?.ok === true) ?? new Uint8Array();
   const refused = pieces.find((_, at) => results[at]?.ok === false) ?? new Uint8Array();
   await chunks.remove(nameOf(kept));
   expect(await chunks.get(nameOf(kept))).toEqual({ ok: false, error: 'notFound' });
   expect(chunks.usedBytes()).toBe(600);
   expect(await chunks.put(nameOf(refused), refused)).toEqual({ ok: true, value: 'stored' });
-  // What lies there is counted at the next start as well.
+  // Existing chunks count at the next start as well.
   const again = openChunks(folder, () => 1_000);
   expect(await held(again)).toEqual(await held(chunks));
   expect(again.usedBytes()).toBe(900);
 });
 
-test('a file changed on disk counts as lost and a new put heals it', async () => {
+test('a file changed on disk counts as lost, and a new put repairs it', async () => {
   const chunks = openChunks(folder);
   const bytes = new Uint8Array(randomBytes(100));
   const name = nameOf(bytes);
@@ -108,7 +108,7 @@ test('a file changed on disk counts as lost and a new put heals it', async () =>
   expect(await chunks.get(name)).toEqual({ ok: false, error: 'notFound' });
 });
 
-test('the same chunk put many times at once is stored once', async () => {
+test('concurrent puts of the same chunk store it once', async () => {
   const chunks = openChunks(folder);
   const bytes = new Uint8Array(randomBytes(100));
   const results = await Promise.all(
@@ -118,7 +118,7 @@ test('the same chunk put many times at once is stored once', async () => {
   expect(readdirSync(join(folder, 'new'))).toEqual([]);
 });
 
-test('after kill -9 while writing, every acknowledged chunk is there and nothing half written', async () => {
+test('kill -9 while writing → every acknowledged chunk is complete', async () => {
   const script = `
     const { createHash, randomBytes } = await import('node:crypto');
     const { openChunks } = await import('#storage/node/chunks.ts');
@@ -148,7 +148,7 @@ test('after kill -9 while writing, every acknowledged chunk is there and nothing
     const name = fromHex(hex);
     expect(name.ok && (await chunks.get(name.value)).ok).toBe(true);
   }
-  // What was renamed but not acknowledged must be whole as well.
+  // Renamed but unacknowledged chunks must be complete as well.
   for (const shelf of readdirSync(folder)) {
     if (shelf === 'new') continue;
     for (const hex of readdirSync(join(folder, shelf))) {

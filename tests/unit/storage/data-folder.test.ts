@@ -1,4 +1,4 @@
-/** Goal: a data folder that cannot be used is refused with one line that says what to do. */
+/** Goal: an unusable data folder is refused with one line that names the next step. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -35,7 +35,7 @@ function problemOf(act: () => unknown): Problem {
   throw new Error('nothing was refused');
 }
 
-test('a new folder belongs to its owner only and remembers texts', () => {
+test('a new folder is private to its owner and stores texts', () => {
   const folder = openDataFolder(path, { fresh: false });
   folder.writeText('ports.json', '{}');
   expect(statSync(path).mode & 0o777).toBe(0o700);
@@ -56,10 +56,10 @@ test('a second opening is refused while the first holds the folder', () => {
   openDataFolder(path, { fresh: false }).close();
 });
 
-test('another process that is killed with kill -9 leaves no lock behind', async () => {
+test('a process killed with kill -9 leaves no lock', async () => {
   const script = `
     const { openDataFolder } = await import('#storage/node/data-folder.ts');
-    // Kept reachable: a collected handle lets go of its lock.
+    // Kept reachable: a collected handle releases its lock.
     globalThis.folder = openDataFolder(${JSON.stringify(path)}, { fresh: false });
     console.log('held');
     setInterval(() => undefined, 1000);`;
@@ -72,7 +72,7 @@ test('another process that is killed with kill -9 leaves no lock behind', async 
   openDataFolder(path, { fresh: false }).close();
 });
 
-test('older and newer formats are refused and --fresh keeps the old folder beside', () => {
+test('older and newer formats are refused, and --fresh keeps the old folder', () => {
   openDataFolder(path, { fresh: false }).close();
   writeFileSync(join(path, 'format'), `${dataFormat - 1}\n`);
   const older = problemOf(() => openDataFolder(path, { fresh: false }));
@@ -87,7 +87,7 @@ test('older and newer formats are refused and --fresh keeps the old folder besid
   expect(readFileSync(join(parent, 'data.old-1', 'format'), 'utf8')).toBe(`${dataFormat + 1}\n`);
 });
 
-test('a damaged format file and a damaged fact store are called damaged', () => {
+test('a damaged format file and a damaged fact store are reported as damaged', () => {
   openDataFolder(path, { fresh: false }).close();
   writeFileSync(join(path, 'format'), 'nonsense');
   expect(problemOf(() => openDataFolder(path, { fresh: false })).kind).toBe('broken');
@@ -95,7 +95,7 @@ test('a damaged format file and a damaged fact store are called damaged', () => 
   expect(problemOf(() => openFacts(join(path, 'facts'))).kind).toBe('broken');
 });
 
-test("somebody else's folder is neither locked nor moved", () => {
+test('a folder that is not a data folder is neither locked nor moved', () => {
   openDataFolder(path, { fresh: false }).close();
   rmSync(path, { recursive: true });
   writeFileSync(join(parent, 'thesis.txt'), 'mine');
@@ -104,7 +104,7 @@ test("somebody else's folder is neither locked nor moved", () => {
   expect(existsSync(join(parent, 'lock'))).toBe(false);
 });
 
-test('errors of the system are told apart by code', () => {
+test('system errors are distinguished by code', () => {
   expect(kindOfError({ code: 'ENOSPC' })).toBe('full');
   expect(kindOfError({ code: 'EDQUOT' })).toBe('full');
   expect(kindOfError({ code: 'ERR_SQLITE_ERROR', errcode: 13 })).toBe('full');

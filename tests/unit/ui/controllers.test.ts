@@ -1,4 +1,4 @@
-/** The controllers over a SafeApp that answers from a list: what they ask, and what they show. */
+/** The controllers over a SafeApp with scripted replies: their requests, and what they show. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SafeApp } from '../../../src/bridge/page.ts';
 import type { VaultError, VaultRequest, VaultView } from '../../../src/bridge/vault.ts';
@@ -9,9 +9,12 @@ import {
   memoOverrun,
   MoneyController,
 } from '../../../src/ui/money/money-controller.svelte.ts';
-import { connectedCount, placeOnRing } from '../../../src/ui/network/network-controller.svelte.ts';
-import { DoorController } from '../../../src/ui/safe/door-controller.svelte.ts';
-import { App, toVaultError } from '../../../src/ui/shared/app.svelte.ts';
+import {
+  connectedCount,
+  pointOnCircle,
+} from '../../../src/ui/network/network-controller.svelte.ts';
+import { UnlockController } from '../../../src/ui/safe/unlock-controller.svelte.ts';
+import { App, asVaultError } from '../../../src/ui/shared/app.svelte.ts';
 import { Toasts, toasts } from '../../../src/ui/shared/toasts.svelte.ts';
 import { isOwnWorker } from '../../../src/ui/shared/trusted-urls.ts';
 
@@ -40,7 +43,7 @@ const error = (kind: VaultError['kind'], message = 'A sentence.'): VaultError =>
   message,
 });
 
-describe('the door', () => {
+describe('unlocking', () => {
   const easy: Answer = ({ kind }) => {
     if (kind === 'newPhrase') return { words };
     if (kind === 'passwordStrength') return { acceptable: true, score: 4, sentence: '' };
@@ -48,9 +51,9 @@ describe('the door', () => {
   };
   const upToCheck = async (
     answer: Answer,
-  ): Promise<{ door: DoorController; asked: VaultRequest[] }> => {
+  ): Promise<{ door: UnlockController; asked: VaultRequest[] }> => {
     const { app, asked } = appThat(answer);
-    const door = new DoorController(app);
+    const door = new UnlockController(app);
     door.go('password');
     door.password = door.repeated = 'a long password';
     await door.choosePassword();
@@ -58,9 +61,9 @@ describe('the door', () => {
     return { door, asked };
   };
 
-  test('a weak password does not get past the first step', async () => {
+  test('a weak password stays on the first step', async () => {
     const { app, asked } = appThat(() => ({ acceptable: false, score: 0, sentence: 'Too easy.' }));
-    const door = new DoorController(app);
+    const door = new UnlockController(app);
     door.go('password');
     door.password = door.repeated = 'summer';
     await door.choosePassword();
@@ -69,7 +72,7 @@ describe('the door', () => {
     expect(asked.map(({ kind }) => kind)).toEqual(['passwordStrength']);
   });
 
-  test('a Safe is created with the words shown and the password chosen, and nothing secret stays', async () => {
+  test('a Safe is created with the words shown and the password chosen, and no secret stays', async () => {
     const { door, asked } = await upToCheck(easy);
     door.typed = words.map((word, index) => `${index + 1}. ${word.toUpperCase()}`).join('\n');
     await door.create();
@@ -81,7 +84,7 @@ describe('the door', () => {
     expect([door.password, door.repeated, door.typed, ...door.phrase]).toEqual(['', '', '']);
   });
 
-  test('another well-formed phrase than the one shown is turned away with the place named', async () => {
+  test('a valid phrase other than the one shown is refused, with the position', async () => {
     const { door, asked } = await upToCheck(easy);
     door.typed = words.with(4, 'other').join(' ');
     await door.create();
@@ -89,7 +92,7 @@ describe('the door', () => {
     expect(door.phraseNote).toContain('Word 5');
   });
 
-  test('what was typed survives a failure, so that a person can try again', async () => {
+  test('typed text survives a failure, so that a person can try again', async () => {
     const { door } = await upToCheck((request) => {
       if (request.kind === 'createSafe') throw error('storageFull');
       return easy(request);
@@ -103,19 +106,19 @@ describe('the door', () => {
 
   test('strong key first, password last: no unlocking before the phrase was accepted', async () => {
     const { app, asked } = appThat(easy);
-    const door = new DoorController(app);
+    const door = new UnlockController(app);
     door.go('open');
     door.password = 'a long password';
     await door.unlockWithPhrase();
     expect(asked).toEqual([]);
   });
 
-  test('an answer about words that have changed since is not believed', async () => {
+  test('a late answer about words that have changed is ignored', async () => {
     const waiting: (() => void)[] = [];
     const { app } = appThat(
       () => new Promise((resolve) => waiting.push(() => resolve({ problem: null }))),
     );
-    const door = new DoorController(app);
+    const door = new UnlockController(app);
     door.go('open');
     door.typed = words.join(' ');
     const check = door.checkPhrase();
@@ -139,7 +142,7 @@ describe('files', () => {
     sentence: '',
   };
 
-  test('a moving transfer shows percent, speed and time left', () => {
+  test('a progressing transfer shows percent, speed and time left', () => {
     expect(transferLine({ ...base, state: 'sending' })).toEqual({
       percent: 50,
       headline: 'Sending',
@@ -147,7 +150,7 @@ describe('files', () => {
     });
   });
 
-  test('a standing transfer shows its sentence and no speed', () => {
+  test('a waiting transfer shows its sentence and no speed', () => {
     const line = transferLine({
       ...base,
       bytesPerSecond: 0,
@@ -157,7 +160,7 @@ describe('files', () => {
     expect(line.detail).toBe('32 MB of 64 MB · No elder answers.');
   });
 
-  test('one refused file does not keep the others out, and its name is in the sentence', async () => {
+  test('one refused file does not block the others, and its sentence has its name', async () => {
     const { app, asked } = appThat((request) => {
       if (request.kind === 'upload' && request.file.name === 'big')
         throw error('storageFull', 'The device is full.');
@@ -190,7 +193,7 @@ describe('money', () => {
     expect(cleanAddress(' safe1 abc\n def ')).toBe('safe1abcdef');
   });
 
-  test('nothing is asked of the vault before the payment is confirmed', () => {
+  test('the vault gets no request before the payment is confirmed', () => {
     const { app, asked } = appThat(() => ({ paymentId: 'p' }));
     const money = new MoneyController(app, new Toasts());
     money.address = 'safe1other';
@@ -200,7 +203,7 @@ describe('money', () => {
     expect(asked).toEqual([]);
   });
 
-  test('a note longer than its box in a payment is told before anything is asked', () => {
+  test('a note that is too long is reported before any request', () => {
     expect(memoOverrun('é'.repeat(32))).toBe(0);
     expect(memoOverrun(` ${'a'.repeat(64)} `)).toBe(0);
     const money = new MoneyController(appThat(() => null).app, new Toasts());
@@ -212,7 +215,7 @@ describe('money', () => {
     expect(money.memoProblem).toContain('2 letters too long');
   });
 
-  test('one’s own address is not a place to send to', () => {
+  test("sending to one's own address is refused", () => {
     const money = new MoneyController(appThat(() => null).app, new Toasts());
     money.address = 'safe1own';
     money.amount = '1';
@@ -221,7 +224,7 @@ describe('money', () => {
     expect(money.addressProblem).not.toBe('');
   });
 
-  test('what was confirmed is what is sent, even when the form has changed since', async () => {
+  test('the confirmed payment is sent, even when the form has changed since', async () => {
     const { app, asked } = appThat(() => ({ paymentId: 'p' }));
     const money = new MoneyController(app, new Toasts());
     money.address = 'safe1other';
@@ -251,14 +254,14 @@ describe('money', () => {
 });
 
 describe('network', () => {
-  test('elders stand evenly on the ring, the first on top', () => {
-    expect(placeOnRing(0, 7, 10)).toEqual([expect.closeTo(0), expect.closeTo(-10)]);
-    const [x, y] = placeOnRing(3, 7, 10);
+  test('elders are evenly spaced on the ring, the first on top', () => {
+    expect(pointOnCircle(0, 7, 10)).toEqual([expect.closeTo(0), expect.closeTo(-10)]);
+    const [x, y] = pointOnCircle(3, 7, 10);
     expect(Math.hypot(x, y)).toBeCloseTo(10);
   });
 
   test('only a connected elder counts as connected', () => {
-    const elder = { name: '', age: 1, road: null, roundTripMs: null, bytesIn: 0, bytesOut: 0 };
+    const elder = { name: '', age: 1, transport: null, roundTripMs: null, bytesIn: 0, bytesOut: 0 };
     expect(
       connectedCount([
         { ...elder, state: 'connected' },
@@ -268,16 +271,16 @@ describe('network', () => {
   });
 });
 
-describe('what every screen shares', () => {
+describe('shared by every screen', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test('whatever breaks becomes a sentence', () => {
-    expect(toVaultError(new Error('boom')).message).toContain('Try again');
-    expect(toVaultError(error('offline', 'No network.')).message).toBe('No network.');
+  test('any failure becomes a sentence', () => {
+    expect(asVaultError(new Error('boom')).message).toContain('Try again');
+    expect(asVaultError(error('offline', 'No network.')).message).toBe('No network.');
   });
 
-  test('a calm message leaves by itself, an error stays until it is read', () => {
+  test('a neutral message disappears by itself, an error stays until it is read', () => {
     const toasts = new Toasts();
     toasts.show('calm');
     toasts.fail('bad');
@@ -300,7 +303,7 @@ describe('what every screen shares', () => {
   });
 });
 
-test('what was said of an open Safe is not to be read when it is locked', async () => {
+test('messages about an open Safe are removed when it is locked', async () => {
   let show: (view: VaultView) => void = () => undefined;
   const safeApp = {
     onVault: (heard: typeof show) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  ends,
+  abbreviate,
   formatMoment,
   formatSize,
   formatSpeed,
@@ -74,12 +74,12 @@ test('a moment is a time today, a date otherwise, with the year when it is anoth
   expect(formatMoment(new Date(2024, 2, 1).getTime(), now)).toBe('Mar 1, 2024');
 });
 
-test('alternatives read like speech', () => {
+test('alternatives read like a spoken list', () => {
   expect(orList([3, 7, 11])).toBe('3, 7 or 11');
   expect(orList([3, 7])).toBe('3 or 7');
 });
 
-test('a long text shows its two ends, a short one all of itself', () => {
-  expect(ends('abcdefghijklmnopqrstuvwxyz', 4)).toBe('abcd … wxyz');
-  expect(ends('abcdefghi', 4)).toBe('abcdefghi');
+test('a long text is shortened to its two ends, a short one is kept', () => {
+  expect(abbreviate('abcdefghijklmnopqrstuvwxyz', 4)).toBe('abcd … wxyz');
+  expect(abbreviate('abcdefghi', 4)).toBe('abcdefghi');
 });

@@ -1,8 +1,8 @@
-/** Goal: the Network page draws the tree that the sections make, and tells in words what changed. */
+/** Goal: the Network page draws the tree of the sections, and describes their changes. */
 import { describe, expect, test } from 'vitest';
-import type { NetworkView, SectionView } from '../../../src/bridge/worker.ts';
+import type { NetworkView, SectionView } from '../../../src/bridge/worker-messages.ts';
 import { NetworkController } from '../../../src/ui/network/network-controller.svelte.ts';
-import { changesBetween, layOut, prefixTree } from '../../../src/ui/network/sections.ts';
+import { changesBetween, layOutTree, prefixTree } from '../../../src/ui/network/section-tree.ts';
 import type { App } from '../../../src/ui/shared/app.svelte.ts';
 
 const node = (name: string, age = 5) => ({ name: name.repeat(6), age });
@@ -19,7 +19,7 @@ const section = (
   generation: epoch * 10,
   elders: [...elders].map((name) => ({
     ...node(name, 90),
-    road: null,
+    transport: null,
     state: 'idle',
     roundTripMs: null,
     bytesIn: 0,
@@ -32,14 +32,14 @@ const whole = section('()', 'k0', 'abcdefg', 'hij');
 
 describe('the tree', () => {
   test('one section is one leaf over all names', () => {
-    expect(layOut(prefixTree([whole]))).toEqual([
+    expect(layOutTree(prefixTree([whole]))).toEqual([
       { bits: '', depth: 0, from: 0, to: 1, section: whole, isLeaf: true },
     ]);
   });
 
-  test('each half has half the room, and an unknown half stays visible', () => {
+  test('each half gets half the width, and an unknown half stays visible', () => {
     const known = [section('0', 'k1', 'a', ''), section('110', 'k2', 'b', '')];
-    const leaves = layOut(prefixTree(known)).filter(({ isLeaf }) => isLeaf);
+    const leaves = layOutTree(prefixTree(known)).filter(({ isLeaf }) => isLeaf);
     expect(leaves.map(({ bits, from, to, section: at }) => [bits, from, to, at?.key])).toEqual([
       ['0', 0, 0.5, 'k1'],
       ['10', 0.5, 0.75, undefined],
@@ -50,7 +50,7 @@ describe('the tree', () => {
 });
 
 describe('changes', () => {
-  test('the first look is no news, and neither is another road', () => {
+  test('neither the first view nor another transport is a change', () => {
     expect(changesBetween([], [whole])).toEqual([]);
     expect(changesBetween([whole], [{ ...whole, generation: 4 }])).toEqual([]);
   });
@@ -68,7 +68,7 @@ describe('changes', () => {
     ]);
   });
 
-  test('a split is told of each half, as it is proven', () => {
+  test('each half of a split is shown as soon as it is proven', () => {
     const zero = section('0', 'k1', 'abcdefg', '', 1);
     const one = section('1', 'k2', 'hijklmn', '', 1);
     expect(changesBetween([whole], [whole, zero])).toEqual([
@@ -77,11 +77,11 @@ describe('changes', () => {
     expect(changesBetween([zero], [zero, one])).toEqual(['Section 1 was verified.']);
   });
 
-  test('the newest stands first, and only so many are kept', () => {
+  test('the newest is first, and only a few are kept', () => {
     const controller = new NetworkController({} as App);
     const see = (sections: readonly SectionView[]): void =>
-      controller.see({ sections } as NetworkView);
-    controller.see(null);
+      controller.update({ sections } as NetworkView);
+    controller.update(null);
     for (let epoch = 0; epoch < 12; epoch++) see([section('()', `k${epoch}`, 'a', '', epoch)]);
     expect(controller.changes).toHaveLength(8);
     expect(controller.changes[0]?.sentence).toContain('epoch 11');

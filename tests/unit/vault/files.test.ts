@@ -1,22 +1,29 @@
 /** Goal: files come back byte for byte, whatever happens to the network, the tab or the worker. */
-import { expect, test } from 'vitest';
+import { getEventListeners } from 'node:events';
+import { expect, test, vi } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { PIECE_BYTES } from '#data/chunk.ts';
-import { createMeter } from '../../../src/vault/transfer.ts';
-import { clipText } from '../../../src/vault/text.ts';
+import { createSpeedMeter } from '../../../src/vault/files/transfer.ts';
+import { clipText } from '../../../src/vault/files/clip-text.ts';
 import {
   createBrowser,
   createNetwork,
   goodPassword,
+  isOpen,
   openTab,
   openWith,
   patterned,
   readAs,
+  wait,
   type Browser,
   type Tab,
+  failed as refusal,
 } from './world.ts';
 
 const MiB = PIECE_BYTES;
+const addListener = EventTarget.prototype.addEventListener;
+const listenersFor = (event: string, target: EventTarget): number =>
+  getEventListeners(target, event).length;
 
 async function openedTab(network = createNetwork('home')) {
   const browser = createBrowser(network);
@@ -65,7 +72,7 @@ test.each([0, 1, 3071, 3072, MiB - 1, MiB, MiB + 1, 2 * MiB, 3 * MiB + 17])(
   },
 );
 
-test('the same file twice has no chunk in common: nobody can test what a Safe holds', async () => {
+test('two uploads of the same file share no chunk, so an outsider cannot test what a Safe contains', async () => {
   const { tab, network } = await openedTab();
   await tab.ask({ kind: 'upload', file: fileOf(patterned(2 * MiB), 'one') });
   await tab.until(stored('one'));
@@ -75,7 +82,7 @@ test('the same file twice has no chunk in common: nobody can test what a Safe ho
   expect(network.chunks.size).toBe(2 * before);
 });
 
-test('a changed or truncated chunk ends a read with the piece it is in', async () => {
+test('a changed or truncated chunk ends a read with the number of its piece', async () => {
   const { browser, tab, network } = await openedTab();
   await tab.ask({ kind: 'upload', file: fileOf(patterned(2 * MiB)) });
   const url = await urlOf(tab, 'file.bin');
@@ -87,7 +94,8 @@ test('a changed or truncated chunk ends a read with the piece it is in', async (
       if (chunk.length > MiB) {
         await expect(readAs(browser, url)).rejects.toMatchObject({ kind: 'chunkAltered' });
       } else {
-        const fileId = [...browser.keys.values()][0]?.fileId ?? '';
+        const { files } = await tab.until(stored('file.bin'));
+        const fileId = files[0]?.id ?? '';
         await expect(tab.ask({ kind: 'openFile', fileId })).rejects.toMatchObject({
           kind: 'networkRefused',
         });
@@ -98,7 +106,7 @@ test('a changed or truncated chunk ends a read with the piece it is in', async (
   expect((await readAs(browser, url)).length).toBe(2 * MiB);
 });
 
-test('an upload waits with a sentence while the network is away and goes on by itself', async () => {
+test('an upload waits with a sentence while the network is down and resumes automatically', async () => {
   const { browser, tab } = await openedTab();
   const bytes = patterned(8 * MiB);
   let puts = 0;
@@ -114,18 +122,17 @@ test('an upload waits with a sentence while the network is away and goes on by i
   expect(Buffer.compare(await readAs(browser, url), bytes)).toBe(0);
 });
 
-test('a full network is waited for, a refusal that stays ends the upload with its sentence', async () => {
+test('a full network is retried, a permanent refusal ends the upload with its sentence', async () => {
   const { browser, tab } = await openedTab();
-  const refuse = (status: number, body: object): void => {
-    const headers = { 'x-safe-worker': 'test' };
+  const refuse = (...answer: Parameters<typeof refusal>): void => {
     browser.intercept = (call) => {
-      if (call === 'chunk/put') throw new Response(JSON.stringify(body), { status, headers });
+      if (call === 'chunk/put') throw refusal(...answer);
     };
   };
-  refuse(507, { kind: 'networkRefused', message: 'The network has no room.', afterMs: 100 });
+  refuse(507, 'networkRefused', 'The network has no room.', 100);
   await tab.ask({ kind: 'upload', file: fileOf(patterned(10)) });
   await tab.until(openWith((v) => v.transfers[0]?.sentence === 'The network has no room.'));
-  refuse(413, { kind: 'internal', message: 'A piece is larger than 1 MiB.' });
+  refuse(413, 'internal', 'A piece is larger than 1 MiB.');
   const failed = await tab.until(openWith((v) => v.transfers[0]?.state === 'failed'));
   expect(failed.transfers[0]?.sentence).toBe('A piece is larger than 1 MiB.');
   browser.intercept = () => undefined;
@@ -134,19 +141,31 @@ test('a full network is waited for, a refusal that stays ends the upload with it
   await tab.until(stored('file.bin'));
 });
 
-test('on a slow link the pieces of all files together go one after the other, and more at once later', async () => {
+test('an upload that fails stops sending its pieces', async () => {
+  const { browser, tab } = await openedTab();
+  const pieces = 20;
+  let puts = 0;
+  browser.intercept = (call) => {
+    if (call === 'chunk/put' && ++puts === 1)
+      throw refusal(413, 'internal', 'A piece is larger than 1 MiB.');
+  };
+  await tab.ask({ kind: 'upload', file: fileOf(patterned(pieces * MiB)) });
+  await tab.until(openWith((view) => view.transfers[0]?.state === 'failed'));
+  await wait(300);
+  expect(puts).toBeLessThan(pieces / 2);
+});
+
+test('on a slow link the pieces of all files are sent one after the other, and more in parallel later', async () => {
   const { browser, tab } = await openedTab();
   let underWay = 0;
   const atOnce: number[] = [];
   browser.intercept = async (call) => {
     if (call !== 'chunk/put') return;
     atOnce.push(++underWay);
-    await new Promise((go) => setTimeout(go, 5));
+    await new Promise((go) => setTimeout(go, atOnce.length <= 2 ? 300 : 5));
     underWay -= 1;
     if (atOnce.length > 12) return;
-    const body = { kind: 'slow', message: 'The connection is slow.', afterMs: 10 };
-    const headers = { 'x-safe-worker': 'test' };
-    throw new Response(JSON.stringify(body), { status: 503, headers });
+    throw refusal(503, 'slow', 'The connection is slow.', 10);
   };
   await tab.ask({ kind: 'upload', file: fileOf(patterned(6 * MiB), 'one') });
   await tab.ask({ kind: 'upload', file: fileOf(patterned(6 * MiB), 'two') });
@@ -171,7 +190,7 @@ async function interrupted(browser: Browser, tab: Tab, bytes: Uint8Array<ArrayBu
   browser.intercept = () => undefined;
 }
 
-test('after the tab died the plan goes on: only the same file, only the missing pieces', async () => {
+test('after the tab was closed the plan resumes: only the same file, only the missing pieces', async () => {
   const { browser, tab } = await openedTab();
   const bytes = patterned(12 * MiB + 3);
   await interrupted(browser, tab, bytes);
@@ -193,12 +212,12 @@ test('after the tab died the plan goes on: only the same file, only the missing 
   await resume(fileOf(bytes, 'renamed meanwhile.bin'));
   const url = await urlOf(later, 'file.bin');
   expect(Buffer.compare(await readAs(browser, url), bytes)).toBe(0);
-  // 13 pieces and the data map, less what had arrived before.
+  // 13 pieces and the data map, minus those already stored.
   expect(browser.calls.filter((call) => call === 'chunk/put').length).toBeLessThanOrEqual(11);
   expect(browser.plans.size).toBe(0);
 });
 
-test('the plan is durable before the first chunk leaves, and holds no name in the clear', async () => {
+test('the plan is durable before the first chunk is sent, and contains no plain name', async () => {
   const { browser, tab } = await openedTab();
   let plansAtFirstPut = -1;
   let plan = '';
@@ -215,7 +234,7 @@ test('the plan is durable before the first chunk leaves, and holds no name in th
   expect(plan).not.toContain('secret-name');
 });
 
-test('a file that changes between the two passes is not sealed under keys of the old one', async () => {
+test('a file that changes between the two passes is not encrypted under keys of the old one', async () => {
   const { browser, tab } = await openedTab();
   const bytes = patterned(2 * MiB);
   const file = fileOf(bytes);
@@ -227,6 +246,30 @@ test('a file that changes between the two passes is not sealed under keys of the
   const view = await tab.until(openWith((v) => v.transfers[0]?.state === 'failed'));
   expect(view.transfers[0]?.sentence).toContain('not the one this upload began with');
   expect(browser.calls).not.toContain('chunk/put');
+});
+
+test('a stored file leaves no listener behind that keeps it in memory until Lock', async () => {
+  const { tab } = await openedTab();
+  const signals = new Set<EventTarget>();
+  const listening = vi.spyOn(EventTarget.prototype, 'addEventListener');
+  listening.mockImplementation(function (this: EventTarget, ...given) {
+    signals.add(this);
+    return Reflect.apply(addListener, this, given);
+  });
+  const counts: number[] = [];
+  const files = 12;
+  try {
+    for (let n = 0; n < files; n++) {
+      const name = `file ${n}`;
+      await tab.ask({ kind: 'upload', file: fileOf(patterned(5_000), name) });
+      await tab.until(stored(name));
+      counts.push([...signals].reduce((sum, each) => sum + listenersFor('abort', each), 0));
+    }
+  } finally {
+    listening.mockRestore();
+  }
+  // Waits of the vault itself come and go.
+  expect(counts.at(-1)).toBeLessThan((counts[0] ?? 0) + files / 2);
 });
 
 test('a cancelled upload leaves no plan and no file', async () => {
@@ -243,20 +286,66 @@ test('a cancelled upload leaves no plan and no file', async () => {
   expect(browser.plans.size).toBe(0);
 });
 
-test('a worker that lost its keys is given the same token again, an unknown one is not answered', async () => {
+test('an upload that is cancelled while its plan is encrypted leaves no plan', async () => {
+  const { browser, tab } = await openedTab();
+  browser.online = false;
+  const encrypt = crypto.subtle.encrypt.bind(crypto.subtle);
+  let isCancelled = false;
+  const spy = vi.spyOn(crypto.subtle, 'encrypt').mockImplementation(async (...given) => {
+    const [transfer] = (await tab.until(isOpen)).transfers;
+    if (!isCancelled && transfer !== undefined) {
+      isCancelled = true;
+      await tab.ask({ kind: 'cancelUpload', transferId: transfer.id });
+    }
+    return encrypt(...given);
+  });
+  await tab.ask({ kind: 'upload', file: fileOf(patterned(100)) });
+  await expect.poll(() => isCancelled).toBe(true);
+  await wait(100);
+  spy.mockRestore();
+  expect(browser.plans.size).toBe(0);
+});
+
+test('a resumed upload that is cancelled while its file is read stays cancelled', async () => {
+  const { browser, tab } = await openedTab();
+  browser.online = false;
+  const bytes = patterned(2 * MiB);
+  const { transferId } = await tab.ask({ kind: 'upload', file: fileOf(bytes) });
+  await tab.until(openWith((v) => v.transfers[0]?.state === 'waiting'));
+  await tab.ask({ kind: 'lock' });
+  await tab.ask({ kind: 'unlockHere', password: goodPassword });
+  await tab.until(openWith((v) => v.transfers[0]?.state === 'needsFile'));
+  const file = fileOf(bytes);
+  const slice = file.slice.bind(file);
+  file.slice = (from, to) => {
+    const part = slice(from, to);
+    const read = part.arrayBuffer.bind(part);
+    part.arrayBuffer = async () => {
+      await tab.ask({ kind: 'cancelUpload', transferId });
+      return read();
+    };
+    return part;
+  };
+  await tab.ask({ kind: 'resumeUpload', transferId, file }).catch(() => undefined);
+  await wait(100);
+  expect((await tab.until(isOpen)).transfers).toEqual([]);
+  expect(browser.plans.size).toBe(0);
+});
+
+test('a restarted worker gets the same token again, an unknown token is not answered', async () => {
   const { browser, tab } = await openedTab();
   await tab.ask({ kind: 'upload', file: fileOf(patterned(100)) });
   const url = await urlOf(tab, 'file.bin');
   const token = url.split('/')[3] ?? '';
   browser.keys.clear();
-  await tab.vault.giveFileKey('00'.repeat(16));
+  await tab.vault.resendFileKey('00'.repeat(16));
   expect(browser.keys.size).toBe(0);
-  await tab.vault.giveFileKey(token);
+  await tab.vault.resendFileKey(token);
   expect((await readAs(browser, url)).length).toBe(100);
   await tab.ask({ kind: 'lock' });
-  // The worker drops the key of a locked Safe at once, and is not given it again.
+  // The worker deletes the key of a locked Safe immediately, and does not get it again.
   await expect.poll(() => browser.keys.size).toBe(0);
-  await tab.vault.giveFileKey(token);
+  await tab.vault.resendFileKey(token);
   expect(browser.keys.size).toBe(0);
 });
 
@@ -269,19 +358,19 @@ test('a file too large for one data map is refused before it is read', async () 
   });
 });
 
-test('the speed is that of the last seconds, and a new pass has its own', () => {
+test('the speed covers the last seconds, and a new pass has its own', () => {
   let now = 0;
-  const meter = createMeter(() => now);
-  for (now = 1000; now <= 10_000; now += 1000) meter.set(now);
+  const meter = createSpeedMeter(() => now);
+  for (now = 1000; now <= 10_000; now += 1000) meter.update(now);
   expect(meter.bytesPerSecond()).toBeGreaterThanOrEqual(800);
   expect(meter.bytesPerSecond()).toBeLessThan(1200);
   now += 20_000;
   expect(meter.bytesPerSecond()).toBeLessThan(300);
-  meter.set(5);
+  meter.update(5);
   expect(meter.bytes()).toBe(5);
 });
 
-test('a name is clipped between characters, and half characters become whole ones', () => {
+test('a name is clipped between characters, and lone surrogates are replaced', () => {
   expect(clipText('ab😀', 5)).toBe('ab');
   expect(clipText('ab😀', 6)).toBe('ab😀');
   expect(clipText('x\ud83d', 100)).toBe('x\ufffd');

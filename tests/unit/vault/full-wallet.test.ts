@@ -1,13 +1,13 @@
 /**
- * Goal: money in a wallet that is full can be paid out.
- * Method: the real vault and wallet over memory, with a list of finished payments as long as the bounds.
+ * Goal: money in a full wallet can be spent. Method: the real vault and wallet over in-memory ports, with a
+ * list of finished payments at the bounds.
  */
 import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import {
   emptyWallet,
-  maxLeavingBytes,
-  maxOwnBytes,
+  maxBytesForSending,
+  maxBytesForChange,
   walletBytes,
   type PaymentRecord,
   type WalletState,
@@ -17,7 +17,7 @@ import { createBrowser, createNetwork, openWith, type Tab } from './world.ts';
 
 const receiptBytes = 12_000;
 
-/** Nothing but payments that are over, of at least so many bytes. */
+/** Only finished payments, of at least this many bytes. */
 function finished(bytes: number): WalletState {
   const payments = new Map<string, PaymentRecord>();
   for (let n = 0; n * receiptBytes < bytes; n++) {
@@ -31,7 +31,7 @@ function finished(bytes: number): WalletState {
       at: n,
       bundle: null,
       receipt: new Uint8Array(receiptBytes),
-      stages: new Set(['prepared', 'final', 'registered']),
+      stages: new Set(['committing', 'final', 'registered']),
     });
   }
   return { ...emptyWallet, payments };
@@ -40,9 +40,9 @@ function finished(bytes: number): WalletState {
 const send = (tab: Tab, money: MoneyWorld, amount: string) =>
   tab.ask({ kind: 'send', address: money.stranger, amount, memo: '' });
 
-test('a full wallet pays out whole coins until nothing is left, and says how much at a time', async () => {
-  const full = finished(maxOwnBytes);
-  expect(walletBytes(full)).toBeGreaterThan(maxOwnBytes);
+test('a full wallet pays whole coins until nothing is left, and shows the maximum per payment', async () => {
+  const full = finished(maxBytesForChange);
+  expect(walletBytes(full)).toBeGreaterThan(maxBytesForChange);
   const network = createNetwork('full');
   const money = createMoney(network, Array<bigint>(9).fill(unit), full);
   const { tab } = await makeSafe(createBrowser(network), money);
@@ -61,9 +61,9 @@ test('a full wallet pays out whole coins until nothing is left, and says how muc
   expect(money.intents.size).toBe(2);
 });
 
-test('not even a whole coin leaves a wallet that has no room for one more receipt', async () => {
+test('without space for one more receipt not even a whole coin can be spent', async () => {
   const network = createNetwork('over');
-  const money = createMoney(network, [unit], finished(maxLeavingBytes));
+  const money = createMoney(network, [unit], finished(maxBytesForSending));
   const { tab } = await makeSafe(createBrowser(network), money);
   await expect(send(tab, money, '1')).rejects.toMatchObject({
     kind: 'storageFull',

@@ -1,10 +1,10 @@
 /**
- * Goal: what comes between the steps of a change makes it happen neither twice, nor elsewhere, nor not at all.
- * Method: the real vault over memory; the network, the lists and other tabs move while a change is under way.
+ * Goal: an interruption makes a change happen neither twice, nor elsewhere, nor not at all. Method: the
+ * real vault over in-memory ports; the network, the lists and other tabs change during a write.
  */
 import { describe, expect, test } from 'vitest';
-import { workerHeader } from '#bridge/worker.ts';
-import { encodeCbor } from '#core/codec/cbor.ts';
+import type { CallInput } from '#bridge/worker-calls.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { createMoney, elders, makeSafe, moneyOf, unit } from './money-world.ts';
 import {
   createBrowser,
@@ -14,20 +14,18 @@ import {
   openTab,
   openWith,
   wait,
+  failed,
   type Browser,
   type Tab,
 } from './world.ts';
+import type { WorkerRpc } from '../../../src/vault/network/worker-rpc.ts';
 
-/** Long enough for many rounds of everything that repeats. */
+/** Long enough for many rounds of all periodic work. */
 const later = (): Promise<void> => wait(400);
 
-const versionTaken = (): Response =>
-  new Response(JSON.stringify({ kind: 'versionTaken', message: 'Another device was faster.' }), {
-    status: 409,
-    headers: { [workerHeader]: 'test' },
-  });
+const versionTaken = (): Response => failed(409, 'versionTaken', 'Another device was faster.');
 
-/** The Safe of this phrase on a device that is not to remember it. */
+/** The Safe of this phrase on a device that must not remember it. */
 async function guestTab(
   browser: Browser,
   words: string,
@@ -40,7 +38,7 @@ async function guestTab(
 }
 
 describe('a payment of a Safe that is not to be remembered', () => {
-  test('is made once, though the network kept its record and answered that the version was taken', async () => {
+  test('is made once, although the network stored its record and then reported the version as taken', async () => {
     const network = createNetwork('kept');
     const money = createMoney(network, [100n * unit, 100n * unit]);
     const { tab: home, words } = await makeSafe(createBrowser(network), money);
@@ -63,7 +61,7 @@ describe('a payment of a Safe that is not to be remembered', () => {
     expect(moneyOf(tab)).toMatchObject({ balance: '100', sent: ['60 preparing'] });
   });
 
-  test('is not planned anew on other coins when another device took its coin meanwhile', async () => {
+  test('is not replanned with other coins when another device took its coin meanwhile', async () => {
     const network = createNetwork('raced');
     const money = createMoney(network, [100n * unit, 100n * unit, 100n * unit]);
     const { tab: home, words } = await makeSafe(createBrowser(network), money);
@@ -83,7 +81,7 @@ describe('a payment of a Safe that is not to be remembered', () => {
     expect(money.intents.size).toBe(2);
   });
 
-  test('is refused, not called sent, when another network is served in the middle of it', async () => {
+  test('is refused, not shown as sent, when another network is served midway', async () => {
     const network = createNetwork('first');
     const other = createNetwork('another');
     const money = createMoney(network, [100n * unit]);
@@ -91,7 +89,7 @@ describe('a payment of a Safe that is not to be remembered', () => {
     await home.ask({ kind: 'lock' });
     const browser = createBrowser(network);
     const tab = await guestTab(browser, words, money);
-    // Asked twice by one change: the second answer is another network's.
+    // One change asks twice: the second answer is another network's.
     let asked = 0;
     Object.defineProperty(browser, 'network', { get: () => (asked++ === 0 ? network : other) });
     const sending = tab.ask({ kind: 'send', address: money.stranger, amount: '60', memo: '' });
@@ -102,7 +100,7 @@ describe('a payment of a Safe that is not to be remembered', () => {
   });
 });
 
-test('Forget means the Safe that was open when it was asked, whatever another tab closes meanwhile', async () => {
+test('Forget applies to the Safe that was open when it was requested, whatever another tab closes meanwhile', async () => {
   const network = createNetwork('two');
   const browser = createBrowser(network);
   const make = async (tab: Tab): Promise<void> => {
@@ -131,22 +129,21 @@ test('Forget means the Safe that was open when it was asked, whatever another ta
 });
 
 describe('the list of one elder', () => {
-  test('that lies about its length does not make the Safe write again and again', async () => {
+  test('with a false length does not make the Safe write again and again', async () => {
     const network = createNetwork('long');
     const browser = createBrowser(network);
     const money = createMoney(network, [100n * unit]);
-    const honest = money.call;
+    const honest = money.rpc;
     let pages = 0;
-    Object.assign(money, {
-      call: async (path: string, init?: RequestInit) => {
-        const asked = JSON.parse(String(init?.body ?? '{}')) as { elder: string; after: number };
-        if (path !== 'outputs' || asked.elder !== elders[0]) return honest(path, init);
-        pages += 1;
-        const next = pages % 2 === 0 ? 0 : asked.after + 5000;
-        const page = encodeCbor({ entries: [], next, more: pages % 16 !== 15 });
-        return new Response(page as Uint8Array<ArrayBuffer>);
-      },
-    });
+    const lying = async (name: string, input: CallInput<'outputs'>): Promise<unknown> => {
+      if (name !== 'outputs' || toHex(input.elder) !== elders[0]) {
+        return honest(name as 'outputs', input);
+      }
+      pages += 1;
+      const next = pages % 2 === 0 ? 0 : input.after + 5000;
+      return { entries: [], next, more: pages % 16 !== 15 };
+    };
+    money.rpc = lying as WorkerRpc;
     const { tab } = await makeSafe(browser, money);
     await tab.until(isOpen);
     let writes = 0;
@@ -158,18 +155,18 @@ describe('the list of one elder', () => {
       },
     });
     await expect.poll(() => pages, { timeout: 10_000 }).toBeGreaterThan(100);
-    // One place, and that it was published.
+    // One position, and that it was published.
     expect(writes).toBeLessThanOrEqual(2);
   });
 
-  test('that ends a long history of keys is read on past a coin whose key nobody remembers', async () => {
+  test('with a long key history is read past a coin whose key was dropped', async () => {
     const network = createNetwork('pruned');
     const money = createMoney(network, [100n * unit], undefined, 7n);
     const { tab } = await makeSafe(createBrowser(network), money);
     const seed = money.contexts.at(-1)?.seed.reveal() ?? new Uint8Array();
     const old = money.payTo(seed, [3n * unit], 1);
     const certificates = old.certificates.map((each) => ({ ...each, epoch: 2n }));
-    // More than one page, of which only the last line is new.
+    // More than one page; only the last line is new.
     const many = money.payTo(seed, Array<bigint>(16).fill(unit), 2);
     const last = money.payTo(seed, [7n * unit], 3);
     for (const elder of elders) {

@@ -1,7 +1,7 @@
-/** Goal: Lock ends everything. Nothing is signed, sealed, sent or given away with keys that were wiped. */
+/** Goal: Lock ends everything. Nothing is signed, encrypted, sent or given away with wiped keys. */
 import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
-import { pointerAddress } from '#data/pointer.ts';
+import { pointerAddress } from '#data/pointer-record.ts';
 import { StrongKey } from '#safe/credentials/keys.ts';
 import {
   createBrowser,
@@ -22,7 +22,7 @@ const password = goodPassword;
 const newWords = async (tab: Tab): Promise<string> =>
   (await tab.ask({ kind: 'newPhrase' })).words.join(' ');
 const isLocked = (view: ReturnType<Tab['view']>): view is typeof view => view.kind === 'locked';
-/** Long enough for everything that still runs to come to its end. */
+/** Long enough for everything still running to finish. */
 const settle = (): Promise<void> => wait(60);
 
 async function openedSafe(names: readonly string[] = []) {
@@ -52,13 +52,13 @@ const namesIn = (tab: Tab): readonly string[] => {
   return isOpen(view) ? view.files.map(({ name }) => name).sort() : [];
 };
 
-/** Where a Safe would be whose member key is zeros: anybody can compute it, and read what is there. */
+/** The address of a Safe whose member key is zeros: anyone can compute it and decrypt its content. */
 function readableByAnybody(network: FakeNetwork): boolean {
   const { owner } = StrongKey.fromDevice(new Uint8Array(32));
   return network.pointers.has(toHex(pointerAddress(network.networkId, owner)));
 }
 
-/** A fresh tab opens the Safe with its password, and lists these files after a look at the network. */
+/** A fresh tab opens the Safe with its password, and lists these files after one exchange. */
 async function expectWhole(browser: Browser, names: readonly string[]): Promise<void> {
   const tab = openTab(browser);
   await tab.until(isLocked);
@@ -69,7 +69,7 @@ async function expectWhole(browser: Browser, names: readonly string[]): Promise<
   await tab.ask({ kind: 'lock' });
 }
 
-/** Locks the tab inside the first call of this name, and answers it as if nothing had happened. */
+/** Locks the tab inside the first call of this name, then answers it normally. */
 function lockDuring(browser: Browser, tab: Tab, call: string): void {
   let armed = true;
   browser.intercept = async (name) => {
@@ -79,7 +79,7 @@ function lockDuring(browser: Browser, tab: Tab, call: string): void {
   };
 }
 
-test('a new Safe locked during its first look at the network publishes nothing', async () => {
+test('a new Safe locked during its first network exchange publishes nothing', async () => {
   const network = createNetwork('home');
   const browser = createBrowser(network);
   const tab = openTab(browser);
@@ -91,7 +91,7 @@ test('a new Safe locked during its first look at the network publishes nothing',
   await expectWhole(browser, []);
 });
 
-test('a Safe locked while its large list is on its way leaves nothing that anybody can read', async () => {
+test('a Safe locked while its large list is being sent leaves nothing readable without its keys', async () => {
   const names = Array.from({ length: 70 }, (_, i) => `tax return ${i} ${'n'.repeat(900)}`);
   const { network, browser, tab } = await openedSafe(names);
   const at = network.pointers.size;
@@ -112,7 +112,7 @@ test('a Safe locked while its large list is on its way leaves nothing that anybo
   );
 });
 
-test('a Safe locked while it takes in another device’s change publishes nothing', async () => {
+test('a Safe locked while it merges another device’s change publishes nothing', async () => {
   const { network, browser, tab, words } = await openedSafe(['passport.pdf']);
   const laptop = openTab(createBrowser(network));
   await laptop.ask({ kind: 'unlockWithPhrase', words, password, remember: true });
@@ -134,7 +134,7 @@ test('a Safe locked while it takes in another device’s change publishes nothin
   await expectWhole(browser, ['from the laptop', 'passport.pdf']);
 });
 
-test('a change that Lock overtakes is refused, and the record still opens with the password', async () => {
+test('a change interrupted by Lock is refused, and the record still opens with the password', async () => {
   const { browser, tab, words } = await openedSafe(['first.txt']);
   const [before] = await browser.store.listSafes();
   const getSafe = browser.store.getSafe;
@@ -157,7 +157,7 @@ test('a change that Lock overtakes is refused, and the record still opens with t
   await fresh.until(published(1));
 });
 
-test('an upload that Lock overtakes at its end keeps its plan, and goes on from it', async () => {
+test('an upload interrupted by Lock at its end keeps its plan, and resumes from it', async () => {
   const { browser, tab } = await openedSafe();
   const owner = (await browser.store.listSafes())[0]?.owner ?? '';
   let release: () => void = () => undefined;
@@ -198,7 +198,24 @@ test('an upload planned while Lock is pressed leaves no plan under a wiped key',
   expect(browser.plans.size).toBe(0);
 });
 
-test('a file that is being opened while Lock is pressed leaves no key with the worker', async () => {
+test('a file being read for an upload while Lock is pressed is read no further', async () => {
+  const { tab } = await openedSafe();
+  const pieces = 12;
+  const file = fileOf('large.bin', pieces * 1024 * 1024);
+  const slice = file.slice.bind(file);
+  let reads = 0;
+  file.slice = (from, to) => {
+    reads += 1;
+    if (reads === 2) void tab.ask({ kind: 'lock' });
+    return slice(from, to);
+  };
+  await tab.ask({ kind: 'upload', file });
+  await tab.until(isLocked);
+  await wait(200);
+  expect(reads).toBeLessThan(pieces / 2);
+});
+
+test('a file being opened while Lock is pressed leaves no key with the worker', async () => {
   for (const call of ['chunk/get', 'file/key']) {
     const { browser, tab } = await openedSafe(['diary.txt']);
     lockDuring(browser, tab, call);
@@ -210,7 +227,7 @@ test('a file that is being opened while Lock is pressed leaves no key with the w
   }
 });
 
-/** A Safe with a file that the worker can read; what the worker does when it is to forget it. */
+/** A Safe with a file the worker can read, and the worker's reaction to revoking its key. */
 async function lockedWhile(atForget: () => Promise<void>) {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'openFile', fileId: idOf(tab) });
@@ -225,7 +242,7 @@ async function lockedWhile(atForget: () => Promise<void>) {
   return { browser, tab, presses, confirmed: () => confirmed };
 }
 
-test('the screen is locked at once, and Lock is confirmed when the worker has no read key any more', async () => {
+test('the screen locks immediately, and Lock is confirmed when the worker has no read key any longer', async () => {
   let answer = (): void => undefined;
   const { browser, presses, confirmed } = await lockedWhile(
     () => new Promise((go) => (answer = go)),
@@ -238,7 +255,7 @@ test('the screen is locked at once, and Lock is confirmed when the worker has no
   expect(browser.keys.size).toBe(0);
 });
 
-test('a worker that fails once is told again before Lock is confirmed', async () => {
+test('a worker that fails once is called again before Lock is confirmed', async () => {
   let failures = 0;
   const { browser, presses } = await lockedWhile(async () => {
     if (++failures === 1) throw new TypeError('Failed to fetch');
@@ -248,7 +265,7 @@ test('a worker that fails once is told again before Lock is confirmed', async ()
   expect(failures).toBe(2);
 });
 
-test('a worker that never answers keeps nobody from locking, and is waited for once', async () => {
+test('a worker that never answers does not prevent locking, and is awaited once', async () => {
   const { browser, tab, presses } = await lockedWhile(() => new Promise(() => undefined));
   await Promise.all(presses);
   await tab.ask({ kind: 'unlockHere', password });
@@ -257,7 +274,16 @@ test('a worker that never answers keeps nobody from locking, and is waited for o
   expect(browser.waits).not.toContain(10_000);
 });
 
-test('after Lock nothing is asked of the worker but to forget what it was given', async () => {
+test('Lock revokes every read key, however many files were opened', async () => {
+  const { browser, tab } = await openedSafe(['a']);
+  const fileId = idOf(tab);
+  for (let opened = 0; opened < 1025; opened++) await tab.ask({ kind: 'openFile', fileId });
+  expect(browser.keys.size).toBe(1025);
+  await tab.ask({ kind: 'lock' });
+  expect(browser.keys.size).toBe(0);
+});
+
+test('after Lock the worker gets no call except to revoke its keys', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'openFile', fileId: idOf(tab) });
   expect(browser.keys.size).toBe(1);
@@ -269,8 +295,8 @@ test('after Lock nothing is asked of the worker but to forget what it was given'
   expect(browser.keys.size).toBe(0);
 });
 
-test('wherever Lock falls, what was listed is there afterwards and nothing is readable by anybody', async () => {
-  // The n-th thing that a vault waits for, whatever it is: Lock is pressed there.
+test('wherever Lock interrupts, listed files are there afterwards and nothing is readable without keys', async () => {
+  // Lock is pressed at the n-th await of the vault, whatever it is.
   for (let n = 1, last = false; !last; n++) {
     const { network, browser, tab } = await openedSafe(['kept', 'removed']);
     const view = tab.view();
@@ -316,7 +342,7 @@ test('wherever Lock falls, what was listed is there afterwards and nothing is re
     const listed = namesIn(again);
     for (const name of shown) if (name !== 'removed') expect(listed).toContain(name);
     if (done) expect(listed).not.toContain('removed');
-    // Sent in part, sent or not begun: never lost once the plan was written.
+    // Partly sent, sent or not begun: never lost once the plan was stored.
     if (!listed.includes('added') && isOpen(now)) {
       expect(now.transfers.length, `locked at ${n}`).toBe(browser.plans.size);
     }
@@ -324,7 +350,7 @@ test('wherever Lock falls, what was listed is there afterwards and nothing is re
   }
 }, 60_000);
 
-test('Lock pressed while a Safe is being opened wins', async () => {
+test('Lock pressed while a Safe is being opened takes precedence', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'lock' });
   const opening = tab.ask({ kind: 'unlockHere', password });
@@ -337,7 +363,7 @@ test('Lock pressed while a Safe is being opened wins', async () => {
   await expectWhole(browser, ['a']);
 });
 
-test('Forget pressed while a Safe is being opened wins, and its record is not written again', async () => {
+test('Forget pressed while a Safe is being opened takes precedence, and its record is not written again', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'lock' });
   const opening = tab.ask({ kind: 'unlockHere', password });

@@ -1,17 +1,21 @@
-/** Money in the vault's world: a wallet factory over payments in memory, and elders' lists to read. */
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+/** Money in the vault's test world: a wallet factory over in-memory payments, and elders' lists. */
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
+import type { PaymentReport, WorkerCallHandlers } from '#bridge/worker-calls.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import { encodeCbor } from '#core/codec/cbor.ts';
-import { addressOf, encodeAddress } from '#money/address.ts';
+import { addressOf, encodeAddress } from '#money/wallet-address.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
-import { buildTransaction } from '#money/build.ts';
-import { encodeEntry, type CommittedTransaction, type SectionKeys } from '#money/certificate.ts';
-import { genesisKeyPair, walletKeys } from '#money/keys.ts';
+import { buildTransaction } from '#money/build-transaction.ts';
+import {
+  encodeRegistryEntry,
+  type CommittedTransaction,
+  type SectionKeys,
+} from '#money/spend-certificate.ts';
+import { genesisKeyPair, walletKeys } from '#money/wallet-keys.ts';
 import { encodeTransaction } from '#money/transaction.ts';
 import { emptyWallet, encodeWallet, scanCommitted, type WalletState } from '#safe/wallet/index.ts';
-import type { AuthorityReader } from '../../../src/vault/authority.ts';
+import type { VerifiedSections } from '../../../src/vault/network/verified-sections.ts';
 import type { WalletContext, WalletFactory } from '../../../src/vault/ports.ts';
-import { RpcFailure } from '../../../src/vault/rpc.ts';
+import { RpcFailure, type WorkerRpc } from '../../../src/vault/network/worker-rpc.ts';
 import { createWalletFactory } from '../../../src/vault/wallet/wallet.ts';
 import { certify, makeSection, seedOf, toyName } from '../money/fixtures.ts';
 import {
@@ -29,17 +33,17 @@ export const unit = PARTS_PER_UNIT;
 
 export interface MoneyWorld {
   readonly factory: WalletFactory;
-  /** What the vault has handed to the worker, by payment id. */
+  /** The bundles given to the worker, by payment id. */
   readonly intents: Map<string, Uint8Array>;
-  /** What the worker has stored of each, as its bytes. */
+  /** The worker's stored facts of each, encoded. */
   readonly facts: Map<string, Uint8Array>;
   /** Lines of the elders' lists, by the elder's name in hex. */
   readonly lists: Map<string, Uint8Array[]>;
-  /** Ids of payments that the vault called written down for good. */
+  /** Ids of payments that the vault reported as stored. */
   readonly done: string[];
-  /** How the worker answers `pay`; by default a payment stays under way. */
-  pay: (paymentId: string) => { readonly state: string };
-  /** Contexts of the wallets that were opened, the latest last. */
+  /** The worker's answer to `pay`; by default a payment stays in progress. */
+  pay: (paymentId: string) => Pick<PaymentReport, 'stage'> & Partial<PaymentReport>;
+  /** Contexts of the opened wallets, the latest last. */
   readonly contexts: WalletContext[];
   /** A final payment of these amounts to the wallet of this seed, signed by the section. */
   readonly payTo: (
@@ -48,14 +52,14 @@ export interface MoneyWorld {
     salt: number,
   ) => CommittedTransaction;
   readonly list: (elder: string, committed: CommittedTransaction) => void;
-  /** The worker's calls about money, and the section as the vault has verified it. */
-  call: (path: string, init?: RequestInit) => Promise<Response>;
-  readonly reader: AuthorityReader;
-  /** An address that is nobody's here. */
+  /** The worker's money calls, and the section as verified by the vault. */
+  rpc: WorkerRpc;
+  readonly reader: VerifiedSections;
+  /** An address that belongs to no wallet here. */
   readonly stranger: string;
 }
 
-/** @param amounts what a Safe made in this world begins with, @param more besides */
+/** @param amounts the first coins of a Safe made in this world, @param more additional ones */
 export function createMoney(
   network: FakeNetwork,
   amounts: readonly bigint[],
@@ -65,7 +69,7 @@ export function createMoney(
   const { networkId } = network;
   const section = { ...toy.section, networkId, epoch };
   const keys: SectionKeys = { ...toy.known, networkId, current: [section] };
-  const reader: AuthorityReader = {
+  const reader: VerifiedSections = {
     newest: () => Promise.reject(new Error('not asked for')),
     sections: async () => [{ elders: toy.elders.map(({ name }) => ({ name })) } as never],
     moneyKeys: async () => keys,
@@ -105,25 +109,27 @@ export function createMoney(
     suite: toySuite,
   });
 
-  const call = async (path: string, init?: RequestInit): Promise<Response> => {
-    const asked = JSON.parse(String(init?.body ?? '{}')) as Record<string, never>;
-    if (path === 'outputs') {
-      const lines = lists.get(asked['elder'] ?? '') ?? [];
-      const entries = lines.slice(asked['after'] ?? 0, (asked['after'] ?? 0) + 64);
-      const next = (asked['after'] ?? 0) + entries.length;
-      const page = encodeCbor({ entries, next, more: next < lines.length });
-      return new Response(page as Uint8Array<ArrayBuffer>);
-    }
-    if (path === 'pay') return new Response(JSON.stringify(world.pay(asked['paymentId'] ?? '')));
-    if (path === 'pay/done') {
-      for (const id of (asked['paymentIds'] ?? []) as readonly string[]) {
+  const handlers: Pick<WorkerCallHandlers, 'outputs' | 'pay' | 'pay/done'> = {
+    outputs: ({ elder, after }) => {
+      const lines = lists.get(toHex(elder)) ?? [];
+      const entries = lines.slice(after, after + 64);
+      const next = after + entries.length;
+      return { entries, next, more: next < lines.length };
+    },
+    pay: ({ paymentId }) => ({ waiting: null, sentence: '', ...world.pay(paymentId) }),
+    'pay/done': ({ paymentIds }) => {
+      for (const id of paymentIds ?? []) {
         done.push(id);
         intents.delete(id);
         facts.delete(id);
       }
-      return new Response('{}');
-    }
-    throw new RpcFailure('internal', 404, `no call ${path}`);
+      return null;
+    },
+  };
+  const rpc: WorkerRpc = async (name, input, signal = new AbortController().signal) => {
+    const handle = (handlers as Partial<WorkerCallHandlers>)[name];
+    if (handle === undefined) throw new RpcFailure('internal', 404, `no call ${name}`);
+    return handle(input, signal);
   };
 
   const world: MoneyWorld = {
@@ -133,12 +139,12 @@ export function createMoney(
     done,
     contexts,
     payTo,
-    call,
+    rpc,
     reader,
-    pay: () => ({ state: 'preparing' }),
+    pay: () => ({ stage: 'preparing' }),
     list: (elder, committed) => {
       for (let index = 0; ; index++) {
-        const line = encodeEntry({ ...committed, index });
+        const line = encodeRegistryEntry({ ...committed, index });
         const outputs = decodeOutputs(committed);
         if (index >= outputs) return;
         lists.get(elder)?.push(line);
@@ -148,8 +154,8 @@ export function createMoney(
     factory: {
       merge: factory.merge,
       open: async (given) => {
-        const asked: MoneyWorld['call'] = (path, init) => world.call(path, init);
-        const context = { ...given, rpc: { ...given.rpc, call: asked } };
+        const asked: WorkerRpc = (name, input, signal) => world.rpc(name, input, signal);
+        const context = { ...given, rpc: asked };
         contexts.push(context);
         if (given.section.length > 0 || amounts.length === 0) return factory.open(context);
         const seed = given.seed.reveal();
@@ -171,7 +177,7 @@ function decodeOutputs({ transaction }: CommittedTransaction): number {
   return transaction[34 + inputs * 72] ?? 0;
 }
 
-/** A new Safe with this wallet, published. @returns its tab and its phrase. */
+/** A new, published Safe with this wallet. @returns its tab and its phrase. */
 export async function makeSafe(
   browser: Browser,
   money: MoneyWorld,
@@ -188,5 +194,5 @@ export const moneyOf = (tab: Tab) => {
   if (view.kind !== 'open') throw new Error(`the Safe is ${view.kind}`);
   const { balance, payments, notice } = view.money;
   const sent = payments.filter(({ direction }) => direction === 'out');
-  return { balance, notice, sent: sent.map(({ amount, state }) => `${amount} ${state}`) };
+  return { balance, notice, sent: sent.map(({ amount, stage }) => `${amount} ${stage}`) };
 };

@@ -1,27 +1,27 @@
 /**
- * Goal: nothing is sent that was not written down first, and nothing that was paid to us is missed.
- * Method: the real vault and wallet over memory; stores that fail, tabs side by side, elders that lie.
+ * Goal: nothing is sent before it is stored, and no incoming payment is missed. Method: the real vault and
+ * wallet over in-memory ports; stores that fail, concurrent tabs, dishonest elders.
  */
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { workerHeader } from '#bridge/worker.ts';
 import { Secret } from '#core/secret.ts';
+import type { CallInput } from '#bridge/worker-calls.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import { walletKeys } from '#money/keys.ts';
+import { walletKeys } from '#money/wallet-keys.ts';
 import { decodeTransaction } from '#money/transaction.ts';
 import { decodeBundle, encodePaymentFacts, type PaymentFact } from '#safe/payment/index.ts';
 import {
   addCoin,
-  addPlaces,
+  addListPositions,
   decodeReceipt,
   decodeWallet,
-  dustFromBytes,
+  dustLimitFromBytes,
   emptyWallet,
   walletBytes,
   type WalletState,
 } from '#safe/wallet/index.ts';
-import { createIncoming } from '../../../src/vault/wallet/incoming.ts';
+import { createIncomingPayments } from '../../../src/vault/wallet/incoming-payments.ts';
 import { certificate, oneCoin } from '../wallet/coins.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
 import { createMoney, elders, makeSafe, moneyOf, unit, type MoneyWorld } from './money-world.ts';
 import {
   createBrowser,
@@ -33,14 +33,16 @@ import {
   wait,
   type Browser,
   type Tab,
+  failed,
 } from './world.ts';
+import type { WorkerRpc } from '../../../src/vault/network/worker-rpc.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
 const send = (tab: Tab, money: MoneyWorld, amount: string) =>
   tab.ask({ kind: 'send', address: money.stranger, amount, memo: '' });
 
-/** Long enough for many rounds of everything that repeats. */
+/** Long enough for many rounds of all periodic work. */
 const later = (): Promise<void> => wait(400);
 
 /** A second tab of the same Safe, loaded and opened now. */
@@ -60,7 +62,7 @@ async function storedWallet(money: MoneyWorld): Promise<WalletState> {
 }
 
 describe('a payment', () => {
-  test('that could not be written down is said to be so, not shown, and never handed to the worker', async () => {
+  test('that could not be stored is reported, not shown, and never given to the worker', async () => {
     const network = createNetwork('full');
     const browser = createBrowser(network);
     const money = createMoney(network, [100n * unit, 100n * unit]);
@@ -78,14 +80,14 @@ describe('a payment', () => {
     expect(money.intents.size).toBe(0);
     expect(moneyOf(tab)).toMatchObject({ balance: '200', sent: [] });
     full = false;
-    // The failed one is not carried on with the next change either.
+    // The next change does not store the failed one either.
     await send(tab, money, '7');
     await later();
     expect(money.intents.size).toBe(1);
     expect(moneyOf(tab)).toMatchObject({ balance: '100', sent: ['7 preparing'] });
   });
 
-  test('of one tab and a payment of another are planned on what is stored, so they share no coin', async () => {
+  test('and another tab’s payment are planned from the stored wallet, so they share no coin', async () => {
     const network = createNetwork('tabs');
     const browser = createBrowser(network);
     const money = createMoney(network, [100n * unit, 100n * unit, 90n * unit]);
@@ -105,7 +107,7 @@ describe('a payment', () => {
     expect(spent).toHaveLength(3);
   });
 
-  test('of a Safe that is not to be remembered is sent once the network holds it, and not before', async () => {
+  test('of a Safe that this device must not remember is sent only after the network has stored it', async () => {
     const network = createNetwork('guest');
     const money = createMoney(network, [100n * unit]);
     const { tab: home, words } = await makeSafe(createBrowser(network), money);
@@ -118,11 +120,7 @@ describe('a payment', () => {
     browser.intercept = (call) => {
       if (call !== 'pointer/put') return;
       expect(money.intents.size).toBe(0);
-      const refused = { kind: 'busy', message: 'The elders are busy.' };
-      throw new Response(JSON.stringify(refused), {
-        status: 503,
-        headers: { [workerHeader]: 'test' },
-      });
+      throw failed(503, 'busy', 'The elders are busy.');
     };
     await expect(send(tab, money, '5')).rejects.toMatchObject({ kind: 'offline' });
     await later();
@@ -131,7 +129,7 @@ describe('a payment', () => {
 
     browser.intercept = () => undefined;
     await send(tab, money, '6');
-    // The tab is closed at once: whoever opens the Safe next finds the payment.
+    // The tab is closed immediately: the next device that opens the Safe finds the payment.
     await tab.ask({ kind: 'lock' });
     const next = openTab(createBrowser(network), money.factory);
     await next.ask({ kind: 'unlockWithPhrase', words, password: goodPassword, remember: false });
@@ -139,7 +137,7 @@ describe('a payment', () => {
     expect(moneyOf(next)).toMatchObject({ balance: '0', sent: ['6 preparing'] });
   });
 
-  test('of two coins is final with two certificates, never with the one that is there', async () => {
+  test('of two coins is final with two certificates, never with one', async () => {
     const network = createNetwork('certs');
     const money = createMoney(network, [100n * unit, 100n * unit]);
     const { tab } = await makeSafe(createBrowser(network), money);
@@ -150,31 +148,31 @@ describe('a payment', () => {
       certificate: certificate(),
     });
     money.facts.set(paymentId, encodePaymentFacts([committed(0)]));
-    money.pay = () => ({ state: 'waiting' });
+    money.pay = () => ({ stage: 'preparing', waiting: 'conflict' });
     await later();
-    expect(moneyOf(tab)).toMatchObject({ balance: '0', sent: ['150 draft'] });
+    expect(moneyOf(tab)).toMatchObject({ balance: '0', sent: ['150 preparing'] });
 
     money.facts.set(
       paymentId,
       encodePaymentFacts([committed(0), committed(1), { kind: 'registered' }]),
     );
-    money.pay = () => ({ state: 'registered' });
+    money.pay = () => ({ stage: 'registered' });
     await tab.until(openWith((view) => view.money.balance === '50'));
     await later();
     const wallet = await storedWallet(money);
     const receipt = wallet.payments.get(paymentId)?.receipt ?? new Uint8Array();
     expect(decodeReceipt(network.networkId, receipt).ok).toBe(true);
     expect([...wallet.coins.values()].filter(({ source }) => source !== null)).toHaveLength(1);
-    // What the worker kept in plain is gone as soon as the wallet has it.
+    // The worker's unencrypted data is deleted as soon as the wallet has it.
     expect(money.done).toContain(paymentId);
     expect(money.intents.size + money.facts.size).toBe(0);
   });
 
-  test('whose facts somebody forgot too early is asked for again until the wallet has them', async () => {
+  test('whose facts were deleted too early is requested again until the wallet has them', async () => {
     const network = createNetwork('forgot');
     const money = createMoney(network, [100n * unit]);
     const { tab } = await makeSafe(createBrowser(network), money);
-    money.pay = () => ({ state: 'registered' });
+    money.pay = () => ({ stage: 'registered' });
     const { paymentId } = await send(tab, money, '10');
     await later();
     expect(moneyOf(tab)).toMatchObject({ balance: '0' });
@@ -185,13 +183,13 @@ describe('a payment', () => {
     money.pay = (id) => {
       expect(money.intents.has(id)).toBe(true);
       money.facts.set(paymentId, encodePaymentFacts(facts));
-      return { state: 'registered' };
+      return { stage: 'registered' };
     };
     await tab.until(openWith((view) => view.money.balance === '90'));
     expect(moneyOf(tab).sent).toEqual(['10 registered']);
   });
 
-  test('frees the coins that a dead payment held, so that the same can be sent again', async () => {
+  test('releases the coins of a dead payment, so that the same can be sent again', async () => {
     const network = createNetwork('dead');
     const money = createMoney(network, [100n * unit, 100n * unit]);
     const { tab } = await makeSafe(createBrowser(network), money);
@@ -207,15 +205,15 @@ describe('a payment', () => {
       certificate: certificate(),
     };
     money.facts.set(paymentId, encodePaymentFacts([{ kind: 'replaced', by }]));
-    money.pay = () => ({ state: 'replaced' });
+    money.pay = () => ({ stage: 'replaced' });
     await tab.until(openWith((view) => view.money.balance === '100'));
     expect(moneyOf(tab).sent).toEqual(['150 replaced']);
-    money.pay = () => ({ state: 'preparing' });
+    money.pay = () => ({ stage: 'preparing' });
     await send(tab, money, '80');
     expect(moneyOf(tab).sent).toContain('80 preparing');
   });
 
-  test('keeps the address as it is sent to, whatever spaces were typed around it', async () => {
+  test('stores the address as sent to, without surrounding spaces', async () => {
     const network = createNetwork('spaces');
     const money = createMoney(network, [100n * unit]);
     const { tab } = await makeSafe(createBrowser(network), money);
@@ -226,7 +224,7 @@ describe('a payment', () => {
 });
 
 describe('incoming coins', () => {
-  /** A Safe with 100, to which 700 is paid while its device can write nothing down. */
+  /** A Safe with 100 that receives 700 while its device cannot write. */
   async function paidWithFullDisk() {
     const network = createNetwork('full disk');
     const browser = createBrowser(network);
@@ -247,7 +245,7 @@ describe('incoming coins', () => {
     return { tab, refusals: () => refused, heal };
   }
 
-  test('are found again when they could not be written down at first, in every list', async () => {
+  test('are found again when they could not be stored at first, in every list', async () => {
     const { tab, refusals, heal } = await paidWithFullDisk();
     // Every list is read to its end meanwhile: each round reads two of the seven.
     await expect.poll(refusals, { timeout: 10_000 }).toBeGreaterThan(elders.length);
@@ -256,7 +254,7 @@ describe('incoming coins', () => {
     await tab.until(openWith((view) => view.money.balance === '800'));
   });
 
-  test('that cannot be written down are told of until they are', async () => {
+  test('that cannot be stored are shown until they are', async () => {
     const { tab, heal } = await paidWithFullDisk();
     await tab.until(openWith(({ money: { notice } }) => notice.includes('could not be written')));
     expect(moneyOf(tab).balance).toBe('100');
@@ -266,18 +264,14 @@ describe('incoming coins', () => {
     );
   });
 
-  test('that only a forgotten Safe knew are found again when it is opened anew', async () => {
+  test('known only to a removed Safe are found again when it is reopened', async () => {
     const network = createNetwork('places');
     const browser = createBrowser(network);
     const money = createMoney(network, [100n * unit]);
     const { tab, words } = await makeSafe(browser, money);
     browser.intercept = (call) => {
       if (call !== 'pointer/put') return;
-      const refused = { kind: 'busy', message: 'The elders are busy.' };
-      throw new Response(JSON.stringify(refused), {
-        status: 503,
-        headers: { [workerHeader]: 'test' },
-      });
+      throw failed(503, 'busy', 'The elders are busy.');
     };
     const seed = money.contexts.at(-1)?.seed.reveal() ?? new Uint8Array();
     for (const elder of elders) money.list(elder, money.payTo(seed, [7n * unit], 1));
@@ -289,7 +283,7 @@ describe('incoming coins', () => {
     await tab.until(openWith((view) => view.money.balance === '107'));
   });
 
-  test('whose section’s newest key is not known here yet are read again when it is', async () => {
+  test('under a section key not yet known here are read again when it is', async () => {
     const network = createNetwork('ahead');
     const money = createMoney(network, [100n * unit]);
     const { tab } = await makeSafe(createBrowser(network), money);
@@ -298,7 +292,7 @@ describe('incoming coins', () => {
     const ahead = paid.certificates.map((each) => ({ ...each, epoch: 9n }));
     for (const elder of elders) money.list(elder, { ...paid, certificates: ahead });
     await later();
-    // The same lists, as they read once their key is known.
+    // The same lists, as they decode once their key is known.
     for (const elder of elders) {
       money.lists.get(elder)?.splice(0);
       money.list(elder, paid);
@@ -316,8 +310,8 @@ describe('a wallet that is large', () => {
     emptyWallet,
   );
 
-  test('leaves dust in the network and says so, also after a restart; larger coins still come', async () => {
-    expect(walletBytes(large)).toBeGreaterThan(dustFromBytes);
+  test('leaves dust in the network and shows that, also after a restart; larger coins still arrive', async () => {
+    expect(walletBytes(large)).toBeGreaterThan(dustLimitFromBytes);
     const network = createNetwork('dust');
     const browser = createBrowser(network);
     const money = createMoney(network, [unit], large);
@@ -335,45 +329,42 @@ describe('a wallet that is large', () => {
     expect(moneyOf(await secondTab(browser, money)).notice).toContain('waiting in the network');
   });
 
-  test('reads a list again from where it left coins, as soon as they fit', async () => {
+  test('rereads a list from its skipped coins as soon as they fit', async () => {
     const network = createNetwork('room');
     const money = createMoney(network, []);
     const seed = new Uint8Array(32).fill(3);
     const [elder = ''] = elders;
     money.list(elder, money.payTo(seed, [1n], 5));
     const asked: number[] = [];
-    const incoming = createIncoming({
-      rpc: {
-        call: async (path: string, init?: RequestInit) => {
-          const body = JSON.parse(String(init?.body)) as { elder: string; after: number };
-          if (body.elder === elder) asked.push(body.after);
-          return money.call(path, init);
-        },
-      } as never,
+    const incoming = createIncomingPayments({
+      rpc: (async (name: 'outputs', input: CallInput<'outputs'>) => {
+        if (toHex(input.elder) === elder) asked.push(input.after);
+        return money.rpc(name, input);
+      }) as WorkerRpc,
       keys: walletKeys(seed),
       section: money.reader,
       suite: toySuite,
       now: () => 1,
       closed: new AbortController().signal,
     });
-    const place = { generation: 0, after: 1, left: { from: 0, largest: 1n } };
+    const place = { generation: 0, after: 1, skipped: { from: 0, largest: 1n } };
     const lists = new Map([[elder, place]]);
     const saved: WalletState[] = [];
     const save = async (found: WalletState): Promise<void> => void saved.push(found);
-    // While there is no room it goes on from its place, and what it left stays noted.
-    await incoming.look(addPlaces(large, lists), save);
+    // Without space it continues from its position, and keeps the skipped one.
+    await incoming.scanLists(addListPositions(large, lists), save);
     expect(asked).toEqual([1]);
     expect(saved).toEqual([]);
     for (let round = 0; round < elders.length; round++) {
-      await incoming.look(addPlaces(emptyWallet, lists), save);
+      await incoming.scanLists(addListPositions(emptyWallet, lists), save);
     }
     expect(asked.slice(1)).toContain(0);
     expect(saved[0]?.coins.size).toBe(1);
-    expect(saved[0]?.lists.get(elder)).toEqual({ generation: 1, after: 1, left: null });
+    expect(saved[0]?.lists.get(elder)).toEqual({ generation: 1, after: 1, skipped: null });
   });
 });
 
-test('at Forget the worker is asked to forget what it keeps of payments that are over', async () => {
+test('Forget makes the worker delete its ended payments', async () => {
   const network = createNetwork('forget');
   const browser = createBrowser(network);
   const { tab } = await makeSafe(browser, createMoney(network, [unit]));
@@ -382,7 +373,7 @@ test('at Forget the worker is asked to forget what it keeps of payments that are
   await expect.poll(() => browser.calls).toContain('pay/done');
 });
 
-test('after Lock nothing of the wallet’s keys is left', async () => {
+test('after Lock no wallet key remains', async () => {
   const network = createNetwork('wiped');
   const money = createMoney(network, [100n * unit]);
   const { tab } = await makeSafe(createBrowser(network), money);

@@ -1,4 +1,4 @@
-/** Goal: an unfinished upload belongs to one Safe of one network, and goes on or ends as a person wants. */
+/** Goal: an unfinished upload belongs to one Safe of one network, and resumes or ends on request. */
 import { expect, test } from 'vitest';
 import { PIECE_BYTES } from '#data/chunk.ts';
 import type { PlanRecord } from '#storage/browser/vault-store.ts';
@@ -60,7 +60,7 @@ async function readWhole(browser: Browser, tab: Tab, transferId: string): Promis
   return Buffer.compare(await readAs(browser, url), bytes) === 0;
 }
 
-test('the same phrase on a second network takes no piece of the first one for stored', async () => {
+test('the same phrase on a second network does not count pieces of the first as stored', async () => {
   const browser = createBrowser(createNetwork('home'));
   const first = await openedSafe(browser);
   await halfUploaded(browser, first.tab);
@@ -70,7 +70,7 @@ test('the same phrase on a second network takes no piece of the first one for st
   await abroad.ask({ kind: 'createSafe', words: first.words, password });
   await abroad.until(openWith((view) => view.published === 'published'));
   expect(waitingFiles(abroad)).toEqual([]);
-  // Nor does forgetting the Safe there take the plan away.
+  // Nor does forgetting the Safe there delete the plan.
   await abroad.ask({ kind: 'forget', evenUnsaved: false });
   expect(browser.plans.size).toBe(1);
 
@@ -82,7 +82,7 @@ test('the same phrase on a second network takes no piece of the first one for st
   expect(await readWhole(browser, back, view.transfers[0]?.id ?? '')).toBe(true);
 });
 
-test('a plan of version 0.1 goes on, and of two Safes of one phrase neither trusts its pieces', async () => {
+test('a plan of version 0.1 resumes, and of two Safes of one phrase neither trusts its pieces', async () => {
   const browser = createBrowser(createNetwork('home'));
   const { tab, words } = await openedSafe(browser);
   await halfUploaded(browser, tab);
@@ -103,7 +103,7 @@ test('a plan of version 0.1 goes on, and of two Safes of one phrase neither trus
   expect(await readWhole(browser, abroad, view.transfers[0]?.id ?? '')).toBe(true);
 });
 
-test('a plan that does not open is left alone: it may be of a newer app or of another password', async () => {
+test('a plan that cannot be decrypted is left alone: it may belong to a newer app or another password', async () => {
   const browser = createBrowser(createNetwork('home'));
   const { tab } = await openedSafe(browser);
   const [record] = await browser.store.listSafes();
@@ -121,7 +121,7 @@ test('a plan that does not open is left alone: it may be of a newer app or of an
   expect(await browser.store.listPlans(strange.owner)).toEqual([strange]);
 });
 
-test('an upload that a second tab finishes after its file was removed does not bring it back', async () => {
+test('an upload finished in a second tab after its file was removed does not restore the file', async () => {
   const browser = createBrowser(createNetwork('home'));
   const { tab } = await openedSafe(browser);
   await halfUploaded(browser, tab);
@@ -155,7 +155,7 @@ test('an upload that a second tab finishes after its file was removed does not b
   expect(after.files).toEqual([]);
 });
 
-test('an upload that was cancelled in another tab ends without a file', async () => {
+test('an upload cancelled in another tab ends without a file', async () => {
   const browser = createBrowser(createNetwork('home'));
   const { tab } = await openedSafe(browser);
   await halfUploaded(browser, tab);
@@ -176,7 +176,7 @@ test('an upload that was cancelled in another tab ends without a file', async ()
   expect(await browser.store.listPieces(transferId)).toEqual(new Map());
 });
 
-test('a piece of which the file system gives less than was asked for is noticed', async () => {
+test('a short read of a file system is detected', async () => {
   const browser = createBrowser(createNetwork('home'));
   const { tab } = await openedSafe(browser);
   const file = fileOf();
@@ -188,7 +188,7 @@ test('a piece of which the file system gives less than was asked for is noticed'
   expect(view.transfers[0]?.sentence).toContain('not the one');
 });
 
-test('who tries again what failed before it was planned sees no failure any more', async () => {
+test('retrying an upload that failed before it was planned clears the failure', async () => {
   const browser = createBrowser(createNetwork('home'));
   const { tab } = await openedSafe(browser);
   const unreadable = fileOf();

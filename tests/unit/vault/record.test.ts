@@ -1,8 +1,7 @@
-/** Goal: one stored record, read where it is used: what was shown as done is there for every tab. */
+/** Goal: one stored record, read on use: everything shown as done is visible in every tab. */
 import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
-import { workerHeader } from '#bridge/worker.ts';
-import { decodePointer, encodePointer, pointerAddress, signPointer } from '#data/pointer.ts';
+import { decodePointer, encodePointer, pointerAddress, signPointer } from '#data/pointer-record.ts';
 import { StrongKey } from '#safe/credentials/keys.ts';
 import {
   createBrowser,
@@ -15,6 +14,7 @@ import {
   wait,
   type Browser,
   type Tab,
+  failed,
 } from './world.ts';
 
 const password = goodPassword;
@@ -52,12 +52,11 @@ const recordOf = async (browser: Browser) => {
   return record;
 };
 
-/** Pieces are taken, pointer records are not: the list stays on this device. */
+/** Pieces are stored, pointer records are refused: the list stays on this device. */
 function refusePointers(browser: Browser): void {
   browser.intercept = (call) => {
     if (!call.startsWith('pointer')) return;
-    const body = JSON.stringify({ kind: 'busy', message: 'It could not be saved yet.' });
-    throw new Response(body, { status: 503, headers: { [workerHeader]: 'test' } });
+    throw failed(503, 'busy', 'It could not be saved yet.');
   };
 }
 
@@ -70,7 +69,7 @@ async function unlocked(browser: Browser, tab = openTab(browser)): Promise<Tab> 
   return tab;
 }
 
-test('what was listed is there after Lock and unlock in the same tab, published or not', async () => {
+test('listed files are there after Lock and unlock in the same tab, published or not', async () => {
   const { browser, tab } = await openedSafe(['published.txt']);
   refusePointers(browser);
   await tab.ask({ kind: 'upload', file: fileOf('only here.txt') });
@@ -99,7 +98,7 @@ test('Lock right after a file was listed loses neither the file, the version nor
   expect(BigInt(after.version)).toBeGreaterThanOrEqual(BigInt(before.version));
 });
 
-test('a tab that was loaded earlier opens what is stored now', async () => {
+test('a tab loaded earlier opens the record as stored now', async () => {
   const { browser, tab } = await openedSafe();
   const second = openTab(browser);
   await second.until(isLocked);
@@ -111,7 +110,7 @@ test('a tab that was loaded earlier opens what is stored now', async () => {
   expect(namesIn(second)).toEqual(['one.txt']);
 });
 
-test('an open tab shows what another one has stored, without a network', async () => {
+test('an open tab shows changes stored by another one, offline', async () => {
   const { browser, tab } = await openedSafe(['a']);
   const second = await unlocked(browser);
   browser.online = false;
@@ -119,7 +118,7 @@ test('an open tab shows what another one has stored, without a network', async (
   await second.until(listed(0, 'waiting'));
 });
 
-test('unlocking writes down the time and nothing else, and goes on when even that fails', async () => {
+test('unlocking writes only the time, and continues when even that fails', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'lock' });
   const before = await recordOf(browser);
@@ -148,10 +147,10 @@ test('a change that cannot be stored is refused with a sentence and shown nowher
   await tab.until(listed(0, 'published'));
 });
 
-test('a record that cannot be read is left as it is, and nothing is published in its place', async () => {
+test('an unreadable record is left unchanged, and nothing is published in its place', async () => {
   const { network, browser, tab } = await openedSafe(['a']);
   const record = await recordOf(browser);
-  // A tab of a newer app has written a layout that this one does not know.
+  // A tab of a newer app has written a layout unknown to this one.
   const newer = { ...record, envelope: Uint8Array.from([2, ...record.envelope.slice(1)]) };
   await browser.store.putSafe(newer);
   const pointers = [...network.pointers.values()];
@@ -171,7 +170,7 @@ test('a record that cannot be read is left as it is, and nothing is published in
   expect(await recordOf(browser)).toEqual(newer);
 });
 
-test('the version in the record never goes back, whatever a second tab has seen', async () => {
+test('the version in the record never decreases, whatever a second tab has seen', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'refresh' });
   const record = await recordOf(browser);
@@ -181,7 +180,7 @@ test('the version in the record never goes back, whatever a second tab has seen'
   expect((await recordOf(browser)).version).toBe('500');
 });
 
-test('an old record that is shown again and again is written over once', async () => {
+test('an old record returned repeatedly is overwritten once', async () => {
   const { network, browser, tab } = await openedSafe(['a']);
   const old = new Map(network.pointers);
   await tab.ask({ kind: 'upload', file: fileOf('b') });
@@ -210,7 +209,7 @@ test('forgetting a Safe closes it in every tab, and no tab writes it again', asy
   expect(await browser.store.listSafes()).toEqual([]);
 });
 
-test('what is on this device only is not forgotten unasked, whichever tab added it', async () => {
+test('data that is only on this device is not forgotten without a warning, whichever tab added it', async () => {
   const { browser, tab } = await openedSafe(['a']);
   const second = await unlocked(browser);
   refusePointers(browser);
@@ -219,13 +218,13 @@ test('what is on this device only is not forgotten unasked, whichever tab added 
   const forgetting = tab.ask({ kind: 'forget', evenUnsaved: false });
   await expect(forgetting).rejects.toMatchObject({ kind: 'busy' });
   expect(namesIn(tab)).toEqual(['a', 'b']);
-  // The page sees that something waits: its dialog warns now.
+  // The page sees that changes are pending: its dialog warns now.
   expect(tab.view()).toMatchObject({ published: 'waiting' });
   await tab.ask({ kind: 'forget', evenUnsaved: true });
   expect(await browser.store.listSafes()).toEqual([]);
 });
 
-test('what may be lost with Forget is saved all the same when the network answers', async () => {
+test('Forget saves unsaved changes all the same when the network answers', async () => {
   const { network, browser, tab, words } = await openedSafe(['a']);
   await tab.ask({ kind: 'upload', file: fileOf('b') });
   await tab.until(listed(2));
@@ -237,7 +236,7 @@ test('what may be lost with Forget is saved all the same when the network answer
   expect(await browser.store.listSafes()).toEqual([]);
 });
 
-test('a lost chunk of the list that this device wrote is written anew', async () => {
+test('a lost chunk of this device’s list is written again', async () => {
   const names = Array.from({ length: 70 }, (_, i) => `${i} ${'n'.repeat(900)}`);
   const { network, browser, tab, words } = await openedSafe(names);
   const before = new Set(network.chunks.keys());
@@ -247,7 +246,7 @@ test('a lost chunk of the list that this device wrote is written anew', async ()
   await tab.ask({ kind: 'removeFile', fileId: idOf(tab, names[1] ?? '') });
   await tab.until(listed(68, 'published'));
 
-  // Lost while nothing changes: the next unlocking notices, so that other devices find it again.
+  // Lost while nothing changes: the next unlocking detects it, so that other devices find it again.
   await tab.ask({ kind: 'lock' });
   for (const name of network.chunks.keys()) if (!before.has(name)) network.chunks.delete(name);
   await unlocked(browser, tab);
@@ -257,7 +256,7 @@ test('a lost chunk of the list that this device wrote is written anew', async ()
   await laptop.until(listed(68));
 });
 
-test('another device’s list that cannot be found is never written over', async () => {
+test('another device’s missing list is never overwritten', async () => {
   const names = Array.from({ length: 70 }, (_, i) => `${i} ${'n'.repeat(900)}`);
   const { network, browser, tab, words } = await openedSafe(names);
   const laptop = openTab(createBrowser(network));
@@ -278,7 +277,7 @@ test('another device’s list that cannot be found is never written over', async
   await tab.until(listed(69, 'published'));
 });
 
-test('a thief with the phrase who uses up the versions cannot do so unnoticed, and nothing here is lost', async () => {
+test('an attacker with the phrase cannot use up the versions unnoticed, and nothing here is lost', async () => {
   const { network, browser, tab, words } = await openedSafe(['a']);
   const strong = StrongKey.fromPhrase(words);
   if (!strong.ok) throw new Error('the phrase is one');
@@ -298,7 +297,7 @@ test('a thief with the phrase who uses up the versions cannot do so unnoticed, a
   expect(namesIn(tab)).toEqual([]);
 });
 
-test('two tabs that make the same Safe at once end up with one record', async () => {
+test('two tabs that concurrently make the same Safe end up with one record', async () => {
   const browser = createBrowser(createNetwork('home'));
   const [one, two] = [openTab(browser), openTab(browser)];
   const words = (await one.ask({ kind: 'newPhrase' })).words.join(' ');
@@ -309,7 +308,7 @@ test('two tabs that make the same Safe at once end up with one record', async ()
   expect(await browser.store.listSafes()).toHaveLength(1);
 });
 
-test('in a Safe that is not to be remembered a file is listed once the network lists it', async () => {
+test('in a Safe that this device must not remember a file is listed once the network lists it', async () => {
   const { network, words } = await openedSafe(['a']);
   const guest = createBrowser(network);
   const tab = openTab(guest);
@@ -323,7 +322,7 @@ test('in a Safe that is not to be remembered a file is listed once the network l
   expect(namesIn(tab)).toEqual(['a']);
   guest.intercept = () => undefined;
   await tab.until(listed(2));
-  // Closed at once: what was listed is on the network.
+  // Closed immediately: listed files are on the network.
   await tab.ask({ kind: 'lock' });
   const other = openTab(createBrowser(network));
   await other.ask({ kind: 'unlockWithPhrase', words, password, remember: false });

@@ -1,11 +1,14 @@
-/** Goal: a Safe opens with its phrase and password, says honestly why not, and never leaves home. */
+/**
+ * Goal: a Safe opens with its phrase and password, reports the true reason otherwise, and stays on its
+ * network.
+ */
 import { expect, test } from 'vitest';
 import { createBrowser, createNetwork, goodPassword, isOpen, openTab, openWith } from './world.ts';
 
 const newWords = async (tab: ReturnType<typeof openTab>): Promise<string> =>
   (await tab.ask({ kind: 'newPhrase' })).words.join(' ');
 
-test('a Safe is made, locked and opened again without any network', async () => {
+test('a Safe is made, locked and reopened without any network', async () => {
   const browser = createBrowser(null);
   const tab = openTab(browser);
   await tab.until((view): view is typeof view => view.kind === 'none');
@@ -29,7 +32,7 @@ test('a Safe is made, locked and opened again without any network', async () => 
   expect((await later.until(isOpen)).fingerprint).toBe(made.fingerprint);
 });
 
-test('what a device keeps opens neither with another password nor holds phrase or password', async () => {
+test("a device's data neither opens with another password nor contains phrase or password", async () => {
   const browser = createBrowser(null);
   const tab = openTab(browser);
   const words = await newWords(tab);
@@ -47,7 +50,7 @@ test('what a device keeps opens neither with another password nor holds phrase o
   }
 });
 
-test('a password is not looked at before a phrase or this device was accepted', async () => {
+test('a password is not checked before a phrase or this device was accepted', async () => {
   const tab = openTab(createBrowser(createNetwork('n')));
   const words = (await newWords(tab)).split(' ');
   const slipped = [...words.slice(0, 6), 'xyxyxy', ...words.slice(7)].join(' ');
@@ -74,7 +77,7 @@ test('a weak password is refused at creation with its price', async () => {
   });
 });
 
-test('in a second browser: unknown phrase, wrong password and no network are told apart', async () => {
+test('in a second browser: unknown phrase, wrong password and no network are distinguished', async () => {
   const network = createNetwork('home');
   const first = openTab(createBrowser(network));
   const words = await newWords(first);
@@ -105,7 +108,7 @@ test('in a second browser: unknown phrase, wrong password and no network are tol
   await second.until(isOpen);
 });
 
-test('a Safe that is not to be remembered leaves nothing on the device', async () => {
+test('a Safe that this device must not remember leaves nothing on the device', async () => {
   const network = createNetwork('home');
   const first = openTab(createBrowser(network));
   const words = await newWords(first);
@@ -145,7 +148,7 @@ test('creating with a phrase this device already has opens that Safe, with its p
   expect(await browser.store.listSafes()).toHaveLength(1);
 });
 
-test('opened against another network nothing is touched, and the pinned one opens it again', async () => {
+test('opened against another network nothing is changed, and the pinned network opens it again', async () => {
   const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
   const browser = createBrowser(home);
   const tab = openTab(browser);
@@ -177,7 +180,7 @@ test('opened against another network nothing is touched, and the pinned one open
   await astray.until(isOpen);
 });
 
-test('an open Safe stops when its address begins to serve another network', async () => {
+test('an open Safe stops when its address starts to serve another network', async () => {
   const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
   const browser = createBrowser(home);
   const tab = openTab(browser);
@@ -192,7 +195,7 @@ test('an open Safe stops when its address begins to serve another network', asyn
   expect([other.pointers.size, other.chunks.size]).toEqual([0, 0]);
 });
 
-test('a Safe whose network is gone can be forgotten, and the address used for another one', async () => {
+test('a Safe whose network is gone can be removed, and the address used for another one', async () => {
   const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
   const browser = createBrowser(home);
   const first = openTab(browser);
@@ -200,7 +203,7 @@ test('a Safe whose network is gone can be forgotten, and the address used for an
   await first.ask({ kind: 'createSafe', words, password: goodPassword });
   await first.until(openWith((view) => view.published === 'published'));
   browser.network = other;
-  // A tab in which the Safe is open, and one that has just begun.
+  // A tab in which the Safe is open, and one just loaded.
   for (const tab of [first, openTab(browser)]) {
     await tab.ask({ kind: 'refresh' });
     await tab.until((view): view is typeof view => view.kind === 'otherNetwork');
@@ -214,7 +217,7 @@ test('a Safe whose network is gone can be forgotten, and the address used for an
   expect([home.pointers.size > 0, other.pointers.size > 0]).toEqual([true, true]);
 });
 
-test('an upload that goes on while the address changes its network sends it nothing', async () => {
+test('an upload in progress sends nothing to the new network of its address', async () => {
   const [home, other] = [createNetwork('home'), createNetwork('elsewhere')];
   const browser = createBrowser(home);
   const tab = openTab(browser);
@@ -222,13 +225,13 @@ test('an upload that goes on while the address changes its network sends it noth
   await tab.ask({ kind: 'createSafe', words, password: goodPassword });
   await tab.until(openWith((view) => view.published === 'published'));
   browser.network = other;
-  // Nobody has asked for the network file since: the calls themselves must name the network.
+  // No call has requested the network file since: the calls themselves must name the network.
   await tab.ask({ kind: 'upload', file: new File(['some bytes'], 'x.txt') });
   await tab.until((view): view is typeof view => view.kind === 'otherNetwork');
   expect([other.pointers.size, other.chunks.size]).toEqual([0, 0]);
 });
 
-test('a network file that contradicts itself is no network at all', async () => {
+test('an inconsistent network file counts as no network', async () => {
   const network = createNetwork('home');
   const browser = createBrowser({ ...network, file: { ...network.file, name: 'other' } });
   const tab = openTab(browser);
@@ -240,7 +243,7 @@ test('a network file that contradicts itself is no network at all', async () => 
   expect(network.pointers.size).toBe(0);
 });
 
-test('an answer that is not the worker’s is reported once, and believed never', async () => {
+test("an answer that is not the worker's is reported once, and never used", async () => {
   const browser = createBrowser(createNetwork('home'));
   browser.controlled = false;
   const tab = openTab(browser);

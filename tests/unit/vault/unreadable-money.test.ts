@@ -1,7 +1,7 @@
 /**
- * Goal: a money part that this version of the app cannot read keeps nobody from the files beside it, and
- * is neither written over nor shown as if there were no money.
- * Method: the real vault; the stored money part is replaced by bytes that no version has written yet.
+ * Goal: a money part that this version of the app cannot read does not block the files, and is neither
+ * overwritten nor shown as an empty wallet. Method: the real vault; the stored money part is replaced by
+ * bytes that no version has written yet.
  */
 import { expect, test } from 'vitest';
 import type { WalletFactory } from '../../../src/vault/ports.ts';
@@ -20,7 +20,7 @@ const fileOf = (name: string): File => new File([name], name);
 const isLocked = (view: ReturnType<Tab['view']>): view is typeof view => view.kind === 'locked';
 const newer = new Uint8Array([99, 1, 2, 3]);
 
-/** As a newer version of the app would keep money: this version's wallet can do nothing with it. */
+/** A newer app's money part: this version's wallet cannot use it. */
 async function writeNewer(browser: Browser): Promise<{ tab: Tab; words: string }> {
   const factory: WalletFactory = {
     merge: (a, b) => (a.length >= b.length ? a : b),
@@ -58,7 +58,7 @@ async function openHere(browser: Browser, money: MoneyWorld): Promise<Tab> {
   return tab;
 }
 
-test('files beside a money part that cannot be read are opened, added and saved', async () => {
+test('files next to an unreadable money part are opened, added and saved', async () => {
   const network = createNetwork('newer');
   const browser = createBrowser(network);
   await writeNewer(browser);
@@ -67,7 +67,7 @@ test('files beside a money part that cannot be read are opened, added and saved'
   await tab.until(openWith((view) => view.files.length === 2 && view.published === 'published'));
 });
 
-test('money that cannot be read is said to be so, and is not shown as none', async () => {
+test('unreadable money is reported, not shown as zero', async () => {
   const network = createNetwork('newer');
   const browser = createBrowser(network);
   await writeNewer(browser);
@@ -88,7 +88,7 @@ test('money that cannot be read is said to be so, and is not shown as none', asy
   }
 });
 
-test('money that cannot be read here is kept as it is, on this device and for a new one', async () => {
+test('unreadable money is kept unchanged, on this device and for a new one', async () => {
   const network = createNetwork('newer');
   const browser = createBrowser(network);
   const { words } = await writeNewer(browser);
@@ -135,7 +135,7 @@ async function writeNewerElsewhere(
     .catch(() => undefined);
 }
 
-test('a money part that another device wrote and that cannot be read is not written over', async () => {
+test("another device's unreadable money part is not overwritten", async () => {
   const network = createNetwork('newer');
   const old = createBrowser(network);
   const { tab, words } = await makeSafe(old, createMoney(network, [unit]));
@@ -148,7 +148,7 @@ test('a money part that another device wrote and that cannot be read is not writ
   await tab.until(openWith((view) => view.files.length === 1 && view.money.balance === '1'));
 });
 
-test('money that another device wrote and that cannot be read comes into an open Safe without money', async () => {
+test('an open Safe without money accepts another device’s unreadable money part', async () => {
   const network = createNetwork('newer');
   const old = createBrowser(network);
   const { tab, words } = await makeSafe(old, createMoney(network, []));

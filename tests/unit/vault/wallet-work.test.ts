@@ -1,13 +1,13 @@
 /**
- * Goal: a wallet of some MiB is read and written once for a change, not again for each thing in it.
- * Method: the work is counted, not timed: whole wallets that are decoded or encoded, items compared by encoding them.
+ * Goal: a wallet of several MiB is read and written once per change, not once per item. Method: counts
+ * instead of times: decoded or encoded wallets, items compared by encoding them.
  */
 import { expect, test, vi } from 'vitest';
 import { Writer } from '#core/codec/bytes.ts';
-import type * as Codec from '#safe/wallet/codec.ts';
+import type * as Codec from '#safe/wallet/stored/codec.ts';
 import type * as Cbor from '#core/codec/cbor.ts';
-import { encodeEntry } from '#money/certificate.ts';
-import { walletKeys } from '#money/keys.ts';
+import { encodeRegistryEntry } from '#money/spend-certificate.ts';
+import { walletKeys } from '#money/wallet-keys.ts';
 import {
   addCoin,
   addPayment,
@@ -17,18 +17,18 @@ import {
   encodeWallet,
   mergeWallets,
   scanEntry,
-  takesIn,
+  acceptsCoin,
   walletBytes,
   type WalletState,
 } from '#safe/wallet/index.ts';
-import { toySuite } from '../../sim/toy-suite.ts';
+import { toySuite } from '../../sim/toys/toy-suite.ts';
 import { coinsOf, transactionOf } from '../wallet/coins.ts';
 import { createMoney, elders, makeSafe, unit } from './money-world.ts';
 import { createBrowser, createNetwork, openWith } from './world.ts';
 
 const work = vi.hoisted(() => ({ decoded: 0, encoded: 0, compared: 0 }));
 
-vi.mock('#safe/wallet/codec.ts', async (original) => {
+vi.mock('#safe/wallet/stored/codec.ts', async (original) => {
   const real = await original<typeof Codec>();
   const seen = new WeakSet<object>();
   return {
@@ -38,7 +38,7 @@ vi.mock('#safe/wallet/codec.ts', async (original) => {
       return real.decodeWallet(bytes);
     },
     encodeWallet: (state: WalletState) => {
-      // One that was encoded before is only looked up.
+      // A cached encoding is only looked up.
       if (!seen.has(state)) work.encoded += 1;
       seen.add(state);
       return real.encodeWallet(state);
@@ -83,11 +83,11 @@ function walletOf(count: number): WalletState {
   return state;
 }
 
-test('the size of a wallet is what it has in the index, and is known without encoding it', () => {
+test('the size of a wallet equals its size in the index, and is computed without encoding it', () => {
   const states = [emptyWallet, walletOf(1), walletOf(20)];
   const finish = vi.spyOn(Writer.prototype, 'finish');
   const sizes = states.map(walletBytes);
-  // At most a proof at a time.
+  // At most one proof at a time.
   const longest = Math.max(
     0,
     ...finish.mock.results.map(({ value }) => (value as Uint8Array).length),
@@ -97,7 +97,7 @@ test('the size of a wallet is what it has in the index, and is known without enc
   expect(sizes).toEqual(states.map((state) => encodeWallet(state).length));
 });
 
-test('two copies of one wallet are merged without encoding what is alike in them', () => {
+test('two copies of one wallet are merged without encoding their equal parts', () => {
   const bytes = encodeWallet(walletOf(20));
   const [a, b] = [decodeWallet(bytes), decodeWallet(bytes)];
   if (!a.ok || !b.ok) throw new Error('a wallet that was written can be read');
@@ -107,7 +107,7 @@ test('two copies of one wallet are merged without encoding what is alike in them
   expect(encodeWallet(merged)).toEqual(bytes);
 });
 
-test('coins that are found do not have the whole wallet encoded for each of them', async () => {
+test('found coins do not encode the whole wallet once each', async () => {
   const money = createMoney(createNetwork('scan'), []);
   const seed = new Uint8Array(32).fill(3);
   const keys = walletKeys(seed);
@@ -118,8 +118,8 @@ test('coins that are found do not have the whole wallet encoded for each of them
   const whole = encodeWallet(state).length;
   finish.mockClear();
   for (let index = 0; index < 16; index++) {
-    const scanner = { keys, sections, suite: toySuite, takes: takesIn };
-    const scanned = scanEntry(scanner, state, encodeEntry({ ...paid, index }), 1);
+    const scanner = { keys, sections, suite: toySuite, acceptsCoin };
+    const scanned = scanEntry(scanner, state, encodeRegistryEntry({ ...paid, index }), 1);
     if (!scanned.ok) throw new Error(scanned.error);
     state = scanned.value.state;
   }
@@ -129,7 +129,7 @@ test('coins that are found do not have the whole wallet encoded for each of them
   expect(walletBytes(state)).toBeGreaterThan(whole);
 });
 
-test('a payment has the wallet neither read nor compared again, and written once', async () => {
+test('a payment neither reads nor compares the wallet again, and writes it once', async () => {
   const network = createNetwork('work');
   const money = createMoney(network, [unit, 2n * unit], walletOf(5));
   const { tab } = await makeSafe(createBrowser(network), money);
@@ -137,11 +137,11 @@ test('a payment has the wallet neither read nor compared again, and written once
   await tab.ask({ kind: 'send', address: money.stranger, amount: '1', memo: '' });
   expect(work.decoded).toBe(0);
   expect(work.encoded).toBe(1);
-  // What is new in it, its bundle for example, is encoded for itself.
+  // Its new parts, such as the bundle, are encoded separately.
   expect(work.compared).toBeLessThan(20);
 });
 
-test('money that arrives has the wallet written once, and read no more than once', async () => {
+test('incoming money writes the wallet once, and reads it at most once', async () => {
   const network = createNetwork('arrives');
   const money = createMoney(network, [unit], walletOf(5));
   const { tab } = await makeSafe(createBrowser(network), money);

@@ -1,14 +1,27 @@
 /** A network, browsers and tabs in memory: the vault's real code over fakes of its ports. */
 import type { FromVault, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
-import { networkHeader, rpcPath, workerHeader } from '#bridge/worker.ts';
+import { networkHeader, rpcPath, workerHeader } from '#bridge/worker-messages.ts';
+import {
+  answerCall,
+  callFailure,
+  isWorkerCall,
+  type CallFailure,
+  type FileKey,
+  type WorkerCallHandlers,
+} from '#bridge/worker-calls.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
-import { STRETCH_STANDARD } from '#crypto/stretch.ts';
-import { chunkName } from '#data/chunk.ts';
-import { decodePointer, openPointer, pointerAddress, pointerVerdict } from '#data/pointer.ts';
+import { sha256 } from '#crypto/hash.ts';
+import { STRETCH_STANDARD } from '#crypto/key-stretching.ts';
+import {
+  decodePointer,
+  decodeVerifiedPointer,
+  pointerAddress,
+  pointerVerdict,
+} from '#data/pointer-record.ts';
 import { decodeDataMap } from '#data/data-map.ts';
 import { networkIdOf } from '#protocol/section/network-id.ts';
 import { stretchUnchecked } from '#runtime/jobs/argon2.ts';
-import { readRange } from '#runtime/jobs/read-file.ts';
+import { readRange } from '#runtime/jobs/file-pieces.ts';
 import {
   unwrapWith,
   wrapWith,
@@ -16,11 +29,11 @@ import {
   type SafeRecord,
   type VaultStore,
 } from '#storage/browser/vault-store.ts';
+import { onTestFinished } from 'vitest';
 import type { VaultPorts, WalletFactory } from '../../../src/vault/ports.ts';
-import type { FileKey } from '../../../src/vault/rpc.ts';
 import { createVault, type Vault } from '../../../src/vault/vault.ts';
 
-/** Waits in the vault run this much faster than in life. */
+/** The speed-up of the vault's waits. */
 const speed = 50;
 
 export interface FakeNetwork {
@@ -42,7 +55,7 @@ export function createNetwork(name: string): FakeNetwork {
       name,
       networkId: toHex(networkId),
       genesisKey: toHex(genesisKey),
-      protocol: 1,
+      protocol: 2,
       bootstrap: [],
       supply: '1000',
       faucet: null,
@@ -52,24 +65,24 @@ export function createNetwork(name: string): FakeNetwork {
   };
 }
 
-/** What survives the closing of a tab. */
+/** Survives the closing of a tab. */
 export interface Browser {
   readonly store: VaultStore;
   readonly plans: Map<string, PlanRecord>;
   readonly withLock: VaultPorts['withLock'];
   /** Calls that reached the worker, as `name`. */
   readonly calls: string[];
-  /** What the vaults of its tabs have waited for to its end, in milliseconds. */
+  /** The completed waits of its tabs' vaults, in milliseconds. */
   readonly waits: number[];
   readonly keys: Map<string, FileKey>;
-  /** The vaults of its tabs, which tell each other when a record has changed. */
+  /** The vaults of its tabs, which notify each other of changed records. */
   readonly tabs: Set<Vault>;
   network: FakeNetwork | null;
   online: boolean;
   controlled: boolean;
-  /** Called before each call of the worker; may throw a `Response` to answer in its place. */
+  /** Called before each call of the worker; may throw a `Response` to answer instead. */
   intercept: (call: string) => void | Promise<void>;
-  /** Called after each call that the network took; may throw a `Response` to answer in its place. */
+  /** Called after each call that the network accepted; may throw a `Response` to answer instead. */
   settle: (call: string) => void | Promise<void>;
 }
 
@@ -98,25 +111,42 @@ export interface Tab {
   readonly vault: Vault;
   readonly posted: FromVault[];
   readonly view: () => VaultView;
-  /** Resolves with the first view that fits; fails after forty seconds. */
+  /** Resolves with the first matching view; fails after forty seconds. */
   readonly until: <View extends VaultView>(
     fits: (view: VaultView) => view is View,
   ) => Promise<View>;
   readonly stretched: () => number;
 }
 
-export function openTab(browser: Browser, wallets: WalletFactory | null = null): Tab {
+/** Fires when the test that opened a tab ends: a vault left open would go on beside the next tests. */
+function closedWithTest(): AbortSignal {
+  const closing = new AbortController();
+  onTestFinished(() => closing.abort());
+  return closing.signal;
+}
+
+/** As a call of a closed tab ends. */
+const never = <T>(): Promise<T> => new Promise(() => undefined);
+
+/** @param ports instead of the fakes of this file */
+export function openTab(
+  browser: Browser,
+  wallets: WalletFactory | null = null,
+  ports: Partial<VaultPorts> = {},
+): Tab {
   const posted: FromVault[] = [];
   let latest: VaultView = { kind: 'starting' };
   let stretched = 0;
   const watchers = new Set<() => void>();
+  const ended = closedWithTest();
   const vault = createVault({
-    fetch: (path, init) => answer(browser, path, init),
+    fetch: (path, init) => (ended.aborted ? never() : answerFetch(browser, path, init)),
     store: browser.store,
     randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
     now: () => Date.now(),
     wait: async (ms, signal) => {
-      await wait(ms / speed, signal);
+      await wait(ms / speed, AbortSignal.any([signal, ended]));
+      if (ended.aborted) return never();
       if (!signal.aborted) browser.waits.push(ms);
     },
     withLock: browser.withLock,
@@ -126,6 +156,7 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
         if (other !== vault) void other.storeChanged(owner).catch(() => undefined);
       }
     },
+    estimateGuesses: async (password) => password.length / 2,
     stretch: (password, salt) => {
       stretched += 1;
       return stretchUnchecked(password, salt, { memoryKiB: 64, passes: 1 });
@@ -138,6 +169,7 @@ export function openTab(browser: Browser, wallets: WalletFactory | null = null):
       for (const watcher of watchers) watcher();
     },
     wallets,
+    ...ports,
   });
   browser.tabs.add(vault);
   return {
@@ -171,7 +203,7 @@ export const openWith =
   (view: VaultView): view is OpenView =>
     view.kind === 'open' && fits(view);
 
-/** The plain bytes [from, to) as the worker would stream them for an address it handed out. */
+/** The plain bytes [from, to) as streamed by the worker for an address it returned. */
 export async function readAs(
   browser: Browser,
   url: string,
@@ -180,9 +212,9 @@ export async function readAs(
 ): Promise<Uint8Array> {
   const key = browser.keys.get(url.split('/')[3] ?? '');
   if (key === undefined) throw new Error('the worker has no such key');
-  const map = decodeDataMap(Uint8Array.from(Buffer.from(key.dataMap, 'base64')));
+  const map = decodeDataMap(key.dataMap);
   if (!map.ok) throw new Error('malformed data map');
-  const secret = Uint8Array.from(Buffer.from(key.secret, 'base64'));
+  const { secret } = key;
   const parts: Uint8Array[] = [];
   const chunks = browser.network?.chunks;
   const getChunk = async (name: Uint8Array): Promise<Uint8Array> => {
@@ -197,95 +229,109 @@ export async function readAs(
 }
 
 const headers = { [workerHeader]: 'test' };
-const json = (value: unknown, status = 200): Response =>
-  new Response(JSON.stringify(value), { status, headers });
 
-async function answer(browser: Browser, path: string, init: RequestInit = {}): Promise<Response> {
+/** The worker's response when it did not carry out a call. */
+export const failed = (
+  status: number,
+  kind: CallFailure['kind'],
+  message = 'The worker refused.',
+  afterMs: number | null = null,
+): Response => {
+  const body = callFailure.encode({ kind, message, afterMs }) as Uint8Array<ArrayBuffer>;
+  return new Response(body, { status, headers });
+};
+
+/** What the page's origin and its worker answer. */
+export async function answerFetch(
+  browser: Browser,
+  path: string,
+  init: RequestInit = {},
+): Promise<Response> {
   const { network } = browser;
   if (path === '/network.json') {
     if (!browser.online || network === null) throw new TypeError('offline');
     return new Response(JSON.stringify(network.file));
   }
   if (!browser.controlled) return new Response('Not found', { status: 404 });
-  const url = new URL(path, 'http://safe.test');
-  const call = url.pathname.slice(rpcPath.length);
+  const call = new URL(path, 'http://safe.test').pathname.slice(rpcPath.length);
+  if (!isWorkerCall(call)) throw new Error(`unknown call ${call}`);
   browser.calls.push(call);
   const meant = new Headers(init.headers).get(networkHeader);
   if (meant !== null && network !== null && meant !== network.file['networkId']) {
-    return json({ kind: 'otherNetwork', message: 'Another network is served here.' }, 409);
+    return failed(409, 'otherNetwork', 'Another network is served here.');
   }
   try {
     await browser.intercept(call);
+    const needsNetwork = !call.startsWith('file/');
+    if (needsNetwork && !browser.online) throw offline();
+    if (needsNetwork) init.signal?.throwIfAborted();
+    const body = new Uint8Array(await new Response(init.body ?? null).arrayBuffer());
+    const signal = init.signal ?? new AbortController().signal;
+    const answered = await answerCall(handlersOf(browser), call, body, signal);
+    if (answered === null) throw new Error(`a malformed call ${call}`);
+    if (needsNetwork) await browser.settle(call);
+    return new Response(answered as Uint8Array<ArrayBuffer>, { headers });
   } catch (response) {
     if (response instanceof Response) return response;
     throw response;
   }
-  if (call === 'file/key') {
-    const key = JSON.parse(String(init.body)) as FileKey;
-    browser.keys.set(key.token, key);
-    return json({ url: `/safe/files/${key.token}/${encodeURIComponent(key.name)}` });
-  }
-  if (call === 'file/forget') {
-    const { tokens } = JSON.parse(String(init.body)) as { tokens: readonly string[] };
-    for (const token of tokens) browser.keys.delete(token);
-    return json({});
-  }
-  if (!browser.online || network === null) {
-    return json({ kind: 'offline', message: 'No elder answers. It goes on by itself.' }, 503);
-  }
-  init.signal?.throwIfAborted();
-  const response = await onNetwork(network, call, url, init);
-  try {
-    await browser.settle(call);
-  } catch (other) {
-    if (other instanceof Response) return other;
-    throw other;
-  }
-  return response;
 }
 
-async function onNetwork(
-  network: FakeNetwork,
-  call: string,
-  url: URL,
-  init: RequestInit,
-): Promise<Response> {
-  const body = new Uint8Array(await new Response(init.body ?? null).arrayBuffer());
-  switch (call) {
-    case 'chunk/put': {
-      const name = toHex(chunkName(body));
-      if (name !== url.searchParams.get('name')) throw new Error('a chunk under a false name');
-      network.chunks.set(name, body);
-      return json({ receipts: 4 });
-    }
-    case 'chunk/get': {
-      const chunk = network.chunks.get(url.searchParams.get('name') ?? '');
-      if (chunk === undefined) return json({ kind: 'notFound', message: 'No such chunk.' }, 404);
-      return new Response(chunk.slice(), { headers });
-    }
-    case 'pointer/get': {
-      const record = network.pointers.get(url.searchParams.get('address') ?? '');
-      if (record === undefined) return json({ kind: 'notFound', message: 'No such Safe.' }, 404);
-      return new Response(record.slice(), { headers });
-    }
-    case 'pointer/put': {
-      const offered = decodePointer(body);
-      if (!offered.ok) throw new Error('a malformed record');
-      const address = pointerAddress(network.networkId, offered.value.owner);
-      if (!openPointer(network.networkId, address, body).ok) throw new Error('a bad record');
-      const kept = network.pointers.get(toHex(address));
-      const before = kept === undefined ? undefined : decodePointer(kept);
-      if (before?.ok === true) {
-        const verdict = pointerVerdict(before.value, offered.value);
-        if (verdict === 'older' || verdict === 'taken') {
-          return json({ kind: 'versionTaken', message: 'Another device was faster.' }, 409);
-        }
-      }
-      network.pointers.set(toHex(address), body);
-      return json({ receipts: 4 });
-    }
+const offline = (): Response => failed(503, 'offline', 'No elder answers. Safe keeps trying.');
+
+/** The worker's end of the calls that a vault without a wallet makes. */
+function handlersOf(browser: Browser): WorkerCallHandlers {
+  const network = (): FakeNetwork => {
+    if (browser.network === null) throw offline();
+    return browser.network;
+  };
+  const notHere = (): never => {
+    throw new Error('a call that only a wallet or a page makes');
+  };
+  return {
+    ...{ status: notHere, transport: notHere, prove: notHere, outputs: notHere },
+    ...{ pay: notHere, 'pay/done': notHere, 'section/proof': notHere },
+    'file/key': (key) => {
+      browser.keys.set(key.token, key);
+      return { url: `/safe/files/${key.token}/${encodeURIComponent(key.name)}` };
+    },
+    'file/forget': ({ tokens }) => {
+      for (const token of tokens) browser.keys.delete(token);
+      return null;
+    },
+    'chunk/put': (bytes) => {
+      network().chunks.set(toHex(sha256(bytes)), bytes);
+      return null;
+    },
+    'chunk/get': ({ name }) => {
+      const chunk = network().chunks.get(toHex(name));
+      if (chunk === undefined) throw failed(404, 'notFound', 'No such chunk.');
+      return chunk;
+    },
+    'pointer/get': ({ address }) => {
+      const record = network().pointers.get(toHex(address));
+      if (record === undefined) throw failed(404, 'notFound', 'No such Safe.');
+      return record;
+    },
+    'pointer/put': (record) => {
+      storePointer(network(), record);
+      return null;
+    },
+  };
+}
+
+function storePointer({ networkId, pointers }: FakeNetwork, record: Uint8Array): void {
+  const offered = decodePointer(record);
+  if (!offered.ok) throw new Error('a malformed record');
+  const address = pointerAddress(networkId, offered.value.owner);
+  if (!decodeVerifiedPointer(networkId, address, record).ok) throw new Error('a bad record');
+  const kept = pointers.get(toHex(address));
+  const before = kept === undefined ? undefined : decodePointer(kept);
+  const verdict = before?.ok === true ? pointerVerdict(before.value, offered.value) : 'newer';
+  if (verdict === 'older' || verdict === 'taken') {
+    throw failed(409, 'versionTaken', 'Another device was faster.');
   }
-  throw new Error(`unknown call ${call}`);
+  pointers.set(toHex(address), record);
 }
 
 export function createMemoryStore(plans: Map<string, PlanRecord> = new Map()): VaultStore {
@@ -343,7 +389,7 @@ export function wait(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Bytes that differ everywhere and are the same in every run. */
+/** Bytes without repetition, the same in every run. */
 export function patterned(size: number, salt = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   let state = salt >>> 0;

@@ -1,14 +1,18 @@
 /**
- * Goal: whatever a wallet writes it can read, and no stranger can fill it.
- * Method: the largest values there are, wallets of version 0.1 as their bytes, coins by the thousand.
+ * Goal: a wallet can read everything it writes, and no outsider can fill it. Method: the largest possible
+ * values, wallets of version 0.1 as bytes, coins by the thousand.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { encodeCbor } from '#core/codec/cbor.ts';
 import { PARTS_PER_UNIT } from '#money/amount.ts';
-import { encodeEntry } from '#money/certificate.ts';
+import {
+  encodeRegistryEntry,
+  type InputSource,
+  type SpendCertificate,
+} from '#money/spend-certificate.ts';
 import { maxInputs, maxOutputs, decodeTransaction } from '#money/transaction.ts';
 import {
   decodeBundle,
@@ -16,32 +20,32 @@ import {
   encodeBundle,
   encodePaymentFacts,
   maxBundleBytes,
-  withFact,
+  withPaymentFact,
   type PaymentFact,
 } from '#safe/payment/index.ts';
 import { encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
 import {
   addCoin,
   addPayment,
-  addPlaces,
+  addListPositions,
   addSpend,
   addStage,
   deadPayments,
   decodeWallet,
-  dustFromBytes,
+  dustLimitFromBytes,
   emptyWallet,
   encodeReceipt,
   encodeWallet,
   genesisCoin,
-  leaveAt,
-  maxClaimedBytes,
+  withSkipped,
+  maxIncomingBytes,
   maxReceiptBytes,
   planPayment,
-  readAgain,
+  rereadSkipped,
   scanEntry,
   spendable,
-  takesIn,
-  unreadList,
+  acceptsCoin,
+  startOfList,
   walletBytes,
   type Coin,
   type WalletState,
@@ -71,7 +75,7 @@ const paymentOf = (bundle: Uint8Array | null) => ({
   bundle,
 });
 
-describe('what is written is read', () => {
+describe('written records are readable', () => {
   test('a payment of eight coins with the longest proofs', () => {
     const { transaction } = sourceOf('paid', 32) as { transaction: Uint8Array };
     const sources = Array.from({ length: maxInputs }, (_, i) => sourceOf(`coin ${i}`, 32));
@@ -107,7 +111,7 @@ describe('what is written is read', () => {
     expect(read.ok && read.value.payments.get(toHex(seedOf('payment')))?.receipt).toEqual(receipt);
   });
 
-  test('a coin that a hundred payments were written for', () => {
+  test('a coin reserved by a hundred payments', () => {
     const { coin, source } = oneCoin('a');
     let state = addCoin(emptyWallet, coin, source, 1);
     for (let n = 0; n < 100; n++) {
@@ -117,7 +121,7 @@ describe('what is written is read', () => {
     expect(read.ok && [...read.value.coins.values()][0]?.reservedBy.size).toBe(100);
   });
 
-  test('an encoder refuses what no decoder takes', () => {
+  test('encoders refuse what no decoder accepts', () => {
     const { transaction } = sourceOf('paid', 32) as { transaction: Uint8Array };
     const sources = Array.from({ length: maxInputs + 1 }, (_, i) => sourceOf(`coin ${i}`, 0));
     expect(() =>
@@ -131,10 +135,18 @@ describe('what is written is read', () => {
     let facts: readonly PaymentFact[] = [];
     for (let epoch = 0n; epoch < 100n; epoch++) {
       for (let index = 0; index < 2; index++) {
-        facts = withFact(facts, { kind: 'prepared', index, certificate: certificate(32, epoch) });
+        facts = withPaymentFact(facts, {
+          kind: 'prepared',
+          index,
+          certificate: certificate(32, epoch),
+        });
       }
     }
-    facts = withFact(facts, { kind: 'committed', index: 0, certificate: certificate(32, 99n) });
+    facts = withPaymentFact(facts, {
+      kind: 'committed',
+      index: 0,
+      certificate: certificate(32, 99n),
+    });
     const read = decodePaymentFacts(encodePaymentFacts(facts));
     expect(read).toEqual(facts);
     expect(read.map(({ kind }) => kind)).toEqual(['prepared', 'prepared', 'committed']);
@@ -142,28 +154,40 @@ describe('what is written is read', () => {
 });
 
 describe('a wallet of version 0.1', () => {
+  /** Its certificates named the inclusion proof `sealed`. */
+  const certificateAsWritten = ({ inclusion, ...rest }: SpendCertificate): unknown => ({
+    ...rest,
+    sealed: inclusion,
+  });
+  const sourceAsWritten = (source: InputSource): unknown =>
+    source.kind === 'genesis'
+      ? source
+      : { ...source, certificates: source.certificates.map(certificateAsWritten) };
+
   /** Its layout, as it was written. */
   const first = (state: WalletState): Uint8Array =>
     encodeCbor({
       version: 1,
       coins: [...state.coins.values()].map((each) => ({
         ...each,
+        source: each.source === null ? null : sourceAsWritten(each.source),
         reservedBy: [...each.reservedBy].sort(),
         spentBy: [...each.spentBy].sort(),
       })),
       payments: [...state.payments.values()].map((each) => ({
         ...each,
-        stages: [...each.stages].sort(),
+        // Version 0.1 named this stage by its certificate.
+        stages: [...each.stages].map((at) => (at === 'committing' ? 'prepared' : at)).sort(),
       })),
     });
 
-  test('is read, and written in the layout of today', () => {
+  test('is read, and written in the current layout', () => {
     const own = genesisCoin(faucet, makeSection(toySuite, toyScalars, toyName).section);
     const made = oneCoin('a', { inputs: 2 });
     let state = addCoin(emptyWallet, made.coin, made.source, 3);
     if (own !== null) state = addCoin(state, own.coin, own.source, 1);
     state = addPayment(state, paymentOf(seedOf('bundle')), [made.coin.keyImage]);
-    state = addStage(state, seedOf('payment'), 'prepared');
+    state = addStage(state, seedOf('payment'), 'committing');
     state = addSpend(state, made.coin.keyImage, seedOf('thief'));
     const read = decodeWallet(first(state));
     if (!read.ok) throw new Error(read.error);
@@ -171,7 +195,35 @@ describe('a wallet of version 0.1', () => {
     expect(decodeWallet(encodeWallet(read.value)).ok).toBe(true);
   });
 
-  test('is read with all that 0.1 could write and not read: long bundles, receipts, addresses', () => {
+  test('its payments in progress are read: bundles and facts', () => {
+    const { source } = oneCoin('a', { inputs: 2, path: 32 });
+    if (source.kind === 'genesis') throw new Error('a transaction made it');
+    const { transaction, certificates } = source;
+    const written = certificates.map(certificateAsWritten);
+    const bundle = { transaction, sources: [source], prepared: certificates, certificates };
+    const old = { ...bundle, sources: [sourceAsWritten(source)] };
+    expect(decodeBundle(encodeCbor({ ...old, prepared: written, certificates: written }))).toEqual({
+      ok: true,
+      value: bundle,
+    });
+
+    const [certificate, second] = certificates;
+    if (certificate === undefined || second === undefined) throw new Error('it has two inputs');
+    const by = { txid: seedOf('thief'), transaction, keyImage: seedOf('coin'), certificate };
+    const facts: readonly PaymentFact[] = [
+      { kind: 'prepared', index: 0, certificate },
+      { kind: 'committed', index: 1, certificate: second },
+      { kind: 'replaced', by },
+    ];
+    const asWritten = [
+      { ...facts[0], certificate: certificateAsWritten(certificate) },
+      { ...facts[1], certificate: certificateAsWritten(second) },
+      { kind: 'replaced', by: { ...by, certificate: certificateAsWritten(certificate) } },
+    ].map(encodeCbor);
+    expect(decodePaymentFacts(encodeCbor(asWritten))).toEqual(facts);
+  });
+
+  test('is read with everything 0.1 could write and not read: long bundles, receipts, addresses', () => {
     const source = sourceOf('paid', 32);
     if (source.kind === 'genesis') throw new Error('a transaction made it');
     const payment = {
@@ -185,7 +237,7 @@ describe('a wallet of version 0.1', () => {
     expect(read.ok && [...read.value.payments.values()][0]?.address).toBe('safe1x');
   });
 
-  test('loses a proof that elders refuse, and takes the one that they accept', () => {
+  test('loses a proof that elders refuse, and accepts a valid one', () => {
     const { coin, source } = oneCoin('a', { inputs: 2 });
     const broken = recordOf(coin, withCertificates(source, 1));
     const state = { ...emptyWallet, coins: new Map([[toHex(coin.keyImage), broken]]) };
@@ -197,7 +249,7 @@ describe('a wallet of version 0.1', () => {
 });
 
 describe('proofs', () => {
-  test('with another number of certificates than inputs are not taken', () => {
+  test('with a wrong number of certificates are refused', () => {
     const { coin, source } = oneCoin('a', { inputs: 2 });
     for (const count of [1, 3]) {
       expect(addCoin(emptyWallet, coin, withCertificates(source, count), 1)).toBe(emptyWallet);
@@ -207,7 +259,7 @@ describe('proofs', () => {
     if (other !== undefined) expect(addCoin(emptyWallet, coin, other.source, 1)).toBe(emptyWallet);
   });
 
-  test('are kept once for all coins of a transaction, also when a liar varies its signatures', () => {
+  test('are stored once for all coins of a transaction, also when a dishonest elder varies its signatures', () => {
     const coins = coinsOf('dust', { amounts: Array(maxOutputs).fill(1n) as bigint[] });
     const varied = coins.map(({ coin }, i) => ({
       coin,
@@ -224,13 +276,13 @@ describe('proofs', () => {
 });
 
 describe('dust', () => {
-  test('never fills a wallet: what a stranger pays stops far below what the index holds', () => {
+  test('never fills a wallet: unsolicited payments stop far below the size of the index', () => {
     const name = (n: number): Uint8Array => {
       const bytes = new Uint8Array(32);
       new DataView(bytes.buffer).setUint32(0, n);
       return bytes;
     };
-    // The largest proof a coin can bring, each its own, in steps of a thousand coins.
+    // The largest possible proof per coin, each distinct, in steps of a thousand coins.
     const big = oneCoin('dust', { inputs: maxInputs, path: 32 });
     if (big.source.kind === 'genesis') throw new Error('a transaction made it');
     let coins = new Map<string, ReturnType<typeof recordOf>>();
@@ -238,7 +290,7 @@ describe('dust', () => {
     for (let n = 0; n < 5_000; n++) {
       const state: WalletState = { ...emptyWallet, coins };
       if (n % 100 === 0) taken = walletBytes(state);
-      if (!takesIn(taken, 1n)) break;
+      if (!acceptsCoin(taken, 1n)) break;
       const coin: Coin = { ...big.coin, keyImage: name(n), oneTimeKey: name(n) };
       const [first = big.source.certificates[0]] = big.source.certificates;
       const certificates = big.source.certificates.map((each, i) =>
@@ -249,14 +301,14 @@ describe('dust', () => {
         recordOf(coin, { ...big.source, certificates }),
       );
     }
-    expect(taken).toBeGreaterThan(dustFromBytes);
-    expect(taken).toBeLessThan(2 * dustFromBytes);
-    expect(takesIn(taken, PARTS_PER_UNIT)).toBe(true);
-    expect(takesIn(maxClaimedBytes, 1_000_000n * PARTS_PER_UNIT)).toBe(false);
-    expect(2 * maxClaimedBytes).toBeLessThan(MAX_WALLET_BYTES);
+    expect(taken).toBeGreaterThan(dustLimitFromBytes);
+    expect(taken).toBeLessThan(2 * dustLimitFromBytes);
+    expect(acceptsCoin(taken, PARTS_PER_UNIT)).toBe(true);
+    expect(acceptsCoin(maxIncomingBytes, 1_000_000n * PARTS_PER_UNIT)).toBe(false);
+    expect(2 * maxIncomingBytes).toBeLessThan(MAX_WALLET_BYTES);
   });
 
-  test('is left in the network and found again from there when there is room', () => {
+  test('is left in the network and found again from there when there is space', () => {
     const toy = makeSection(toySuite, toyScalars, toyName);
     const own = genesisCoin(faucet, toy.section);
     const planned =
@@ -276,18 +328,18 @@ describe('dust', () => {
     if (!decoded.ok) throw new Error('our own transaction');
     const certificates = certify(toy, toySuite, 'COMMIT', decoded.value);
     const index = decoded.value.outputs.findIndex(({ amount }) => amount === 5n);
-    const line = encodeEntry({ transaction, certificates, index });
+    const line = encodeRegistryEntry({ transaction, certificates, index });
     const scanner = { keys: keysOf('alice'), sections: toy.known, suite: toySuite };
-    const full = { ...scanner, takes: () => false };
+    const full = { ...scanner, acceptsCoin: () => false };
     const left = scanEntry(full, emptyWallet, line, 1);
-    expect(left).toEqual({ ok: true, value: { state: emptyWallet, left: 5n } });
+    expect(left).toEqual({ ok: true, value: { state: emptyWallet, skipped: 5n } });
 
-    const place = leaveAt({ ...unreadList, after: 900 }, 640, 5n);
+    const place = withSkipped({ ...startOfList, after: 900 }, 640, 5n);
     const kept = decodeWallet(
-      encodeWallet(addPlaces(emptyWallet, new Map([[toHex(seedOf('x')), place]]))),
+      encodeWallet(addListPositions(emptyWallet, new Map([[toHex(seedOf('x')), place]]))),
     );
     expect(kept.ok && kept.value.lists.get(toHex(seedOf('x')))).toEqual(place);
-    expect(readAgain(place)).toEqual({ generation: 1, after: 640, left: null });
+    expect(rereadSkipped(place)).toEqual({ generation: 1, after: 640, skipped: null });
     const found = scanEntry(scanner, emptyWallet, line, 1);
     expect(found.ok && found.value.state.coins.size).toBe(1);
   });
@@ -347,7 +399,7 @@ test('a coin is free only when no payment that reserves it can still become fina
   );
 });
 
-test('coins that no payment was ever written for are spent before those that a dead one freed', () => {
+test('never reserved coins are spent before those a dead payment released', () => {
   const toy = makeSection(toySuite, toyScalars, toyName);
   const own = genesisCoin(faucet, toy.section);
   if (own === null) throw new Error('the faucet made the first coin');
@@ -362,7 +414,7 @@ test('coins that no payment was ever written for are spent before those that a d
   };
   const only = planPayment({ ...wish, coins: [freed] });
   expect(only.ok && only.value.spends).toEqual([own.coin.keyImage]);
-  // The freed coin is the smaller one and would be chosen otherwise.
+  // The released coin is the smaller one and would be chosen otherwise.
   const fresh = {
     ...recordOf({ ...own.coin, amount: own.coin.amount + 1n }, own.source),
     seenAt: 9,

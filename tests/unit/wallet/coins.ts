@@ -1,7 +1,7 @@
-/** Coins with proofs of their own: transactions of every shape, signed by nobody. */
+/** Coins with distinct proofs: transactions of every shape, without valid signatures. */
 import { utf8 } from '#core/codec/bytes.ts';
-import type { Certificate, Source } from '#money/certificate.ts';
-import type { SealedPath } from '#money/sealed.ts';
+import type { SpendCertificate, InputSource } from '#money/spend-certificate.ts';
+import type { InclusionProof } from '#money/inclusion-proof.ts';
 import { encodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
 import type { Coin, CoinRecord } from '#safe/wallet/index.ts';
 import { networkId, seedOf } from '../money/fixtures.ts';
@@ -9,9 +9,9 @@ import { networkId, seedOf } from '../money/fixtures.ts';
 export interface MadeOf {
   readonly inputs?: number;
   readonly amounts?: readonly bigint[];
-  /** Length of the path to a sealed root that every certificate carries; without one, none. */
+  /** Length of the inclusion proof of every certificate; without it, none. */
   readonly path?: number;
-  /** What the txid does not cover. */
+  /** Bytes that the txid does not cover. */
   readonly signature?: number;
 }
 
@@ -19,7 +19,7 @@ export interface MadeOf {
 export function coinsOf(
   name: string,
   made: MadeOf = {},
-): readonly { coin: Coin; source: Source }[] {
+): readonly { coin: Coin; source: InputSource }[] {
   const { inputs = 1, amounts = [7n], path, signature = 1 } = made;
   const key = (what: string, i: number): Uint8Array => seedOf(`${name} ${what} ${i}`);
   const transaction: Transaction = {
@@ -67,20 +67,20 @@ export function transactionOf(name: string): { transaction: Uint8Array; txid: Ui
   return { transaction: source.transaction, txid: coin.txid };
 }
 
-export function oneCoin(name: string, made: MadeOf = {}): { coin: Coin; source: Source } {
+export function oneCoin(name: string, made: MadeOf = {}): { coin: Coin; source: InputSource } {
   const [only] = coinsOf(name, made);
   if (only === undefined) throw new Error('a transaction has an output');
   return only;
 }
 
-export const certificate = (path?: number, epoch = 0n): Certificate => ({
+export const certificate = (path?: number, epoch = 0n): SpendCertificate => ({
   epoch,
   ballot: 0,
   signature: new Uint8Array(48).fill(1),
-  sealed: path === undefined ? null : sealedPath(path),
+  inclusion: path === undefined ? null : sealedPath(path),
 });
 
-export const sealedPath = (siblings: number): SealedPath => ({
+export const sealedPath = (siblings: number): InclusionProof => ({
   kind: 'decided',
   body: new Uint8Array(32).fill(2),
   index: 2 ** 32 - 2,
@@ -88,13 +88,13 @@ export const sealedPath = (siblings: number): SealedPath => ({
   siblings: Array.from({ length: siblings }, (_, i) => new Uint8Array(32).fill(i)),
 });
 
-/** The same proof with so many certificates more, or fewer. */
-export function withCertificates(source: Source, count: number): Source {
+/** The same proof with more, or fewer, certificates. */
+export function withCertificates(source: InputSource, count: number): InputSource {
   if (source.kind === 'genesis') throw new Error('the first coin has no certificates');
   return { ...source, certificates: Array.from({ length: count }, () => certificate()) };
 }
 
-export const recordOf = (coin: Coin, source: Source | null): CoinRecord => ({
+export const recordOf = (coin: Coin, source: InputSource | null): CoinRecord => ({
   coin,
   source,
   seenAt: 1,

@@ -1,4 +1,4 @@
-/** Goal: a database that could not be opened once is opened at the next try. Method: a first try that fails. */
+/** Goal: a database that failed to open is opened by the next call. Method: a first attempt that fails. */
 import { expect, test, vi } from 'vitest';
 
 const openDB = vi.hoisted(() => vi.fn());
@@ -13,7 +13,7 @@ const opened = {
 const stores: readonly (readonly [string, () => Promise<() => Promise<unknown>>])[] = [
   [
     'the worker’s memory',
-    async () => (await import('../../../src/service-worker/memory.ts')).memory.preference,
+    async () => (await import('#storage/browser/worker-store.ts')).workerStore.preference,
   ],
   ['payments', async () => (await import('#storage/browser/payments.ts')).listPayments],
   [
@@ -41,6 +41,6 @@ test.each(stores)('%s', async (_name, load) => {
   openDB.mockResolvedValue(opened);
   await read();
   await read();
-  // Once it is open it stays so.
+  // Once open it stays open.
   expect(openDB).toHaveBeenCalledTimes(2);
 });

@@ -1,18 +1,22 @@
 /**
- * Goal: two devices that wrote at once lose nothing; money is planned exactly; texts are strict.
+ * Goal: two devices that write concurrently lose nothing; money is planned exactly; texts are strict.
  * Method: random histories merged in every order; a payment from plan to the recipient's coin.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { toyScalars, toySuite } from '../../sim/toy-suite.ts';
+import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
-import { encodeEntry, verifyCommitted, type Source } from '#money/certificate.ts';
+import {
+  encodeRegistryEntry,
+  verifyCommitted,
+  type InputSource,
+} from '#money/spend-certificate.ts';
 import { decodeTransaction } from '#money/transaction.ts';
-import { verifyTransaction } from '#money/verify.ts';
+import { verifyTransaction } from '#money/verify-transaction.ts';
 import {
   addCoin,
   addPayment,
-  addPlaces,
+  addListPositions,
   addSpend,
   addStage,
   balanceOf,
@@ -20,13 +24,13 @@ import {
   emptyWallet,
   encodeReceipt,
   encodeWallet,
-  isWholeReceipt,
+  isCompleteReceipt,
   genesisCoin,
   historyOf,
   mergeWallets,
   parseReceiptText,
   planPayment,
-  receiptText,
+  receiptBytesToText,
   scanCommitted,
   scanEntry,
   spendable,
@@ -51,7 +55,7 @@ import { oneCoin, recordOf, withCertificates } from './coins.ts';
 const toy = makeSection(toySuite, toyScalars, toyName);
 const { section, known: sections } = toy;
 
-function coinOf(name: string, amount: bigint): [Coin, Source] {
+function coinOf(name: string, amount: bigint): [Coin, InputSource] {
   const { coin, source } = oneCoin(name, { amounts: [amount] });
   return [coin, source];
 }
@@ -106,7 +110,7 @@ describe('merge', () => {
   const places = fc.record({
     generation: fc.integer({ min: 0, max: 2 }),
     after: fc.integer({ min: 0, max: 9 }),
-    left: fc.option(
+    skipped: fc.option(
       fc.record({ from: fc.integer({ min: 0, max: 9 }), largest: fc.bigInt({ min: 0n, max: 9n }) }),
       { nil: null },
     ),
@@ -123,7 +127,7 @@ describe('merge', () => {
     whole: receiptOf('z', 2),
     'whole too': receiptOf('y', 2),
   };
-  /** Random knowledge: coins received, promised and spent, payments at any stage. */
+  /** Random states: coins received, reserved and spent, payments at any stage. */
   const wallets = fc
     .array(
       fc.record({
@@ -131,7 +135,7 @@ describe('merge', () => {
         at: fc.integer({ min: 0, max: 9 }),
         payment: fc.option(fc.constantFrom('t1', 't2'), { nil: null }),
         spender: fc.option(fc.constantFrom('t1', 't2'), { nil: null }),
-        stage: fc.constantFrom('prepared', 'final', 'registered', null),
+        stage: fc.constantFrom('committing', 'final', 'registered', null),
         receipt: fc.constantFrom('none', 'broken', 'broken too', 'whole', 'whole too'),
         proof: fc.constantFrom('none', 'short', 'long', 'whole', 'whole too'),
         place: fc.option(places, { nil: null }),
@@ -141,7 +145,7 @@ describe('merge', () => {
     .map((events) =>
       events.reduce((state, { name, at, payment, spender, stage, receipt, proof, place }) => {
         const { coin: known, source } = oneCoin(name, { inputs: 2 });
-        // Whatever way a proof came in, also one that this program would not have let in.
+        // However a proof was added, also one that this program would have refused.
         const proofs = {
           none: null,
           short: withCertificates(source, 1),
@@ -155,7 +159,7 @@ describe('merge', () => {
             [toHex(known.keyImage), { ...recordOf(known, proofs[proof]), seenAt: at }],
           ]),
         });
-        if (place !== null) now = addPlaces(now, new Map([[toHex(seedOf(name)), place]]));
+        if (place !== null) now = addListPositions(now, new Map([[toHex(seedOf(name)), place]]));
         if (payment !== null) {
           const txid = seedOf(payment);
           const record = {
@@ -189,7 +193,7 @@ describe('merge', () => {
     );
   });
 
-  test('is idempotent, and nothing known is forgotten', () => {
+  test('is idempotent, and loses nothing', () => {
     fc.assert(
       fc.property(wallets, wallets, (a, b) => {
         const merged = mergeWallets(a, b);
@@ -198,7 +202,7 @@ describe('merge', () => {
     );
   });
 
-  test('survives bytes, but for proofs that elders would refuse; noise is refused', () => {
+  test('survives encoding, except for proofs that elders would refuse; random bytes are refused', () => {
     fc.assert(
       fc.property(wallets, (a) => {
         const read = decodeWallet(encodeWallet(a));
@@ -215,7 +219,7 @@ describe('merge', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => !decodeWallet(noise).ok));
   });
 
-  test('a proof and a receipt that elders accept win over lesser bytes that they refuse', () => {
+  test('a valid proof and receipt win over smaller invalid ones', () => {
     const whole = (source: unknown): boolean =>
       (source as { certificates?: readonly unknown[] } | null)?.certificates?.length === 2;
     fc.assert(
@@ -228,27 +232,27 @@ describe('merge', () => {
         const kept = [...merged.payments].every(([key, { receipt }]) => {
           const had = [a, b].some((side) => {
             const theirs = side.payments.get(key)?.receipt ?? null;
-            return theirs !== null && isWholeReceipt(theirs);
+            return theirs !== null && isCompleteReceipt(theirs);
           });
-          return !had || (receipt !== null && isWholeReceipt(receipt));
+          return !had || (receipt !== null && isCompleteReceipt(receipt));
         });
         return proofs && kept;
       }),
     );
   });
 
-  test('one device knows the payment, the other the spend: the merge says replaced', () => {
+  test('one device knows the payment, the other the spend → the merge is replaced', () => {
     const one = write(first(), plan(first(), 10n), 10n);
     const own = genesisCoin(faucet, section);
     const other = addSpend(first(), own?.coin.keyImage ?? seedOf(''), seedOf('rival'));
     const merged = mergeWallets(one, other);
-    expect(historyOf(merged).map(({ state }) => state)).toContain('replaced');
+    expect(historyOf(merged).map(({ stage }) => stage)).toContain('replaced');
     expect(balanceOf(merged)).toEqual({ available: 0n, reserved: 0n });
   });
 });
 
 describe('payments', () => {
-  test('R0: from plan to the recipient and the change, with the memo', () => {
+  test('SPENTBOOK-R0: from plan to the recipient and the change, with the memo', () => {
     const intent = plan(first(), 600n);
     const bundle = decodeBundle(encodeBundle(intent.bundle));
     expect(bundle.ok && bundle.value).toEqual(intent.bundle);
@@ -267,13 +271,13 @@ describe('payments', () => {
     expect(historyOf(final).find(({ direction }) => direction === 'out')).toMatchObject({
       amount: 600n,
       memo: 'for tea',
-      state: 'final',
+      stage: 'final',
     });
-    expect(plan(final, 5n).spends).toHaveLength(1); // The change can be spent at once.
+    expect(plan(final, 5n).spends).toHaveLength(1); // The change can be spent immediately.
 
     const alice = { keys: keysOf('alice'), sections, suite: toySuite };
     const bob = { keys: keysOf('bob'), sections, suite: toySuite };
-    const lines = [0, 1].map((index) => encodeEntry({ ...committed(intent), index }));
+    const lines = [0, 1].map((index) => encodeRegistryEntry({ ...committed(intent), index }));
     const scan = (who: typeof alice): WalletState =>
       lines.reduce((state, line) => {
         const learnt = scanEntry(who, state, line, 11);
@@ -289,25 +293,35 @@ describe('payments', () => {
   test('a restored wallet learns from the registry that a coin is spent', () => {
     const intent = plan(first(), 600n);
     const scanner = { keys: faucet, sections, suite: toySuite };
-    const learnt = scanEntry(scanner, first(), encodeEntry({ ...committed(intent), index: 0 }), 3);
+    const learnt = scanEntry(
+      scanner,
+      first(),
+      encodeRegistryEntry({ ...committed(intent), index: 0 }),
+      3,
+    );
     expect(
       learnt.ok && [...learnt.value.state.coins.values()].some(({ spentBy }) => spentBy.size > 0),
     ).toBe(true);
   });
 
-  test('a registry line without a valid certificate teaches nothing', () => {
+  test('a registry line without a valid certificate changes nothing', () => {
     const intent = plan(first(), 600n);
     const { transaction, certificates } = committed(intent);
     const forged = certificates.map((each) => ({ ...each, signature: new Uint8Array(48).fill(1) }));
     const scanner = { keys: keysOf('alice'), sections, suite: toySuite };
     const results = [0, 1].map((index) =>
-      scanEntry(scanner, emptyWallet, encodeEntry({ transaction, certificates: forged, index }), 3),
+      scanEntry(
+        scanner,
+        emptyWallet,
+        encodeRegistryEntry({ transaction, certificates: forged, index }),
+        3,
+      ),
     );
     expect(results.some((result) => !result.ok && result.error === 'forgedCertificate')).toBe(true);
     expect(results.every((result) => !result.ok || result.value.state.coins.size === 0)).toBe(true);
   });
 
-  test('errors say what is missing', () => {
+  test('each error names what is missing', () => {
     const wish = {
       keys: faucet,
       networkId,
@@ -332,9 +346,9 @@ describe('payments', () => {
 
 describe('receipt', () => {
   const intent = plan(first(), 600n);
-  const text = receiptText(networkId, committed(intent));
+  const text = receiptBytesToText(encodeReceipt(networkId, committed(intent)));
 
-  test('carries the payment to whoever it pays', () => {
+  test('carries the payment to its recipient', () => {
     const read = parseReceiptText(networkId, text);
     if (!read.ok) throw new Error(read.error);
     expect(verifyCommitted(sections, toySuite, read.value).ok).toBe(true);

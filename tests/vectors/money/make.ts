@@ -1,16 +1,16 @@
 /**
- * Makes `golden.json`: the layouts that, once people hold money, may never change. Run it to see
- * what changed; change the file only with a reason in the commit.
+ * Makes `golden.json`: the layouts that must never change once people hold money. Run it to see
+ * differences; change the file only with a reason in the commit.
  *
  *   node tests/vectors/money/make.ts > tests/vectors/money/golden.json
  */
 import { EMPTY_PREFIX } from '#address/prefix.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
-import { addressOf, encodeAddress } from '#money/address.ts';
-import { buildTransaction } from '#money/build.ts';
-import { encodeEntry, statementBytes } from '#money/certificate.ts';
-import { genesisKeyPair, walletKeys } from '#money/keys.ts';
+import { addressOf, encodeAddress } from '#money/wallet-address.ts';
+import { buildTransaction } from '#money/build-transaction.ts';
+import { encodeRegistryEntry, spendStatementBytes } from '#money/spend-certificate.ts';
+import { genesisKeyPair, walletKeys } from '#money/wallet-keys.ts';
 import {
   contextOf,
   encodeTransaction,
@@ -19,7 +19,7 @@ import {
   txidOf,
 } from '#money/transaction.ts';
 import { ackBytes, outputName } from '#protocol/mint/index.ts';
-import { voteBytes } from '#protocol/spentbook/index.ts';
+import { prepareVoteBytes } from '#protocol/spentbook/index.ts';
 
 export function makeVectors(): Readonly<Record<string, string>> {
   const seed = new Uint8Array(32).fill(1);
@@ -49,7 +49,7 @@ export function makeVectors(): Readonly<Record<string, string>> {
   };
   const statement = { keyImage: input.keyImage, ballot: 0, txid: txidOf(transaction) };
   const certificates = [
-    { epoch: 7n, ballot: 0, signature: new Uint8Array(48).fill(6), sealed: null },
+    { epoch: 7n, ballot: 0, signature: new Uint8Array(48).fill(6), inclusion: null },
   ];
   const bytes = encodeTransaction(transaction);
   return {
@@ -65,11 +65,11 @@ export function makeVectors(): Readonly<Record<string, string>> {
     transaction: toHex(bytes),
     transactionHash: toHex(transactionHash(transaction)),
     txid: toHex(statement.txid),
-    statement: toHex(statementBytes(section, statement)),
-    vote: toHex(voteBytes(section, statement)),
+    statement: toHex(spendStatementBytes(section, statement)),
+    vote: toHex(prepareVoteBytes(section, statement)),
     ack: toHex(ackBytes(section, output.oneTimeKey, statement.txid)),
     entryHash: toHex(
-      labelledHash('vector', encodeEntry({ transaction: bytes, certificates, index: 0 })),
+      labelledHash('vector', encodeRegistryEntry({ transaction: bytes, certificates, index: 0 })),
     ),
   };
 }

@@ -1,0 +1,50 @@
+/**
+ * N8, N26, N39: in which order a decided set of acts is applied. The first of two handovers wins, and
+ * the first joiner gets the vacancy: so nothing that an author can choose decides an order.
+ */
+import { compareBytes } from '#core/codec/bytes.ts';
+import { labelledHash } from '#crypto/hash.ts';
+import { joinRank } from '#protocol/node-age/index.ts';
+import { ELDER_COUNT } from '#protocol/section/index.ts';
+import type { Act, ActKind, HandoverAct } from './acts.ts';
+import { actId } from './codec.ts';
+
+/** N8, MEMBERSHIP-B7: the order in which a decided set is applied, whatever order it arrived in. */
+export function canonicalOrder(acts: readonly Act[], churnId: Uint8Array): readonly Act[] {
+  const ranked = acts.map((act) => ({ act, rank: rankOf(act, churnId) }));
+  return ranked
+    .sort((a, b) => phaseOrder(a.act) - phaseOrder(b.act) || compareBytes(a.rank, b.rank))
+    .map(({ act }) => act);
+}
+
+const orderOfKinds: readonly ActKind[] = [
+  'leave', // Makes sessions ineligible before a handover could choose them (N24).
+  'demote',
+  'join',
+  'vacancies', // Vacancies of the sealed state are for the joiners of this generation.
+  'handover',
+  'sealedSet',
+];
+
+/** Joiners with a relocation certificate come before those that need a vacancy. */
+const phaseOrder = ({ body }: Act): number =>
+  2 * orderOfKinds.indexOf(body.kind) + (body.kind === 'join' && body.certificate === null ? 1 : 0);
+
+function rankOf({ body }: Act, churnId: Uint8Array): Uint8Array {
+  // N39: the churn id is drawn after the decision, so no name can be ground for it.
+  if (body.kind === 'join' && body.certificate === null) return joinRank(body.name, churnId);
+  if (body.kind === 'handover') return handoverRank(body, churnId);
+  // Of two sealed sets the one with more snapshots.
+  const fewer = body.kind === 'sealedSet' ? ELDER_COUNT - body.snapshots.length : 0;
+  return Uint8Array.of(fewer, ...actId(body));
+}
+
+/** N26: a split first, then the lowest hash; of two keys of one session again the lowest. */
+function handoverRank(body: HandoverAct, churnId: Uint8Array): Uint8Array {
+  const isSplit = body.ready.length === 2;
+  return Uint8Array.of(
+    isSplit ? 0 : 1,
+    ...labelledHash('safe/v1/handover-choice', churnId, body.sessionId),
+    ...labelledHash('safe/v1/handover-key-choice', churnId, actId(body)),
+  );
+}

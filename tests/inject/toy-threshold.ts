@@ -1,2 +1,0 @@
-/** Signatures without pairings: see tests/sim/toy-suite.ts. */
-export { toySuite as blsSuite } from '../sim/toy-suite.ts';
