@@ -92,7 +92,8 @@ export default defineConfig(({ mode }) => ({
           environment: 'node',
           execArgv: manySteps,
           include: ['tests/inject/**/*.test.ts'],
-          testTimeout: 300_000,
+          // More than the longest case of a sample may take, so that the sample names it.
+          testTimeout: 900_000,
         },
       },
       {

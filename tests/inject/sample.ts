@@ -28,7 +28,8 @@ export async function sample(
 ): Promise<Sampled> {
   const begun = process.cpuUsage();
   const kinds = options.kinds ?? new Set<Fault>();
-  const { sites, violations } = await loop.recordSites(story);
+  const recorded = await inTime(loop.recordSites(story));
+  const { sites, violations } = recorded ?? { sites: [], violations: ['comes to no end'] };
   const found = violations.map((each) => `${story}, nothing wrong: ${each}`);
   const cases = loop.mixed(loop.casesOf(story, sites), seedOfRun, kinds);
   let played = 0;
