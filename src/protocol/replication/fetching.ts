@@ -104,7 +104,10 @@ function rarest(
 const isTrusted = (state: ReplicationState, id: NodeId): boolean =>
   (state.strikes.get(id) ?? 0) < maxStrikes;
 
-/** REPLICATION-P3: four closer adults hold it, full ones included: it is ours only if one loses it. */
+/**
+ * REPLICATION-P3: four closer adults hold it, full ones included: it is ours only if one loses it. An older
+ * version that we hold is renewed all the same.
+ */
 function isSurplus(
   config: ReplicationConfig,
   state: ReplicationState,
@@ -112,6 +115,7 @@ function isSurplus(
 ): boolean {
   if (wanted.holders.length < copiesWanted || state.view === null) return false;
   const { name } = wanted.item;
+  if (heldItem(state.inventory.items, itemId(wanted.item)) !== undefined) return false;
   const adults = coveringSection(state.view, name)?.adults ?? [];
   const own = adults.find(({ id }) => id === selfId(config));
   if (own === undefined) return true;

@@ -11,6 +11,7 @@ import { labelledHash } from '#crypto/hash.ts';
 import { encodePointer, signPointer } from '#data/pointer-record.ts';
 import { receiptBytes, storedChunk } from '#data/storage-receipt.ts';
 import {
+  adultsByDistance,
   auditVerdict,
   challengeOf,
   confirmationBytes,
@@ -556,6 +557,27 @@ test('REPLICATION-R10: holders fetch the greater of two bodies from a surplus co
     expect(output).toMatchObject({ kind: 'fetch', holder: recordOutsider, item: greater.item });
   }
   expect(far.state().handoffs.size).toBe(1);
+});
+
+test('REPLICATION-P3: of a record that four closer adults hold, full ones included, only an older copy is renewed', () => {
+  const line = adultsByDistance(adultsOf(section), greater.item.name).map(({ id }) => id);
+  const [self = ''] = line.slice(5);
+  const stateRef = stateRefOf(section);
+  const fetchesWith = (...stock: readonly Item[]) => {
+    const puller = node(self, ...stock);
+    puller.adopt();
+    for (const full of line.slice(0, 2))
+      puller.receive(full, { kind: 'diskFull', counter: 1n, full: true });
+    const effects = line.slice(0, 5).flatMap((from) => {
+      const items = [greater.item];
+      return puller.receive(from, { kind: 'listing', stateRef, after: '', items, next: null });
+    });
+    for (let at = 0; at < 4; at++) effects.push(...puller.tick());
+    return outputs(effects).filter(({ kind }) => kind === 'fetch');
+  };
+  expect(fetchesWith()).toEqual([]);
+  expect(fetchesWith(lesser.item)).toMatchObject([{ item: greater.item }]);
+  expect(fetchesWith(greater.item)).toEqual([]);
 });
 
 test('REPLICATION-R10: a record with another signature has the same proof', () => {
