@@ -437,9 +437,10 @@ export function rejoinNode(api: SectionApi, { id, config }: SimNode): void {
   const node = views.find((each) => each.id === id);
   const guide = views.find(({ state }) => state.own !== null);
   if (node?.up !== true || node.stopped || guide === undefined) return;
-  const { joining, own, tree } = node.state;
-  const hasNoSections = tree.sections.size === 0;
-  if (own === null && (joining === null || hasNoSections)) {
+  const { joining, own, tree, wasMember } = node.state;
+  const isNew = joining === null && !wasMember;
+  // A shell's first input is `join`; here a crash can take it and leave the answers that follow it.
+  if (isNew || (own === null && tree.sections.size === 0)) {
     sendJoinInputs(api, { id, config }, guide, relocationCertificateOf(api, id));
   }
 }
