@@ -80,6 +80,9 @@ export function runLies(seed: number, plan: LiesPlan = {}) {
       faults: {
         ...faultyNetwork,
         crashProbability: 0.0002,
+        // Cut links last to the healing. Three that last for a silence limit, and two lying elders, are five
+        // who may remove a member.
+        ...(healAtMs > usualHealAtMs ? { cutProbability: 0 } : {}),
         computeMs: slow ? [0, 300] : [0, 20],
         ...(turn === 'split' ? {} : { slowMs: lateAdult(founding, liars) }),
       },
