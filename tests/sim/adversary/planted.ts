@@ -160,7 +160,7 @@ export const plantedLies: readonly PlantedLie[] = [
       },
     ],
     plan: { about: ['endorse', 'leave'], turn: 'steady', isOneFalse: true, healAtMs: 20_000 },
-    seeds: [20],
+    seeds: [19],
     found: /an honest member has left/,
   },
 ];
