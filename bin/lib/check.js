@@ -11,19 +11,19 @@ const checks = [
   {
     name: 'types',
     needs: 'tsconfig.json',
-    tool: 'typescript/bin/tsc',
+    tool: 'typescript-native/bin/tsc',
     args: ['--noEmit', '-p', 'tsconfig.json'],
   },
   {
     name: 'types of the service worker',
     needs: 'src/service-worker/tsconfig.json',
-    tool: 'typescript/bin/tsc',
+    tool: 'typescript-native/bin/tsc',
     args: ['--noEmit', '-p', 'src/service-worker/tsconfig.json'],
   },
   {
     name: 'types of the vault',
     needs: 'src/vault/tsconfig.json',
-    tool: 'typescript/bin/tsc',
+    tool: 'typescript-native/bin/tsc',
     args: ['--noEmit', '-p', 'src/vault/tsconfig.json'],
   },
   {
