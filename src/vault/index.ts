@@ -1,6 +1,6 @@
 /** The dedicated worker that holds the open Safe: connects the vault to a real browser. */
 import { toVaultShape, type FromVault, type ToVault, type VaultError } from '#bridge/vault.ts';
-import { STRETCH_STANDARD } from '#crypto/key-stretching.ts';
+import { STRETCH_STANDARD } from '#crypto/stretch-parameters.ts';
 import { stretchPassword } from '#runtime/jobs/argon2.ts';
 import { createBrowserVaultStore } from '#storage/browser/vault-store.ts';
 import { createGuessClient } from './guesses/guess-client.ts';

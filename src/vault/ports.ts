@@ -1,7 +1,7 @@
 /** The vault's interface to the outside; `index.ts` connects the browser, tests their own. */
 import type { FromVault, MoneyView, VaultReplies, VaultRequest } from '#bridge/vault.ts';
 import type { Secret } from '#core/secret.ts';
-import type { Stretch, StretchParameters } from '#crypto/key-stretching.ts';
+import type { Stretch, StretchParameters } from '#crypto/stretch-parameters.ts';
 import type { PasswordEstimator } from '#safe/credentials/strength.ts';
 import type { MergeWallet } from '#safe/index/index-set.ts';
 import type { PinnedNetwork, VaultStore } from '#storage/browser/vault-store.ts';

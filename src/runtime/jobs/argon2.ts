@@ -5,7 +5,7 @@ import {
   stretchWithinLimits,
   type Stretch,
   type StretchParameters,
-} from '#crypto/key-stretching.ts';
+} from '#crypto/stretch-parameters.ts';
 
 /**
  * @returns 32 bytes; `outOfRange` for parameters outside the accepted range (an attacker who changed a

@@ -1,5 +1,5 @@
 /** Which passwords are accepted for a new Safe, and what a thief who also has the phrase would pay. */
-import { MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, toPassword } from './password.ts';
+import { MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, toPassword } from './password-rules.ts';
 
 /** ACCESS-K4. @returns log10 of the guesses needed. */
 export type PasswordEstimator = (password: string) => Promise<number>;

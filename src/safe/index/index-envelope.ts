@@ -12,7 +12,7 @@ import { Reader, Writer } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { decodeDataMap, encodeDataMap, type DataMap } from '#data/data-map.ts';
 import { MAX_POINTER_CIPHERTEXT_BYTES } from '#data/pointer-record.ts';
-import { stretchWithinLimits, type StretchParameters } from '#crypto/key-stretching.ts';
+import { stretchWithinLimits, type StretchParameters } from '#crypto/stretch-parameters.ts';
 import { MAX_READ_INDEX_BYTES } from './index-set.ts';
 
 /** A larger body goes to chunks; 4 KiB are reserved for growth of the body. */

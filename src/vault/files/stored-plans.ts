@@ -1,7 +1,7 @@
 /** The encrypted upload plans of a Safe on this device: stored by pass 1, loaded after a restart. */
 import { toHex } from '#core/codec/bytes.ts';
 import { decryptWithNonce, encryptWithNonce } from '#runtime/jobs/ciphers.ts';
-import { indexContext } from '#safe/credentials/keys.ts';
+import { indexContext } from '#safe/credentials/derive-root-keys.ts';
 import {
   decodeUploadPlan,
   encodeUploadPlan,

@@ -1,9 +1,9 @@
 /** The open Safe: its keys, the index known to this tab, and the one stored record. */
 import { concat, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import { err, type Result } from '#core/result.ts';
-import type { StretchParameters } from '#crypto/key-stretching.ts';
+import type { StretchParameters } from '#crypto/stretch-parameters.ts';
 import { decryptWithNonce, encryptWithNonce } from '#runtime/jobs/ciphers.ts';
-import { indexContext, type RootKeys, type StrongKey } from '#safe/credentials/keys.ts';
+import { indexContext, type RootKeys, type StrongKey } from '#safe/credentials/derive-root-keys.ts';
 import {
   decodeIndexEnvelope,
   decodeIndexLocation,

@@ -4,10 +4,15 @@
  */
 import type { VaultErrorKind } from '#bridge/vault.ts';
 import { toHex } from '#core/codec/bytes.ts';
-import type { StretchParameters } from '#crypto/key-stretching.ts';
+import type { StretchParameters } from '#crypto/stretch-parameters.ts';
 import { sha256Fast } from '#runtime/jobs/ciphers.ts';
-import { allKeys, StrongKey, unlockRoot, type RootKeys } from '#safe/credentials/keys.ts';
-import { toPassword, type Password } from '#safe/credentials/password.ts';
+import {
+  allKeys,
+  StrongKey,
+  unlockRoot,
+  type RootKeys,
+} from '#safe/credentials/derive-root-keys.ts';
+import { toPassword, type Password } from '#safe/credentials/password-rules.ts';
 import { passwordStrength } from '#safe/credentials/strength.ts';
 import { decodeIndexEnvelope } from '#safe/index/index-envelope.ts';
 import { EMPTY_INDEX } from '#safe/index/index-set.ts';

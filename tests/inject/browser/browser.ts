@@ -7,7 +7,7 @@ import 'fake-indexeddb/auto';
 import type { FromVault, VaultReplies, VaultRequest, VaultView } from '#bridge/vault.ts';
 import { filesPath, rpcPath, workerHeader, type WorkerToPage } from '#bridge/worker-messages.ts';
 import { err, ok, type Result } from '#core/result.ts';
-import { STRETCH_STANDARD, type Stretch } from '#crypto/key-stretching.ts';
+import { STRETCH_STANDARD, type Stretch } from '#crypto/stretch-parameters.ts';
 import {
   decodeClientRequest,
   decodeIncomingRequest,

@@ -3,15 +3,15 @@ import type { VaultView } from '#bridge/vault.ts';
 import type { CallInput } from '#bridge/worker-calls.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { Secret } from '#core/secret.ts';
-import { STRETCH_STANDARD } from '#crypto/key-stretching.ts';
+import { STRETCH_STANDARD } from '#crypto/stretch-parameters.ts';
 import { decodePointer, pointerAddress } from '#data/pointer-record.ts';
 import { addressOf } from '#money/wallet-address.ts';
 import { formatAmount } from '#money/amount.ts';
 import type { CommittedTransaction } from '#money/spend-certificate.ts';
 import { walletKeys, type WalletKeys } from '#money/wallet-keys.ts';
 import { stretchUnchecked } from '#runtime/jobs/argon2.ts';
-import { StrongKey, unlockRoot, type RootKeys } from '#safe/credentials/keys.ts';
-import { toPassword } from '#safe/credentials/password.ts';
+import { StrongKey, unlockRoot, type RootKeys } from '#safe/credentials/derive-root-keys.ts';
+import { toPassword } from '#safe/credentials/password-rules.ts';
 import type { SafeIndex } from '#safe/index/index-set.ts';
 import { decodeBundle } from '#safe/payment/index.ts';
 import {

@@ -3,7 +3,7 @@ import { argon2id } from '@noble/hashes/argon2.js';
 import { expect, test } from 'vitest';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { stretchPassword, stretchUnchecked } from '#runtime/jobs/argon2.ts';
-import { STRETCH_STANDARD } from '#crypto/key-stretching.ts';
+import { STRETCH_STANDARD } from '#crypto/stretch-parameters.ts';
 import vectors from '../../vectors/credentials/argon2id.json' with { type: 'json' };
 
 const repeated = (byte: number, length: number): Uint8Array => new Uint8Array(length).fill(byte);

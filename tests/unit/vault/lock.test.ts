@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { pointerAddress } from '#data/pointer-record.ts';
-import { StrongKey } from '#safe/credentials/keys.ts';
+import { StrongKey } from '#safe/credentials/derive-root-keys.ts';
 import {
   createBrowser,
   createNetwork,

@@ -11,7 +11,7 @@ import {
 } from '#bridge/worker-calls.ts';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
-import { STRETCH_STANDARD } from '#crypto/key-stretching.ts';
+import { STRETCH_STANDARD } from '#crypto/stretch-parameters.ts';
 import {
   decodePointer,
   decodeVerifiedPointer,

@@ -1,4 +1,4 @@
-/** Key stretching, the slow step from a password to a key: parameters, limits, type. */
+/** How strongly a password is stretched into a key: parameters, the limits of stored ones, the type of the function. */
 import type { Result } from '#core/result.ts';
 
 /** Argon2id with one lane: a browser has one, an attacker would have them all. */

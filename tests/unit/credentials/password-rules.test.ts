@@ -1,7 +1,7 @@
 /** Goal: passwords have one canonical form, and weak ones are refused with a reason. */
 import { expect, test } from 'vitest';
 import { toHex, utf8 } from '#core/codec/bytes.ts';
-import { toPassword } from '#safe/credentials/password.ts';
+import { toPassword } from '#safe/credentials/password-rules.ts';
 import { passwordStrength } from '#safe/credentials/strength.ts';
 import { createEstimator } from '../../../src/vault/guesses/estimate.ts';
 

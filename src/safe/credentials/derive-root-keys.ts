@@ -14,8 +14,8 @@ import { Secret } from '#core/secret.ts';
 import { englishWords } from '#crypto/bip39.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { hkdf, labelledHash } from '#crypto/hash.ts';
-import type { Stretch, StretchParameters } from '#crypto/key-stretching.ts';
-import type { Password } from './password.ts';
+import type { Stretch, StretchParameters } from '#crypto/stretch-parameters.ts';
+import type { Password } from './password-rules.ts';
 import { phraseMemberKey } from './phrase.ts';
 import { readPhrase, type PhraseProblem } from './phrase-problem.ts';
 
