@@ -20,7 +20,7 @@ import { addressesFor, orderTransports } from './transport-order.ts';
 import { limitRelayedDials } from './limits/relayed-dials.ts';
 import type { RequestTimeout, RpcError } from './rpc/rpc-stream.ts';
 import { rtcAllowance } from './rtc/budget.ts';
-import { hasRtcHost, rtcUsed } from './rtc/proxy.ts';
+import { hasRtcHost, rtcUsed } from './rtc/worker-proxy.ts';
 import { createStreamPool } from './rpc/stream-pool.ts';
 
 export interface LightHostOptions {

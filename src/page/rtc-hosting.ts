@@ -3,7 +3,7 @@
  * browser gives the lock to the next tab, which offers itself to the worker.
  */
 import type { PageToWorker } from '#bridge/worker-messages.ts';
-import { hostRtc, type RtcHost } from '#network/rtc/host.ts';
+import { hostRtc, type RtcHost } from '#network/rtc/page-connections.ts';
 
 export interface RtcHosting {
   /** The worker has no host: it may have dropped this page while it was busy or frozen. */

@@ -1,6 +1,11 @@
 /** The worker's side of the RTC host: requests one from the pages, takes the port, detects its loss. */
 import type { WorkerToPage } from '#bridge/worker-messages.ts';
-import { attachRtcHost, detachRtcHost, hasRtcHost, probeRtcHost } from '#network/rtc/proxy.ts';
+import {
+  attachRtcHost,
+  detachRtcHost,
+  hasRtcHost,
+  probeRtcHost,
+} from '#network/rtc/worker-proxy.ts';
 import { instanceId } from './instance.ts';
 import { scope } from './scope.ts';
 

@@ -15,7 +15,7 @@ import { isPrivateHost } from '#network/address-checks.ts';
 import { networkTag } from '#network/protocols.ts';
 import { hostOf } from '#network/transport-order.ts';
 import { rtcDisableFrom } from '#network/rtc/budget.ts';
-import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/proxy.ts';
+import { hasRtcHost, rtcOpen, rtcUsed } from '#network/rtc/worker-proxy.ts';
 import type { PaymentSections } from '#safe/payment/index.ts';
 import { encodeProof } from '#protocol/anti-entropy/index.ts';
 import type { SectionProof } from '#protocol/section/index.ts';

@@ -1,6 +1,6 @@
 /** Goal: a page that the worker dropped, because it was busy or frozen, hosts again on request. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { hostRtc } from '#network/rtc/host.ts';
+import { hostRtc } from '#network/rtc/page-connections.ts';
 import { startRtcHosting } from '../../../src/page/rtc-hosting.ts';
 
 const offered: MessagePort[] = [];

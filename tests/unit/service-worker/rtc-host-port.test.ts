@@ -10,7 +10,7 @@ vi.mock('../../../src/service-worker/scope.ts', () => ({
 }));
 const { checkRtcHost, releaseRtcHost, acquireRtcHost } =
   await import('../../../src/service-worker/rtc-host-port.ts');
-const { hasRtcHost } = await import('#network/rtc/proxy.ts');
+const { hasRtcHost } = await import('#network/rtc/worker-proxy.ts');
 
 const ends: MessagePort[] = [];
 afterEach(() => {

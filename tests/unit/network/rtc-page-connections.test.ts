@@ -4,14 +4,14 @@
  * Method: the proxy and the host over one MessagePort; the page's WebRTC is scripted.
  */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { hostRtc, type RtcHost } from '#network/rtc/host.ts';
+import { hostRtc, type RtcHost } from '#network/rtc/page-connections.ts';
 import {
   attachRtcHost,
   detachRtcHost,
   installRtcProxy,
   rtcOpen,
   rtcUsed,
-} from '#network/rtc/proxy.ts';
+} from '#network/rtc/worker-proxy.ts';
 
 installRtcProxy();
 const WorkerConnection = globalThis.RTCPeerConnection;
