@@ -1,6 +1,7 @@
 /** Decides what an elder signs within a round, and when the generation is decided (N1, N2). */
 import { toHex } from '#core/codec/bytes.ts';
 import type { Prevote, RoundChange } from './messages.ts';
+import { decide, persistAndSend, sign } from './persist-before-send.ts';
 import { decidingPrecommits, preferredVoterOf } from './rules.ts';
 import type { OpenState } from './state.ts';
 import {
@@ -10,14 +11,7 @@ import {
   roundChangesDigest,
   toValue,
 } from './statements.ts';
-import {
-  heldBytes,
-  decide,
-  higherCertificate,
-  persistAndSend,
-  sign,
-  type StepBuilder,
-} from './step-builder.ts';
+import { heldBytes, higherCertificate, type StepBuilder } from './step-builder.ts';
 
 export function tryDecide(step: StepBuilder): boolean {
   const precommits = decidingPrecommits(step.state.precommits, step.quorum);

@@ -29,15 +29,9 @@ import type {
   OpenState,
 } from './state.ts';
 import { maxProposals, proposalHash, verifyDecision } from './statements.ts';
+import { decide } from './persist-before-send.ts';
 import { advanceRound, leaveRound, roundChangesMessage } from './rounds.ts';
-import {
-  beginStep,
-  decide,
-  endStep,
-  otherElders,
-  timeoutOf,
-  type StepBuilder,
-} from './step-builder.ts';
+import { beginStep, endStep, otherElders, timeoutOf, type StepBuilder } from './step-builder.ts';
 
 type Outcome = Step<AgreementState, Agreement>;
 type DecidedState = AgreementState & { readonly kind: 'decided' };

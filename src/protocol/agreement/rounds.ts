@@ -8,9 +8,10 @@ import {
   tryPrevote,
 } from './cast-votes.ts';
 import type { AgreementMessage, RoundChange } from './messages.ts';
+import { persistAndSend, sign } from './persist-before-send.ts';
 import type { AgreementConfig, OpenState } from './state.ts';
 import { roundChangeBody, toValue } from './statements.ts';
-import { persistAndSend, sign, timeoutOf, type StepBuilder } from './step-builder.ts';
+import { timeoutOf, type StepBuilder } from './step-builder.ts';
 
 /** Applies all enabled transitions until none is left. */
 export function advanceRound(step: StepBuilder): void {

@@ -3,10 +3,9 @@ import { nameToId } from '#address/xor-name.ts';
 import { assert } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, NodeId } from '#core/machine.ts';
-import type { AgreementMessage, Decision, QuorumCertificate, StatementPhase } from './messages.ts';
+import type { QuorumCertificate } from './messages.ts';
 import type { AgreementRules } from './rules.ts';
-import type { Agreement, AgreementConfig, AgreementState, OpenState, LastSent } from './state.ts';
-import { statementBytes } from './statements.ts';
+import type { Agreement, AgreementConfig, AgreementState, OpenState } from './state.ts';
 
 /** One event's work: the current state and the effects so far. */
 export interface StepBuilder {
@@ -43,42 +42,6 @@ const maxTimeoutDoublings = 6;
 export const timeoutOf = (config: AgreementConfig, doublings: number): number =>
   config.roundTimeoutMs * 2 ** Math.min(doublings, maxTimeoutDoublings);
 
-/** Final. N11: re-send the decision to all until the generation is sealed. */
-export function decide(step: StepBuilder, decision: Decision, from: NodeId | null): void {
-  const { config, effects } = step;
-  const knownHolders = new Set(from === null ? [] : [from]);
-  step.decided = { kind: 'decided', decision, knownHolders, retransmissions: 0 };
-  effects.push({ kind: 'persist', fact: { kind: 'decided', decision } });
-  for (const timer of ['roundTimeout', 'preferredVoter'] as const)
-    effects.push({ kind: 'clearTimer', timer });
-  effects.push({ kind: 'output', output: { kind: 'decided', ...decision } });
-  if (config.abstain) return;
-  const { generation } = config;
-  effects.push(
-    { kind: 'send', to: otherElders(config), message: { kind: 'decision', generation, decision } },
-    { kind: 'setTimer', timer: 'repeat', afterMs: timeoutOf(config, 0) },
-  );
-}
-
-/** N10: persists one fact (bytes, round, lock, proposals to serve), then sends. */
-export function persistAndSend(
-  step: StepBuilder,
-  message: AgreementMessage,
-  lastSent: LastSent,
-  cited: readonly Uint8Array[],
-): void {
-  const { config, state, effects } = step;
-  const fresh = new Set(cited.map(toHex).filter((id) => !state.stored.has(id)));
-  const proposals = heldBytes(state, cited, fresh);
-  const { round, highest } = state;
-  effects.push(
-    { kind: 'persist', fact: { kind: 'signed', round, message, highest, proposals } },
-    { kind: 'send', to: otherElders(config), message },
-  );
-  step.state = { ...state, lastSent, stored: new Set([...state.stored, ...fresh]) };
-  startRetransmission(step);
-}
-
 export function startRetransmission(step: StepBuilder): void {
   if (step.state.retransmissions !== null || step.config.abstain) return;
   step.state = { ...step.state, retransmissions: 0 };
@@ -103,14 +66,3 @@ export const heldBytes = (
     const held = state.proposals.get(id);
     return among.has(id) && held !== undefined && 'bytes' in held ? [held.bytes] : [];
   });
-
-export function sign(
-  step: StepBuilder,
-  round: number,
-  phase: StatementPhase,
-  body: Uint8Array,
-): Uint8Array {
-  const { config } = step;
-  const bytes = statementBytes(config, round, phase, config.self, body);
-  return config.identity.sign(config.identitySeed, bytes);
-}
