@@ -1,13 +1,14 @@
 /**
- * N8, N26, N39: in which order a decided set of acts is applied. The first of two handovers wins, and
- * the first joiner gets the vacancy: so nothing that an author can choose decides an order.
+ * N8, N39: in which order a decided set of acts is applied. The first of two handovers wins (N26:
+ * rank-handovers.ts), and the first joiner gets the vacancy: so nothing that an author can choose
+ * decides an order.
  */
 import { compareBytes } from '#core/codec/bytes.ts';
-import { labelledHash } from '#crypto/hash.ts';
 import { joinRank } from '#protocol/node-age/index.ts';
 import { ELDER_COUNT } from '#protocol/section/index.ts';
-import type { Act, ActKind, HandoverAct } from './acts.ts';
+import type { Act, ActKind } from './acts.ts';
 import { actId } from './codec.ts';
+import { handoverRank } from './rank-handovers.ts';
 
 /** N8, MEMBERSHIP-B7: the order in which a decided set is applied, whatever order it arrived in. */
 export function canonicalOrder(acts: readonly Act[], churnId: Uint8Array): readonly Act[] {
@@ -37,14 +38,4 @@ function rankOf({ body }: Act, churnId: Uint8Array): Uint8Array {
   // Of two sealed sets the one with more snapshots.
   const fewer = body.kind === 'sealedSet' ? ELDER_COUNT - body.snapshots.length : 0;
   return Uint8Array.of(fewer, ...actId(body));
-}
-
-/** N26: a split first, then the lowest hash; of two keys of one session again the lowest. */
-function handoverRank(body: HandoverAct, churnId: Uint8Array): Uint8Array {
-  const isSplit = body.ready.length === 2;
-  return Uint8Array.of(
-    isSplit ? 0 : 1,
-    ...labelledHash('safe/v1/handover-choice', churnId, body.sessionId),
-    ...labelledHash('safe/v1/handover-key-choice', churnId, actId(body)),
-  );
 }
