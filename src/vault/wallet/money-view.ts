@@ -15,7 +15,7 @@ import {
 } from '#safe/wallet/index.ts';
 import type { WalletContext } from '../ports.ts';
 import type { OutgoingPayments, PaymentProgress } from './outgoing-payments.ts';
-import { historySentence, skippedSentence } from './sentences.ts';
+import { historySentence, skippedSentence } from './payment-sentences.ts';
 
 const fingerprintWords = 4;
 

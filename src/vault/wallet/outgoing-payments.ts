@@ -8,7 +8,7 @@ import type { SpendCertificate } from '#money/spend-certificate.ts';
 import type { WalletKeys } from '#money/wallet-keys.ts';
 import { decodeTransaction } from '#money/transaction.ts';
 import { decodeBundle, decodePaymentFacts, type PaymentFact } from '#safe/payment/index.ts';
-import type { PaymentStage, WaitingReasonKind } from '#safe/payment/stages.ts';
+import type { PaymentStage } from '#safe/payment/stages.ts';
 import {
   addSpend,
   addStage,
@@ -18,9 +18,9 @@ import {
   type WalletState,
 } from '#safe/wallet/index.ts';
 import type { PaymentStore } from '#storage/browser/payments.ts';
-import { toVaultError } from '../failure.ts';
 import type { WalletContext } from '../ports.ts';
 import { RpcFailure } from '../network/worker-rpc.ts';
+import { failureSentence, waitingSentences } from './payment-sentences.ts';
 
 const retryMs = 3_000;
 /** The worker answers earlier on progress. */
@@ -174,20 +174,3 @@ export function commitCertificatesOf(
   const all = decoded.value.inputs.map((_, index) => committed.get(index));
   return all.every((certificate) => certificate !== undefined) ? all : null;
 }
-
-/** The payment is stored and is retried; the failure's own sentence explains why it waits. */
-function failureSentence(error: unknown): string {
-  const { kind, message } = toVaultError(error);
-  return kind === 'internal'
-    ? 'The payment could not go on inside the app. It is tried again.'
-    : message;
-}
-
-const waitingSentences: Readonly<Record<WaitingReasonKind, string>> = {
-  conflict:
-    'Another device of this Safe is spending the same coin at this moment. This payment keeps asking; nothing is lost.',
-  tooFewElders: 'Fewer than five elders answer. The payment continues when they do.',
-  refused: 'The elders refuse this payment. Your money stays yours; please report this.',
-  duplicateKey:
-    'The recipient’s list already has this payment’s key. Send the receipt as text instead.',
-};

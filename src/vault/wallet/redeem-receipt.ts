@@ -19,7 +19,7 @@ import type { PaymentStore } from '#storage/browser/payments.ts';
 import { VaultFailure } from '../failure.ts';
 import type { VerifiedSections } from '../network/verified-sections.ts';
 import { fetchInclusionProofs } from './fetch-inclusion-proofs.ts';
-import { receiptSentence, walletFull } from './sentences.ts';
+import { receiptSentence, walletFull } from './payment-sentences.ts';
 import { walletNetworkId, type Payer } from './send-payment.ts';
 
 export interface Redeemer extends Payer {

@@ -22,11 +22,12 @@ import {
   addressSentence,
   badAmount,
   changelessOnly,
+  memoTooLong,
   paymentNotSaved,
   planFailure,
   spentMeanwhile,
   walletFull,
-} from './sentences.ts';
+} from './payment-sentences.ts';
 import type { StoredWallet } from './stored-wallet.ts';
 
 export interface Payer {
@@ -80,9 +81,7 @@ function paymentOrderOf(context: WalletContext, request: SendRequest): PaymentOr
   const amount = parseAmount(request.amount);
   if (!amount.ok) throw badAmount();
   const memo = utf8(request.memo);
-  if (memo.length > maxMemoBytes) {
-    throw new VaultFailure('badText', `The note is too long. It can have ${maxMemoBytes} letters.`);
-  }
+  if (memo.length > maxMemoBytes) throw memoTooLong(maxMemoBytes);
   return { networkId, address: address.value, amount: amount.value, memo };
 }
 

@@ -5,7 +5,7 @@ import { RpcFailure } from '../network/worker-rpc.ts';
 import type { WalletContext } from '../ports.ts';
 import type { IncomingPayments } from './incoming-payments.ts';
 import type { OutgoingPayments } from './outgoing-payments.ts';
-import { incomingNotSaved } from './sentences.ts';
+import { incomingNotSaved } from './payment-sentences.ts';
 import type { StoredWallet } from './stored-wallet.ts';
 
 export interface WalletScan {

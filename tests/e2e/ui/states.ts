@@ -1,6 +1,6 @@
 /** Every state of every screen, and how a person reaches it: for axe and for screenshots. */
 import type { Page } from 'playwright-core';
-import { changelessOnly } from '../../../src/vault/wallet/sentences.ts';
+import { changelessOnly } from '../../../src/vault/wallet/payment-sentences.ts';
 import { networks, phrase, type SceneName } from '../fake-app/scenes.ts';
 
 export interface UiState {

@@ -1,8 +1,9 @@
 /** The texts about money; never a vague "failed". */
 import type { AddressError } from '#money/wallet-address.ts';
 import { formatAmount } from '#money/amount.ts';
+import type { WaitingReasonKind } from '#safe/payment/stages.ts';
 import type { HistoryItem, PlanError } from '#safe/wallet/index.ts';
-import { VaultFailure } from '../failure.ts';
+import { toVaultError, VaultFailure } from '../failure.ts';
 import type { RpcFailure } from '../network/worker-rpc.ts';
 
 export function historySentence({
@@ -23,6 +24,24 @@ export function historySentence({
     case 'replaced':
       return 'Another device of this Safe had already spent this coin. Nothing was sent twice and nothing is lost: send again if it is still owed.';
   }
+}
+
+/** Why a payment does not move on. */
+export const waitingSentences: Readonly<Record<WaitingReasonKind, string>> = {
+  conflict:
+    'Another device of this Safe is spending the same coin at this moment. This payment keeps asking; nothing is lost.',
+  tooFewElders: 'Fewer than five elders answer. The payment continues when they do.',
+  refused: 'The elders refuse this payment. Your money stays yours; please report this.',
+  duplicateKey:
+    'The recipient’s list already has this payment’s key. Send the receipt as text instead.',
+};
+
+/** The payment is stored and is retried; the failure's own sentence explains why it waits. */
+export function failureSentence(error: unknown): string {
+  const { kind, message } = toVaultError(error);
+  return kind === 'internal'
+    ? 'The payment could not go on inside the app. It is tried again.'
+    : message;
 }
 
 export function addressSentence(error: AddressError): string {
@@ -63,10 +82,7 @@ export function planFailure(error: PlanError): VaultFailure {
     case 'badAddress':
       return new VaultFailure('badAddress', addressSentence('mistyped'));
     case 'memoTooLong':
-      return new VaultFailure(
-        'badText',
-        `The note is too long. It can have ${error.maxBytes} letters.`,
-      );
+      return memoTooLong(error.maxBytes);
     case 'badAmount':
       return badAmount();
   }
@@ -74,6 +90,9 @@ export function planFailure(error: PlanError): VaultFailure {
 
 export const badAmount = (): VaultFailure =>
   new VaultFailure('badAmount', 'Write the amount as a number above zero, for example 2.5.');
+
+export const memoTooLong = (maxBytes: number): VaultFailure =>
+  new VaultFailure('badText', `The note is too long. It can have ${maxBytes} letters.`);
 
 export const walletFull = (): VaultFailure =>
   new VaultFailure(
