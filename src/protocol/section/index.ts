@@ -52,7 +52,7 @@ export {
   type VerifiedUpdate,
   type VerifyUpdateJob,
   type VerifyUpdateResult,
-} from './update-tree.ts';
+} from './trust-section-proof.ts';
 export {
   chainBetween,
   chainForPeer,

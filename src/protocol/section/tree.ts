@@ -1,6 +1,6 @@
 /**
  * One verifier's knowledge of the network: the keys that follow from the genesis key, and the
- * newest authority of each prefix. Immutable: `learn` in update-tree.ts returns the next one.
+ * newest authority of each prefix. Immutable: `learn` in trust-section-proof.ts returns the next one.
  */
 import {
   commonPrefix,

@@ -1,6 +1,7 @@
 /**
- * How a verifier updates its tree (SECTION-T1–T7): {@link planUpdate} selects the signatures to
- * verify, a job verifies them ({@link performVerifyUpdate}), and {@link learn} applies the result.
+ * Whether a claim about a section is trusted, and what the verifier's tree then holds (SECTION-T1–T7):
+ * {@link planUpdate} selects the signatures to verify, a job verifies them
+ * ({@link performVerifyUpdate}), and {@link learn} applies the result.
  * Planning and learning are cheap; a pairing costs 30 ms, so it is in the job.
  */
 import { child, isWithin, matches, showPrefix, type Prefix } from '#address/prefix.ts';
