@@ -1,5 +1,5 @@
 /** The rules that make agreement safe and live, one pure function each. Texts: docs/spec/agreement.md. */
-import { compareBytes, concat, equalBytes, toHex } from '#core/codec/bytes.ts';
+import { equalBytes } from '#core/codec/bytes.ts';
 import { supermajority } from '#protocol/section/index.ts';
 import { dropUncited } from './proposals.ts';
 import type {
@@ -11,14 +11,8 @@ import type {
   Value,
 } from './messages.ts';
 import type { Agreement, ProposalStatus, OpenState } from './state.ts';
-import {
-  bodyOf,
-  equalValues,
-  headOf,
-  maxProposals,
-  roundChangesDigest,
-  toValue,
-} from './statements.ts';
+import { bodyOf, equalValues, headOf, roundChangesDigest } from './statements.ts';
+import { valueAfterRoundChange } from './value-after-round-change.ts';
 
 export interface AgreementRules {
   /** N1: the number of equal statements that form a quorum. */
@@ -78,13 +72,7 @@ export const agreementRules: AgreementRules = {
 
   lockOf: (state) => state.highest,
 
-  valueOf: (roundChanges) => {
-    let lock: QuorumCertificate | null = null;
-    for (const { highest } of roundChanges) {
-      if (highest !== null && (lock === null || outranks(highest, lock))) lock = highest;
-    }
-    return lock === null ? unionOf(roundChanges) : lock.value;
-  },
+  valueOf: valueAfterRoundChange,
 
   // After a round change to r, an elder signs nothing below r.
   mayPrecommit: (state, certificate) =>
@@ -136,30 +124,6 @@ const supporters = (state: OpenState, value: Value): readonly Prevote[] =>
   [...state.prevotes.values()]
     .filter((prevote) => equalValues(prevote.value, value))
     .sort((a, b) => a.voter - b.voter);
-
-/** Two locks of one round differ only if more than two elders are faulty. The tie-break is by value. */
-const outranks = (a: QuorumCertificate, b: QuorumCertificate): boolean =>
-  a.round !== b.round
-    ? a.round > b.round
-    : compareBytes(concat(...a.value), concat(...b.value)) < 0;
-
-/**
- * All proposals in the round changes. If there are too many, those that most elders saw: faulty
- * elders cannot push out what the honest ones agree on.
- */
-function unionOf(roundChanges: readonly RoundChange[]): Value {
-  const counts = new Map<string, { readonly hash: Uint8Array; readonly count: number }>();
-  for (const { proposals } of roundChanges) {
-    for (const hash of proposals) {
-      const id = toHex(hash);
-      counts.set(id, { hash, count: (counts.get(id)?.count ?? 0) + 1 });
-    }
-  }
-  const ranked = [...counts.values()].sort(
-    (a, b) => b.count - a.count || compareBytes(a.hash, b.hash),
-  );
-  return toValue(ranked.slice(0, maxProposals).map(({ hash }) => hash));
-}
 
 /**
  * In rounds ≥ 1 the others first wait for this elder's prevote, so that all name the same round
