@@ -12,8 +12,8 @@ import {
 import { storedChunk, storedPointer } from '#data/storage-receipt.ts';
 import { isCongested, type RequestTimeout } from '#network/rpc/rpc-stream.ts';
 import { stateRefOf } from '#protocol/replication/index.ts';
+import { eldersFor } from '#roles/light-client/elders-to-query.ts';
 import {
-  eldersFor,
   reportsRequired,
   isProvenAbsent,
   hasEnoughReports,

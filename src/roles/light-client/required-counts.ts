@@ -1,19 +1,10 @@
-/** Which elders a light client asks, and when their reports suffice. Pure. */
-import { compareDistance } from '#address/xor-name.ts';
+/** How many receipts and elders' reports suffice for a light client. Pure. */
 
 /** Receipts required to treat a piece as stored; the section repairs the fourth copy. */
 export const receiptsRequired = 3;
 
 /** Two of seven elders may lie, so three reports contain an honest one. */
 export const reportsRequired = 3;
-
-/** Elders in the order in which to ask for a name: the closest first. */
-export function eldersFor<T extends { readonly name: Uint8Array }>(
-  elders: readonly T[],
-  target: Uint8Array,
-): readonly T[] {
-  return [...elders].sort((a, b) => compareDistance(target, a.name, b.name));
-}
 
 /** One elder's report on the copies of a pointer record. */
 export interface CopiesReport {

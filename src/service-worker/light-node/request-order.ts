@@ -1,6 +1,6 @@
 /** Which elder is asked first about a name: the nearest; one that failed to deliver a piece comes last. */
 import { toHex } from '#core/codec/bytes.ts';
-import { eldersFor } from '#roles/light-client/required-counts.ts';
+import { eldersFor } from '#roles/light-client/elders-to-query.ts';
 import type { Elder } from './known-sections.ts';
 
 /**

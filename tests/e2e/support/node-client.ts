@@ -12,7 +12,7 @@ import {
   verifySignedAuthority,
   type SectionAuthority,
 } from '#protocol/section/index.ts';
-import { eldersFor } from '#roles/light-client/required-counts.ts';
+import { eldersFor } from '#roles/light-client/elders-to-query.ts';
 import { encodeClientRequest, type ClientReply, type ClientRequest } from '#roles/wire/client.ts';
 import { hexToBytes, openClientHost } from './client-host.ts';
 import { countReceipts } from '../../support/receipts.ts';

@@ -10,7 +10,7 @@ import { err, ok } from '#core/result.ts';
 import { sha256 } from '#crypto/hash.ts';
 import { storedChunk } from '#data/storage-receipt.ts';
 import { stateRefOf } from '#protocol/replication/index.ts';
-import { eldersFor } from '#roles/light-client/required-counts.ts';
+import { eldersFor } from '#roles/light-client/elders-to-query.ts';
 import { getChunk, putChunk, type DataNode } from '../../../src/service-worker/data-client.ts';
 import type { Section } from '../../../src/service-worker/light-node/known-sections.ts';
 import { elders, nameOf, networkId, sectionOf, seedOf } from './plain-section.ts';

@@ -12,7 +12,7 @@ import { sha256 } from '#crypto/hash.ts';
 import { encodePointer, pointerAddress, signPointer } from '#data/pointer-record.ts';
 import { storedPointer } from '#data/storage-receipt.ts';
 import { stateRefOf } from '#protocol/replication/index.ts';
-import { eldersFor } from '#roles/light-client/required-counts.ts';
+import { eldersFor } from '#roles/light-client/elders-to-query.ts';
 import {
   getPointer,
   putChunk,
