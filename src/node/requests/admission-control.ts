@@ -1,4 +1,8 @@
-/** Performs what `roles/request-lanes.ts` decides: runs requests, queues them, or answers busy. */
+/**
+ * Decides how many requests one peer or one address may have running and waiting (`maxPerPeer`,
+ * `maxPerAddress`, `maxPerOutsider`). Of those admitted, `roles/request-lanes.ts` decides the turn:
+ * this performs it, so it runs requests, queues them, or answers busy.
+ */
 import type { Refusal } from '#core/refusal.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
