@@ -75,7 +75,7 @@ export async function runPayment(
   const ended = Promise.withResolvers<void>();
   ended.promise.catch(() => undefined); // Its rejection is handled by the callers that await it.
   let driver: Driver<Payment> | undefined = undefined;
-  // Replies to messages of `start` may arrive before the driver exists: hold them until then.
+  // Replies to messages of `start`, and sections they lead to, may arrive before the driver exists.
   const early: Event<Payment>[] = [];
   const push = (event: Event<Payment>): void =>
     driver === undefined ? void early.push(event) : driver.push(event);
@@ -83,7 +83,6 @@ export async function runPayment(
   const transaction = decodeTransaction(config.bundle.transaction);
   const addresses = transaction.ok ? addressesOf(transaction.value) : [];
   const update = (sections: PaymentSections): void => {
-    if (driver === undefined) return;
     lookups.learn(sections);
     push({ kind: 'input', input: { kind: 'sections', sections } });
     lookups.lookUpMissing(addresses);

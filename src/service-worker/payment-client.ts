@@ -297,7 +297,10 @@ function setProgress(run: PaymentRun, progress: Progress): void {
 async function followRun(node: LightNode, paymentId: string, run: PaymentRun): Promise<void> {
   try {
     const running = await run.running;
-    const stop = node.onSectionsChanged(() => running.update(node.paymentSections()));
+    const update = (): void => running.update(node.paymentSections());
+    const stop = node.onSectionsChanged(update);
+    // They may have changed while the stored facts were read.
+    update();
     await running.ended.finally(stop);
     // Stopped with its network: the payment is not over, and its stored data stays.
     if (runs.get(paymentId) !== run) return;

@@ -23,11 +23,13 @@ const stored = vi.hoisted(() => ({
   facts: new Map<string, Uint8Array>(),
   isFull: false,
   isBroken: false,
+  onRead: (): void => undefined,
 }));
 vi.mock('#storage/browser/payments.ts', () => ({
   getIntent: async (id: string) => stored.intents.get(id),
   getFacts: async (id: string) => {
     if (stored.isBroken) throw new TypeError('a bug');
+    stored.onRead();
     return stored.facts.get(id);
   },
   putFacts: async (id: string, bytes: Uint8Array) => {
@@ -88,6 +90,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.useRealTimers();
+  stored.onRead = () => undefined;
   stored.intents.clear();
   stored.facts.clear();
 });
@@ -211,6 +214,29 @@ test('a stored payment that cannot be read is deleted, and unknown from then on'
   await expect(money.pay(node, asked, null)).rejects.toMatchObject({ status: 404 });
   await money.resumePayments(node);
   expect(stored.intents.size).toBe(0);
+});
+
+test('sections that change while the stored facts are read get the payment', async () => {
+  const newer = makeSection(toySuite, toyScalars, (seed) => toyName(seed.toReversed()), 4);
+  const paid: string[] = [];
+  let known = sections;
+  const changing = {
+    ...node,
+    paymentSections: () => known,
+    // The elders of before answer nothing, and cause no lookup.
+    ask: (elder: { readonly name: Uint8Array }) => {
+      paid.push(toHex(elder.name));
+      return new Promise(() => undefined);
+    },
+  } as unknown as LightNode;
+  keep('meanwhile', []);
+  stored.onRead = () => {
+    known = onlyPaymentSection(newer.section, newer.elders);
+  };
+  await money.resumePayments(changing);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(paid).toContain(newer.elders[0]?.id);
+  money.stopPayments();
 });
 
 test('a payment of another network is not touched, and stays stored', async () => {
