@@ -11,7 +11,7 @@
  * and no piece can be decrypted without the data map. The secret prevents testing whether a Safe
  * contains a known file. A key and nonce encrypt only one content, because the content's hash is in
  * them: check that hash before encrypting (a file may change between the passes).
- * The ciphers are jobs (`runtime/jobs/ciphers.ts`).
+ * The jobs `runtime/jobs/encrypt-pieces.ts` do both, with `runtime/jobs/ciphers.ts`.
  */
 import { assert } from '#core/assert.ts';
 import { concat } from '#core/codec/bytes.ts';

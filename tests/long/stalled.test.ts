@@ -14,7 +14,7 @@ import { addressOf as addressOfKeys, encodeAddress } from '#money/wallet-address
 import { walletKeys } from '#money/wallet-keys.ts';
 import { blsSuite } from '#crypto/threshold-suite.ts';
 import { performVerifyUpdate } from '#protocol/section/index.ts';
-import { planPin, openTrustStore } from '#roles/light-client/trust-store.ts';
+import { planPin, openTrustStore } from '#roles/light-client/stored-sections.ts';
 import { checkpointsFor } from '../../src/service-worker/checkpoints.ts';
 import { fromHex } from '#core/codec/bytes.ts';
 import { askFaucet, shownBalance, beginPayment, sentPayment } from '../e2e/support/money.ts';

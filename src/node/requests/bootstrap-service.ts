@@ -9,7 +9,7 @@ import { concat, Writer } from '#core/codec/bytes.ts';
 import type { NodeHost } from '#network/node-host.ts';
 import { networkTag } from '#network/protocols.ts';
 import type { SignedAuthority, TrustAnchor } from '#protocol/section/index.ts';
-import { maxTrustStoreBytes } from '#roles/light-client/trust-store.ts';
+import { maxTrustStoreBytes } from '#roles/light-client/stored-sections.ts';
 import type { Lane } from '#roles/request-lanes.ts';
 import { decodeNodeRequest, encodeNodeReply } from '#roles/wire/node-requests.ts';
 import type { JobPool } from '#runtime/jobs/job-pool.ts';

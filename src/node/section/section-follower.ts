@@ -28,7 +28,7 @@ import {
   decodeTrustStore,
   encodeTrustStore,
   type TrustStore,
-} from '#roles/light-client/trust-store.ts';
+} from '#roles/light-client/stored-sections.ts';
 import type { JobPool } from '#runtime/jobs/job-pool.ts';
 import { createSectionTreeReader } from './section-reader.ts';
 import type { RequestPeer } from '../peers/node-links.ts';

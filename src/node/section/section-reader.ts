@@ -15,7 +15,7 @@ import {
   type SectionTree,
   type VerifiedUpdate,
 } from '#protocol/section/index.ts';
-import { pin, type TrustStore } from '#roles/light-client/trust-store.ts';
+import { pin, type TrustStore } from '#roles/light-client/stored-sections.ts';
 import { decodeClientReply, encodeRoutingRequest } from '#roles/wire/client.ts';
 import type { JobPool } from '#runtime/jobs/job-pool.ts';
 import { syncChain } from '#runtime/sync-chain.ts';

@@ -1,7 +1,8 @@
 /** How many receipts and elders' reports suffice for a light client. Pure. */
+import { copiesRequired } from '../holder-candidates.ts';
 
-/** Receipts required to treat a piece as stored; the section repairs the fourth copy. */
-export const receiptsRequired = 3;
+/** Receipts required to treat a piece as stored: as many as the elder waits for. */
+export const receiptsRequired = copiesRequired;
 
 /** Two of seven elders may lie, so three reports contain an honest one. */
 export const reportsRequired = 3;

@@ -58,7 +58,7 @@ import {
   onCertificateShareSigned,
   sendCertificateShare,
 } from './joining/relocation.ts';
-import { answerStateQuery, onStateAnswer, queryState } from './lost-state/state-recovery.ts';
+import { answerStateQuery, onStateAnswer, queryState } from './lost-state/detect-lost-state.ts';
 import type { NodeMessage } from './messages.ts';
 import { nodeStep, type NodeStep } from './node-step.ts';
 import { recordActivity, startPingRound } from './observations/ping-rounds.ts';

@@ -5,7 +5,7 @@
 import { filesPath, workerHeader, type WorkerToPage } from '#bridge/worker-messages.ts';
 import type { FileKey } from '#bridge/worker-calls.ts';
 import { decodeDataMap, type DataMap } from '#data/data-map.ts';
-import { readRange } from '#runtime/jobs/file-pieces.ts';
+import { readRange } from '#runtime/jobs/encrypt-pieces.ts';
 import { createTransferLimiter } from '#runtime/transfer-limiter.ts';
 import { CallError, failureResponse, unreachable } from './http-responses.ts';
 import { getChunk } from '../data-client.ts';

@@ -31,7 +31,7 @@ import {
   pin,
   verifiedEpoch,
   type TrustStore,
-} from '#roles/light-client/trust-store.ts';
+} from '#roles/light-client/stored-sections.ts';
 import { moneyKeysOf } from '#roles/light-client/money-keys.ts';
 import { adultNamesOf } from '#roles/holder-candidates.ts';
 import type { StoredSections } from '#storage/browser/worker-store.ts';
@@ -82,7 +82,7 @@ export interface KnownSections {
   readonly epoch: () => bigint;
 }
 
-/** Per network id in hex: pins (roles/light-client/trust-store.ts), and address records. */
+/** Per network id in hex: pins (roles/light-client/stored-sections.ts), and address records. */
 export interface SectionStore {
   readonly pins: (network: string) => Promise<StoredSections | undefined>;
   readonly savePins: (network: string, kept: StoredSections) => Promise<void>;

@@ -8,7 +8,7 @@ import { lazyDatabase } from './indexed-db.ts';
 const schema = 1;
 
 interface PinnedSections extends DBSchema {
-  /** By network id (hex): roles/light-client/trust-store.ts. */
+  /** By network id (hex): roles/light-client/stored-sections.ts. */
   pins: { key: string; value: Uint8Array };
 }
 

@@ -11,7 +11,7 @@ const schema = 2;
 
 /** What the light node has verified of one network, and the elders' address records. */
 export interface StoredSections {
-  /** Encoded: roles/light-client/trust-store.ts. */
+  /** Encoded: roles/light-client/stored-sections.ts. */
   readonly pins: Uint8Array;
   readonly addresses: readonly Uint8Array[];
 }

@@ -2,7 +2,7 @@
 import { maxRevokedTokens, type FileKey } from '#bridge/worker-calls.ts';
 import { fromHex, toHex } from '#core/codec/bytes.ts';
 import { encodeDataMap } from '#data/data-map.ts';
-import { decryptDataMap } from '#runtime/jobs/file-pieces.ts';
+import { decryptDataMap } from '#runtime/jobs/encrypt-pieces.ts';
 import { backOffMs, type VaultContext } from '../context.ts';
 import { safeIsLocked, VaultFailure } from '../failure.ts';
 import type { OpenSafe } from '../session/open-safe.ts';

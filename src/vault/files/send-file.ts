@@ -1,6 +1,6 @@
 /** Pass 2 of an upload: encrypts its pieces, sends them until they are stored, and lists the file. */
 import { toHex } from '#core/codec/bytes.ts';
-import { encryptDataMap, encryptPiece } from '#runtime/jobs/file-pieces.ts';
+import { encryptDataMap, encryptPiece } from '#runtime/jobs/encrypt-pieces.ts';
 import type { TransferLimiter } from '#runtime/transfer-limiter.ts';
 import { putFile } from '#safe/index/index-set.ts';
 import {

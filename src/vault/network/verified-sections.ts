@@ -23,7 +23,7 @@ import {
   openTrustStore,
   pin,
   type TrustStore,
-} from '#roles/light-client/trust-store.ts';
+} from '#roles/light-client/stored-sections.ts';
 import { syncChain } from '#runtime/sync-chain.ts';
 import type { PinnedNetwork } from '#storage/browser/vault-store.ts';
 import { networkNotReached, VaultFailure } from '../failure.ts';

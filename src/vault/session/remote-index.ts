@@ -4,7 +4,7 @@ import { assert } from '#core/assert.ts';
 import { decodeVerifiedPointer, pointerAddress, type PointerRecord } from '#data/pointer-record.ts';
 import { pieceRange, pieceCount } from '#data/self-encryption.ts';
 import { sha256Fast } from '#runtime/jobs/ciphers.ts';
-import { decryptPiece, encryptPiece } from '#runtime/jobs/file-pieces.ts';
+import { decryptPiece, encryptPiece } from '#runtime/jobs/encrypt-pieces.ts';
 import { fitsInline, type IndexLocation } from '#safe/index/index-envelope.ts';
 import { decodeIndex, type SafeIndex } from '#safe/index/index-set.ts';
 import type { PinnedNetwork } from '#storage/browser/vault-store.ts';

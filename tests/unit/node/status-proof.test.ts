@@ -7,7 +7,12 @@ import { expect, test, vi } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import { decodeProof, encodeProof, type SectionKnowledge } from '#protocol/anti-entropy/index.ts';
 import type { SectionProof } from '#protocol/section/index.ts';
-import { planPin, openTrustStore, pin, verifiedEpoch } from '#roles/light-client/trust-store.ts';
+import {
+  planPin,
+  openTrustStore,
+  pin,
+  verifiedEpoch,
+} from '#roles/light-client/stored-sections.ts';
 import { proofFor } from '#roles/wire/routed.ts';
 import { toySuite } from '../../sim/toys/toy-suite.ts';
 import { keyOf, knowing, lineFrom } from '../anti-entropy/support.ts';

@@ -8,7 +8,7 @@ import { toHex } from '#core/codec/bytes.ts';
 import { encodeDataMap } from '#data/data-map.ts';
 import { pieceRange, pieceCount } from '#data/self-encryption.ts';
 import { sha256Fast } from '#runtime/jobs/ciphers.ts';
-import { encryptPiece } from '#runtime/jobs/file-pieces.ts';
+import { encryptPiece } from '#runtime/jobs/encrypt-pieces.ts';
 
 const chunks = new Map<string, Uint8Array>();
 const signals: AbortSignal[] = [];

@@ -21,7 +21,7 @@ import {
 import { decodeDataMap } from '#data/data-map.ts';
 import { networkIdOf } from '#protocol/section/network-id.ts';
 import { stretchUnchecked } from '#runtime/jobs/argon2.ts';
-import { readRange } from '#runtime/jobs/file-pieces.ts';
+import { readRange } from '#runtime/jobs/encrypt-pieces.ts';
 import {
   unwrapWith,
   wrapWith,

@@ -34,7 +34,7 @@ import { pruneJoinRequests } from '../joining/join-requests.ts';
 import { dropGrantedVacancies } from '../observations/local-observations.ts';
 import { elderIndex, memberIds, messageInSection } from '../recipients.ts';
 import type { SectionNodeConfig, SectionNodeState, MemberRole } from '../state.ts';
-import { mustAbstain } from '../lost-state/abstaining.ts';
+import { mustAbstain } from '../lost-state/abstained-keys.ts';
 import { followHandover } from '../handover/handover-flow.ts';
 import { recordMembers } from '../observations/suspicion.ts';
 import { requestUpdate, nothingLeft } from './updates.ts';

@@ -25,7 +25,7 @@ import { agreementConfig, agreementEffectsOf } from './agreement-wiring.ts';
 import { signShare } from './signature-shares.ts';
 import { nodeStep, type NodeStep } from '../node-step.ts';
 import { elderIndex, isDeciding } from '../recipients.ts';
-import { mustAbstain } from '../lost-state/abstaining.ts';
+import { mustAbstain } from '../lost-state/abstained-keys.ts';
 import type {
   PendingGeneration,
   HeldShare,

@@ -9,7 +9,7 @@ import { onApplied, stepAgreement } from './generation-driver.ts';
 import { onCombineFailed, onShare } from './signature-shares.ts';
 import { retryDeferred } from './deferred-proposals.ts';
 import { onSharesCombined } from './sealing.ts';
-import { detectLostState } from '../lost-state/state-recovery.ts';
+import { detectLostState } from '../lost-state/detect-lost-state.ts';
 import type { SectionNodeResult } from '../jobs.ts';
 import type { NodePayload } from '../messages.ts';
 import { nodeStep, type NodeStep } from '../node-step.ts';

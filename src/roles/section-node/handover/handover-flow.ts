@@ -27,7 +27,7 @@ import { endingKeyOf, snapshotSetId } from './handover-acts.ts';
 import { nodeStep, type NodeStep } from '../node-step.ts';
 import { proposeSoon } from '../generation/proposing.ts';
 import { elderIndex, messageInSection } from '../recipients.ts';
-import { mustAbstain } from '../lost-state/abstaining.ts';
+import { mustAbstain } from '../lost-state/abstained-keys.ts';
 import type { ActiveHandover, SectionNode, SectionNodeConfig, SectionNodeState } from '../state.ts';
 
 /** For a new sealed state of this section: starts or continues the handover that its phase requires. */

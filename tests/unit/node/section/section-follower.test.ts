@@ -41,7 +41,7 @@ import {
   type Fork,
   type SectionTree,
 } from '#protocol/section/index.ts';
-import { encodeTrustStore } from '#roles/light-client/trust-store.ts';
+import { encodeTrustStore } from '#roles/light-client/stored-sections.ts';
 import { performSectionNodeJob } from '#roles/section-node/jobs.ts';
 import {
   decodeClientReply,

@@ -14,7 +14,7 @@ import {
   type SectionTree,
 } from '#protocol/section/index.ts';
 import { moneyKeysOf } from '#roles/light-client/money-keys.ts';
-import { decodeTrustStore, encodeTrustStore } from '#roles/light-client/trust-store.ts';
+import { decodeTrustStore, encodeTrustStore } from '#roles/light-client/stored-sections.ts';
 import { both, genesis, only, sign, succeed, type TestSection } from '../../section/network.ts';
 
 const born = genesis('many', 0);

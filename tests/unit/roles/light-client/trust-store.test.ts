@@ -11,7 +11,7 @@ import {
   type SectionTree,
   type SignedSuccessor,
 } from '#protocol/section/index.ts';
-import { decodeTrustStore, encodeTrustStore } from '#roles/light-client/trust-store.ts';
+import { decodeTrustStore, encodeTrustStore } from '#roles/light-client/stored-sections.ts';
 import { genesis, only, sign, succeed, type TestSection } from '../../section/network.ts';
 
 const born = genesis('pins', 2);

@@ -16,7 +16,7 @@ import {
 import { onMergeFailed } from '#roles/section-node/handover/handover-flow.ts';
 import { onSharesCombined } from '#roles/section-node/generation/sealing.ts';
 import { dkgInstanceId } from '#roles/section-node/dkg/instance-id.ts';
-import { mustAbstain } from '#roles/section-node/lost-state/abstaining.ts';
+import { mustAbstain } from '#roles/section-node/lost-state/abstained-keys.ts';
 import { evaluateRound, recordMemberIssue } from '#roles/section-node/observations/suspicion.ts';
 import type { ActiveHandover, GenerationStage } from '#roles/section-node/state.ts';
 import { createPrng } from '../../../sim/prng.ts';

@@ -39,7 +39,7 @@ import {
   pin,
   verifiedEpoch,
   type TrustStore,
-} from '#roles/light-client/trust-store.ts';
+} from '#roles/light-client/stored-sections.ts';
 import {
   decodeIncomingRequest,
   encodeClientRequest,

@@ -17,7 +17,7 @@ import { resumeSigning } from '../generation/generation-driver.ts';
 import { nodeStep, type NodeStep } from '../node-step.ts';
 import { outputAdopted } from '../catch-up/adopt-state.ts';
 import { broadcast, isDeciding, elderIds, elderIndex } from '../recipients.ts';
-import { mustAbstain } from './abstaining.ts';
+import { mustAbstain } from './abstained-keys.ts';
 import type { SectionNodeConfig, SectionNodeState, SectionNodeTimer } from '../state.ts';
 import { proposeSoon } from '../generation/proposing.ts';
 
