@@ -5,6 +5,7 @@
  */
 import { beforeEach, expect, test, vi } from 'vitest';
 import { nameToId } from '#address/xor-name.ts';
+import type { Transport } from '#bridge/worker-messages.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import { sha256 } from '#crypto/hash.ts';
@@ -18,6 +19,7 @@ import {
   signAddressRecord,
   trustedUpdate,
 } from '#protocol/section/index.ts';
+import type { LightHostOptions } from '#network/light-host.ts';
 import { decodeIncomingRequest, encodeClientReply, type ClientReply } from '#roles/wire/client.ts';
 import { proofFor } from '#roles/wire/routed.ts';
 import { toyScalars, toySuite } from '../../sim/toys/toy-suite.ts';
@@ -27,7 +29,7 @@ import { genesis, only, sign, succeed, type TestSection } from '../section/netwo
 vi.mock('#crypto/threshold-suite.ts', () => ({ blsSuite: toySuite }));
 vi.mock('../../../src/service-worker/scope.ts', () => ({ instanceId: 'test', scope: {} }));
 vi.mock('../../../src/service-worker/rtc-host-port.ts', () => ({
-  rtcReady: async () => undefined,
+  rtcReady: async () => 'a page hosts connections',
 }));
 const disk = new Map<string, unknown>();
 vi.mock('#storage/browser/worker-store.ts', () => ({
@@ -37,14 +39,24 @@ vi.mock('#storage/browser/worker-store.ts', () => ({
       if (disk.get('full') === true) throw new DOMException('no room', 'QuotaExceededError');
       disk.set(id, kept);
     },
-    transports: async () => new Map(),
-    saveTransport: async () => undefined,
+    transports: async () => new Map([['kept', 'relayed']]),
+    saveTransport: async (id: string, transport: string) => {
+      disk.set(`transport ${id}`, transport);
+    },
   },
 }));
 type Asked = (bytes: Uint8Array) => ClientReply | null;
-const world: { bootstraps: Asked[]; elder: (name: string) => Asked } = {
+interface World {
+  bootstraps: Asked[];
+  elder: (name: string) => Asked;
+  transport: Transport | null;
+  host: LightHostOptions | undefined;
+}
+const world: World = {
   bootstraps: [],
   elder: () => () => null,
+  transport: null,
+  host: undefined,
 };
 const reply = (asked: Asked | undefined, bytes: Uint8Array) => {
   const answer = asked?.(bytes) ?? null;
@@ -53,11 +65,14 @@ const reply = (asked: Asked | undefined, bytes: Uint8Array) => {
     : ({ ok: true, value: encodeClientReply(answer) } as const);
 };
 vi.mock('#network/light-host.ts', () => ({
-  createLightHost: async () => ({
+  createLightHost: async (options: LightHostOptions) => ({
+    ...{ options: (world.host = options) },
     ask: async (elder: { name: Uint8Array }, bytes: Uint8Array) =>
       reply(world.elder(nameToId(elder.name)), bytes),
     askBootstrap: async (at: number, bytes: Uint8Array) => reply(world.bootstraps[at], bytes),
-    view: () => ({ transport: null, state: 'idle', roundTripMs: null, bytesIn: 0, bytesOut: 0 }),
+    view: () => ({
+      ...{ transport: world.transport, state: 'idle', roundTripMs: null, bytesIn: 0, bytesOut: 0 },
+    }),
     isBackingOff: () => false,
     reconnectByPreference: () => undefined,
     stop: async () => undefined,
@@ -127,6 +142,50 @@ beforeEach(() => {
   shipped.file = { format: 1, networks: [] };
   world.bootstraps = [];
   world.elder = () => () => null;
+  world.transport = null;
+});
+
+test('its host gets the transports that worked before, the choice, and the wait for a page', async () => {
+  await start(1);
+  expect(world.host?.lastTransports).toEqual(new Map([['kept', 'relayed']]));
+  expect(world.host?.preference()).toBe('automatic');
+  expect(await world.host?.rtcReady()).toBe('a page hosts connections');
+});
+
+test('the transport of an elder is kept once it has answered, and not before', async () => {
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  const [elder] = (await node.section()).elders;
+  if (elder === undefined) throw new Error('an elder');
+  const request = { kind: 'outputs', after: 0, limit: 1 } as const;
+  const kept = (): unknown => disk.get(`transport ${nameToId(elder.name)}`);
+  world.transport = 'direct';
+  await node.ask(elder, request, 1_000);
+  expect(kept()).toBeUndefined();
+  world.elder = () => () => ({ kind: 'outputs', entries: [], next: 0, more: false });
+  await node.ask(elder, request, 1_000);
+  expect(kept()).toBe('direct');
+});
+
+test('a new section reaches those that listen, until they stop', async () => {
+  world.bootstraps = [knowing(born)];
+  const node = await start(1);
+  await node.section();
+  const epochs: bigint[] = [];
+  const stop = node.onSectionsChanged(() =>
+    epochs.push(...node.paymentSections().current.map(({ epoch }) => epoch)),
+  );
+  world.elder = () => knowing(after(1));
+  await node.checkForUpdates();
+  expect(epochs.at(-1)).toBe(1n);
+  stop();
+  const seen = epochs.length;
+  const [elder] = (await node.section()).elders;
+  if (elder === undefined) throw new Error('an elder');
+  world.elder = () => knowing(after(2));
+  await node.catchUp(elder, new Uint8Array(32), 1_000);
+  expect(node.paymentSections().current.map(({ epoch }) => epoch)).toEqual([2n]);
+  expect(epochs).toHaveLength(seen);
 });
 
 test("N33: one bootstrap node hides a handover → the other one's proof wins", async () => {
