@@ -78,3 +78,12 @@ wiring.testPlanted('src/node/node.ts', [
     'onDone: () => undefined',
   ],
 ]);
+
+wiring.testPlanted('src/node/chunk-storage/storage-role.ts', [
+  [
+    'a replication that failed goes on',
+    'a fact of the replication that cannot be stored → the log and the end of the program',
+    'failed: (error) => endOnMachineFailure(log, label, error),',
+    'failed: () => undefined,',
+  ],
+]);

@@ -51,6 +51,8 @@ interface World {
   readonly seen: string[];
   readonly node: Awaited<ReturnType<typeof startNode>>;
   readonly section: SectionCallbacks;
+  /** From now on the replication's facts are refused. */
+  readonly fillDisk: () => void;
   readonly isMember: (name: Uint8Array) => boolean;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly deliver: (
@@ -173,6 +175,20 @@ const connections: Connections<World> = {
     const thrown = thrownLater(() => section.onFailure(new Error('no space')));
     return seen.includes('logged machineFailed') && thrown instanceof MachineFailure;
   },
+  'a fact of the replication that cannot be stored → the log and the end of the program': async ({
+    section,
+    seen,
+    fillDisk,
+  }) => {
+    const failed = (): number => seen.filter((line) => line === 'logged machineFailed').length;
+    const before = failed();
+    fillDisk();
+    const now = signedOf(own);
+    const authority = { ...now.authority, generation: now.authority.generation + 1n };
+    const signed = { ...now, authority };
+    const ended = endLater(() => section.onAdopted({ ...standingOf('adult'), signed }));
+    return (await ended) instanceof MachineFailure && failed() === before + 1;
+  },
   'a removal → the program': async ({ section, seen }) => {
     section.onRemoved();
     return seen.includes('removed');
@@ -230,11 +246,40 @@ function thrownLater(act: () => void): unknown {
   return undefined;
 }
 
+/** @returns what the program would end with because of `act`, once it does; undefined after a second. */
+async function endLater(act: () => void): Promise<unknown> {
+  const product = globalThis.setImmediate;
+  let ended: unknown;
+  globalThis.setImmediate = ((callback: () => void) =>
+    product(() => {
+      try {
+        callback();
+      } catch (error) {
+        ended = error;
+      }
+    })) as never;
+  try {
+    act();
+    await within(() => ended !== undefined);
+    return ended;
+  } finally {
+    globalThis.setImmediate = product;
+  }
+}
+
 async function startWorld(): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'node-wiring-'));
   const opened = await openIdentity(folder, 'node');
   const identity = { ...opened, name: nameOf(self), seed: seedOf(self) };
-  const facts = openNodeFacts(identity);
+  const stored = openNodeFacts(identity);
+  let isFull = false;
+  const facts: typeof stored = {
+    ...stored,
+    append: async (machine, key, fact) => {
+      if (isFull && machine === 'replication') throw new Error('no space');
+      return stored.append(machine, key, fact);
+    },
+  };
   const book = createAddressBook(networkId, null);
   for (const n of [1, 2, 3, 90]) {
     const record = signAddressRecord(seedOf(n), networkId, 1n, ['/ip4/192.0.2.1/tcp/1']);
@@ -294,6 +339,9 @@ async function startWorld(): Promise<World> {
   if (callbacks === undefined) throw new Error('the section was not opened');
   return {
     ...{ folder, seen, metrics, section: callbacks },
+    fillDisk: () => {
+      isFull = true;
+    },
     node: { ...node, stop: () => node.stop().finally(() => facts.close()) },
     isMember: (name) => isMember(name),
     deliver: async (protocol, bytes, from = elder) => {
