@@ -149,6 +149,8 @@ export interface PaymentView {
   readonly stage: PaymentStage;
   /** A sentence for the stage; never a vague "failed". */
   readonly sentence: string;
+  /** Begun by another device, whose record of it this one does not have. */
+  readonly recipientUnknown: boolean;
 }
 
 export interface MoneyView {

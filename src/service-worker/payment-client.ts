@@ -282,6 +282,8 @@ const portsOf = (
 function onOutput(run: PaymentRun, bundle: PaymentBundle, output: PaymentOutput): void {
   if (output.kind === 'waiting') {
     setProgress(run, { ...run.progress, waiting: output.reason.kind });
+  } else if (output.kind === 'adopt') {
+    setProgress(run, { ...run.progress, waiting: 'adopted' });
   } else if (output.kind !== 'outdated') {
     setProgress(run, { stage: output.kind, waiting: null });
   }

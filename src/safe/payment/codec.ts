@@ -7,9 +7,11 @@ import {
   listOf,
   nullable,
   record,
+  u64,
   union,
   type Shape,
 } from '#core/codec/shape.ts';
+import { toHex } from '#core/codec/bytes.ts';
 import { assert } from '#core/assert.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import {
@@ -20,6 +22,7 @@ import {
 } from '#money/cbor-shapes.ts';
 import { decodeTransaction, maxInputs } from '#money/transaction.ts';
 import { decodeMintAnswer, encodeMintRequest } from '#protocol/mint/index.ts';
+import { ELDER_COUNT } from '#protocol/section/index.ts';
 import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
 import type { PaymentMessage } from './messages.ts';
 import type { PaymentBundle, PaymentFact } from './state.ts';
@@ -54,6 +57,20 @@ const factShape = union({
       transaction: transactionBytesShape,
       keyImage: bytesOf(32),
       certificate: storedCertificateShape,
+    }),
+  }),
+  adopted: record({
+    adoption: record({
+      txid: bytesOf(32),
+      transaction: transactionBytesShape,
+      votes: listOf(
+        record({
+          index: intBetween(0, maxInputs - 1),
+          epoch: u64,
+          elders: listOf(bytesOf(32), ELDER_COUNT),
+        }),
+        maxInputs,
+      ),
     }),
   }),
 });
@@ -92,8 +109,17 @@ export function withPaymentFact(
   return [...facts.filter((each) => factKeyOf(each) !== key), fact];
 }
 
-const factKeyOf = (fact: PaymentFact): string =>
-  fact.kind === 'prepared' || fact.kind === 'committed' ? `${fact.kind} ${fact.index}` : fact.kind;
+function factKeyOf(fact: PaymentFact): string {
+  switch (fact.kind) {
+    case 'prepared':
+    case 'committed':
+      return `${fact.kind} ${fact.index}`;
+    case 'adopted':
+      return `${fact.kind} ${toHex(fact.adoption.txid)}`;
+    default:
+      return fact.kind;
+  }
+}
 
 /** The stored facts of one payment, written by the worker and read by the vault. */
 export const encodePaymentFacts = (facts: readonly PaymentFact[]): Uint8Array => {

@@ -8,6 +8,7 @@ import { keysForCertificates, signingKeyFor } from '#money/spend-certificate.ts'
 import { decodeTransaction, txidOf } from '#money/transaction.ts';
 import type { MintAnswer } from '#protocol/mint/index.ts';
 import { verifyPrepareVote, type SpentbookAnswer } from '#protocol/spentbook/index.ts';
+import { adoptOthers, withVotes } from './adopt-other-payment.ts';
 import { replaceAt, withCollection } from './collect-shares.ts';
 import { paymentStep, type PaymentStep } from './payment-step.ts';
 import { enterNextPhase } from './phases.ts';
@@ -120,13 +121,32 @@ export function onChecked(
     return blameBadEvidence(now, from, answer);
   if (answer.kind === 'spent') return onSpent(config, now, index, txid, answer);
   if (answer.kind === 'conflict' || answer.kind === 'bound') {
-    const conflicts = new Set(now.conflicts).add(from);
-    const { transaction } = answer;
-    return reportWaiting({ ...now, conflicts }, { kind: 'conflict', txid, transaction });
+    return onOtherVote(now, index, from, txid, answer);
   }
   const oneTimeKey = state.plan.transaction.outputs[index]?.oneTimeKey;
   assert(oneTimeKey !== undefined, 'a duplicate is about one of our outputs');
   return reportWaiting(now, { kind: 'duplicateKey', oneTimeKey });
+}
+
+/** PAYMENT-P8: counts the vote; the transaction goes first, or is the reason why ours waits. */
+function onOtherVote(
+  state: PaymentState,
+  index: number,
+  from: NodeId,
+  txid: Uint8Array,
+  { kind, transaction }: SpendEvidence,
+): PaymentStep {
+  const slot = state.plan.slots[index];
+  assert(slot !== undefined, 'evidence is about one of our slots');
+  // A slot that is bound since an earlier epoch is so at all of its elders.
+  const elders = paymentSectionAt(state.sections, slot.name)?.elders ?? [];
+  const voters = kind === 'bound' ? elders.map(({ name }) => toHex(name)) : [from];
+  const counted = withVotes(state, index, voters, { txid, transaction });
+  return andThen(adoptOthers(counted), (now) =>
+    now.round < now.holdsBackUntil
+      ? unchanged(now)
+      : reportWaiting(now, { kind: 'conflict', txid, transaction }),
+  );
 }
 
 /** A verified commit certificate for one of our slots is final, whichever node sent it (PAYMENT-P5). */

@@ -37,4 +37,5 @@ export type {
   PaymentState,
   Replacement,
   WaitingReason,
+  OtherPayment,
 } from './state.ts';

@@ -4,10 +4,11 @@
  */
 import { assert, assertNever } from '#core/assert.ts';
 import { resultOf, type Machine } from '#core/machine.ts';
-import { unchanged } from '#core/step.ts';
+import { andThen, unchanged } from '#core/step.ts';
+import { repeatAdoptions, withoutVotes } from './adopt-other-payment.ts';
 import { onCombined } from './collect-shares.ts';
 import { onChecked } from './conflicts.ts';
-import type { PaymentStep } from './payment-step.ts';
+import { paymentStep, type PaymentStep } from './payment-step.ts';
 import { enterPhase, isOver, startPhase } from './phases.ts';
 import { onOutputAnswer } from './register-outputs.ts';
 import { keysFor, requestPlanOf, sourcesMissingInclusion } from './request-plan.ts';
@@ -25,7 +26,8 @@ import { repeatRequests } from './waiting.ts';
 export const payment: Machine<PaymentConfig, PaymentState, Payment> = {
   start: (config, facts) => {
     const state = restorePayment(config, facts);
-    return isOver(state) ? repeatFinalOutputs(state) : startPhase(config, state);
+    if (isOver(state)) return repeatFinalOutputs(state);
+    return andThen(paymentStep(state, ...repeatAdoptions(state)), (now) => startPhase(config, now));
   },
 
   step: (config, state, event) => {
@@ -67,12 +69,11 @@ function onSections(
   if (same) return unchanged({ ...before, sections });
   const state = enterPhase(
     dropInvalidCertificates({
-      ...before,
+      ...withoutVotes(before),
       sections,
       turn: before.turn + 1,
       plan: requestPlanOf(plan.transaction, sections, sourcesMissingInclusion(sections, sources)),
       checking: new Map(),
-      conflicts: new Set(),
     }),
   );
   return startPhase(config, state);

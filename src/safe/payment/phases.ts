@@ -40,7 +40,11 @@ export function enterPhase(state: PaymentState): PaymentState {
   const missing = sourcesMissingInclusion(state.sections, state.sources);
   return missing.length > 0
     ? { ...reset, phase: { kind: 'proving', missing } }
-    : { ...reset, phase: { kind: 'preparing', collections: collect(state.prepared) } };
+    : {
+        ...reset,
+        phase: { kind: 'preparing', collections: collect(state.prepared) },
+        reportedReason: state.adopted.size > 0 ? 'adopted' : null,
+      };
 }
 
 /** Reports the phase just entered, and requests what it misses. */

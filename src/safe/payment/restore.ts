@@ -2,6 +2,7 @@
 import { assert } from '#core/assert.ts';
 import type { SpendCertificate } from '#money/spend-certificate.ts';
 import { decodeTransaction } from '#money/transaction.ts';
+import { withAdoptions } from './adopt-other-payment.ts';
 import { paymentStep, type PaymentStep } from './payment-step.ts';
 import { allOrNone, enterPhase } from './phases.ts';
 import {
@@ -35,7 +36,8 @@ export function restorePayment(config: PaymentConfig, facts: readonly PaymentFac
     if (fact.kind === 'prepared') prepared[fact.index] = fact.certificate;
     else if (fact.kind === 'committed') committed[fact.index] = fact.certificate;
     else if (fact.kind === 'replaced') ended = { kind: 'replaced', by: fact.by };
-    else ended = { kind: 'registered', certificates: allOrNone(committed) ?? [] };
+    else if (fact.kind === 'registered')
+      ended = { kind: 'registered', certificates: allOrNone(committed) ?? [] };
   }
   const fresh: PaymentState = {
     plan,
@@ -47,14 +49,17 @@ export function restorePayment(config: PaymentConfig, facts: readonly PaymentFac
     committed,
     round: 0,
     answered: new Set(),
-    conflicts: new Set(),
+    votes: plan.slots.map(() => new Map()),
+    others: new Map(),
+    adopted: new Set(),
+    holdsBackUntil: 0,
     refusals: new Set(),
     checking: new Map(),
     outdatedHints: new Set(),
     reportedReason: null,
   };
   return ended === undefined
-    ? enterPhase(dropInvalidCertificates(fresh))
+    ? enterPhase(dropInvalidCertificates(withAdoptions(fresh, facts)))
     : { ...fresh, phase: ended };
 }
 

@@ -6,6 +6,7 @@ import { sectionKeyHash } from '#money/spend-certificate.ts';
 import { outputName } from '#protocol/mint/index.ts';
 import { hasShareOf, SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { PaymentMessage } from './messages.ts';
+import { hasVotedOtherwise, holdsBack } from './adopt-other-payment.ts';
 import { paymentSectionAt } from './request-plan.ts';
 import type { AskingPhase, Payment, PaymentConfig, PaymentElder, PaymentState } from './state.ts';
 
@@ -40,6 +41,8 @@ export function sendRequests(
       send(slot, skipNone, () => ({ kind: 'slot', slot, message }));
     }
   } else if (phase.kind === 'preparing' || phase.kind === 'committing') {
+    // PAYMENT-P8: votes for ours would be missing for the one that goes first.
+    const onlyVoters = phase.kind === 'preparing' && holdsBack(state);
     for (const [index, { name: slot }] of plan.slots.entries()) {
       const collection = phase.collections[index];
       if (collection === undefined || collection.certificate !== null) continue;
@@ -47,7 +50,9 @@ export function sendRequests(
       const request = requestAt(plan, phase.kind, index);
       send(
         slot,
-        ({ index: elder }) => collector !== null && hasShareOf(collector, elder),
+        ({ index: elder, name }) =>
+          (collector !== null && hasShareOf(collector, elder)) ||
+          (onlyVoters && !hasVotedOtherwise(state, index, toHex(name))),
         (section) => {
           const common = { request, section, slot, transaction } as const;
           const message =

@@ -16,6 +16,13 @@ export const paymentStages = [
 ] as const;
 export type PaymentStage = (typeof paymentStages)[number];
 
-/** Why a payment makes no progress in its stage; it keeps sending its first bytes. */
-export const waitingReasons = ['conflict', 'tooFewElders', 'refused', 'duplicateKey'] as const;
+/** Why a payment makes no progress in its stage. */
+export const waitingReasons = [
+  'conflict',
+  /** Another payment with the same money goes first (PAYMENT-P8); the facts contain it. */
+  'adopted',
+  'tooFewElders',
+  'refused',
+  'duplicateKey',
+] as const;
 export type WaitingReasonKind = (typeof waitingReasons)[number];

@@ -131,8 +131,14 @@ export interface PaymentState {
   readonly round: number;
   /** Elders with any answer in this phase. */
   readonly answered: ReadonlySet<NodeId>;
-  /** Elders with a verified vote for another transaction. */
-  readonly conflicts: ReadonlySet<NodeId>;
+  /** Per slot: the transaction (txid in hex) that an elder has verifiably voted for instead of ours. */
+  readonly votes: readonly SlotVotes[];
+  /** By txid in hex: the transactions of these votes, and those adopted. */
+  readonly others: ReadonlyMap<string, OtherPayment>;
+  /** Txids in hex: these go first (PAYMENT-P8). */
+  readonly adopted: ReadonlySet<string>;
+  /** Before this round, only elders that have voted are asked (PAYMENT-P8). */
+  readonly holdsBackUntil: number;
   /** Elders that rejected our bytes. */
   readonly refusals: ReadonlySet<NodeId>;
   /** Evidence being checked: at most one per elder and slot. */
@@ -140,14 +146,36 @@ export interface PaymentState {
   /** Elders that hinted at a newer section since the last round. */
   readonly outdatedHints: ReadonlySet<NodeId>;
   /** The reason last reported, so that each is reported once. */
-  readonly reportedReason: WaitingReason['kind'] | null;
+  readonly reportedReason: WaitingReason['kind'] | 'adopted' | null;
+}
+
+export type SlotVotes = ReadonlyMap<NodeId, string>;
+
+/** A transaction that spends one of our coins, signed by its owner: verified. */
+export interface OtherPayment {
+  readonly txid: Uint8Array;
+  readonly transaction: Uint8Array;
+}
+
+/** PAYMENT-P8: with the votes that a restart needs in order to hold back again. */
+export interface Adoption extends OtherPayment {
+  readonly votes: readonly AdoptionVotes[];
+}
+
+/** Who has voted for the adopted transaction at one of our slots, in this epoch of its section. */
+export interface AdoptionVotes {
+  readonly index: number;
+  readonly epoch: bigint;
+  /** Names. */
+  readonly elders: readonly Uint8Array[];
 }
 
 export type PaymentFact =
   | { readonly kind: 'prepared'; readonly index: number; readonly certificate: SpendCertificate }
   | { readonly kind: 'committed'; readonly index: number; readonly certificate: SpendCertificate }
   | { readonly kind: 'registered' }
-  | { readonly kind: 'replaced'; readonly by: Replacement };
+  | { readonly kind: 'replaced'; readonly by: Replacement }
+  | { readonly kind: 'adopted'; readonly adoption: Adoption };
 
 /** Why a payment makes no progress; it keeps sending its first bytes. */
 export type WaitingReason =
@@ -166,6 +194,8 @@ export type PaymentOutput =
   | { readonly kind: 'registered'; readonly certificates: readonly SpendCertificate[] }
   | { readonly kind: 'replaced'; readonly by: Replacement }
   | { readonly kind: 'waiting'; readonly reason: WaitingReason }
+  /** PAYMENT-P8: this transaction goes first. Its owner should send it, too; repeated after a start. */
+  | { readonly kind: 'adopt'; readonly other: OtherPayment }
   /**
    * An elder reports that its key, or one this client cites, is superseded. Only a hint: look up a newer
    * section for this address, and give it back as `sections`.

@@ -1,6 +1,7 @@
 /** Decides when a payment reports that it waits, and why; each reason once per phase. */
 import type { NodeId } from '#core/machine.ts';
 import { andThen, unchanged } from '#core/step.ts';
+import { adoptOthers, patienceRounds } from './adopt-other-payment.ts';
 import { paymentStep, type PaymentStep } from './payment-step.ts';
 import { paymentSectionAt } from './request-plan.ts';
 import { repeatLater, sendRequests } from './send-requests.ts';
@@ -9,20 +10,18 @@ import type { PaymentConfig, PaymentState, WaitingReason } from './state.ts';
 /** One more than the maximum of faulty elders: at least one is honest. */
 const includesOneHonest = 3;
 
-/** The person is informed after this many rounds without progress. */
-const roundsBeforeReport = 2;
-
 export function repeatRequests(config: PaymentConfig, state: PaymentState): PaymentStep {
   const next: PaymentState = { ...state, round: state.round + 1, outdatedHints: new Set() };
   // An elder that reports its key as ended is responsive: the handover only takes its time.
   const handsOver = state.outdatedHints.size >= includesOneHonest;
   const reason: WaitingReason | undefined =
-    next.round >= roundsBeforeReport && !handsOver
+    next.round >= patienceRounds && !handsOver
       ? { kind: 'tooFewElders', answered: next.answered.size }
       : undefined;
   return andThen(
+    adoptOthers(next),
     // A conflict or a refusal is more specific than missing answers.
-    reason && next.reportedReason === null ? reportWaiting(next, reason) : unchanged(next),
+    (now) => (reason && now.reportedReason === null ? reportWaiting(now, reason) : unchanged(now)),
     (now) =>
       paymentStep(
         { ...now, answered: new Set() },

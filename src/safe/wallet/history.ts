@@ -29,6 +29,10 @@ export interface HistoryItem {
   readonly memo: string;
   readonly at: number;
   readonly stage: PaymentStage;
+  /** An adopted payment has no address: only the device that made it knows it. */
+  readonly recipientUnknown: boolean;
+  /** What the payment sent that was completed instead; null while this wallet does not have it. */
+  readonly replacedBy: bigint | null;
 }
 
 export function historyOf(state: WalletState): readonly HistoryItem[] {
@@ -44,6 +48,8 @@ export function historyOf(state: WalletState): readonly HistoryItem[] {
       memo: before?.memo || memoText(coin.memo),
       at: Math.min(before?.at ?? seenAt, seenAt),
       stage: 'registered',
+      recipientUnknown: false,
+      replacedBy: null,
     });
   }
   const isDead = deadPayments(state);
@@ -54,6 +60,8 @@ export function historyOf(state: WalletState): readonly HistoryItem[] {
     memo: memoText(payment.memo),
     at: payment.at,
     stage: stageOf(payment, isDead.has(id)),
+    recipientUnknown: payment.address === '',
+    replacedBy: isDead.has(id) ? winnerOf(state, id) : null,
   }));
   const order = (a: HistoryItem, b: HistoryItem): number => b.at - a.at || (a.id < b.id ? -1 : 1);
   return [...incoming.values(), ...outgoing].sort(order);
@@ -65,6 +73,18 @@ function stageOf({ stages }: PaymentRecord, isDead: boolean): PaymentStage {
   if (stages.has('final')) return 'final';
   if (isDead) return 'replaced';
   return stages.has('committing') ? 'committing' : 'draft';
+}
+
+/** The amount of the own payment that spent a coin of this dead one. */
+function winnerOf(state: WalletState, dead: string): bigint | null {
+  for (const { reservedBy, spentBy } of state.coins.values()) {
+    if (!reservedBy.has(dead)) continue;
+    for (const txid of spentBy) {
+      const winner = state.payments.get(txid);
+      if (winner !== undefined) return winner.amount;
+    }
+  }
+  return null;
 }
 
 function memoText(memo: Uint8Array): string {

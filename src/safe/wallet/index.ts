@@ -5,6 +5,7 @@ export {
   maxBytesForChange,
   acceptsCoin,
 } from './growth-limits.ts';
+export { adoptPayment, type NotAdopted } from './adopt-payment.ts';
 export { decodeWallet, encodeWallet } from './stored/codec.ts';
 export { balanceOf, historyOf, type Balance, type HistoryItem } from './history.ts';
 export {

@@ -35,7 +35,7 @@ export type StoredStage = Extract<PaymentStage, 'committing' | 'final' | 'regist
 export interface PaymentRecord {
   readonly txid: Uint8Array;
   readonly amount: bigint;
-  /** The recipient's address as entered. */
+  /** The recipient's address as entered; empty for an adopted payment (adopt-payment.ts). */
   readonly address: string;
   readonly memo: Uint8Array;
   readonly at: number;
@@ -171,7 +171,7 @@ function mergePayments(a: PaymentRecord, b: PaymentRecord): PaymentRecord {
     memo,
   });
   return dropNeedlessBundle({
-    ...termsOf(sameTerms(a, b) ? a : least(termsOf(a), termsOf(b))),
+    ...(sameTerms(a, b) ? termsOf(a) : bestTerms(termsOf(a), termsOf(b))),
     at: Math.min(a.at, b.at),
     bundle: leastOrNull(a.bundle, b.bundle),
     receipt: bestReceipt(a.receipt, b.receipt),
@@ -191,6 +191,12 @@ const least = <T>(a: T, b: T): T => (compareBytes(encodeCbor(a), encodeCbor(b)) 
 
 const leastOrNull = (a: Uint8Array | null, b: Uint8Array | null): Uint8Array | null =>
   a === null ? b : b === null || equalBytes(a, b) ? a : least(a, b);
+
+/** The device that planned a payment knows its recipient and memo; one that adopted it does not. */
+function bestTerms(a: PaymentTerms, b: PaymentTerms): PaymentTerms {
+  if ((a.address === '') !== (b.address === '')) return a.address === '' ? b : a;
+  return least(a, b);
+}
 
 /** A proof that elders accept always beats one they would refuse. */
 function bestSource(a: CoinRecord, b: CoinRecord): InputSource | null {

@@ -41,6 +41,7 @@ export const moneyTexts = {
   emptyHistory: 'Payments you send and receive are listed here.',
   incoming: 'Received',
   outgoing: 'Sent',
+  recipientUnknown: 'recipient unknown',
   states: {
     draft: 'Not sent yet',
     preparing: 'Preparing',

@@ -62,12 +62,12 @@ function addressWords(address: string): string {
 
 /** Live progress is newer than the wallet only before its first stage is stored. */
 function paymentView(item: HistoryItem, live: PaymentProgress | undefined): PaymentView {
-  const { id, direction, memo, at } = item;
+  const { id, direction, memo, at, recipientUnknown } = item;
   const stage = item.stage === 'draft' && live !== undefined ? live.stage : item.stage;
   const isOver = item.stage === 'registered' || item.stage === 'replaced';
   return {
-    ...{ id, direction, memo, at, stage },
+    ...{ id, direction, memo, at, stage, recipientUnknown },
     amount: formatAmount(item.amount),
-    sentence: (!isOver && live?.sentence) || historySentence({ stage, direction }),
+    sentence: (!isOver && live?.sentence) || historySentence({ ...item, stage }),
   };
 }

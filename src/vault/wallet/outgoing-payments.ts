@@ -10,17 +10,19 @@ import { decodeTransaction } from '#money/transaction.ts';
 import { decodeBundle, decodePaymentFacts, type PaymentFact } from '#safe/payment/index.ts';
 import type { PaymentStage } from '#safe/payment/stages.ts';
 import {
+  adoptPayment,
   addSpend,
   addStage,
   deadPayments,
   encodeReceipt,
   scanCommitted,
+  type NotAdopted,
   type WalletState,
 } from '#safe/wallet/index.ts';
 import type { PaymentStore } from '#storage/browser/payments.ts';
 import type { WalletContext } from '../ports.ts';
 import { RpcFailure } from '../network/worker-rpc.ts';
-import { failureSentence, waitingSentences } from './payment-sentences.ts';
+import { failureSentence, notAdoptedSentences, waitingSentences } from './payment-sentences.ts';
 
 const retryMs = 3_000;
 /** The worker answers earlier on progress. */
@@ -50,6 +52,11 @@ export interface OutgoingOptions {
 
 type SetProgress = (id: string, stage: PaymentStage, sentence: string) => void;
 
+interface Follower extends OutgoingOptions {
+  readonly setProgress: SetProgress;
+  readonly resume: OutgoingPayments['resume'];
+}
+
 export function createOutgoingPayments(options: OutgoingOptions): OutgoingPayments {
   const { context, stored } = options;
   const running = new Set<string>();
@@ -61,26 +68,20 @@ export function createOutgoingPayments(options: OutgoingOptions): OutgoingPaymen
     context.changed();
   };
 
-  return {
-    resume: () => {
-      if (context.closed.aborted) return;
-      for (const [id, { bundle }] of stored().payments) {
-        if (bundle === null || running.has(id) || isFinished(stored(), id)) continue;
-        running.add(id);
-        void followPayment(options, setProgress, id, bundle).finally(() => running.delete(id));
-      }
-    },
-    progress: (txid) => progress.get(txid),
+  const resume = (): void => {
+    if (context.closed.aborted) return;
+    for (const [id, { bundle }] of stored().payments) {
+      if (bundle === null || running.has(id) || isFinished(stored(), id)) continue;
+      running.add(id);
+      const follower = { ...options, setProgress, resume };
+      void followPayment(follower, id, bundle).finally(() => running.delete(id));
+    }
   };
+  return { resume, progress: (txid) => progress.get(txid) };
 }
 
-async function followPayment(
-  options: OutgoingOptions,
-  setProgress: SetProgress,
-  id: string,
-  bundle: Uint8Array,
-): Promise<void> {
-  const { context, payments, stored, change } = options;
+async function followPayment(options: Follower, id: string, bundle: Uint8Array): Promise<void> {
+  const { context, payments, stored, change, setProgress } = options;
   let known: PaymentReport | null = null;
   let isStarted = false;
   setProgress(id, 'preparing', '');
@@ -93,7 +94,12 @@ async function followPayment(
         known: known && { stage: known.stage, waiting: known.waiting },
       });
       const { stage, waiting, sentence } = report;
-      setProgress(id, stage, sentence || (waiting === null ? '' : waitingSentences[waiting]));
+      // After a while the reason is the conflict again, until the other payment is final.
+      const isRaced = waiting === 'adopted' || waiting === 'conflict';
+      const refused = isRaced ? await saveAdopted(options, id) : null;
+      const why =
+        refused === null ? waiting && waitingSentences[waiting] : notAdoptedSentences[refused];
+      setProgress(id, stage, sentence || (why ?? ''));
       if (stage !== known?.stage || waiting !== known.waiting) {
         await saveProgress(options, id, bundle);
       }
@@ -154,6 +160,37 @@ async function saveProgress(
     }
     return next;
   });
+}
+
+/**
+ * PAYMENT-P8: stores the payments that go first, and only then sends them.
+ * @returns why one of them is not completed from here
+ */
+async function saveAdopted(
+  { context, keys, payments, change, resume }: Follower,
+  id: string,
+): Promise<NotAdopted | null> {
+  const network = context.network();
+  const networkId = network === null ? undefined : fromHex(network.networkId);
+  const kept = await payments.getFacts(id);
+  if (kept === undefined || networkId?.ok !== true) return null;
+  const adoptions = decodePaymentFacts(kept).flatMap((fact) =>
+    fact.kind === 'adopted' ? [fact.adoption] : [],
+  );
+  let refused: NotAdopted | null = null;
+  await change((state) => {
+    refused = null;
+    let next = state;
+    for (const { transaction } of adoptions) {
+      const now = context.ports.now();
+      const adopted = adoptPayment(keys, networkId.value, next, transaction, now);
+      if (adopted.ok) next = adopted.value;
+      else refused = adopted.error;
+    }
+    return next;
+  });
+  resume();
+  return refused;
 }
 
 const isFinished = (state: WalletState, id: string): boolean =>

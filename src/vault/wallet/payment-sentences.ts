@@ -2,14 +2,15 @@
 import type { AddressError } from '#money/wallet-address.ts';
 import { formatAmount } from '#money/amount.ts';
 import type { WaitingReasonKind } from '#safe/payment/stages.ts';
-import type { HistoryItem, PlanError } from '#safe/wallet/index.ts';
+import type { HistoryItem, NotAdopted, PlanError } from '#safe/wallet/index.ts';
 import { toVaultError, VaultFailure } from '../failure.ts';
 import type { RpcFailure } from '../network/worker-rpc.ts';
 
 export function historySentence({
   stage,
   direction,
-}: Pick<HistoryItem, 'stage' | 'direction'>): string {
+  replacedBy,
+}: Pick<HistoryItem, 'stage' | 'direction' | 'replacedBy'>): string {
   if (direction === 'in') return 'Received. It is yours and final.';
   switch (stage) {
     case 'draft':
@@ -22,14 +23,31 @@ export function historySentence({
     case 'registered':
       return 'Final, and in the recipient’s list.';
     case 'replaced':
-      return 'Another device of this Safe had already spent this coin. Nothing was sent twice and nothing is lost: send again if it is still owed.';
+      return `${replacementSentence(replacedBy)} Nothing was sent twice and nothing is lost: send again if it is still owed.`;
   }
 }
+
+const replacementSentence = (replacedBy: bigint | null): string =>
+  replacedBy === null
+    ? 'Another device of this Safe had already spent this coin.'
+    : `Another device of this Safe had already begun a payment with the same money, of ${formatAmount(replacedBy)}; it was completed.`;
+
+/** Why the payment that goes first is not completed from here. */
+export const notAdoptedSentences: Readonly<Record<NotAdopted, string>> = {
+  foreign:
+    'Somebody else who has the keys of this money is spending it at this moment. If that was not you, move the rest of your money to a new Safe.',
+  unknownCoins:
+    'A device that this one does not know is spending the same money together with other coins. This payment keeps asking; nothing is lost.',
+  walletFull:
+    'Another device of this Safe has begun a payment with the same money. The list of payments here is full, so only that device can complete it.',
+};
 
 /** Why a payment does not move on. */
 export const waitingSentences: Readonly<Record<WaitingReasonKind, string>> = {
   conflict:
     'Another device of this Safe is spending the same coin at this moment. This payment keeps asking; nothing is lost.',
+  adopted:
+    'Another device of this Safe had already begun a payment with the same money. It is completed first.',
   tooFewElders: 'Fewer than five elders answer. The payment continues when they do.',
   refused: 'The elders refuse this payment. Your money stays yours; please report this.',
   duplicateKey:

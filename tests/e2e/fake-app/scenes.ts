@@ -66,6 +66,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         at: now - hour / 4,
         stage: 'committing',
         sentence: 'Five of seven elders have to sign; four have.',
+        recipientUnknown: false,
       },
       {
         id: 'p2',
@@ -75,6 +76,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         at: now - 3 * hour,
         stage: 'registered',
         sentence: 'The other person can see it.',
+        recipientUnknown: false,
       },
       {
         id: 'p3',
@@ -84,6 +86,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         at: now - 28 * hour,
         stage: 'registered',
         sentence: '',
+        recipientUnknown: false,
       },
       {
         id: 'p4',
@@ -93,6 +96,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         at: now - 29 * hour,
         stage: 'replaced',
         sentence: 'The coin was spent by another payment of this Safe; nothing was lost.',
+        recipientUnknown: false,
       },
       {
         id: 'p5',
@@ -102,6 +106,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         at: now - 24 * 60 * hour,
         stage: 'final',
         sentence: '',
+        recipientUnknown: false,
       },
     ],
   },

@@ -1,11 +1,12 @@
 /** Properties that hold after every event of a money run, and the run itself. */
-import { toHex } from '#core/codec/bytes.ts';
+import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { createPrng } from '../prng.ts';
 import { toyScalars, toySuite } from '../toys/toy-suite.ts';
 import { run, type Checker, type Faults, type Report } from '../world.ts';
 import { openRegistryEntry, verifySpendCertificates } from '#money/spend-certificate.ts';
-import { txidOf } from '#money/transaction.ts';
+import { decodeTransaction, txidOf } from '#money/transaction.ts';
 import { verifyTransaction } from '#money/verify-transaction.ts';
+import type { PaymentBundle } from '#safe/payment/index.ts';
 import { decodeSpentbookAnswer } from '#protocol/spentbook/index.ts';
 import { ed25519Identity } from '#crypto/identity-suite.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
@@ -17,6 +18,7 @@ import {
   networkId,
   toyIdentity,
   toyName,
+  type TestElder,
   type TestSection,
 } from '../../unit/money/fixtures.ts';
 import {
@@ -104,25 +106,8 @@ export function runPaymentSeed(
   const chosen = choose(cast.actors, always, extras, prng);
   const liars = [0, 1, 2][seed % 3] ?? 0;
   const configs = new Map<string, NetConfig>();
-  for (const elder of test.elders) {
-    const { name, secretShare, identitySeed } = elder;
-    const { section, known } = test;
-    const part = { section, known, inherited: new Map<string, never>(), sealed: false, identity };
-    configs.set(elder.id, {
-      kind: 'elder',
-      spentbook: { ...part, name, secretShare, identitySeed },
-      mint: { ...part, identitySeed },
-    });
-  }
-  for (const { id, bundle } of chosen) {
-    const payment = {
-      sections: onlyPaymentSection(test.section, test.elders),
-      identity,
-      bundle,
-      repeatEveryMs: 400,
-    };
-    configs.set(id, { kind: 'client', payment });
-  }
+  for (const elder of test.elders) configs.set(elder.id, elderConfig(setup, elder));
+  for (const actor of chosen) configs.set(actor.id, clientConfig(setup, actor, chosen));
   const { table } = cast;
   const byzantine = test.elders.slice(7 - liars);
   const greedy = prng.chance(0.5);
@@ -155,10 +140,31 @@ export function runPaymentSeed(
       corrupt,
     },
     seed,
-    checkers(setup, table, new Set(byzantine.map(({ id }) => id)), chosen, lastMessages),
+    paymentCheckers(setup, table, new Set(byzantine.map(({ id }) => id)), chosen, lastMessages),
   );
   progress(chosen, lastMessages);
   return { report, lastMessages };
+}
+
+export function elderConfig({ test, identity }: PaymentSetup, elder: TestElder): NetConfig {
+  const { name, secretShare, identitySeed } = elder;
+  const { section, known } = test;
+  const part = { section, known, inherited: new Map<string, never>(), sealed: false, identity };
+  return {
+    kind: 'elder',
+    spentbook: { ...part, name, secretShare, identitySeed },
+    mint: { ...part, identitySeed },
+  };
+}
+
+export function clientConfig(
+  { test, identity }: PaymentSetup,
+  { id, bundle }: PaymentActor,
+  chosen: readonly PaymentActor[],
+): NetConfig {
+  const sections = onlyPaymentSection(test.section, test.elders);
+  const payment = { sections, identity, bundle, repeatEveryMs: 400 };
+  return { kind: 'client', payment, adopt: adoptRival(chosen, id) };
 }
 
 function choose(
@@ -179,7 +185,19 @@ function choose(
   return actors.filter(({ id }) => wanted.has(id));
 }
 
-function checkers(
+/** Two devices of one wallet: each can read what the other has begun. */
+const adoptRival =
+  (chosen: readonly PaymentActor[], id: string) =>
+  (transaction: Uint8Array): PaymentBundle | null => {
+    const decoded = decodeTransaction(transaction);
+    const mine = chosen.find((actor) => actor.id === id);
+    if (!decoded.ok || mine?.expect !== 'race') return null;
+    const txid = txidOf(decoded.value);
+    const racers = chosen.filter(({ expect }) => expect === 'race');
+    return racers.find((racer) => equalBytes(txidOf(racer.transaction), txid))?.bundle ?? null;
+  };
+
+export function paymentCheckers(
   setup: PaymentSetup,
   table: ReadonlyMap<string, PaymentRequestSeen>,
   byzantine: ReadonlySet<string>,
@@ -212,12 +230,16 @@ function checkers(
     }
   };
 
+  const actorByTxid = new Map(
+    chosen.map((actor) => [toHex(txidOf(actor.transaction)), actor] as const),
+  );
   const onFinal = (
-    id: string,
+    paid: string,
     certificates: Parameters<typeof verifySpendCertificates>[4],
   ): void => {
-    const actor = actorById.get(id);
-    if (actor === undefined) throw new Error('an unknown client');
+    const actor = actorByTxid.get(paid);
+    if (actor === undefined) throw new Error('an unknown payment');
+    const { id } = actor;
     const genuine = verifySpendCertificates(
       test.known,
       suite,
@@ -278,10 +300,12 @@ function checkers(
           onShare(node.id, asked);
         }
       } else {
-        const emitted = output.output;
-        if (emitted.kind === 'waiting') lastStates.set(node.id, `waiting ${emitted.reason.kind}`);
-        else if (emitted.kind !== 'committing') lastStates.set(node.id, emitted.kind);
-        if (emitted.kind === 'final') onFinal(node.id, emitted.certificates);
+        const { txid, output: emitted } = output;
+        if (emitted.kind === 'final') onFinal(txid, emitted.certificates);
+        const isOwn = actorByTxid.get(txid)?.id === node.id;
+        const at = isOwn ? node.id : `${node.id} adopted`;
+        if (emitted.kind === 'waiting') lastStates.set(at, `waiting ${emitted.reason.kind}`);
+        else if (emitted.kind !== 'committing') lastStates.set(at, emitted.kind);
       }
     }
   };
@@ -297,14 +321,18 @@ function progress(chosen: readonly PaymentActor[], lastStates: ReadonlyMap<strin
       throw new Error(`validity: ${id} was registered`);
     }
   }
-  const racers = chosen
-    .filter(({ expect }) => expect === 'race')
-    .map(({ id }) => lastStates.get(id));
+  const racing = chosen.filter(({ expect }) => expect === 'race');
+  const racers = racing.map(({ id }) => lastStates.get(id));
   if (racers.length === 0) return;
   const won = racers.filter((state) => state === 'registered').length;
   const lost = racers.filter((state) => state === 'replaced').length;
-  const waiting = racers.filter((state) => state?.startsWith('waiting')).length;
-  // Without recovery (SPENTBOOK-R3) both may wait; then both must have reported it.
+  // Without recovery (SPENTBOOK-R3) both may wait; then both must have reported it, of their own payment or of
+  // the one that they adopted.
+  const waiting = racing.filter(
+    ({ id }) =>
+      lastStates.get(id) === 'waiting conflict' ||
+      (lastStates.get(id) === 'adopt' && lastStates.get(`${id} adopted`) === 'waiting conflict'),
+  ).length;
   if (!(won === 1 && lost === 1) && waiting !== 2) {
     throw new Error(`progress: a race ended ${racers.join(' and ')}`);
   }

@@ -37,18 +37,17 @@ import {
   type SpentbookState,
 } from '#protocol/spentbook/index.ts';
 import {
-  decodePaymentAnswer,
-  decodePaymentFact,
-  encodePaymentFact,
-  encodePaymentRequest,
   payment,
   performPaymentJob,
   type Payment,
+  type PaymentBundle,
   type PaymentConfig,
   type PaymentJob,
   type PaymentResult,
   type PaymentState,
 } from '#safe/payment/index.ts';
+
+import { createClient } from './adopting-client.ts';
 
 /** Messages and facts are bytes, so every run tests the codecs too. */
 export type NetMessage =
@@ -58,13 +57,14 @@ export type NetMessage =
 
 export type NetFact =
   | { readonly kind: 'spentbook' | 'mint'; readonly key: string; readonly bytes: Uint8Array }
-  | { readonly kind: 'payment'; readonly bytes: Uint8Array }
-  | { readonly kind: 'started' };
+  /** Of a client: the payment's txid in hex. */
+  | { readonly kind: 'payment'; readonly txid: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'started'; readonly txid: string };
 
 export type NetOutput =
   | { readonly kind: 'sent'; readonly message: NetMessage }
   | Mint['output']
-  | { readonly kind: 'payment'; readonly output: Payment['output'] };
+  | { readonly kind: 'payment'; readonly txid: string; readonly output: Payment['output'] };
 
 export interface Net {
   readonly input: { readonly kind: 'go' };
@@ -77,7 +77,7 @@ export interface Net {
   readonly jobId:
     | { readonly kind: 'slot'; readonly id: Keyed<Spentbook>['jobId'] }
     | { readonly kind: 'output'; readonly id: Keyed<Mint>['jobId'] }
-    | { readonly kind: 'payment'; readonly id: Payment['jobId'] };
+    | { readonly kind: 'payment'; readonly txid: string; readonly id: Payment['jobId'] };
   readonly result: SpentbookResult | MintResult | PaymentResult;
 }
 
@@ -88,7 +88,12 @@ export type NetJob =
 
 export type NetConfig =
   | { readonly kind: 'elder'; readonly spentbook: SpentbookConfig; readonly mint: MintConfig }
-  | { readonly kind: 'client'; readonly payment: PaymentConfig };
+  | {
+      readonly kind: 'client';
+      readonly payment: PaymentConfig;
+      /** The wallet of this device: the bundle of an adopted transaction, null for a foreign one. */
+      readonly adopt?: (transaction: Uint8Array) => PaymentBundle | null;
+    };
 
 export type NetState =
   | {
@@ -96,7 +101,8 @@ export type NetState =
       readonly slots: KeyedState<SpentbookState>;
       readonly outputs: KeyedState<MintState>;
     }
-  | { readonly kind: 'client'; readonly payment: PaymentState | null };
+  /** By txid in hex: its own payment first, then the adopted ones. */
+  | { readonly kind: 'client'; readonly payments: ReadonlyMap<string, PaymentState> };
 
 /** The parts of an elder; a mutant replaces one of them. */
 export interface Parts {
@@ -106,6 +112,7 @@ export interface Parts {
   readonly spentbookJob: typeof performSpentbookJob;
   readonly mintJob: typeof performMintJob;
   readonly paymentJob: typeof performPaymentJob;
+  readonly payment: Machine<PaymentConfig, PaymentState, Payment>;
 }
 
 export const honestParts: Parts = {
@@ -115,9 +122,10 @@ export const honestParts: Parts = {
   spentbookJob: performSpentbookJob,
   mintJob: performMintJob,
   paymentJob: performPaymentJob,
+  payment,
 };
 
-type Outcome = Step<NetState, Net>;
+export type Outcome = Step<NetState, Net>;
 type ElderConfig = NetConfig & { readonly kind: 'elder' };
 type ElderState = NetState & { readonly kind: 'elder' };
 
@@ -189,42 +197,12 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
       ),
   });
 
-  const client = (
-    step: Step<PaymentState, Payment>,
-    before: readonly Effect<Net>[] = [],
-  ): Outcome => {
-    const effects: Effect<Net>[] = [...before];
-    for (const effect of step.effects) {
-      if (effect.kind === 'output') {
-        effects.push({ kind: 'output', output: { kind: 'payment', output: effect.output } });
-        continue;
-      }
-      effects.push(
-        ...lift<Payment, Net>([effect], {
-          jobId: (id) => ({ kind: 'payment', id }),
-          fact: (fact) => ({ kind: 'payment', bytes: encodePaymentFact(fact) }),
-          message: (message) => {
-            const request = encodePaymentRequest(message);
-            assert(request !== undefined, 'clients ask');
-            return request;
-          },
-          fault: (fault) => fault,
-          timer: (timer) => timer,
-          job: (job) => ({ kind: 'payment', job }),
-        }).effects,
-      );
-    }
-    return { state: { kind: 'client', payment: step.state }, effects };
-  };
+  const { clientStart, clientStep } = createClient(parts.payment);
 
   return {
     start: (config, facts, context) => {
       if (config.kind === 'client') {
-        if (facts.length === 0) return unchanged({ kind: 'client', payment: null });
-        const own = facts.flatMap((fact) =>
-          fact.kind === 'payment' ? [must(decodePaymentFact(fact.bytes))] : [],
-        );
-        return client(payment.start(config.payment, own, context));
+        return clientStart(config, facts, context);
       }
       const written = facts.flatMap((fact) =>
         fact.kind === 'spentbook'
@@ -243,27 +221,7 @@ export function createNet(parts: Parts): Machine<NetConfig, NetState, Net> {
     step: (config, state, event, context) => {
       if (config.kind === 'client') {
         assert(state.kind === 'client', 'a client stays a client');
-        if (event.kind === 'input') {
-          if (state.payment !== null) return unchanged(state);
-          const first = payment.start(config.payment, [], context);
-          return client(first, [{ kind: 'persist', fact: { kind: 'started' } }]);
-        }
-        if (state.payment === null) return unchanged(state);
-        if (event.kind === 'received') {
-          if (event.message.kind !== 'money') return unchanged(state);
-          const message = decodePaymentAnswer(event.message.asked, event.message.message);
-          if (!message.ok) return unchanged(state);
-          const received = { kind: 'received', from: event.from, message: message.value } as const;
-          return client(payment.step(config.payment, state.payment, received, context));
-        }
-        if (event.kind === 'timerFired') {
-          const fired = { kind: 'timerFired', timer: 'repeat' } as const;
-          return client(payment.step(config.payment, state.payment, fired, context));
-        }
-        assert(event.id.kind === 'payment', 'a client runs jobs of its payment');
-        const result = event.result as PaymentResult;
-        const done = { kind: 'computed', id: event.id.id, result } as const;
-        return client(payment.step(config.payment, state.payment, done, context));
+        return clientStep(config, state, event, context);
       }
       assert(state.kind === 'elder', 'an elder stays an elder');
       if (event.kind === 'received' && event.message.kind === 'slot') {
@@ -327,7 +285,9 @@ export function createCompute(parts: Parts, suite: ThresholdSuite): (job: NetJob
   };
 }
 
-function must<T>(result: { readonly ok: true; readonly value: T } | { readonly ok: false }): T {
+export function must<T>(
+  result: { readonly ok: true; readonly value: T } | { readonly ok: false },
+): T {
   if (!result.ok) throw new Error('our own facts decode');
   return result.value;
 }
