@@ -81,7 +81,7 @@ test('two offline profiles with the same coin: one payment, one clear sentence',
   await goTo(tablet.page, 'Money');
   await sentPayment(tablet.page, '10').getByText('Replaced', { exact: true }).waitFor();
   await sentPayment(tablet.page, '10')
-    .getByText(/Another device of this Safe had already spent this coin\..*nothing is lost/)
+    .getByText(/Another device of this Safe had already (spent|begun).*nothing is lost/)
     .waitFor();
   await waitForBalance(tablet.page, '80');
   await waitForBalance(alice.page, '80');

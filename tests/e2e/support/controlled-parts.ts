@@ -11,6 +11,7 @@ import type { JsonAnswer, JsonHandler } from '#node/http/http-server.ts';
 import { networkParts, type NodeParts } from '#node/programs/node-parts.ts';
 import { refusalReply } from '#node/requests/client-handler.ts';
 import type { SectionHandle } from '#node/section/section-handle.ts';
+import { decodeSpentbookRequest } from '#protocol/spentbook/index.ts';
 import { maxVacancies } from '#protocol/membership/index.ts';
 import {
   decodeClientRequest,
@@ -25,6 +26,7 @@ export function controlledParts(): NodeParts {
   const adults: FaultyAdult<[Remote]>[] = [];
   let newest: FaultyAdult<[Remote]> | null = null;
   let registering = true;
+  let committing = true;
   let cut: ReadonlySet<string> = new Set();
   let section: SectionHandle | null = null;
 
@@ -37,19 +39,21 @@ export function controlledParts(): NodeParts {
       if (isCut(from.name)) throw new Error('cut off');
       return reply;
     };
-  const exceptRegistering =
+  const exceptRefused =
     (handler: Handler): Handler =>
-    async (request, from) =>
-      registering || !isRegistration(request)
-        ? handler(request, from)
-        : encodeClientReply(refusalReply({ kind: 'busy', afterMs: 1_000 }));
+    async (request, from) => {
+      const kind = moneyRequestOf(request);
+      const refused = (kind === 'register' && !registering) || (kind === 'commit' && !committing);
+      if (!refused) return handler(request, from);
+      return encodeClientReply(refusalReply({ kind: 'busy', afterMs: 1_000 }));
+    };
 
   const createHost: NodeParts['createHost'] = async (options) => {
     const host = await networkParts.createHost(options);
     return {
       ...host,
       serve: (kind, tag, handler) => {
-        if (kind === 'client') return host.serve(kind, tag, exceptCut(exceptRegistering(handler)));
+        if (kind === 'client') return host.serve(kind, tag, exceptCut(exceptRefused(handler)));
         if (kind !== 'data') return host.serve(kind, tag, exceptCut(handler));
         const adult = faultyAdult(handler);
         newest = adult;
@@ -79,12 +83,14 @@ export function controlledParts(): NodeParts {
         adult.setMode(mode);
         return done({ mode });
       },
-      /** `{"registering": false}`: all elders answer REGISTER with "busy". */
+      /** `{"registering": false, "committing": true}`: all elders answer REGISTER, or COMMIT, with "busy". */
       '/test/elders': async (body) => {
-        const next = fieldsOf(body)['registering'];
-        if (typeof next !== 'boolean') return malformed;
-        registering = next;
-        return done({ registering });
+        const next = { registering, committing, ...fieldsOf(body) };
+        if (typeof next.registering !== 'boolean' || typeof next.committing !== 'boolean') {
+          return malformed;
+        }
+        ({ registering, committing } = next);
+        return done({ registering, committing });
       },
       /** `{"names": ["5b…"]}`: no requests to or from these nodes. */
       '/test/cut': async (body) => {
@@ -113,12 +119,16 @@ const fieldsOf = (body: unknown): Readonly<Record<string, unknown>> =>
 const isNameId = (each: unknown): each is string =>
   typeof each === 'string' && /^[0-9a-f]{64}$/.test(each);
 
-function isRegistration(bytes: Uint8Array): boolean {
+function moneyRequestOf(bytes: Uint8Array): 'register' | 'commit' | null {
   const request = decodeIncomingRequest(bytes);
-  if (!request.ok) return false;
-  if (request.value.kind !== 'routed') return request.value.kind === 'output';
-  const inner = decodeClientRequest(request.value.request);
-  return inner.ok && inner.value.kind === 'output';
+  if (!request.ok) return null;
+  const routed =
+    request.value.kind === 'routed' ? decodeClientRequest(request.value.request) : null;
+  const inner = routed?.ok === true ? routed.value : request.value;
+  if (inner.kind === 'output') return 'register';
+  if (inner.kind !== 'slot') return null;
+  const message = decodeSpentbookRequest(inner.slot, inner.message);
+  return message.ok && message.value.kind === 'commit' ? 'commit' : null;
 }
 
 /** Bytes in use after a collection, so that a leak is visible. */

@@ -22,6 +22,8 @@ export interface TestNetwork {
   readonly adult: (index: number, mode: AdultMode) => Promise<void>;
   /** All elders answer REGISTER with "busy" while this is off. */
   readonly registering: (on: boolean) => Promise<void>;
+  /** The same for COMMIT. */
+  readonly committing: (on: boolean) => Promise<void>;
   /** Memory in use after a garbage collection. */
   readonly memory: () => Promise<{ readonly bytes: number; readonly pid: number }>;
   readonly log: () => string;
@@ -143,6 +145,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<TestNe
     restart: begin,
     adult: async (index, mode) => void (await postControl('adult', { index, mode })),
     registering: async (on) => void (await postControl('elders', { registering: on })),
+    committing: async (on) => void (await postControl('elders', { committing: on })),
     memory: async () => (await postControl('memory', {})) as { bytes: number; pid: number },
     log: () => log,
     remove: () => rmSync(data, { recursive: true, force: true }),
