@@ -27,8 +27,6 @@ import type {
   ShareCollection,
 } from './state.ts';
 
-const onlyBallot = 0;
-
 type Collecting = PaymentState['phase'] & { readonly kind: 'preparing' | 'committing' };
 
 export function onSpendShare(
@@ -36,11 +34,13 @@ export function onSpendShare(
   phase: Collecting,
   index: number,
   elder: PaymentElder,
-  share: Uint8Array,
+  { ballot, share }: { readonly ballot: number; readonly share: Uint8Array },
 ): PaymentStep {
   const collection = phase.collections[index];
   if (collection === undefined || collection.certificate !== null) return unchanged(state);
   const { section, statement } = statementAt(state, index);
+  // SPENTBOOK-R4: an honest elder may answer late, so this is no fault.
+  if (ballot !== statement.ballot) return unchanged(state);
   const { networkId } = state.sections;
   const bytes = spendStatementBytes({ networkId, ...section }, statement);
   const collector = collection.collector ?? createThresholdCollector(purposeOf(phase), bytes);
@@ -55,7 +55,8 @@ function collect(
   section: PaymentSection,
   collector: ThresholdCollector,
 ): PaymentStep {
-  const id = { kind: 'combine', phase: phase.kind, index, turn: state.turn } as const;
+  const { ballot } = statementAt(state, index).statement;
+  const id = { kind: 'combine', phase: phase.kind, index, ballot, turn: state.turn } as const;
   return combineDue(collector, section, id, (kept) => ({
     ...state,
     phase: withCollection(phase, index, { certificate: null, collector: kept }),
@@ -67,12 +68,13 @@ export function onCombined(
   config: PaymentConfig,
   state: PaymentState,
   phase: Collecting,
-  index: number,
+  { index, ballot }: { readonly index: number; readonly ballot: number },
   result: CombineResult,
 ): PaymentStep {
   const collector = phase.collections[index]?.collector ?? null;
   if (collector === null) return unchanged(state);
   const { section, statement } = statementAt(state, index);
+  if (ballot !== statement.ballot) return unchanged(state);
   if (result.kind === 'combineFailed') {
     const blames = section.elders.flatMap(({ index: elder, name }) => {
       const share = collector.shares.get(elder);
@@ -86,7 +88,7 @@ export function onCombined(
     );
   }
   const { signature } = result;
-  const certificate = { epoch: section.epoch, ballot: onlyBallot, signature, inclusion: null };
+  const certificate = { epoch: section.epoch, ballot, signature, inclusion: null };
   const kind = phase.kind === 'preparing' ? 'prepared' : 'committed';
   const now: PaymentState = {
     ...state,
@@ -109,7 +111,8 @@ function statementAt(
   const slot = plan.slots[index];
   const section = slot && paymentSectionAt(sections, slot.name);
   assert(slot !== undefined && section !== undefined, 'a collection belongs to a known slot');
-  return { section, statement: { keyImage: slot.keyImage, ballot: onlyBallot, txid: plan.txid } };
+  const { keyImage, ballot } = slot;
+  return { section, statement: { keyImage, ballot, txid: plan.txid } };
 }
 
 export const withCollection = (

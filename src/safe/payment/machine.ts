@@ -11,7 +11,7 @@ import { onChecked } from './conflicts.ts';
 import { paymentStep, type PaymentStep } from './payment-step.ts';
 import { enterPhase, isOver, startPhase } from './phases.ts';
 import { onOutputAnswer } from './register-outputs.ts';
-import { keysFor, requestPlanOf, sourcesMissingInclusion } from './request-plan.ts';
+import { keysFor } from './request-plan.ts';
 import { dropInvalidCertificates, repeatFinalOutputs, restorePayment } from './restore.ts';
 import { onSlotAnswer } from './slot-answers.ts';
 import type {
@@ -72,7 +72,6 @@ function onSections(
       ...withoutVotes(before),
       sections,
       turn: before.turn + 1,
-      plan: requestPlanOf(plan.transaction, sections, sourcesMissingInclusion(sections, sources)),
       checking: new Map(),
     }),
   );
@@ -86,13 +85,12 @@ function onComputed(
   result: Payment['result'],
 ): PaymentStep {
   if (isOver(state)) return unchanged(state);
-  const { index, turn } = id;
-  if (turn !== state.turn) return unchanged(state);
+  if (id.turn !== state.turn) return unchanged(state);
   if (id.kind === 'combine') {
     const { phase } = state;
     if (phase.kind !== id.phase) return unchanged(state);
     assert(phase.kind === 'preparing' || phase.kind === 'committing', 'shares make certificates');
-    return onCombined(config, state, phase, index, resultOf(result, 'combined', 'combineFailed'));
+    return onCombined(config, state, phase, id, resultOf(result, 'combined', 'combineFailed'));
   }
   return onChecked(config, state, id, resultOf(result, 'checked', 'unproven'));
 }

@@ -1,6 +1,6 @@
 /** Which section a payment sends each request to, and which certificates are still valid (N34). */
 import { matches } from '#address/prefix.ts';
-import { equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
+import { Writer, equalBytes, toHex, utf8 } from '#core/codec/bytes.ts';
 import { labelledHash } from '#crypto/hash.ts';
 import {
   signingKeyFor,
@@ -21,6 +21,9 @@ import type {
   PaymentSections,
   RequestPlan,
 } from './state.ts';
+
+/** Every slot starts here; later ballots are for recovery (SPENTBOOK-R3). */
+const firstBallot = 0;
 
 /** The view of a following client: its money keys, and the elders of the current ones. */
 export const paymentSectionsOf = (
@@ -46,17 +49,20 @@ export const paymentSectionAt = (
   address: Uint8Array,
 ): PaymentSection | undefined => sections.current.find(({ prefix }) => matches(prefix, address));
 
+/** @param prepared certificates that the payment has: each is for the ballot of its slot. */
 export function requestPlanOf(
   transaction: Transaction,
   sections: PaymentSections,
   missing: readonly MissingInclusion[],
+  prepared: readonly (SpendCertificate | null)[],
 ): RequestPlan {
   const txid = txidOf(transaction);
-  const slots = transaction.inputs.map(({ keyImage }) => ({
+  const slots = transaction.inputs.map(({ keyImage }, index) => ({
     name: slotName(keyImage),
     keyImage,
+    ballot: prepared[index]?.ballot ?? firstBallot,
   }));
-  const id = (phase: AskingPhase, index: number, address: Uint8Array): Uint8Array => {
+  const id = (phase: AskingPhase, index: number, address: Uint8Array, ballot = 0): Uint8Array => {
     const key = paymentSectionAt(sections, address)?.key ?? new Uint8Array();
     const at = Uint8Array.of(index);
     const hash = labelledHash(
@@ -65,13 +71,14 @@ export function requestPlanOf(
       utf8(phase),
       at,
       sectionKeyHash(key),
+      new Writer().u64(BigInt(ballot)).finish(),
     );
     return hash.slice(0, REQUEST_BYTES);
   };
   const requests = {
     proving: missing.map(({ slot }, index) => id('proving', index, slot)),
-    preparing: slots.map(({ name }, index) => id('preparing', index, name)),
-    committing: slots.map(({ name }, index) => id('committing', index, name)),
+    preparing: slots.map(({ name, ballot }, index) => id('preparing', index, name, ballot)),
+    committing: slots.map(({ name, ballot }, index) => id('committing', index, name, ballot)),
     registering: transaction.outputs.map(({ oneTimeKey }, index) =>
       id('registering', index, outputName(oneTimeKey)),
     ),

@@ -18,29 +18,26 @@ export function restorePayment(config: PaymentConfig, facts: readonly PaymentFac
   const { bundle, sections } = config;
   const decoded = decodeTransaction(bundle.transaction);
   assert(decoded.ok, 'a payment bundle holds a transaction');
-  const plan = requestPlanOf(
-    decoded.value,
-    sections,
-    sourcesMissingInclusion(sections, bundle.sources),
-  );
-  const prepared: (SpendCertificate | null)[] = plan.slots.map(
+  const transaction = decoded.value;
+  const prepared: (SpendCertificate | null)[] = transaction.inputs.map(
     (_, i) => bundle.prepared?.[i] ?? null,
   );
-  const committed: (SpendCertificate | null)[] = plan.slots.map(
+  const committed: (SpendCertificate | null)[] = transaction.inputs.map(
     (_, i) => bundle.certificates?.[i] ?? null,
   );
   let ended: PaymentState['phase'] | undefined;
   for (const fact of facts) {
     // The transaction determines the number of inputs, whatever the store contains.
-    if ('index' in fact && fact.index >= plan.slots.length) continue;
+    if ('index' in fact && fact.index >= transaction.inputs.length) continue;
     if (fact.kind === 'prepared') prepared[fact.index] = fact.certificate;
     else if (fact.kind === 'committed') committed[fact.index] = fact.certificate;
     else if (fact.kind === 'replaced') ended = { kind: 'replaced', by: fact.by };
     else if (fact.kind === 'registered')
       ended = { kind: 'registered', certificates: allOrNone(committed) ?? [] };
   }
+  const missing = sourcesMissingInclusion(sections, bundle.sources);
   const fresh: PaymentState = {
-    plan,
+    plan: requestPlanOf(transaction, sections, missing, prepared),
     sections,
     turn: 0,
     phase: { kind: 'proving', missing: [] },
@@ -63,7 +60,10 @@ export function restorePayment(config: PaymentConfig, facts: readonly PaymentFac
     : { ...fresh, phase: ended };
 }
 
-/** N34, PAYMENT-P7: drops certificates that expired with their epoch; the new one signs the same bytes again. */
+/**
+ * N34, PAYMENT-P7: drops certificates that expired with their epoch; the new one signs the same bytes again,
+ * from its first ballot.
+ */
 export function dropInvalidCertificates(state: PaymentState): PaymentState {
   const { plan, sections, prepared, committed } = state;
   const kept = (
@@ -76,9 +76,12 @@ export function dropInvalidCertificates(state: PaymentState): PaymentState {
         ? certificate
         : null;
     });
+  const valid = kept(prepared, (slot, each) => isPrepareCertificateValid(sections, slot, each));
+  const missing = sourcesMissingInclusion(sections, state.sources);
   return {
     ...state,
-    prepared: kept(prepared, (slot, each) => isPrepareCertificateValid(sections, slot, each)),
+    plan: requestPlanOf(plan.transaction, sections, missing, valid),
+    prepared: valid,
     committed: kept(committed, (slot, each) =>
       isCommitCertificateValid(sections, slot, plan.txid, each),
     ),

@@ -31,7 +31,7 @@ export function onSlotAnswer(
     case 'prepared':
     case 'committed':
       return (answer.kind === 'prepared') === (phase.kind === 'preparing')
-        ? onSpendShare(state, phase, index, elder, answer.share)
+        ? onSpendShare(state, phase, index, elder, answer)
         : unchanged(state);
     case 'spent':
     case 'conflict':
@@ -62,7 +62,7 @@ function onProof(
   answer: SpentbookAnswer,
 ): PaymentStep {
   if (answer.kind !== 'proof' || answer.inclusion === null) return unchanged(state);
-  const { plan, sections } = state;
+  const { plan, sections, prepared } = state;
   const index = indexOfRequest(plan, phase.kind, answer.request);
   const missing = phase.missing[index];
   if (missing === undefined) return unchanged(state);
@@ -75,6 +75,6 @@ function onProof(
     return blameBadEvidence(state, from, answer);
   const sources = addInclusion(state.sources, missing, answer.inclusion);
   const left = sourcesMissingInclusion(sections, sources);
-  const next = { ...state, sources, plan: requestPlanOf(plan.transaction, sections, left) };
+  const next = { ...state, sources, plan: requestPlanOf(plan.transaction, sections, left, prepared) };
   return startPhase(config, enterPhase(next));
 }

@@ -107,9 +107,14 @@ export interface Replacement {
 export interface RequestPlan {
   readonly transaction: Transaction;
   readonly txid: Uint8Array;
-  readonly slots: readonly { readonly name: Uint8Array; readonly keyImage: Uint8Array }[];
-  /** Request ids per slot, or per output when registering, or per missing path; deterministic, so
-   * a restart repeats the identical bytes to the same section key. */
+  readonly slots: readonly {
+    readonly name: Uint8Array;
+    readonly keyImage: Uint8Array;
+    /** SPENTBOOK-R4: shares of another ballot are ignored. */
+    readonly ballot: number;
+  }[];
+  /** Request ids per slot and ballot, or per output when registering, or per missing path; deterministic,
+   * so a restart repeats the identical bytes to the same section key. */
   readonly requests: Readonly<Record<AskingPhase, readonly Uint8Array[]>>;
 }
 
@@ -246,7 +251,11 @@ export type PaymentResult =
 
 /** Results of earlier turns are stale. */
 export type PaymentJobId = { readonly index: number; readonly turn: number } & (
-  | { readonly kind: 'combine'; readonly phase: 'preparing' | 'committing' }
+  | {
+      readonly kind: 'combine';
+      readonly phase: 'preparing' | 'committing';
+      readonly ballot: number;
+    }
   /** Evidence in an answer of this kind. */
   | {
       readonly kind: 'check';
