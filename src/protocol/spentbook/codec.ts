@@ -41,8 +41,8 @@ const vote = record({ elder: name, ballot, txid: name, signature: bytesOf(64) })
 const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 
 export const spentbookAnswerShape = union({
-  prepared: record({ request, share }),
-  committed: record({ request, share }),
+  prepared: record({ request, ballot, share }),
+  committed: record({ request, ballot, share }),
   spent: record({ request, transaction, certificate: spendCertificateShape }),
   conflict: record({ request, vote, transaction }),
   bound: record({ request, epoch: u64, inclusion: inclusionProofShape, transaction }),

@@ -172,10 +172,10 @@ function computed(
   // Rule 9: persist the fact before sending the share.
   return message.kind === 'prepare'
     ? recordFact(state, { kind: 'voted', vote: spend }, [
-        reply(from, { kind: 'prepared', request, share }),
+        reply(from, { kind: 'prepared', request, ballot, share }),
       ])
     : recordFact(state, { kind: 'bundled', bundle: { ...spend, prepared: message.prepared } }, [
-        reply(from, { kind: 'committed', request, share }),
+        reply(from, { kind: 'committed', request, ballot, share }),
       ]);
 }
 

@@ -59,11 +59,18 @@ export interface UnknownEpoch {
   readonly epoch: bigint;
 }
 
+/** SPENTBOOK-R4: the ballot is signed, so a share fits only the requests of its ballot. */
+interface BallotShare {
+  readonly request: Uint8Array;
+  readonly ballot: number;
+  readonly share: Uint8Array;
+}
+
 export type SpentbookAnswer =
   /** This elder's share of the PREPARE certificate; the sender determines the share's index. */
-  | { readonly kind: 'prepared'; readonly request: Uint8Array; readonly share: Uint8Array }
+  | ({ readonly kind: 'prepared' } & BallotShare)
   /** This elder's share of the commit certificate. */
-  | { readonly kind: 'committed'; readonly request: Uint8Array; readonly share: Uint8Array }
+  | ({ readonly kind: 'committed' } & BallotShare)
   /** SPENTBOOK-R7: the slot is decided; `certificate` is this slot's commit certificate for that transaction. */
   | {
       readonly kind: 'spent';

@@ -65,13 +65,13 @@ function answerFromRecord(
   if (message.kind === 'commit') {
     if (bundle === null) return undefined; // SPENTBOOK-R2: valid PREPARE certificates override our own vote.
     return equalBytes(bundle.txid, txid)
-      ? { kind: 'committed', request, share: bundle.share }
+      ? { kind: 'committed', request, ballot: bundle.ballot, share: bundle.share }
       : conflictAnswer(config, request, bundle);
   }
   // SPENTBOOK-R1: one vote per ballot; an elder with a prepared transaction votes only for that one.
   const { vote } = record;
   if (vote !== null && equalBytes(vote.txid, txid)) {
-    return { kind: 'prepared', request, share: vote.share };
+    return { kind: 'prepared', request, ballot: vote.ballot, share: vote.share };
   }
   if (vote !== null) return conflictAnswer(config, request, vote);
   assert(bundle !== null, 'a slot without vote and bundle is open');

@@ -9,9 +9,11 @@ import type { SpentbookFact } from './state.ts';
  */
 export function slotEntry(facts: readonly SpentbookFact[], epoch: bigint): SnapshotEntry | null {
   let entry: SnapshotEntry | null = null;
+  let highest = 0;
   for (const fact of facts) {
-    if (fact.kind === 'bundled' && entry === null) {
-      const { slot, txid, transaction, prepared } = fact.bundle;
+    if (fact.kind === 'bundled' && fact.bundle.ballot >= highest) {
+      const { slot, ballot, txid, transaction, prepared } = fact.bundle;
+      highest = ballot;
       entry = { kind: 'bound', slot, txid, transaction, prepared: prepared.map(withoutInclusion) };
     } else if (fact.kind === 'decided' && fact.decision.certificate.epoch === epoch) {
       const { slot, txid, transaction, certificate } = fact.decision;

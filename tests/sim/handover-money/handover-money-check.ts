@@ -198,7 +198,9 @@ function requestTable(
         const { key } = charter;
         const at = Uint8Array.of(index);
         const phase = utf8('committing');
-        const id = labelledHash('safe/v1/payment/request', txid, phase, at, sectionKeyHash(key));
+        const ballot = new Uint8Array(8);
+        const hash = sectionKeyHash(key);
+        const id = labelledHash('safe/v1/payment/request', txid, phase, at, hash, ballot);
         const slot = toHex(slotName(keyImage));
         table.set(toHex(id.slice(0, 16)), { slot, txid: toHex(txid), key });
       }

@@ -300,6 +300,7 @@ function tableOf(
           utf8(state),
           Uint8Array.of(index),
           sectionKeyHash(sectionKey),
+          new Uint8Array(8), // Ballot 0.
         );
         table.set(toHex(id.slice(0, 16)), { phase, transaction, txid, index });
       }
@@ -373,6 +374,7 @@ export function paymentAdversary(
       const answer = {
         kind: phase === 'PREPARE' ? 'prepared' : 'committed',
         request,
+        ballot: 0,
         share,
       } as const;
       return [{ kind: 'money', asked: 'slot', message: encodeSpentbookAnswer(answer) }];
@@ -402,12 +404,12 @@ export function paymentAdversary(
       ),
     };
     const lies: readonly SpentbookAnswer[] = [
-      { kind, request, share: shareOf(elder, asked, phase) }, // Signs every request: votes twice.
-      { kind, request, share: shareOf(accomplice, asked, phase) }, // Another index.
-      { kind, request, share: shareOf(elder, asked, wrongPhase) }, // PREPARE for COMMIT.
-      { kind, request, share: shareOf(elder, { ...asked, txid: txidOf(other) }, phase) }, // Other tx.
-      { kind, request, share: shareOf(elder, { ...asked, transaction: other }, phase) }, // Other slot.
-      { kind, request, share: concat(seedOf('noise'), new Uint8Array(16)) },
+      { kind, request, ballot: 0, share: shareOf(elder, asked, phase) }, // Signs every request: votes twice.
+      { kind, request, ballot: 0, share: shareOf(accomplice, asked, phase) }, // Another index.
+      { kind, request, ballot: 0, share: shareOf(elder, asked, wrongPhase) }, // PREPARE for COMMIT.
+      { kind, request, ballot: 0, share: shareOf(elder, { ...asked, txid: txidOf(other) }, phase) }, // Other tx.
+      { kind, request, ballot: 0, share: shareOf(elder, { ...asked, transaction: other }, phase) }, // Other slot.
+      { kind, request, ballot: 0, share: concat(seedOf('noise'), new Uint8Array(16)) },
       { kind: 'spent', request, transaction: encodeTransaction(other), certificate: forged },
       { kind: 'conflict', request, vote, transaction: encodeTransaction(invented) },
       { kind: 'malformed', request, what: 'lie' },

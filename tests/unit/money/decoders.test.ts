@@ -106,7 +106,7 @@ describe('decoders', () => {
       value: prepare,
     });
     const answers: readonly SpentbookAnswer[] = [
-      { kind: 'prepared', request, share: new Uint8Array(48) },
+      { kind: 'prepared', request, ballot: 0, share: new Uint8Array(48) },
       { kind: 'spent', request, transaction: utf8('tx'), certificate },
       { kind: 'notAllowed', request, rule: 'SPENTBOOK-R1' },
       { kind: 'sealed', request, key: new Uint8Array(96), epoch: 7n },
