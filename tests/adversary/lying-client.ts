@@ -107,7 +107,8 @@ function prepare(
 ): ClientRequest {
   const section = sectionKeyHash(target.signed.authority.key);
   const request = prng.bytes(16);
-  const body = { kind: 'prepare', request, section, slot, transaction, sources } as const;
+  const first = { ballot: 0, recovery: null } as const;
+  const body = { kind: 'prepare', request, section, slot, transaction, sources, ...first } as const;
   return { kind: 'slot', slot, message: encodeSpentbookRequest(body) };
 }
 

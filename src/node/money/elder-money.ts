@@ -163,6 +163,7 @@ function openSlots(options: ElderMoneyOptions, inherited: InheritedMoney): Insta
     spentbook,
     () => ({
       ...{ name, section, secretShare, identitySeed, identity: ed25519Identity },
+      elders: section.elders.map((elder) => elder.name),
       known: inherited.known(),
       inherited: inherited.inheritance.slots,
       sealed: inherited.isFrozen(),
@@ -171,7 +172,11 @@ function openSlots(options: ElderMoneyOptions, inherited: InheritedMoney): Insta
       ...commonPorts(options),
       facts: {
         load: (key) => loadFacts(facts, machine, key, decodeSpentbookFact),
-        append: (key, fact) => facts.append(machine, key, encodeSpentbookFact(fact)),
+        // One row per slot: its owner can ask for promises without end.
+        append: (key, fact) =>
+          facts.appendAndForget(machine, key, encodeSpentbookFact(fact), (rows) => [
+            ...rows.slice(0, -1).keys(),
+          ]),
       },
       compute: (job) => jobs.run('spentbook', job),
       onOutput: () => undefined,
@@ -222,7 +227,11 @@ const commonPorts = ({ log, label }: ElderMoneyOptions) => ({
 /** Checking it cost this elder group operations or a pairing, and its sender nothing. */
 const isForged = (answer: SpentbookMessage | MintMessage): boolean =>
   (answer.kind === 'malformed' || answer.kind === 'invalid') && forgedReasons.has(answer.what);
-const forgedReasons: ReadonlySet<string> = new Set(['badSignature', 'forgedCertificate']);
+const forgedReasons: ReadonlySet<string> = new Set([
+  'badSignature',
+  'badReport',
+  'forgedCertificate',
+]);
 
 /** Facts of two keys never mix, even of the same elder. */
 const machineNameUnder = (

@@ -1,7 +1,16 @@
 /** Bytes ⇄ messages and facts of one slot, with limits. */
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { decodeCbor, encodeCbor } from '#core/codec/cbor.ts';
-import { bytesOf, intBetween, nullable, record, textUpTo, u64, union } from '#core/codec/shape.ts';
+import {
+  bytesOf,
+  intBetween,
+  listOf,
+  nullable,
+  record,
+  textUpTo,
+  u64,
+  union,
+} from '#core/codec/shape.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { SIGNATURE_BYTES } from '#money/spend-certificate.ts';
 import {
@@ -11,6 +20,7 @@ import {
   inputSourcesShape,
   transactionBytesShape,
 } from '#money/cbor-shapes.ts';
+import { SHARES_REQUIRED } from '#protocol/section/index.ts';
 import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
 import type { SpentbookFact } from './state.ts';
 
@@ -24,8 +34,39 @@ const name = bytesOf(32);
 const ballot = intBetween(0, Number.MAX_SAFE_INTEGER);
 const transaction = transactionBytesShape;
 
+const signature = bytesOf(64);
+
+const report = record({
+  elder: name,
+  ballot,
+  highest: nullable(record({ ballot, txid: name })),
+  signature,
+});
+
+const recovery = record({
+  reports: listOf(report, SHARES_REQUIRED, SHARES_REQUIRED),
+  top: nullable(spendCertificateShape),
+});
+
 export const spentbookRequestShape = union({
-  prepare: record({ request, section: name, slot: name, transaction, sources: inputSourcesShape }),
+  prepare: record({
+    request,
+    section: name,
+    slot: name,
+    ballot,
+    transaction,
+    sources: inputSourcesShape,
+    recovery: nullable(recovery),
+  }),
+  recover: record({
+    request,
+    section: name,
+    slot: name,
+    ballot: intBetween(1, Number.MAX_SAFE_INTEGER),
+    transaction,
+    sources: inputSourcesShape,
+    signature,
+  }),
   commit: record({
     request,
     section: name,
@@ -36,13 +77,20 @@ export const spentbookRequestShape = union({
   prove: record({ request, slot: name, epoch: u64 }),
 });
 
-const vote = record({ elder: name, ballot, txid: name, signature: bytesOf(64) });
+const vote = record({ elder: name, ballot, txid: name, signature });
 
 const keyHint = { request, key: bytesOf(96), epoch: u64 } as const;
 
 export const spentbookAnswerShape = union({
   prepared: record({ request, ballot, share }),
   committed: record({ request, ballot, share }),
+  report: record({
+    request,
+    report,
+    bundle: nullable(record({ transaction, prepared: spendCertificatesShape })),
+    vote: nullable(record({ signed: vote, transaction })),
+  }),
+  promised: record({ request, ballot }),
   spent: record({ request, transaction, certificate: spendCertificateShape }),
   conflict: record({ request, vote, transaction }),
   bound: record({ request, epoch: u64, inclusion: inclusionProofShape, transaction }),
@@ -58,10 +106,15 @@ export const spentbookAnswerShape = union({
 const signedSpend = { slot: name, ballot, txid: name, transaction, share } as const;
 
 export const spentbookFactShape = union({
-  voted: record({ vote: record(signedSpend) }),
-  bundled: record({ bundle: record({ ...signedSpend, prepared: spendCertificatesShape }) }),
-  decided: record({
-    decision: record({ slot: name, txid: name, transaction, certificate: spendCertificateShape }),
+  row: record({
+    row: record({
+      promised: ballot,
+      vote: nullable(record(signedSpend)),
+      bundle: nullable(record({ ...signedSpend, prepared: spendCertificatesShape })),
+      decision: nullable(
+        record({ slot: name, txid: name, transaction, certificate: spendCertificateShape }),
+      ),
+    }),
   }),
 });
 

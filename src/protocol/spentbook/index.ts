@@ -1,5 +1,7 @@
-export { spentbook, maxPendingPerSlot } from './machine.ts';
+export { spentbook, maxPendingPerSlot, placesForOwner } from './machine.ts';
 export { performSpentbookJob, unknownEpochOf } from './jobs.ts';
+export { problemOfRecovery } from './allow-recovery.ts';
+export { recoverBytes, reportBytes, verifyReport } from './signed-report.ts';
 export { slotEntry } from './snapshot.ts';
 export { isSpentbookAnswer } from './messages.ts';
 export { verifyPrepareVote, prepareVoteBytes } from './signed-vote.ts';
@@ -16,7 +18,9 @@ export {
 } from './codec.ts';
 export type {
   KeyHint,
+  Recovery,
   SignedPrepareVote,
+  SignedReport,
   SpentbookAnswer,
   SpentbookMessage,
   SpentbookRequest,
@@ -25,6 +29,7 @@ export type {
 export type {
   PreparedTransaction,
   SlotDecision,
+  SlotRow,
   InheritedSlot,
   EpochInclusion,
   Spentbook,

@@ -5,9 +5,11 @@ import type { ThresholdSuite } from '#crypto/threshold-suite.ts';
 import {
   signingKeyFor,
   spendStatementBytes,
+  verifySpendCertificate,
   verifySpendCertificates,
   verifyInputSource,
   type CommittedTransaction,
+  type SpendCertificate,
   type SpendPhase,
   type SectionKeys,
   type InputSource,
@@ -24,6 +26,10 @@ export function performSpentbookJob(job: SpentbookJob, suite: ThresholdSuite): S
       return performPrepare(job, suite);
     case 'commit':
       return performCommit(job, suite);
+    case 'recover': {
+      const verified = verifySpend(job, suite);
+      return verified.kind === 'spend' ? { kind: 'verified', txid: verified.txid } : verified;
+    }
     default:
       return assertNever(job);
   }
@@ -32,10 +38,24 @@ export function performSpentbookJob(job: SpentbookJob, suite: ThresholdSuite): S
 type PrepareJob = SpentbookJob & { readonly kind: 'prepare' };
 type CommitJob = SpentbookJob & { readonly kind: 'commit' };
 
-/** SPENTBOOK-R1: a valid transaction that spends this slot, with a source that proves each input. */
+type RecoverJob = SpentbookJob & { readonly kind: 'recover' };
+
+/** SPENTBOOK-R1; what five elders have verified already is not verified again (SPENTBOOK-R3, R6). */
 function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult {
-  const { section, known, slot } = job;
   if (job.bound !== null) return performBound(job, job.bound, suite);
+  const verified = job.top === null ? verifySpend(job, suite) : verifyForced(job, job.top, suite);
+  if (verified.kind !== 'spend') return verified;
+  const { keyImage, txid } = verified;
+  return shareOf(job, suite, 'PREPARE', { keyImage, ballot: job.ballot, txid });
+}
+
+type VerifiedSpend =
+  | { readonly kind: 'spend'; readonly keyImage: Uint8Array; readonly txid: Uint8Array }
+  | (SpentbookResult & { readonly kind: 'refused' | 'unproven' });
+
+/** A valid transaction that spends this slot, with a source that proves each input. */
+function verifySpend(job: PrepareJob | RecoverJob, suite: ThresholdSuite): VerifiedSpend {
+  const { section, known, slot } = job;
   const decoded = decodeTransaction(job.transaction);
   if (!decoded.ok) return { kind: 'refused', what: decoded.error };
   // Cheap checks first; pairings only for requests that pass all others.
@@ -43,7 +63,7 @@ function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult
   if (job.sources.length !== inputs.length) return { kind: 'refused', what: 'sourceCount' };
   const input = inputAt(decoded.value, slot);
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
-  let unproven: SpentbookResult | undefined;
+  let unproven: (SpentbookResult & { readonly kind: 'unproven' }) | undefined;
   let isForged = false;
   const verified = verifyTransaction(job.transaction, section.networkId, (each, index) => {
     const source = job.sources[index];
@@ -59,8 +79,34 @@ function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult
   if (unproven !== undefined) return unproven;
   if (isForged) return { kind: 'refused', what: 'forgedCertificate' };
   if (!verified.ok) return { kind: 'refused', what: verified.error };
-  const txid = txidOf(verified.value);
-  return shareOf(job, suite, 'PREPARE', { keyImage: input.keyImage, ballot: job.ballot, txid });
+  return { kind: 'spend', keyImage: input.keyImage, txid: txidOf(verified.value) };
+}
+
+/**
+ * SPENTBOOK-R3: three honest elders verified the sources and the price when they voted; the recoverer may have
+ * neither, and the price may have changed.
+ */
+function verifyForced(
+  { section, slot, transaction }: PrepareJob,
+  top: SpendCertificate,
+  suite: ThresholdSuite,
+): VerifiedSpend {
+  const decoded = decodeTransaction(transaction);
+  if (!decoded.ok) return { kind: 'refused', what: decoded.error };
+  const spend = decoded.value;
+  if (!equalBytes(spend.networkId, section.networkId)) {
+    return { kind: 'refused', what: 'wrongNetwork' };
+  }
+  const input = inputAt(spend, slot);
+  if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
+  if (!verifyInputSignatures(spend)) return { kind: 'refused', what: 'badSignature' };
+  const { keyImage } = input;
+  const txid = txidOf(spend);
+  // This key alone: what it certified can be checked without any other section.
+  const statement = { keyImage, ballot: top.ballot, txid };
+  return verifySpendCertificate(section, suite, 'PREPARE', statement, top)
+    ? { kind: 'spend', keyImage, txid }
+    : { kind: 'refused', what: 'forgedCertificate' };
 }
 
 /** Whether this source names the output with this key; verifies nothing. */
@@ -94,21 +140,24 @@ function performCommit(job: CommitJob, suite: ThresholdSuite): SpentbookResult {
   if (input === undefined) return { kind: 'refused', what: 'otherSlot' };
   // These bytes may be shown as evidence, and the txid does not cover the signatures.
   if (!verifyInputSignatures(transaction)) return { kind: 'refused', what: 'badSignature' };
-  const proven = verifySpendCertificates(known, suite, 'PREPARE', transaction, prepared);
+  const own = prepared[transaction.inputs.indexOf(input)];
+  // SPENTBOOK-R2: once this slot can only become this transaction, other slots' epochs may have ended.
+  const isForced = job.isBound || (own !== undefined && own.ballot > 0);
+  const epochs = isForced ? 'anyKnownKey' : 'requireInclusion';
+  const proven = verifySpendCertificates(known, suite, 'PREPARE', transaction, prepared, epochs);
   if (!proven.ok) {
     const certificates = prepared;
     const cited = { transaction: job.transaction, certificates };
     return unknownEpochOf(known, cited) ?? { kind: 'refused', what: proven.error };
   }
   // SPENTBOOK-R4, SPENTBOOK-R6: the share is for the ballot and epoch of this slot's own PREPARE certificate.
-  const own = prepared[transaction.inputs.indexOf(input)];
   if (own?.epoch !== section.epoch) return { kind: 'refused', what: 'otherEpoch' };
   const statement = { keyImage: input.keyImage, ballot: own.ballot, txid: txidOf(transaction) };
   return shareOf(job, suite, 'COMMIT', statement);
 }
 
 function shareOf(
-  { section, secretShare }: SpentbookJob,
+  { section, secretShare }: PrepareJob | CommitJob,
   suite: ThresholdSuite,
   phase: SpendPhase,
   statement: SpendStatement,

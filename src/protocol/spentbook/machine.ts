@@ -1,33 +1,31 @@
-/** One slot of the spentbook: SPENTBOOK-R1 PREPARE and SPENTBOOK-R2 COMMIT at one elder. */
+/** One slot of the spentbook at one elder: PREPARE, COMMIT and RECOVER (SPENTBOOK-R1, R2, R3). */
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';
 import { unchanged } from '#core/step.ts';
 import { keysForCertificates } from '#money/spend-certificate.ts';
-import { answerWithoutJob, inheritedAt } from './refuse-double-spend.ts';
+import { decodeTransaction, inputAt, txidOf } from '#money/transaction.ts';
+import {
+  answerWithoutJob,
+  inheritedAt,
+  problemOfRequest,
+  reportAnswer,
+} from './refuse-double-spend.ts';
 import type { SpentbookAnswer, SpentbookRequest } from './messages.ts';
-import type {
-  SlotRecord,
-  Spentbook,
-  SpentbookConfig,
-  SpentbookFact,
-  SpentbookState,
-  SignedSpend,
-} from './state.ts';
+import type { SlotRow, Spentbook, SpentbookConfig, SpentbookState, SignedSpend } from './state.ts';
 
-/** A client needs one request per slot; more than this at the same time is a flood. */
+/** More requests than this at the same time are a flood. */
 export const maxPendingPerSlot = 8;
+/** Of these, some places are only for requests that the coin's owner signed, or five elders after it. */
+export const placesForOwner = 2;
 /** About the duration of the jobs ahead. */
 const busyAfterMs = 1_000;
-/** The only ballot until recovery (SPENTBOOK-R3) exists. */
-const firstBallot = 0;
+
+const untouched: SlotRow = { promised: 0, vote: null, bundle: null, decision: null };
 
 export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
   start: (_config, facts) => ({
-    state: {
-      record: facts.reduce<SlotRecord>(applyFact, { kind: 'open' }),
-      pending: new Set(),
-    },
+    state: { row: facts.at(-1)?.row ?? untouched, pending: new Set() },
     // Clients resend until they are answered, so nothing is requested again.
     effects: [],
   }),
@@ -39,6 +37,7 @@ export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
         switch (message.kind) {
           case 'prepare':
           case 'commit':
+          case 'recover':
           case 'prove':
             return onRequest(config, state, from, message);
           default:
@@ -49,9 +48,10 @@ export const spentbook: Machine<SpentbookConfig, SpentbookState, Spentbook> = {
         return computed(config, state, event.id, event.result);
       case 'input': {
         // SPENTBOOK-R7: a decided slot never changes; the mint has verified the certificate.
-        if (state.record.kind === 'decided' || config.sealed) return unchanged(state);
+        if (state.row.decision !== null || config.sealed) return unchanged(state);
         const { decision } = event.input;
-        return recordFact(state, { kind: 'decided', decision }, [
+        // The bundle stays: a decision of an earlier epoch is not in this key's snapshot.
+        return persistRow(state, { ...state.row, vote: null, decision }, [
           { kind: 'output', output: { kind: 'decided', decision } },
         ]);
       }
@@ -71,18 +71,27 @@ function onRequest(
   from: NodeId,
   request: SpentbookRequest,
 ): Outcome {
-  const known = slotOf(state.record);
+  const known = slotOf(state.row);
   assert(
     known === undefined || equalBytes(known, request.slot),
     'a message reaches the machine of its own slot',
   );
-  const settled = answerWithoutJob(config, state.record, request);
+  const settled = answerWithoutJob(config, state.row, request);
+  if (settled?.kind === 'malformed') return refuse(state, from, request, settled.what);
   if (settled) return { state, effects: [reply(from, settled)] };
-  const unknown =
-    request.kind === 'prepare' &&
-    request.sources.length === 0 &&
-    !inheritedAt(config, request.slot);
-  if (unknown) {
+  const problem = problemOfRequest(config, request);
+  if (problem !== undefined) return refuse(state, from, request, problem);
+  if (request.kind === 'recover') {
+    const keyImage = candidateOf(state.row, request);
+    if (keyImage !== undefined) return promise(config, state, from, request, keyImage);
+  }
+  const hasSources =
+    request.kind === 'commit' ||
+    request.kind === 'prove' ||
+    request.sources.length > 0 ||
+    (request.kind === 'prepare' && request.recovery !== null && request.recovery.top !== null) ||
+    inheritedAt(config, request.slot) !== undefined;
+  if (!hasSources) {
     // A client that completes another's payment has no sources: no fault, but nothing to verify.
     const rule = 'SPENTBOOK-R1: the inputs have no sources';
     return {
@@ -94,6 +103,41 @@ function onRequest(
   return job === undefined ? unchanged(state) : startJob(state, from, request, job);
 }
 
+function refuse(
+  state: SpentbookState,
+  from: NodeId,
+  message: SpentbookRequest,
+  what: string,
+): Outcome {
+  const fault = { kind: 'invalidRequest', culprit: from, what, request: message } as const;
+  const answer = reply(from, { kind: 'malformed', request: message.request, what });
+  return { state, effects: [{ kind: 'blame', fault }, answer] };
+}
+
+/** The key image, if the candidate is a transaction that this elder has verified already. */
+function candidateOf(
+  { vote, bundle }: SlotRow,
+  { transaction, slot }: SpentbookRequest & { readonly kind: 'recover' },
+): Uint8Array | undefined {
+  const decoded = decodeTransaction(transaction);
+  assert(decoded.ok, 'the transaction was decoded before');
+  const txid = txidOf(decoded.value);
+  const isKnown = [vote, bundle].some((each) => each !== null && equalBytes(each.txid, txid));
+  return isKnown ? inputAt(decoded.value, slot)?.keyImage : undefined;
+}
+
+/** SPENTBOOK-R3: the promise is on disk before the report, which is made from it. */
+function promise(
+  config: SpentbookConfig,
+  state: SpentbookState,
+  from: NodeId,
+  { request, ballot }: SpentbookRequest & { readonly kind: 'recover' },
+  keyImage: Uint8Array,
+): Outcome {
+  const row = { ...state.row, promised: ballot };
+  return persistRow(state, row, [reply(from, reportAnswer(config, row, request, keyImage))]);
+}
+
 function jobFor(config: SpentbookConfig, request: SpentbookRequest): Spentbook['job'] | undefined {
   if (request.kind === 'prove') return undefined; // Always answered immediately.
   const { section, secretShare } = config;
@@ -101,20 +145,21 @@ function jobFor(config: SpentbookConfig, request: SpentbookRequest): Spentbook['
   if (request.kind === 'commit') {
     const { prepared } = request;
     const known = keysForCertificates(config.known, prepared);
-    return { kind: 'commit', section, secretShare, slot, transaction, prepared, known };
+    const isBound = inheritedAt(config, slot) !== undefined;
+    return { kind: 'commit', section, secretShare, slot, transaction, prepared, known, isBound };
   }
   const { sources } = request;
   const cited = sources.flatMap((source) => (source.kind === 'genesis' ? [] : source.certificates));
+  const known = keysForCertificates(config.known, cited);
+  const spend = { section, slot, transaction, sources, known };
+  if (request.kind === 'recover') return { kind: 'recover', ...spend };
   return {
     kind: 'prepare',
-    section,
+    ...spend,
     secretShare,
-    ballot: firstBallot,
-    slot,
-    transaction,
-    sources,
-    known: keysForCertificates(config.known, cited),
+    ballot: request.ballot,
     bound: inheritedAt(config, slot)?.transaction ?? null,
+    top: request.recovery?.top ?? null,
   };
 }
 
@@ -127,7 +172,10 @@ function startJob(
   const id = { from, request };
   const key = pendingKey(id);
   if (state.pending.has(key)) return unchanged(state); // The answer will be sent when the job ends.
-  if (state.pending.size >= maxPendingPerSlot) {
+  const isFromOwner =
+    request.kind === 'recover' || (request.kind === 'prepare' && request.recovery !== null);
+  const places = isFromOwner ? maxPendingPerSlot : maxPendingPerSlot - placesForOwner;
+  if (state.pending.size >= places) {
     const busy = { kind: 'busy', request: request.request, afterMs: busyAfterMs } as const;
     return { state, effects: [reply(from, busy)] };
   }
@@ -153,76 +201,66 @@ function computed(
   if (result.kind === 'unproven') {
     return { state, effects: [reply(from, { ...result, request })] };
   }
-  if (result.kind === 'refused') {
-    const { what } = result;
-    const fault = { kind: 'invalidRequest', culprit: from, what, request: message } as const;
-    const answer = reply(from, { kind: 'malformed', request, what });
-    return { state, effects: [{ kind: 'blame', fault }, answer] };
-  }
-  // The slot may have been written, or the section sealed, while the job ran.
-  const settled = answerWithoutJob(config, state.record, message);
+  if (result.kind === 'refused') return refuse(state, from, message, result.what);
+  // The slot may have been written or promised, or the section sealed, while the job ran.
+  const settled = answerWithoutJob(config, state.row, message);
   if (settled) return { state, effects: [reply(from, settled)] };
 
-  assert(message.kind !== 'prove', 'a proof needs no job');
-  const { slot } = message;
-  // Bytes that five elders sealed are evidence; others with the same txid may not be.
-  const transaction = inheritedAt(config, slot)?.transaction ?? message.transaction;
-  const { ballot, txid, share } = result;
-  const spend: SignedSpend = { slot, ballot, txid, transaction, share };
-  // Rule 9: persist the fact before sending the share.
-  return message.kind === 'prepare'
-    ? recordFact(state, { kind: 'voted', vote: spend }, [
-        reply(from, { kind: 'prepared', request, ballot, share }),
-      ])
-    : recordFact(state, { kind: 'bundled', bundle: { ...spend, prepared: message.prepared } }, [
-        reply(from, { kind: 'committed', request, ballot, share }),
-      ]);
+  if (result.kind === 'verified') {
+    assert(message.kind === 'recover', 'only a candidate is verified without a share');
+    const decoded = decodeTransaction(message.transaction);
+    const input = decoded.ok ? inputAt(decoded.value, message.slot) : undefined;
+    assert(input !== undefined, 'a verified candidate spends the slot');
+    return promise(config, state, from, message, input.keyImage);
+  }
+  assert(message.kind === 'prepare' || message.kind === 'commit', 'a share is for one of these');
+  return signed(config, state, from, message, result);
 }
 
-function recordFact(
+/** Rule 9: the row is on disk before the share is sent. */
+function signed(
+  config: SpentbookConfig,
   state: SpentbookState,
-  fact: SpentbookFact,
+  from: NodeId,
+  message: SpentbookRequest & { readonly kind: 'prepare' | 'commit' },
+  { ballot, txid, share }: Spentbook['result'] & { readonly kind: 'shared' },
+): Outcome {
+  const { request, slot } = message;
+  const { row } = state;
+  // Bytes that five elders sealed are evidence; others with the same txid may not be.
+  const transaction = inheritedAt(config, slot)?.transaction ?? message.transaction;
+  const spend: SignedSpend = { slot, ballot, txid, transaction, share };
+  const promised = Math.max(row.promised, ballot);
+  if (message.kind === 'prepare') {
+    return persistRow(state, { ...row, promised, vote: spend }, [
+      reply(from, { kind: 'prepared', request, ballot, share }),
+    ]);
+  }
+  if (row.bundle?.ballot === ballot) {
+    // The other bundle has the same txid, or three elders lied; a signed vote would be false evidence.
+    const rule = 'SPENTBOOK-R4: this ballot has another prepare certificate';
+    return { state, effects: [reply(from, { kind: 'notAllowed', request, rule })] };
+  }
+  // A lower bundle never gets here: `promised` is at least the ballot of the stored one.
+  const bundle = { ...spend, prepared: message.prepared };
+  return persistRow(state, { ...row, promised, bundle }, [
+    reply(from, { kind: 'committed', request, ballot, share }),
+  ]);
+}
+
+function persistRow(
+  state: SpentbookState,
+  row: SlotRow,
   then: readonly Effect<Spentbook>[],
 ): Outcome {
   return {
-    state: { ...state, record: applyFact(state.record, fact) },
-    effects: [{ kind: 'persist', fact }, ...then],
+    state: { ...state, row },
+    effects: [{ kind: 'persist', fact: { kind: 'row', row } }, ...then],
   };
 }
 
-/** Applies one fact; facts arrive in the order they were persisted. */
-function applyFact(record: SlotRecord, fact: SpentbookFact): SlotRecord {
-  if (record.kind === 'decided') return record; // SPENTBOOK-R7
-  switch (fact.kind) {
-    case 'voted':
-      return record.kind === 'bundled'
-        ? { ...record, vote: fact.vote }
-        : { kind: 'voted', vote: fact.vote };
-    case 'bundled': {
-      const vote = record.kind === 'open' ? null : record.vote;
-      return { kind: 'bundled', vote, bundle: fact.bundle };
-    }
-    case 'decided':
-      return { kind: 'decided', decision: fact.decision };
-    default:
-      return assertNever(fact);
-  }
-}
-
-function slotOf(record: SlotRecord): Uint8Array | undefined {
-  switch (record.kind) {
-    case 'open':
-      return undefined;
-    case 'voted':
-      return record.vote.slot;
-    case 'bundled':
-      return record.bundle.slot;
-    case 'decided':
-      return record.decision.slot;
-    default:
-      return assertNever(record);
-  }
-}
+const slotOf = ({ vote, bundle, decision }: SlotRow): Uint8Array | undefined =>
+  (decision ?? bundle ?? vote)?.slot;
 
 const reply = (to: NodeId, message: SpentbookAnswer): Effect<Spentbook> => ({
   kind: 'send',

@@ -11,6 +11,28 @@ export interface SignedPrepareVote {
   readonly signature: Uint8Array;
 }
 
+/**
+ * SPENTBOOK-R3: what an elder signs when it promises a ballot. Two different ones for one ballot, or one that
+ * hides a COMMIT share of a lower ballot, prove that it lied.
+ */
+export interface SignedReport {
+  /** Its ed25519 public key. */
+  readonly elder: Uint8Array;
+  /** It signs nothing below this ballot any more. */
+  readonly ballot: number;
+  /** Its highest PREPARE certificate of this slot, below the ballot; null if it has none. */
+  readonly highest: { readonly ballot: number; readonly txid: Uint8Array } | null;
+  readonly signature: Uint8Array;
+}
+
+/** SPENTBOOK-R3: why a transaction may be prepared at a ballot above 0. */
+export interface Recovery {
+  /** Five, of different elders, for this ballot. */
+  readonly reports: readonly SignedReport[];
+  /** The PREPARE certificate of the highest claim, null without any claim. */
+  readonly top: SpendCertificate | null;
+}
+
 /** `request` (16 bytes, chosen by the client) is repeated in the answer. */
 export type SpentbookRequest =
   /** SPENTBOOK-R1: prepare this transaction in the slot. One source per input, in order. */
@@ -20,8 +42,11 @@ export type SpentbookRequest =
       /** 32 bytes: hash of the section key that the request addresses. */
       readonly section: Uint8Array;
       readonly slot: Uint8Array;
+      readonly ballot: number;
       readonly transaction: Uint8Array;
       readonly sources: readonly InputSource[];
+      /** Null exactly at ballot 0. */
+      readonly recovery: Recovery | null;
     }
   /** SPENTBOOK-R2: commit. One PREPARE certificate per input, in order. */
   | {
@@ -31,6 +56,22 @@ export type SpentbookRequest =
       readonly slot: Uint8Array;
       readonly transaction: Uint8Array;
       readonly prepared: readonly SpendCertificate[];
+    }
+  /**
+   * SPENTBOOK-R3: the owner of the coin asks for a promise and a report. The transaction is one that spends
+   * the coin, and `signature` is by its recovery key over `recoverBytes`.
+   */
+  | {
+      readonly kind: 'recover';
+      readonly request: Uint8Array;
+      readonly section: Uint8Array;
+      readonly slot: Uint8Array;
+      /** 1 or more. */
+      readonly ballot: number;
+      readonly transaction: Uint8Array;
+      /** One per input; may be empty for a transaction that the elder voted for. */
+      readonly sources: readonly InputSource[];
+      readonly signature: Uint8Array;
     }
   /**
    * N34: requests the slot's inclusion proof under that epoch's sealed root. Any elder that
@@ -71,6 +112,24 @@ export type SpentbookAnswer =
   | ({ readonly kind: 'prepared' } & BallotShare)
   /** This elder's share of the commit certificate. */
   | ({ readonly kind: 'committed' } & BallotShare)
+  /** SPENTBOOK-R3: this elder's promise. What it claims is proven by its bundle; the vote is advice only. */
+  | {
+      readonly kind: 'report';
+      readonly request: Uint8Array;
+      readonly report: SignedReport;
+      /** The transaction of `report.highest`, and the PREPARE certificates of all its inputs. */
+      readonly bundle: {
+        readonly transaction: Uint8Array;
+        readonly prepared: readonly SpendCertificate[];
+      } | null;
+      /** Its vote at the highest ballot. */
+      readonly vote: {
+        readonly signed: SignedPrepareVote;
+        readonly transaction: Uint8Array;
+      } | null;
+    }
+  /** SPENTBOOK-R3: this elder has promised a higher ballot, or refuses to jump so far. Unsigned: a hint. */
+  | { readonly kind: 'promised'; readonly request: Uint8Array; readonly ballot: number }
   /** SPENTBOOK-R7: the slot is decided; `certificate` is this slot's commit certificate for that transaction. */
   | {
       readonly kind: 'spent';
@@ -112,4 +171,7 @@ export type SpentbookAnswer =
 export type SpentbookMessage = SpentbookRequest | SpentbookAnswer;
 
 export const isSpentbookAnswer = (message: SpentbookMessage): message is SpentbookAnswer =>
-  message.kind !== 'prepare' && message.kind !== 'commit' && message.kind !== 'prove';
+  message.kind !== 'prepare' &&
+  message.kind !== 'commit' &&
+  message.kind !== 'recover' &&
+  message.kind !== 'prove';

@@ -5,28 +5,19 @@ import type { SpentbookFact } from './state.ts';
 /**
  * @param facts of one slot under the key that is sealed, in the order they were persisted.
  * @param epoch the epoch of that key: decisions of earlier epochs are already in their own roots.
- * @returns null for an untouched slot and for a vote alone, which no certificate can depend on.
+ * @returns the decision, or the bundle with the highest ballot; null for an untouched slot and for promises and
+ * votes alone, which no certificate can depend on: they end with the key.
  */
 export function slotEntry(facts: readonly SpentbookFact[], epoch: bigint): SnapshotEntry | null {
-  let entry: SnapshotEntry | null = null;
-  let highest = 0;
-  for (const fact of facts) {
-    if (fact.kind === 'bundled' && fact.bundle.ballot >= highest) {
-      const { slot, ballot, txid, transaction, prepared } = fact.bundle;
-      highest = ballot;
-      entry = { kind: 'bound', slot, txid, transaction, prepared: prepared.map(withoutInclusion) };
-    } else if (fact.kind === 'decided' && fact.decision.certificate.epoch === epoch) {
-      const { slot, txid, transaction, certificate } = fact.decision;
-      return {
-        kind: 'decided',
-        slot,
-        txid,
-        transaction,
-        certificate: withoutInclusion(certificate),
-      };
-    }
+  const row = facts.at(-1)?.row;
+  if (row === undefined) return null;
+  if (row.decision?.certificate.epoch === epoch) {
+    const { slot, txid, transaction, certificate } = row.decision;
+    return { kind: 'decided', slot, txid, transaction, certificate: withoutInclusion(certificate) };
   }
-  return entry;
+  if (row.bundle === null) return null;
+  const { slot, txid, transaction, prepared } = row.bundle;
+  return { kind: 'bound', slot, txid, transaction, prepared: prepared.map(withoutInclusion) };
 }
 
 /** Clients can fetch inclusion proofs again; without them an entry has one encoding. */

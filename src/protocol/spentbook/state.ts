@@ -14,6 +14,8 @@ export interface SpentbookConfig {
   /** This elder's name: its ed25519 public key. */
   readonly name: Uint8Array;
   readonly section: MoneySection;
+  /** Names of the elders in the record of this key, whoever they are today: only they can report. */
+  readonly elders: readonly Uint8Array[];
   /** All section keys this elder knows, its own included. */
   readonly known: SectionKeys;
   /** Entries of earlier epochs, by hex of the slot. */
@@ -73,27 +75,32 @@ export interface SlotDecision {
   readonly certificate: SpendCertificate;
 }
 
-/** Knowledge only grows: open → voted → bundled → decided; steps may be skipped (SPENTBOOK-R7). */
-export type SlotRecord =
-  | { readonly kind: 'open' }
-  | { readonly kind: 'voted'; readonly vote: SignedSpend }
-  | {
-      readonly kind: 'bundled';
-      readonly vote: SignedSpend | null;
-      readonly bundle: PreparedTransaction;
-    }
-  | { readonly kind: 'decided'; readonly decision: SlotDecision };
+/**
+ * Everything that an elder has signed about one slot: one row, replaced as a whole. `promised` never falls and
+ * is at least the ballot of vote and bundle.
+ */
+export interface SlotRow {
+  /** SPENTBOOK-R3: nothing is signed below this ballot. */
+  readonly promised: number;
+  /** The vote at the highest ballot. */
+  readonly vote: SignedSpend | null;
+  /** The bundle whose certificate of this slot has the highest ballot. */
+  readonly bundle: PreparedTransaction | null;
+  /** SPENTBOOK-R7: never changes. */
+  readonly decision: SlotDecision | null;
+}
 
 export interface SpentbookState {
-  readonly record: SlotRecord;
+  readonly row: SlotRow;
   /** Requests whose job is running, by client and request id. */
   readonly pending: ReadonlySet<string>;
 }
 
-export type SpentbookFact =
-  | { readonly kind: 'voted'; readonly vote: SignedSpend }
-  | { readonly kind: 'bundled'; readonly bundle: PreparedTransaction }
-  | { readonly kind: 'decided'; readonly decision: SlotDecision };
+/** Each fact replaces the earlier ones, so that a slot takes the same space whatever its owner asks. */
+export interface SpentbookFact {
+  readonly kind: 'row';
+  readonly row: SlotRow;
+}
 
 /** The evidence is the request itself: any honest elder can verify it. */
 export interface SpentbookFault {
@@ -115,6 +122,17 @@ export type SpentbookJob =
       readonly known: SectionKeys;
       /** The transaction the slot is bound to: five elders of an earlier epoch verified it. */
       readonly bound: Uint8Array | null;
+      /** SPENTBOOK-R3: the certificate that forces this transaction; five elders of this key verified it. */
+      readonly top: SpendCertificate | null;
+    }
+  /** A candidate this elder has not seen: verified like a PREPARE, without a share. */
+  | {
+      readonly kind: 'recover';
+      readonly section: MoneySection;
+      readonly slot: Uint8Array;
+      readonly transaction: Uint8Array;
+      readonly sources: readonly InputSource[];
+      readonly known: SectionKeys;
     }
   | {
       readonly kind: 'commit';
@@ -124,6 +142,8 @@ export type SpentbookJob =
       readonly transaction: Uint8Array;
       readonly prepared: readonly SpendCertificate[];
       readonly known: SectionKeys;
+      /** An earlier epoch bound the slot to this transaction. */
+      readonly isBound: boolean;
     };
 
 export type SpentbookResult =
@@ -133,6 +153,7 @@ export type SpentbookResult =
       readonly txid: Uint8Array;
       readonly share: Uint8Array;
     }
+  | { readonly kind: 'verified'; readonly txid: Uint8Array }
   /** No fault: the client or this elder has not learnt of a handover yet. */
   | { readonly kind: 'unproven'; readonly slot: Uint8Array; readonly epoch: bigint }
   | { readonly kind: 'refused'; readonly what: string };

@@ -43,7 +43,7 @@ export function sendRequests(
   } else if (phase.kind === 'preparing' || phase.kind === 'committing') {
     // PAYMENT-P8: votes for ours would be missing for the one that goes first.
     const onlyVoters = phase.kind === 'preparing' && holdsBack(state);
-    for (const [index, { name: slot }] of plan.slots.entries()) {
+    for (const [index, { name: slot, ballot }] of plan.slots.entries()) {
       const collection = phase.collections[index];
       if (collection === undefined || collection.certificate !== null) continue;
       const { collector } = collection;
@@ -57,7 +57,7 @@ export function sendRequests(
           const common = { request, section, slot, transaction } as const;
           const message =
             phase.kind === 'preparing'
-              ? ({ kind: 'prepare', ...common, sources } as const)
+              ? ({ kind: 'prepare', ...common, ballot, sources, recovery: null } as const)
               : ({ kind: 'commit', ...common, prepared: phase.prepared } as const);
           return { kind: 'slot', slot, message };
         },

@@ -48,7 +48,9 @@ export function onSlotAnswer(
       return reportOutdated(state, answer.slot, from);
     case 'busy':
     case 'proof':
-      return unchanged(state); // The timer repeats; the proof is late.
+    case 'report':
+    case 'promised':
+      return unchanged(state); // The timer repeats; this payment asked for no report.
     default:
       return assertNever(answer);
   }
@@ -75,6 +77,10 @@ function onProof(
     return blameBadEvidence(state, from, answer);
   const sources = addInclusion(state.sources, missing, answer.inclusion);
   const left = sourcesMissingInclusion(sections, sources);
-  const next = { ...state, sources, plan: requestPlanOf(plan.transaction, sections, left, prepared) };
+  const next = {
+    ...state,
+    sources,
+    plan: requestPlanOf(plan.transaction, sections, left, prepared),
+  };
   return startPhase(config, enterPhase(next));
 }

@@ -31,7 +31,13 @@ export function clientRequest(prng: Prng): Uint8Array {
 const slotMessage = (prng: Prng, slot: Uint8Array): object => {
   const common = { request: prng.bytes(16), slot, transaction: prng.bytes(prng.below(900)) };
   return prng.chance(0.5)
-    ? { kind: 'prepare', ...common, sources: [{ kind: 'genesis' }] }
+    ? {
+        kind: 'prepare',
+        ...common,
+        ballot: 0,
+        sources: [{ kind: 'genesis' }],
+        recovery: null,
+      }
     : { kind: 'commit', ...common, prepared: [{ ballot: 0, signature: prng.bytes(48) }] };
 };
 

@@ -166,7 +166,7 @@ class Elder {
     };
     this.#config = {
       kind: 'elder',
-      spentbook: { ...part, ...own },
+      spentbook: { ...part, ...own, elders: [own.name] },
       mint: part,
     } as const;
     const started = net.start(this.#config, [], context());

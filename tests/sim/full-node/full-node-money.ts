@@ -109,7 +109,7 @@ function moneyConfig(config: NodeConfig, state: NodeState, books: ActiveMoney): 
     identity: suites.identity,
   };
   return {
-    slot: { ...shared, name, secretShare, inherited: inheritance.slots },
+    slot: { ...shared, name, secretShare, elders: [name], inherited: inheritance.slots },
     output: { ...shared, inherited: inheritance.outputs },
   };
 }

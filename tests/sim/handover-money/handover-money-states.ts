@@ -80,7 +80,7 @@ export function createMoneyStates(parts: HandoverMoneyParts) {
     const sealed = at === 'old' && state.sealed && !config.hides;
     const shared = { section, known, sealed, identitySeed, identity };
     return {
-      slot: { ...shared, name, secretShare, inherited: own.slots },
+      slot: { ...shared, name, secretShare, elders: [name], inherited: own.slots },
       output: { ...shared, inherited: own.outputs },
     };
   };

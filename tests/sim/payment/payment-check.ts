@@ -150,9 +150,10 @@ export function elderConfig({ test, identity }: PaymentSetup, elder: TestElder):
   const { name, secretShare, identitySeed } = elder;
   const { section, known } = test;
   const part = { section, known, inherited: new Map<string, never>(), sealed: false, identity };
+  const elders = test.elders.map((each) => each.name);
   return {
     kind: 'elder',
-    spentbook: { ...part, name, secretShare, identitySeed },
+    spentbook: { ...part, name, secretShare, identitySeed, elders },
     mint: { ...part, identitySeed },
   };
 }

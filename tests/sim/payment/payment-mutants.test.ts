@@ -47,8 +47,9 @@ const mutants: readonly Mutant[] = [
       spentbook: {
         ...spentbook,
         step: (config, state, event, context) => {
-          const forgets = event.kind !== 'input' && state.record.kind === 'voted';
-          const lostState = forgets ? { ...state, record: { kind: 'open' } as const } : state;
+          const forgets = event.kind !== 'input' && state.row.bundle === null;
+          const row = forgets ? { ...state.row, vote: null } : state.row;
+          const lostState = { ...state, row };
           return spentbook.step(config, lostState, event, context);
         },
       },
@@ -142,7 +143,7 @@ function lax(
   return (job, suite) => {
     const result = performSpentbookJob(job, suite);
     const decoded = decodeTransaction(job.transaction);
-    if (result.kind === 'shared' || !decoded.ok) return result;
+    if (result.kind === 'shared' || job.kind === 'recover' || !decoded.ok) return result;
     if (job.kind === 'commit') {
       const own = inputAt(decoded.value, job.slot);
       const problem = result.kind === 'refused' ? result.what : '';

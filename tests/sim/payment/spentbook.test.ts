@@ -11,6 +11,7 @@ import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/tr
 import {
   isSpentbookAnswer,
   maxPendingPerSlot,
+  placesForOwner,
   performSpentbookJob,
   spentbook,
   verifyPrepareVote,
@@ -40,6 +41,7 @@ if (elder === undefined) throw new Error('seven elders');
 const config: SpentbookConfig = {
   name: elder.name,
   section: toy.section,
+  elders: toy.elders.map(({ name }) => name),
   known: toy.known,
   inherited: new Map<string, never>(),
   sealed: false,
@@ -77,6 +79,8 @@ const prepare = (transaction: Transaction, id = 1): SpentbookRequest => ({
   slot,
   transaction: encodeTransaction(transaction),
   sources: [{ kind: 'genesis' }],
+  ballot: 0,
+  recovery: null,
 });
 const commit = (transaction: Transaction): SpentbookRequest => ({
   kind: 'commit',
@@ -213,6 +217,7 @@ describe('spentbook', () => {
   });
 
   test('a slot checks few requests at a time, and the same request once', () => {
+    const open = maxPendingPerSlot - placesForOwner;
     let state = spentbook.start(config, [], context).state;
     const kinds: string[] = [];
     for (let id = 0; id <= maxPendingPerSlot; id++) {
@@ -231,9 +236,8 @@ describe('spentbook', () => {
       }
     }
     expect(kinds).toEqual([
-      ...Array.from({ length: maxPendingPerSlot }, () => 'compute'),
-      'busy',
-      'busy',
+      ...Array.from({ length: open }, () => 'compute'),
+      ...Array.from({ length: 2 * (placesForOwner + 1) }, () => 'busy'),
     ]);
   });
 });

@@ -147,7 +147,8 @@ function playPayments(clients: readonly { readonly id: string; readonly atMs: nu
   const part = { section, known, inherited: new Map<string, never>(), sealed: false, identity };
   const configs = new Map<string, NetConfig>();
   for (const { id, name, secretShare, identitySeed } of elders) {
-    const spentbook = { ...part, name, secretShare, identitySeed };
+    const own = { name, secretShare, identitySeed };
+    const spentbook = { ...part, ...own, elders: elders.map((elder) => elder.name) };
     configs.set(id, { kind: 'elder', spentbook, mint: { ...part, identitySeed } });
   }
   const sections = onlyPaymentSection(section, elders);

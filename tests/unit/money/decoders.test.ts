@@ -100,6 +100,8 @@ describe('decoders', () => {
       slot,
       transaction: utf8('tx'),
       sources: [{ kind: 'genesis' }, { kind: 'committed', ...entry }],
+      ballot: 0,
+      recovery: null,
     } as const;
     expect(decodeSpentbookRequest(slot, encodeSpentbookRequest(prepare))).toEqual({
       ok: true,

@@ -92,6 +92,7 @@ const prepare = (transaction: Transaction, sources: readonly InputSource[]): Spe
   secretShare,
   known,
   bound: null,
+  top: null,
   ballot: 0,
   slot: slotsOf(transaction)[0] ?? new Uint8Array(32),
   transaction: encodeTransaction(transaction),
@@ -109,6 +110,7 @@ const commit = (
   slot,
   transaction: encodeTransaction(transaction),
   prepared,
+  isBound: false,
 });
 
 const unsigned = (transaction: Transaction): Transaction => ({

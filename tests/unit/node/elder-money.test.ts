@@ -98,6 +98,8 @@ test('a forged payment is an invalid request of its sender, and a valid one is s
       slot,
       transaction: bytes,
       sources,
+      ballot: 0,
+      recovery: null,
     });
     const reply = await money.answer({ kind: 'slot', slot, message }, () => (invalid += 1));
     const answer = reply.kind === 'money' ? decodeSpentbookAnswer(reply.message) : undefined;
@@ -134,7 +136,8 @@ test('forged certificates count against their sender, those of an unknown epoch 
     const next = payment(scanCommitted(keys, emptyWallet, committed, 0));
     const at = placesOf(next.transaction).slot;
     const paid = { transaction: next.transaction, sources: next.sources };
-    const body = { kind: 'prepare', request, section, slot: at, ...paid } as const;
+    const first = { ballot: 0, recovery: null } as const;
+    const body = { kind: 'prepare', request, section, slot: at, ...paid, ...first } as const;
     return { kind: 'slot', slot: at, message: encodeSpentbookRequest(body) };
   };
   const register = (epoch: bigint): ElderMoneyRequest => {

@@ -135,7 +135,14 @@ test('N22: frozen money signs nothing and still answers decisions; a crash chang
   const sealed = await world.perform('ann', { kind: 'sealMoney', key });
   expect(sealed).toMatchObject({ kind: 'moneySealed' });
   const { transaction } = decoded.value;
-  const prepare = { kind: 'prepare', section: sectionKeyHash(key), transaction, sources: [] };
+  const prepare = {
+    kind: 'prepare',
+    section: sectionKeyHash(key),
+    transaction,
+    sources: [],
+    ballot: 0,
+    recovery: null,
+  };
   expect((await askSlot('ann', slot, prepare)).kind).toBe('spent');
   expect((await askSlot('ann', new Uint8Array(32), prepare)).kind).toBe('sealed');
 
@@ -178,6 +185,8 @@ test('N34: elders prove decisions of an earlier epoch, and name the current key'
     section: sectionKeyHash(first.authority.key),
     transaction,
     sources: [],
+    ballot: 0,
+    recovery: null,
   };
   expect(await askSlot('hal', slot, asOf)).toMatchObject({ kind: 'wrongKey', epoch: 1n });
 });

@@ -50,6 +50,7 @@ function prepareJob(): SpentbookJob {
     secretShare,
     known,
     bound: null,
+    top: null,
     ...spend,
   };
 }

@@ -89,6 +89,8 @@ describe('written records are readable', () => {
       kind: 'prepare',
       request: new Uint8Array(16),
       section: new Uint8Array(32),
+      ballot: 0,
+      recovery: null,
     } as const;
     const request = encodeSpentbookRequest({
       ...asked,
