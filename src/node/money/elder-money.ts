@@ -77,8 +77,13 @@ export interface ElderMoney {
    * @param invalid called for a signature or certificate that is invalid under a key that this elder
    * knows. Our programs verify what they send; what this elder cannot check (another epoch, a
    * missing inclusion proof) is `unproven` and no fault of the sender.
+   * @param peer the sender; each has one request per slot at a time, so that none takes all its places.
    */
-  readonly answer: (request: ElderMoneyRequest, invalid?: () => void) => Promise<ClientReply>;
+  readonly answer: (
+    request: ElderMoneyRequest,
+    invalid?: () => void,
+    peer?: string,
+  ) => Promise<ClientReply>;
   readonly stop: () => void;
 }
 
@@ -130,15 +135,29 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     return { kind: 'money', message: encode(value) };
   };
 
+  const inProgress = new Set<string>();
+  const answerSlot = async (
+    { slot, message }: ElderMoneyRequest & { readonly kind: 'slot' },
+    invalid?: () => void,
+    peer?: string,
+  ): Promise<ClientReply> => {
+    const request = decodeSpentbookRequest(slot, message);
+    if (!request.ok) return refusalReply({ kind: 'malformed', what: 'slot' });
+    const key = spentbookKey(slot);
+    const own = `${peer}|${key}`;
+    if (peer === undefined)
+      return toReply(await slots.ask(key, request.value), encodeSlotAnswer, invalid);
+    if (inProgress.has(own)) return refusalReply({ kind: 'busy', afterMs: busyAfterMs });
+    inProgress.add(own);
+    const answer = await slots.ask(key, request.value).finally(() => inProgress.delete(own));
+    return toReply(answer, encodeSlotAnswer, invalid);
+  };
+
   return {
-    answer: async (request, invalid) => {
+    answer: async (request, invalid, peer) => {
       switch (request.kind) {
-        case 'slot': {
-          const message = decodeSpentbookRequest(request.slot, request.message);
-          if (!message.ok) return refusalReply({ kind: 'malformed', what: 'slot' });
-          const answer = await slots.ask(spentbookKey(request.slot), message.value);
-          return toReply(answer, encodeSlotAnswer, invalid);
-        }
+        case 'slot':
+          return answerSlot(request, invalid, peer);
         case 'output': {
           const message = decodeMintRequest(request.key, request.message);
           if (!message.ok) return refusalReply({ kind: 'malformed', what: 'output' });

@@ -23,7 +23,11 @@ const busyAfterErrorMs = 2_000;
 export interface ClientHandlerOptions {
   readonly label: string;
   /** @param invalid called for requests that no program of ours sends; a refusal alone does not show it. */
-  readonly answer: (request: ClientRequest, invalid: () => void) => Promise<ClientReply>;
+  readonly answer: (
+    request: ClientRequest,
+    invalid: () => void,
+    peer: string,
+  ) => Promise<ClientReply>;
   /** The sections this node knows; null while it knows none. */
   readonly view?: () => RoutingView | null;
   /** Encoded address records of these nodes. */
@@ -56,7 +60,7 @@ export function createClientHandler(
       if (!request.ok) return refusalReply({ kind: 'malformed', what: 'request' });
       metrics.count('safe_bytes_in_total', `client/${kind}`, bytes.length);
       try {
-        return await answerRouted(options, request.value, inner, from.reportInvalid);
+        return await answerRouted(options, request.value, inner, from);
       } catch (error) {
         options.log.write({
           event: 'requestFailed',
@@ -95,9 +99,11 @@ async function answerRouted(
   { answer, view, records }: ClientHandlerOptions,
   request: ClientRequest | RoutingRequest,
   inner: DecodedInner | null,
-  invalid: () => void,
+  { reportInvalid, peerId }: ClientPeer,
 ): Promise<ClientReply> {
-  if (request.kind !== 'routed' && request.kind !== 'section') return answer(request, invalid);
+  if (request.kind !== 'routed' && request.kind !== 'section') {
+    return answer(request, reportInvalid, peerId);
+  }
   const known = view?.() ?? null;
   if (known === null) return refusalReply({ kind: 'busy', afterMs: busyAfterErrorMs });
   if (request.kind === 'section') {
@@ -105,7 +111,7 @@ async function answerRouted(
     return { kind: 'proof', proof, records: records?.(elders) ?? [] };
   }
   const opened = openRouted(known, request, inner ?? undefined);
-  return opened.ok ? answer(opened.value, invalid) : refusalReply(opened.error);
+  return opened.ok ? answer(opened.value, reportInvalid, peerId) : refusalReply(opened.error);
 }
 
 export const refusalReply = (refusal: Refusal): ClientReply => ({ kind: 'refused', refusal });

@@ -35,7 +35,7 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
   const data = createElderData({ ...options, authority });
   const money = await createElderMoney({ ...options, authority: authority() });
 
-  const answer: ClientHandlerOptions['answer'] = async (request, invalid) => {
+  const answer: ClientHandlerOptions['answer'] = async (request, invalid, peer) => {
     switch (request.kind) {
       case 'hello':
       case 'authority':
@@ -54,7 +54,7 @@ export async function createElderService(options: ElderOptions): Promise<ElderSe
       case 'output':
       case 'slot':
       case 'outputs':
-        return money.answer(request, invalid);
+        return money.answer(request, invalid, peer);
     }
   };
   return {

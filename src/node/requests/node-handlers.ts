@@ -74,8 +74,8 @@ function clientHandler(options: NodeHandlersOptions, admission: AdmissionControl
   const { label, book, sections, service, signed, log, metrics } = options;
   return createClientHandler({
     ...{ label, log, metrics, admission },
-    answer: async (request, invalid) =>
-      service()?.answer(request, invalid) ?? refusalReply({ kind: 'busy', afterMs: 1_000 }),
+    answer: async (request, invalid, peer) =>
+      service()?.answer(request, invalid, peer) ?? refusalReply({ kind: 'busy', afterMs: 1_000 }),
     view: () => {
       const own = signed();
       return own === null ? null : { tree: sections.tree(), own };

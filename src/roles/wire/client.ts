@@ -56,7 +56,7 @@ export const clientRequestShape = union({
   getChunk: record({ name, avoid: listOf(name, maxHolders) }),
   putPointer: record({ record: bytesUpTo(maxPointerBytes) }),
   getPointer: record({ address: name }),
-  /** PREPARE and COMMIT of one spentbook slot (protocol/spentbook). */
+  /** PREPARE, COMMIT, RECOVER and PROVE of one spentbook slot (protocol/spentbook). */
   slot: record({ slot: name, message: bytesUpTo(maxMoneyMessageBytes) }),
   /** REGISTER of one output (protocol/mint). */
   output: record({ key: name, message: bytesUpTo(maxMoneyMessageBytes) }),

@@ -5,22 +5,31 @@
 import { expect, test } from 'vitest';
 import { utf8 } from '#core/codec/bytes.ts';
 import { sha256 } from '#crypto/hash.ts';
+import { signEd25519 } from '#crypto/ed25519.ts';
 import { sectionKeyHash } from '#money/spend-certificate.ts';
 import { addressOf } from '#money/wallet-address.ts';
 import { genesisKeyPair, walletKeys } from '#money/wallet-keys.ts';
-import { decodeTransaction, slotName } from '#money/transaction.ts';
+import { contextOf, decodeTransaction, slotName, txidOf } from '#money/transaction.ts';
 import {
   createElderMoney,
   type ElderMoney,
   type ElderMoneyRequest,
 } from '#node/money/elder-money.ts';
 import { encodeMintRequest } from '#protocol/mint/index.ts';
-import { decodeSpentbookAnswer, encodeSpentbookRequest } from '#protocol/spentbook/index.ts';
+import {
+  decodeSpentbookAnswer,
+  encodeSpentbookRequest,
+  recoverBytes,
+  type SpentbookAnswer,
+  type SpentbookRequest,
+} from '#protocol/spentbook/index.ts';
+import type { FactStore } from '#storage/node/facts.ts';
 import {
   addCoin,
   emptyWallet,
   genesisCoin,
   planPayment,
+  recoverySeed,
   scanCommitted,
   spendable,
   type WalletState,
@@ -59,15 +68,15 @@ function payment(wallet: WalletState = firstWallet()) {
   return planned.value.bundle;
 }
 
-const openElder = (): Promise<ElderMoney> => {
-  const [elder] = authority.elders;
+const openElder = (at = 0, facts: FactStore = createMemoryFacts()): Promise<ElderMoney> => {
+  const elder = authority.elders[at];
   return createElderMoney({
     label: 'elder',
     name: elder?.name ?? new Uint8Array(),
-    identitySeed: made.identitySeeds[0] ?? seed,
-    secretShare: made.secretShares[0] ?? seed,
+    identitySeed: made.identitySeeds[at] ?? seed,
+    secretShare: made.secretShares[at] ?? seed,
     authority,
-    facts: createMemoryFacts(),
+    facts,
     jobs: toyJobs as never,
     log: silentLog,
   });
@@ -154,5 +163,76 @@ test('forged certificates count against their sender, those of an unknown epoch 
     for (let n = 0; n < 3; n++) await ask(authority.epoch);
     expect(invalid, `${make.name} with certificates that nobody made`).toBe(3);
   }
+  money.stop();
+});
+
+test('SPENTBOOK-R3: elders promise, report and prepare at a new ballot; each keeps one row on its disk', async () => {
+  const { transaction, sources } = payment();
+  const body = decodeTransaction(transaction);
+  if (!body.ok) throw new Error('our own transaction');
+  const { slot } = placesOf(transaction);
+  const section = sectionKeyHash(authority.key);
+  const common = { request: new Uint8Array(16), section, slot, transaction, sources };
+  const disks = authority.elders.map(() => createMemoryFacts());
+  const elders = await Promise.all(disks.map((disk, at) => openElder(at, disk)));
+  const ask = async (money: ElderMoney, message: SpentbookRequest): Promise<SpentbookAnswer> => {
+    const bytes = encodeSpentbookRequest(message);
+    const reply = await money.answer({ kind: 'slot', slot, message: bytes }, undefined, 'peer');
+    const answer = reply.kind === 'money' ? decodeSpentbookAnswer(reply.message) : undefined;
+    if (answer?.ok !== true) throw new Error(`no answer: ${reply.kind}`);
+    return answer.value;
+  };
+  const statement = {
+    keyImage: body.value.inputs[0]?.keyImage ?? new Uint8Array(),
+    ballot: 1,
+    txid: txidOf(body.value),
+  };
+  const owner = recoverySeed(keys, contextOf(body.value));
+  const signature = signEd25519(owner, recoverBytes(authority, statement));
+  const recover = { kind: 'recover', ...common, ballot: 1, signature } as const;
+  const answers = await Promise.all(
+    elders.map(async (money) => {
+      await ask(money, { kind: 'prepare', ...common, ballot: 0, recovery: null });
+      return ask(money, recover);
+    }),
+  );
+  const reports = answers.flatMap((each) => (each.kind === 'report' ? [each.report] : []));
+  expect(reports).toHaveLength(7);
+  const recovery = { reports: reports.slice(2), top: null };
+  for (const [at, money] of elders.entries()) {
+    expect(await ask(money, { kind: 'prepare', ...common, ballot: 1, recovery })).toMatchObject({
+      kind: 'prepared',
+      ballot: 1,
+    });
+    const facts = disks[at];
+    const [key] = (await facts?.keys('spentbook')) ?? [];
+    expect(await facts?.load('spentbook', key ?? '')).toHaveLength(1);
+    money.stop();
+  }
+});
+
+test('a peer has one request per slot at a time', async () => {
+  const { transaction, sources } = payment();
+  const { slot } = placesOf(transaction);
+  const money = await openElder();
+  const section = sectionKeyHash(authority.key);
+  const ask = (id: number, peer: string) => {
+    const request = new Uint8Array(16).fill(id);
+    const first = { ballot: 0, recovery: null } as const;
+    const body = {
+      kind: 'prepare',
+      request,
+      section,
+      slot,
+      transaction,
+      sources,
+      ...first,
+    } as const;
+    const message = encodeSpentbookRequest(body);
+    return money.answer({ kind: 'slot', slot, message }, undefined, peer);
+  };
+  const replies = await Promise.all([ask(1, 'flood'), ask(2, 'flood'), ask(3, 'owner')]);
+  expect(replies.map(({ kind }) => kind)).toEqual(['money', 'refused', 'money']);
+  expect((await ask(4, 'flood')).kind).toBe('money');
   money.stop();
 });
