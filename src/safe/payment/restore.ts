@@ -46,7 +46,7 @@ export function restorePayment(config: PaymentConfig, facts: readonly PaymentFac
     committed,
     round: 0,
     answered: new Set(),
-    votes: plan.slots.map(() => new Map()),
+    votes: transaction.inputs.map(() => new Map()),
     others: new Map(),
     adopted: new Set(),
     holdsBackUntil: 0,

@@ -50,7 +50,7 @@ function prepareOfPhone(): NetMessage {
   const sent = encodePaymentRequest({
     kind: 'slot',
     slot,
-    message: { kind: 'prepare', ...common },
+    message: { kind: 'prepare', ...common, ballot: 0, recovery: null },
   });
   if (sent?.kind !== 'slot') throw new Error('a request');
   return sent;

@@ -186,7 +186,7 @@ function begin(facts: readonly PaymentFact[] = [], at = config) {
       const statement = { keyImage, ballot: 0, txid: txidOf(ours) };
       const bytes = spendStatementBytes(toy.section, statement);
       const share = toySuite.sign(elderAt(index).secretShare, 'PREPARE', bytes);
-      answer(index, (request) => ({ kind: 'prepared', request, share }));
+      answer(index, (request) => ({ kind: 'prepared', request, ballot: 0, share }));
     },
     round: () => send({ kind: 'timerFired', timer: 'repeat' }),
     sections: (changed: PaymentConfig['sections']) =>

@@ -32,7 +32,12 @@ async function run(changed: Partial<PaymentPorts>) {
         if (request.kind !== 'slot') return { ok: false, error: 'unresponsive' };
         const prepare = decodeSpentbookRequest(request.slot, request.message);
         if (!prepare.ok) throw new Error('the runner sends what decodes');
-        const answer = { kind: 'prepared', request: prepare.value.request, ballot: 0, share } as const;
+        const answer = {
+          kind: 'prepared',
+          request: prepare.value.request,
+          ballot: 0,
+          share,
+        } as const;
         return ok({ kind: 'money', message: encodeSpentbookAnswer(answer as never) });
       },
       facts: { load: async () => [], append: async () => undefined },
