@@ -274,7 +274,7 @@ describe('PAYMENT-P8: a payment', () => {
   test.each([
     [3, 4],
     [4, 3],
-  ])('with %i votes and %i against adopts nothing, and says that it waits', (mine, theirs) => {
+  ])('with %i votes and %i against adopts nothing, and reports that it waits', (mine, theirs) => {
     const run = begin();
     for (let index = 0; index < mine; index++) run.votesForOurs(index);
     for (let index = 0; index < theirs; index++) run.votesFor(mine + index, other);

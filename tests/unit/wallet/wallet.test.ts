@@ -14,6 +14,7 @@ import {
 import { decodeTransaction } from '#money/transaction.ts';
 import { verifyTransaction } from '#money/verify-transaction.ts';
 import {
+  adoptPayment,
   addCoin,
   addPayment,
   addListPositions,
@@ -106,6 +107,12 @@ function committed(intent: PaymentIntent) {
   return { transaction, certificates: certify(toy, toySuite, 'COMMIT', decoded.value) };
 }
 
+function decodedAgain(state: WalletState): WalletState {
+  const decoded = decodeWallet(encodeWallet(state));
+  if (!decoded.ok) throw new Error('our own wallet');
+  return decoded.value;
+}
+
 describe('merge', () => {
   const places = fc.record({
     generation: fc.integer({ min: 0, max: 2 }),
@@ -165,7 +172,7 @@ describe('merge', () => {
           const record = {
             txid,
             amount: 1n,
-            address: 'x',
+            address: ['', 'x', 'y'][at % 3] ?? '',
             memo: utf8(''),
             at,
             bundle: seedOf(`${payment}${at % 2}`),
@@ -239,6 +246,33 @@ describe('merge', () => {
         return proofs && kept;
       }),
     );
+  });
+
+  test('PAYMENT-P8: an adopted payment gets its recipient from the device that made it', () => {
+    const intent = plan(first(), 10n);
+    const made = write(first(), intent, 10n);
+    const { transaction } = intent.bundle;
+    const adopted = adoptPayment(faucet, networkId, first(), transaction, 9);
+    if (!adopted.ok) throw new Error(adopted.error);
+    expect(historyOf(adopted.value)).toMatchObject([
+      { direction: 'out', amount: 10n, memo: '', recipientUnknown: true, at: 9 },
+      { direction: 'in' },
+    ]);
+    expect(spendable(adopted.value)).toEqual([]);
+    for (const merged of [
+      mergeWallets(made, adopted.value),
+      mergeWallets(adopted.value, made),
+      decodedAgain(mergeWallets(adopted.value, made)),
+    ]) {
+      const [record] = [...merged.payments.values()];
+      expect(record).toMatchObject({
+        address: 'safe1…',
+        amount: 10n,
+        memo: utf8('for tea'),
+        at: 5,
+      });
+    }
+    expect(decodedAgain(adopted.value)).toEqual(adopted.value);
   });
 
   test('one device knows the payment, the other the spend → the merge is replaced', () => {
