@@ -142,6 +142,19 @@ test("a store with more facts than today's limit is read, the newest of each kin
   expect(read).toEqual(many.slice(-2));
 });
 
+test('PAYMENT-P8: an adopted payment is reported again after a restart of the worker', async () => {
+  const adoption = { ...transactionOf('other'), votes: [] };
+  const id = keep('adopts', [{ kind: 'adopted', adoption }]);
+  expect(await money.pay(node, id, null)).toEqual({
+    stage: 'preparing',
+    waiting: 'adopted',
+    sentence: '',
+  });
+  // It is not over: its stored data stays until the other one is final.
+  await money.removeEnded();
+  expect(stored.intents.has(id) && stored.facts.has(id)).toBe(true);
+});
+
 test('a redeemed receipt that elders refuse to register is not repeated for ever', async () => {
   const id = keep('favour', [], 0);
   const refusing = {
