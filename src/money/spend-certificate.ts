@@ -79,7 +79,7 @@ export interface SpendStatement {
 export interface SpendCertificate {
   /** The epoch of the signing section: slot and epoch identify the key. */
   readonly epoch: bigint;
-  /** Always 0 until recovery (SPENTBOOK-R3) exists; shares of different ballots never combine (SPENTBOOK-R4). */
+  /** Above 0 after recovery (SPENTBOOK-R3); shares of different ballots never combine (SPENTBOOK-R4). */
   readonly ballot: number;
   /** 48 bytes. */
   readonly signature: Uint8Array;

@@ -62,7 +62,7 @@ export interface TransactionBody {
   readonly outputs: readonly TransactionOutput[];
   /** Public, may be 0. */
   readonly fee: bigint;
-  /** Ed25519, of this spend alone: will authorise recovery (SPENTBOOK-R3). */
+  /** Ed25519, of this spend alone: authorises recovery (SPENTBOOK-R3). */
   readonly recoveryKey: Uint8Array;
 }
 

@@ -106,7 +106,7 @@ export const planted: readonly Planted[] = [
       {
         name: 'an elder votes without writing its vote down',
         file: 'src/node/money/elder-money.ts',
-        find: 'append: (key, fact) => facts.append(machine, key, encodeSpentbookFact(fact)),',
+        find: 'append: (key, fact) => replaceFact(facts, machine, key, encodeSpentbookFact(fact)),',
         replace: 'append: async () => undefined,',
       },
     ],

@@ -1,7 +1,7 @@
 /** The money half of an elder: its slots, its registry of outputs, and the decisions between them. */
 import { randomBytes } from 'node:crypto';
 import { assert } from '#core/assert.ts';
-import type { Result } from '#core/result.ts';
+import { err, type Result } from '#core/result.ts';
 import { toHex } from '#core/codec/bytes.ts';
 import {
   decodeRegistryEntry,
@@ -135,29 +135,18 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
     return { kind: 'money', message: encode(value) };
   };
 
-  const inProgress = new Set<string>();
-  const answerSlot = async (
-    { slot, message }: ElderMoneyRequest & { readonly kind: 'slot' },
-    invalid?: () => void,
-    peer?: string,
-  ): Promise<ClientReply> => {
-    const request = decodeSpentbookRequest(slot, message);
-    if (!request.ok) return refusalReply({ kind: 'malformed', what: 'slot' });
-    const key = spentbookKey(slot);
-    const own = `${peer}|${key}`;
-    if (peer === undefined)
-      return toReply(await slots.ask(key, request.value), encodeSlotAnswer, invalid);
-    if (inProgress.has(own)) return refusalReply({ kind: 'busy', afterMs: busyAfterMs });
-    inProgress.add(own);
-    const answer = await slots.ask(key, request.value).finally(() => inProgress.delete(own));
-    return toReply(answer, encodeSlotAnswer, invalid);
-  };
+  const oneAtATime = onePerPeer();
 
   return {
     answer: async (request, invalid, peer) => {
       switch (request.kind) {
-        case 'slot':
-          return answerSlot(request, invalid, peer);
+        case 'slot': {
+          const message = decodeSpentbookRequest(request.slot, request.message);
+          if (!message.ok) return refusalReply({ kind: 'malformed', what: 'slot' });
+          const key = spentbookKey(request.slot);
+          const answer = await oneAtATime(peer, key, () => slots.ask(key, message.value));
+          return toReply(answer, encodeSlotAnswer, invalid);
+        }
         case 'output': {
           const message = decodeMintRequest(request.key, request.message);
           if (!message.ok) return refusalReply({ kind: 'malformed', what: 'output' });
@@ -175,6 +164,31 @@ export async function createElderMoney(options: ElderMoneyOptions): Promise<Elde
   };
 }
 
+/** Refuses a second request of a peer for a slot while its first one is in progress. */
+function onePerPeer() {
+  const inProgress = new Set<string>();
+  return async <T>(
+    peer: string | undefined,
+    slot: string,
+    ask: () => Promise<Result<T, InstanceError>>,
+  ): Promise<Result<T, InstanceError>> => {
+    if (peer === undefined) return ask();
+    const own = `${peer}|${slot}`;
+    if (inProgress.has(own)) return err('busy');
+    inProgress.add(own);
+    return ask().finally(() => inProgress.delete(own));
+  };
+}
+
+/** Keeps only the newest row of a slot: its owner can ask for promises without end. */
+const replaceFact = (
+  facts: FactStore,
+  machine: string,
+  key: string,
+  fact: Uint8Array,
+): Promise<void> =>
+  facts.appendAndForget(machine, key, fact, (rows) => [...rows.slice(0, -1).keys()]);
+
 function openSlots(options: ElderMoneyOptions, inherited: InheritedMoney): Instances<Spentbook> {
   const { facts, jobs, authority: section, name, identitySeed, secretShare } = options;
   const machine = machineNameUnder(section, 'spentbook');
@@ -191,11 +205,7 @@ function openSlots(options: ElderMoneyOptions, inherited: InheritedMoney): Insta
       ...commonPorts(options),
       facts: {
         load: (key) => loadFacts(facts, machine, key, decodeSpentbookFact),
-        // One row per slot: its owner can ask for promises without end.
-        append: (key, fact) =>
-          facts.appendAndForget(machine, key, encodeSpentbookFact(fact), (rows) => [
-            ...rows.slice(0, -1).keys(),
-          ]),
+        append: (key, fact) => replaceFact(facts, machine, key, encodeSpentbookFact(fact)),
       },
       compute: (job) => jobs.run('spentbook', job),
       onOutput: () => undefined,

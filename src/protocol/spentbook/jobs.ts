@@ -40,7 +40,7 @@ type CommitJob = SpentbookJob & { readonly kind: 'commit' };
 
 type RecoverJob = SpentbookJob & { readonly kind: 'recover' };
 
-/** SPENTBOOK-R1; what five elders have verified already is not verified again (SPENTBOOK-R3, R6). */
+/** SPENTBOOK-R1; what five elders have verified already is not verified again (SPENTBOOK-R3, SPENTBOOK-R6). */
 function performPrepare(job: PrepareJob, suite: ThresholdSuite): SpentbookResult {
   if (job.bound !== null) return performBound(job, job.bound, suite);
   const verified = job.top === null ? verifySpend(job, suite) : verifyForced(job, job.top, suite);

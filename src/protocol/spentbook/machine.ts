@@ -1,4 +1,4 @@
-/** One slot of the spentbook at one elder: PREPARE, COMMIT and RECOVER (SPENTBOOK-R1, R2, R3). */
+/** One slot of the spentbook at one elder: PREPARE, COMMIT and RECOVER (SPENTBOOK-R1, SPENTBOOK-R2, SPENTBOOK-R3). */
 import { assert, assertNever } from '#core/assert.ts';
 import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import type { Effect, Machine, NodeId, Step } from '#core/machine.ts';

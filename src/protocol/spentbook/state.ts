@@ -14,7 +14,7 @@ export interface SpentbookConfig {
   /** This elder's name: its ed25519 public key. */
   readonly name: Uint8Array;
   readonly section: MoneySection;
-  /** Names of the elders in the record of this key, whoever they are today: only they can report. */
+  /** Names of the elders in the record of this key, not of today: only they can report. */
   readonly elders: readonly Uint8Array[];
   /** All section keys this elder knows, its own included. */
   readonly known: SectionKeys;

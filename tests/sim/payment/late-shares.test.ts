@@ -35,7 +35,7 @@ function answeredAt(ballot: number): readonly string[] {
   });
 }
 
-test('SPENTBOOK-R4: shares of another ballot → not combined, nobody blamed', () => {
+test('SPENTBOOK-R4: shares of another ballot → not combined, no elder blamed', () => {
   expect(answeredAt(0)).toEqual(['compute']);
   expect(answeredAt(1)).toEqual([]);
 });

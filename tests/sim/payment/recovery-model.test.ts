@@ -421,7 +421,7 @@ describe('recovery', () => {
     expect(explore({}, 2, 8_000)).toBe(8_001);
   });
 
-  test('SPENTBOOK-R3: walks of seven elders over two epochs → one final spend, nobody convicted', () => {
+  test('SPENTBOOK-R3: walks of seven elders over two epochs → one final spend, no honest elder convicted', () => {
     const model = createModel(7);
     for (let seed = 1; seed <= 1_500; seed++) {
       expect(`${seed} ${walk(model, seed, {})}`).toBe(`${seed} null`);

@@ -181,7 +181,7 @@ describe('recovery', () => {
     expect(slotEntry([], 0n)).toBeNull();
   });
 
-  test('SPENTBOOK-R3: strangers fill their places → the owner still gets an answer', () => {
+  test('SPENTBOOK-R3: unsigned requests fill their places → the owner still gets an answer', () => {
     const elder = scriptedElder(0);
     const busy = Array.from({ length: 9 }, () => elder.receive(prepare(toBob))).map(
       ([effect]) => effect?.kind,
