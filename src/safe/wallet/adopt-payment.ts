@@ -3,7 +3,13 @@ import { equalBytes, toHex } from '#core/codec/bytes.ts';
 import { err, ok, type Result } from '#core/result.ts';
 import { ed25519PublicKey } from '#crypto/ed25519.ts';
 import type { InputSource } from '#money/spend-certificate.ts';
-import { contextOf, decodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
+import {
+  contextOf,
+  decodeTransaction,
+  txidOf,
+  type Transaction,
+  type TransactionInput,
+} from '#money/transaction.ts';
 import type { WalletKeys } from '#money/wallet-keys.ts';
 import { encodeBundle } from '../payment/index.ts';
 import { maxBytesForSending } from './growth-limits.ts';
@@ -13,8 +19,11 @@ import { findOutput } from './scan.ts';
 import { walletBytes } from './stored/wallet-bytes.ts';
 import type { WalletState } from './state.ts';
 
-/** `foreign`: of another network or another seed. `unknownCoins`: it spends what this wallet cannot prove. */
-export type NotAdopted = 'foreign' | 'unknownCoins' | 'walletFull';
+/**
+ * `foreign`: of another network or another seed. `dead`: another transaction has spent one of its coins.
+ * `unknownCoins`: it spends what this wallet cannot prove.
+ */
+export type NotAdopted = 'foreign' | 'dead' | 'unknownCoins' | 'walletFull';
 
 /**
  * Adds the payment with its coins reserved, as if it had been planned here. Its recipient is unknown: only the
@@ -32,9 +41,8 @@ export function adoptPayment(
   const decoded = decodeTransaction(transaction);
   if (!decoded.ok || !isMadeHere(keys, networkId, decoded.value)) return err('foreign');
   const txid = txidOf(decoded.value);
+  if (decoded.value.inputs.some((input) => isSpentByOther(state, input, txid))) return err('dead');
   if (state.payments.has(toHex(txid))) return ok(state);
-  // How it ends is known already.
-  if (decoded.value.inputs.some((input) => isSpent(state, input))) return ok(state);
   const sources = sourcesOf(state, decoded.value);
   if (sources === undefined) return err('unknownCoins');
   const bundle = encodeBundle({ transaction, sources, prepared: null, certificates: null });
@@ -50,8 +58,14 @@ const isMadeHere = (keys: WalletKeys, networkId: Uint8Array, transaction: Transa
   equalBytes(transaction.networkId, networkId) &&
   equalBytes(transaction.recoveryKey, ed25519PublicKey(recoverySeed(keys, contextOf(transaction))));
 
-const isSpent = ({ coins }: WalletState, { keyImage }: Transaction['inputs'][number]): boolean =>
-  (coins.get(toHex(keyImage))?.spentBy.size ?? 0) > 0;
+function isSpentByOther(
+  { coins }: WalletState,
+  { keyImage }: TransactionInput,
+  txid: Uint8Array,
+): boolean {
+  const spentBy = coins.get(toHex(keyImage))?.spentBy ?? new Set<string>();
+  return spentBy.size > 0 && !spentBy.has(toHex(txid));
+}
 
 /** One proof per input; undefined unless each is a coin of this wallet. */
 function sourcesOf(

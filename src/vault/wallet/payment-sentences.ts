@@ -36,6 +36,7 @@ const replacementSentence = (replacedBy: bigint | null): string =>
 export const notAdoptedSentences: Readonly<Record<NotAdopted, string>> = {
   foreign:
     'Somebody else who has the keys of this money is spending it at this moment. If that was not you, move the rest of your money to a new Safe.',
+  dead: 'Elders have voted for an earlier payment of the same money, which was replaced. This payment keeps asking; nothing is lost.',
   unknownCoins:
     'A device that this one does not know is spending the same money together with other coins. This payment keeps asking; nothing is lost.',
   walletFull:

@@ -163,7 +163,8 @@ class EldersRun implements FaultRun, Watcher {
     const states = [one.state(), two.state()];
     // Five votes for neither: the coin is blocked (docs/limits.md), and no other final state is
     // allowed.
-    const isStuck = this.#isSplit() && states.every((state) => state === 'waiting');
+    const isWaiting = (state: string): boolean => state === 'waiting' || state === 'adopt';
+    const isStuck = this.#isSplit() && states.every(isWaiting);
     if (!isStuck && states.filter((state) => state === 'registered').length !== 1) {
       this.violations.push(
         `one of two payments of a coin must be registered: ${states.join(', ')}`,

@@ -193,6 +193,30 @@ describe('PAYMENT-P8: a payment is never sent from here', () => {
     expect(moneyOf(tab)).toMatchObject({ balance: '0', sent: ['150 preparing'] });
   });
 
+  test('that was replaced', async () => {
+    const network = createNetwork('dead');
+    const money = createMoney(network, [100n * unit, 100n * unit]);
+    const { tab } = await makeSafe(createBrowser(network), money);
+    // Another device has paid with one coin of a first payment, so that its second coin is free again.
+    const winner = await plannedElsewhere(money, network.networkId, 40n * unit);
+    const { paymentId: first } = await send(tab, money, '150');
+    const sent = decodeBundle(money.intents.get(first) ?? new Uint8Array());
+    const dead = sent.ok ? decodeTransaction(sent.value.transaction) : sent;
+    const keyImage = winner.inputs[0]?.keyImage;
+    if (!dead.ok || keyImage === undefined) throw new Error('our own payment');
+    const by = { txid: txidOf(winner), transaction: encodeTransaction(winner), keyImage };
+    const replaced = { kind: 'replaced', by: { ...by, certificate: certificate() } } as const;
+    money.facts.set(first, encodePaymentFacts([replaced]));
+    money.pay = () => ({ stage: 'replaced' });
+    await tab.until(openWith((view) => view.money.balance === '100'));
+    money.pay = () => ({ stage: 'preparing', waiting: 'adopted' });
+    const { paymentId } = await send(tab, money, '90');
+    money.facts.set(paymentId, encodePaymentFacts([adoptedFact(dead.value)]));
+    await expect.poll(() => sentence(tab, '90')).toMatch(/^Elders have voted for an earlier/);
+    // It holds only its own coin.
+    expect([...moneyOf(tab).sent].sort()).toEqual(['150 replaced', '90 preparing']);
+  });
+
   test('that spends coins unknown here', async () => {
     const { money, tab, otherId, adopt } = await raced('unknown', async (money, id) => {
       // The other device has a third coin that this one has not found yet.
