@@ -350,13 +350,31 @@ test('wherever Lock interrupts, listed files are there afterwards and nothing is
   }
 }, 60_000);
 
+/** Starts to unlock, and acts while the password is being stretched. */
+async function whileStretching(
+  browser: Browser,
+  tab: Tab,
+  act: () => Promise<unknown>,
+): Promise<() => Promise<unknown>> {
+  const [begun, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  browser.beforeStretch = () => {
+    begun.resolve();
+    return held.promise;
+  };
+  const opening = tab.ask({ kind: 'unlockHere', password });
+  opening.catch(() => undefined);
+  await begun.promise;
+  const acting = act();
+  held.resolve();
+  await acting;
+  return () => opening;
+}
+
 test('Lock pressed while a Safe is being opened takes precedence', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'lock' });
-  const opening = tab.ask({ kind: 'unlockHere', password });
-  await wait(1);
-  await tab.ask({ kind: 'lock' });
-  await expect(opening).rejects.toMatchObject({ kind: 'locked' });
+  const opening = await whileStretching(browser, tab, () => tab.ask({ kind: 'lock' }));
+  await expect(opening()).rejects.toMatchObject({ kind: 'locked' });
   expect(tab.view().kind).toBe('locked');
   await settle();
   expect(tab.view().kind).toBe('locked');
@@ -366,10 +384,10 @@ test('Lock pressed while a Safe is being opened takes precedence', async () => {
 test('Forget pressed while a Safe is being opened takes precedence, and its record is not written again', async () => {
   const { browser, tab } = await openedSafe(['a']);
   await tab.ask({ kind: 'lock' });
-  const opening = tab.ask({ kind: 'unlockHere', password });
-  await wait(1);
-  await tab.ask({ kind: 'forget', evenUnsaved: false });
-  await expect(opening).rejects.toMatchObject({ kind: 'locked' });
+  const opening = await whileStretching(browser, tab, () =>
+    tab.ask({ kind: 'forget', evenUnsaved: false }),
+  );
+  await expect(opening()).rejects.toMatchObject({ kind: 'locked' });
   await settle();
   expect(tab.view().kind).toBe('none');
   expect(await browser.store.listSafes()).toEqual([]);

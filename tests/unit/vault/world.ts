@@ -80,6 +80,8 @@ export interface Browser {
   network: FakeNetwork | null;
   online: boolean;
   controlled: boolean;
+  /** Called before each password is stretched. */
+  beforeStretch: () => void | Promise<void>;
   /** Called before each call of the worker; may throw a `Response` to answer instead. */
   intercept: (call: string) => void | Promise<void>;
   /** Called after each call that the network accepted; may throw a `Response` to answer instead. */
@@ -99,6 +101,7 @@ export function createBrowser(network: FakeNetwork | null): Browser {
     network,
     online: network !== null,
     controlled: true,
+    beforeStretch: () => undefined,
     intercept: () => undefined,
     settle: () => undefined,
   };
@@ -157,8 +160,9 @@ export function openTab(
       }
     },
     estimateGuesses: async (password) => password.length / 2,
-    stretch: (password, salt) => {
+    stretch: async (password, salt) => {
       stretched += 1;
+      await browser.beforeStretch();
       return stretchUnchecked(password, salt, { memoryKiB: 64, passes: 1 });
     },
     stretchParameters: STRETCH_STANDARD,
