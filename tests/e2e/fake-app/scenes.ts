@@ -76,7 +76,7 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         at: now - 3 * hour,
         stage: 'registered',
         sentence: 'The other person can see it.',
-        recipientUnknown: false,
+        recipientUnknown: true,
       },
       {
         id: 'p3',
@@ -95,7 +95,8 @@ export const openSafe: Extract<VaultView, { kind: 'open' }> = {
         memo: '',
         at: now - 29 * hour,
         stage: 'replaced',
-        sentence: 'The coin was spent by another payment of this Safe; nothing was lost.',
+        sentence:
+          'Another device of this Safe had already begun a payment with the same money, of 40; it was completed. Nothing was sent twice and nothing is lost: send again if it is still owed.',
         recipientUnknown: false,
       },
       {
