@@ -5,9 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { toHex } from '#core/codec/bytes.ts';
 import type { Context, Effect, Step } from '#core/machine.ts';
-import { buildTransaction } from '#money/build-transaction.ts';
 import { sectionKeyHash, spendStatementBytes } from '#money/spend-certificate.ts';
-import { encodeTransaction, slotName, txidOf, type Transaction } from '#money/transaction.ts';
+import { encodeTransaction, txidOf, type Transaction } from '#money/transaction.ts';
 import {
   isSpentbookAnswer,
   maxPendingPerSlot,
@@ -17,59 +16,18 @@ import {
   verifyPrepareVote,
   type Spentbook,
   type SpentbookAnswer,
-  type SpentbookConfig,
   type SpentbookFact,
   type SpentbookRequest,
   type SpentbookState,
 } from '#protocol/spentbook/index.ts';
-import {
-  addressFor,
-  certify,
-  genesis,
-  genesisAmount,
-  makeSection,
-  networkId,
-  seedOf,
-  toyIdentity,
-  toyName,
-} from '../../unit/money/fixtures.ts';
-import { toyScalars, toySuite } from '../toys/toy-suite.ts';
+import { certify, seedOf, toyIdentity } from '../../unit/money/fixtures.ts';
+import { toySuite } from '../toys/toy-suite.ts';
+import { configOf, keyImage, slot, toBob, toCarol, toy } from './recovery-script.ts';
 
-const toy = makeSection(toySuite, toyScalars, toyName);
 const [elder] = toy.elders;
 if (elder === undefined) throw new Error('seven elders');
-const config: SpentbookConfig = {
-  name: elder.name,
-  section: toy.section,
-  elders: toy.elders.map(({ name }) => name),
-  known: toy.known,
-  inherited: new Map<string, never>(),
-  sealed: false,
-  secretShare: elder.secretShare,
-  identitySeed: elder.identitySeed,
-  identity: toyIdentity,
-};
+const config = configOf(elder);
 const context: Context = { now: 0, entropy: new Uint8Array(32) };
-
-function spend(to: string): Transaction {
-  const built = buildTransaction({
-    networkId,
-    inputs: [
-      { secret: genesis.secret.reveal(), oneTimeKey: genesis.oneTimeKey, amount: genesisAmount },
-    ],
-    outputs: [{ address: addressFor(to), amount: genesisAmount, memo: new Uint8Array() }],
-    fee: 0n,
-    recoveryKey: () => seedOf('recovery'),
-    entropy: seedOf(to),
-  });
-  if (built === undefined) throw new Error('a real address');
-  return built;
-}
-
-const toBob = spend('bob');
-const toCarol = spend('carol');
-const keyImage = toBob.inputs[0]?.keyImage ?? new Uint8Array();
-const slot = slotName(keyImage);
 
 const genesisSource = { kind: 'genesis' } as const;
 const prepare = (transaction: Transaction, id = 1): SpentbookRequest => ({
